@@ -1,0 +1,1 @@
+"""Staged transfer learning for pictures: features once, classifiers often, fine-tuning last."""

@@ -1,0 +1,31 @@
+"""Pretrained convolutional bases: catalog, weights, preprocessing, cut layers and pooling.
+
+What is named here imports no TensorFlow. Models are built by ``pipeline.backbones.build``
+(``build_extractor``, ``build_base``, ``build_classifier``), which does. Refuses to download
+anything that was not asked for, and to load weights in part.
+"""
+
+from pipeline.backbones.backbone import Argument, Backbone, BackboneSpec
+from pipeline.backbones.catalog import BACKBONES, parse_backbone
+from pipeline.backbones.cuts import POOLINGS, Cut
+from pipeline.backbones.imagenet import class_names
+from pipeline.backbones.preprocessing import PREPROCESSINGS, preprocess
+from pipeline.backbones.summary import LayerRow, summarize
+from pipeline.backbones.weights import WeightsSource, resolve_weights
+
+__all__ = [
+    "BACKBONES",
+    "POOLINGS",
+    "PREPROCESSINGS",
+    "Argument",
+    "Backbone",
+    "BackboneSpec",
+    "Cut",
+    "LayerRow",
+    "WeightsSource",
+    "class_names",
+    "parse_backbone",
+    "preprocess",
+    "resolve_weights",
+    "summarize",
+]

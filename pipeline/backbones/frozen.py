@@ -1,0 +1,165 @@
+"""A frozen base as it was asked for: backbone, weights, input size, cuts; and the recipe it makes.
+
+Resolving one reads names and files only; the model itself is built, by Keras, on `build`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.backbones.backbone import BackboneSpec
+from pipeline.backbones.catalog import parse_backbone
+from pipeline.backbones.cuts import POOLINGS, Cut
+from pipeline.backbones.weights import WeightsSource, resolve_weights
+from pipeline.config import FeaturesConfig
+from pipeline.errors import InputError, UnknownNameError, WeightsError
+from pipeline.images import DecodeRecipe
+from pipeline.store import Recipe
+
+if TYPE_CHECKING:
+    import keras
+
+JOIN = "+"
+
+
+@dataclass(frozen=True)
+class FrozenBase:
+    """Everything that is needed to turn pictures into features, the same way every time.
+
+    Args:
+        spec: The backbone with its arguments.
+        weights: Where the weights come from, as the user said it.
+        source: The same, found and digested.
+        cuts: Layers whose outputs are kept, with their poolings.
+        decoding: How a picture becomes an array (size, size, 3).
+        precision: Arithmetic of the base.
+    """
+
+    spec: BackboneSpec
+    weights: str
+    source: WeightsSource
+    cuts: tuple[Cut, ...]
+    decoding: DecodeRecipe
+    precision: str
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of this base's features."""
+        return Recipe(
+            backbone=str(self.spec),
+            weights=self.source.digest,
+            cuts=tuple((cut.layer, cut.pooling) for cut in self.cuts),
+            image_size=self.decoding.size,
+            preprocessing=self.spec.backbone.preprocessing,
+            decoding=self.decoding.to_dict(),
+            view={"policy": "clean"},
+            precision=self.precision,
+        )
+
+    def with_cuts(self, cuts: Sequence[Cut]) -> "FrozenBase":
+        """Return the same base with other cuts."""
+        return FrozenBase(
+            self.spec, self.weights, self.source, tuple(cuts), self.decoding, self.precision
+        )
+
+    def build(self) -> "keras.Model":
+        """Build the Keras model: (n, size, size, 3) RGB 0–255 in, one float32 output per cut."""
+        from pipeline.backbones.build import build_extractor
+
+        return build_extractor(self.spec, self.source, self.decoding.size, self.cuts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values from which `frozen_from_dict` makes the same base again."""
+        decoding = self.decoding
+        return {
+            "backbone": str(self.spec),
+            "weights": str(self.source.path.resolve())
+            if self.source.kind == "file"
+            else self.weights,
+            "weights_digest": self.source.digest,
+            "weights_seed": self.source.seed or 0,
+            "cuts": [[cut.layer, cut.pooling] for cut in self.cuts],
+            "image_size": decoding.size,
+            "resize": decoding.resize,
+            "interpolation": decoding.interpolation,
+            "decoder_version": decoding.version,
+            "precision": self.precision,
+        }
+
+
+def frozen_base(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ...], ...]]:
+    """Resolve a config into a base and the inputs that heads may use.
+
+    Returns:
+        The base with every cut that is needed, and the inputs: each is one cut, or several that a
+        head sees side by side (``block5+block6``), in the order in which they were asked for.
+
+    Raises:
+        UnknownNameError: No backbone or pooling has that name.
+        InputError: The image is smaller than the base can take.
+        WeightsError: The weights are not there.
+    """
+    spec = parse_backbone(config.backbone)
+    size = spec.backbone.input_size if config.image_size is None else config.image_size
+    spec.check_image_size(size)
+    inputs = parse_inputs(spec, config.layers, config.pooling)
+    cuts = tuple(dict.fromkeys(cut for joined in inputs for cut in joined))
+    decoding = DecodeRecipe(size, config.resize, config.interpolation)
+    source = _find_weights(spec, config.weights, config.seed, size, cuts)
+    return FrozenBase(spec, config.weights, source, cuts, decoding, config.precision), inputs
+
+
+def _find_weights(
+    spec: BackboneSpec, weights: str, seed: int, size: int, cuts: Sequence[Cut]
+) -> WeightsSource:
+    """A cut in the top needs the file that has one."""
+    top = any(spec.needs_top(cut.layer) for cut in cuts)
+    return resolve_weights(spec, weights, seed, include_top=top, image_size=size)
+
+
+def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[tuple[Cut, ...], ...]:
+    """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings."""
+    poolings = _names(pooling, "pooling")
+    for name in poolings:
+        if name not in POOLINGS:
+            raise UnknownNameError("pooling", name, POOLINGS, f"known: {', '.join(POOLINGS)}")
+    joined = [
+        [spec.resolve_layer(part.strip()) for part in text.split(JOIN)]
+        for text in _names(layers, "layers")
+    ]
+    inputs = (tuple(Cut(layer, name) for layer in names) for names in joined for name in poolings)
+    return tuple(dict.fromkeys(inputs))
+
+
+def _names(text: str, what: str) -> list[str]:
+    names = [part.strip() for part in text.split(",")]
+    if not all(names):
+        raise InputError(f"expected names separated by commas, received {what}={text!r}")
+    return names
+
+
+def frozen_from_dict(value: Mapping[str, Any]) -> FrozenBase:
+    """Make the base of a saved run again.
+
+    Raises:
+        WeightsError: The weights are gone, or are not the same as then.
+    """
+    spec = parse_backbone(value["backbone"])
+    cuts = tuple(Cut(layer, pooling) for layer, pooling in value["cuts"])
+    decoding = decoding_from_dict(value)
+    seed = value["weights_seed"]
+    source = _find_weights(spec, value["weights"], seed, decoding.size, cuts)
+    if source.digest != value["weights_digest"]:
+        raise WeightsError(
+            f"expected the weights with digest {value['weights_digest'][:12]}…, received "
+            f"{source.digest[:12]}… from weights={value['weights']!r}: the file was changed since "
+            f"the run was made; put the old one back or train again"
+        )
+    return FrozenBase(spec, value["weights"], source, cuts, decoding, value["precision"])
+
+
+def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:
+    """Make the decode recipe of a saved run again."""
+    return DecodeRecipe(
+        value["image_size"], value["resize"], value["interpolation"], value["decoder_version"]
+    )

@@ -1,0 +1,116 @@
+"""Which layers of a base learn: everything from a named part upwards, and never BatchNorm."""
+
+import re
+from collections.abc import Callable, Collection
+
+import keras
+
+from pipeline.backbones.backbone import BackboneSpec
+from pipeline.errors import InputError
+
+HEAD_PREFIX = "head_"
+
+
+def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]:
+    """Let the head and the base from ``boundary`` upwards learn; freeze the rest.
+
+    BatchNorm layers stay frozen: Keras then runs them in inference mode, so their moving statistics
+    keep every bit. Frozen layers also stop dropping units: they compute what feature extraction
+    computed.
+
+    Args:
+        model: A base with a head whose layers are called ``head_…``.
+        spec: The backbone, for the names of its blocks.
+        boundary: ``block5`` (that block and all above), a Keras layer name (that layer and all
+            above), a number of layers counted from the top, or ``all``.
+
+    Returns:
+        The names of the base's layers that learn, from the bottom up.
+
+    Raises:
+        InputError: There is no such layer below the head, or nothing there could learn.
+    """
+    base = [layer for layer in model.layers if not layer.name.startswith(HEAD_PREFIX)]
+    wanted = _from(base, spec, boundary)
+    learning = []
+    for layer in base:
+        learns = layer.name in wanted and not isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = learns
+        if learns and layer.trainable_variables:
+            learning.append(layer.name)
+        if not learns:
+            _stop_dropping(layer)
+    if not learning:
+        raise InputError(
+            f"expected layers with weights from {boundary!r} up to the head, there are none in "
+            f"{spec} below it; choose a lower --unfreeze: {', '.join(spec.cut_points())}"
+        )
+    return learning
+
+
+def _stop_dropping(layer: keras.Layer) -> None:
+    """Set dropout and stochastic depth to zero, in training as in inference."""
+    for name in ("rate", "drop_path_rate"):
+        if isinstance(getattr(layer, name, None), float):
+            setattr(layer, name, 0.0)
+
+
+def _from(base: list[keras.Layer], spec: BackboneSpec, boundary: str) -> Collection[str]:
+    names = [layer.name for layer in base]
+    if boundary == "all":
+        return set(names)
+    if boundary.isdigit():
+        return _last(names, int(boundary))
+    if match := re.fullmatch(r"block(\d+)", boundary):
+        return _block_and_above(base, spec, int(match[1]))
+    if boundary not in names:
+        raise InputError(
+            f"expected a layer of {spec} below the head for --unfreeze, received {boundary!r}; "
+            f"cut points: {', '.join(spec.cut_points())}; `pipeline summary` lists all layers"
+        )
+    return set(names[names.index(boundary) :])
+
+
+def _last(names: list[str], n_layers: int) -> Collection[str]:
+    if not 0 < n_layers <= len(names):
+        raise InputError(
+            f"expected between 1 and {len(names)} layers to unfreeze, received {n_layers}"
+        )
+    return set(names[-n_layers:])
+
+
+def _block_and_above(base: list[keras.Layer], spec: BackboneSpec, number: int) -> Collection[str]:
+    """Everything that the end of the block below does not depend on."""
+    points = spec.cut_points()
+    if f"block{number}" not in points:
+        raise InputError(
+            f"expected a block of {spec} for --unfreeze, received block{number}; "
+            f"cut points: {', '.join(points)}"
+        )
+    by_name = {layer.name: layer for layer in base}
+    if number == 1:
+        return set(by_name)
+    end_below = points[f"block{number - 1}"]
+    if end_below not in by_name:
+        raise InputError(
+            f"expected a part below the head, received block{number}: the head sits on a cut at or "
+            f"below the end of block{number - 1}; choose a lower --unfreeze"
+        )
+    return by_name.keys() - ancestors(by_name[end_below])
+
+
+def ancestors(layer: keras.Layer) -> set[str]:
+    """Return the names of a layer and of every layer that it depends on."""
+    found: set[str] = set()
+    waiting: list[keras.Layer] = [layer]
+    while waiting:
+        current = waiting.pop()
+        if current.name not in found:
+            found.add(current.name)
+            waiting += _parents(current)
+    return found
+
+
+def _parents(layer: keras.Layer) -> list[keras.Layer]:
+    nodes: list[Callable] = layer._inbound_nodes
+    return [parent.operation for node in nodes for parent in node.parent_nodes]

@@ -1,0 +1,232 @@
+"""Stage 2: train heads on cached features, experiment after experiment, without the pictures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from pipeline.backbones.frozen import JOIN, frozen_base
+from pipeline.bundle import save_head
+from pipeline.config import ClassifyConfig, to_dict
+from pipeline.evaluate import evaluate, log_loss
+from pipeline.heads import FittedHead, HeadSpec, parse_heads, softmax
+from pipeline.heads.fit import fit_head, fitting_factor
+from pipeline.heads.select import out_of_fold_scores
+from pipeline.images import Dataset
+from pipeline.runs import (
+    PredictionRows,
+    Run,
+    best_run,
+    experiment_digest,
+    load_run,
+    new_run,
+    run_name,
+    write_run,
+)
+from pipeline.store import FeatureCache
+from pipeline.table import FeatureTable, Input
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One experiment: the run it left, and whether it was there before."""
+
+    run: Run
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What stage 2 did.
+
+    Args:
+        results: One per input and head, in the order asked for.
+        best: The run with the highest selection accuracy; the test split had no say.
+        leaked: Test pictures that are byte-identical to a training picture.
+    """
+
+    results: tuple[Result, ...]
+    best: Run
+    leaked: int
+
+
+def classify(
+    config: ClassifyConfig, dataset: Dataset, progress: Progress | None = None
+) -> Classification:
+    """Train every head on every input and keep each experiment as a run.
+
+    Choosing happens inside train: by stratified cross-validation, or on the validation split where
+    the data has one beside its test split. Each head is then fitted on train and judged on the test
+    split once. An experiment that was done before is answered from its run folder.
+
+    Raises:
+        DataError: Too few pictures for what was asked.
+        StoreError: Features are missing from the cache.
+    """
+    base, inputs = frozen_base(config)
+    specs = parse_heads(config.heads)
+    table = FeatureTable(dataset, FeatureCache(config.cache, base.recipe), base)
+    experiments = [Experiment(config, table, joined, spec) for joined in inputs for spec in specs]
+    results = []
+    for experiment in experiments:
+        results.append(experiment.run())
+        if progress is not None:
+            progress(len(results), len(experiments))
+    best = best_run([result.run for result in results], config.runs)
+    return Classification(tuple(results), best, dataset.n_leaked)
+
+
+def check(config: ClassifyConfig) -> None:
+    """Raise what `classify` would raise about its settings, before anything long begins."""
+    parse_heads(config.heads)
+    frozen_base(config)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One head on one input of one data set."""
+
+    config: ClassifyConfig
+    table: FeatureTable
+    joined: Input
+    spec: HeadSpec
+
+    def run(self) -> Result:
+        """Answer from the run folder, or train and write it."""
+        key = self._key()
+        name = run_name(self._name_parts(), experiment_digest(key))
+        path = self.config.runs / name
+        reused = path.is_dir()
+        if not reused:
+            self._train(key, name)
+        return Result(load_run(path), reused)
+
+    def _key(self) -> dict[str, Any]:
+        """Everything that decides the outcome; where files lie and their names do not."""
+        return {
+            "kind": "classify",
+            "dataset": self.table.dataset.digest,
+            "recipe": self.table.base.with_cuts(self.joined).recipe.digest,
+            "joined": [[cut.layer, cut.pooling] for cut in self.joined],
+            "head": self.spec.head.name,
+            "params": dict(self.spec.params),
+            "folds": self.config.folds,
+            "seed": self.config.seed,
+        }
+
+    def _name_parts(self) -> tuple[str, ...]:
+        layers = JOIN.join(cut.layer for cut in self.joined)
+        root = self.table.dataset.root.resolve().name
+        return root, str(self.table.base.spec), layers, str(self.spec)
+
+    def _train(self, key: Mapping[str, Any], name: str) -> None:
+        """Select inside train, fit on train, look at the test split once, write the run."""
+        began = monotonic()
+        head, selection = self._fit()
+        test = self.table.rows("test")
+        probabilities = softmax(head.scores(self.table.features(self.joined, test)))
+        dataset, base = self.table.dataset, self.table.base.with_cuts(self.joined)
+        judged = evaluate(probabilities, dataset.labels[test], self.config.seed)
+        metrics = {
+            "selection": selection,
+            "test": {"split": dataset.test_name, **judged.to_dict(dataset.classes)},
+        }
+        rows = PredictionRows(
+            [dataset.paths[row] for row in test],
+            dataset.digests[test],
+            dataset.test_name,
+            dataset.labels[test],
+            probabilities,
+            dataset.classes,
+        )
+        info = self._describe(key) | {"seconds": round(monotonic() - began, 3)}
+        with new_run(self.config.runs, name) as folder:
+            write_run(folder, info, metrics, rows)
+            save_head(folder / "bundle", head, dataset.classes, base.to_dict())
+
+    def _fit(self) -> tuple[FittedHead, dict[str, Any]]:
+        """Fit on train; return the head and how well heads like it do on pictures unseen.
+
+        A head whose scores are no log probabilities gets one factor, fitted on those unseen
+        pictures, that makes them so.
+        """
+        train = self.table.rows("train")
+        features, labels = self.table.features(self.joined, train), self.table.labels("train")
+        n_classes, seed = len(self.table.dataset.classes), self.config.seed
+        scores, given, how = self._unseen_scores(train, features, labels)
+        head = fit_head(self.spec, features, labels, n_classes, seed)
+        if not self.spec.head.calibrated:
+            factor = fitting_factor(scores, given)
+            head, scores = head.sharpened(factor), scores * factor
+        return head, {
+            "by": how,
+            "n": len(given),
+            "accuracy": float(np.mean(scores.argmax(1) == given)),
+            "log_loss": log_loss(softmax(scores), given),
+        }
+
+    def _unseen_scores(
+        self, train: np.ndarray, features: np.ndarray, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, str]:
+        """Return scores (n, k) of pictures unseen, their labels (n,), and which they are."""
+        n_classes, seed = len(self.table.dataset.classes), self.config.seed
+        validation = self.table.rows("validation")
+        if len(validation):
+            head = fit_head(self.spec, features, labels, n_classes, seed)
+            scores = head.scores(self.table.features(self.joined, validation))
+            return scores, self.table.labels("validation"), "validation split"
+        scores, folds = out_of_fold_scores(
+            self.spec,
+            features,
+            labels,
+            n_classes,
+            folds=self.config.folds,
+            seed=seed,
+            groups=self.table.groups(train),
+        )
+        return scores, labels, f"{folds}-fold cross-validation"
+
+    def _describe(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        base = self.table.base.with_cuts(self.joined)
+        return {
+            "kind": "classify",
+            "experiment": key,
+            "config": to_dict(self.config),
+            "base": base.to_dict(),
+            "recipe": base.recipe.to_dict(),
+            "dataset": self.table.describe(),
+            "head": str(self.spec),
+            "layers": [cut.layer for cut in self.joined],
+            "params": dict(self.spec.params),
+            "seed": self.config.seed,
+        }
+
+
+def describe(result: Result) -> dict[str, Any]:
+    """Return one row of the stage's ``--json`` value."""
+    info, metrics = result.run.info, result.run.metrics
+    selection, test = metrics["selection"], metrics["test"]
+    return {
+        "run": result.run.name,
+        "head": info["head"],
+        "layers": info["layers"],
+        "params": info["params"],
+        "selected_by": selection["by"],
+        "selection_accuracy": selection["accuracy"],
+        "cv_accuracy": selection["accuracy"] if "fold" in selection["by"] else None,
+        "test": {
+            "split": test["split"],
+            "n": test["n"],
+            "accuracy": test["accuracy"]["value"],
+            "ci95": test["accuracy"]["ci95"],
+            "balanced_accuracy": test["balanced_accuracy"]["value"],
+            "macro_f1": test["macro_f1"]["value"],
+            "log_loss": test["log_loss"],
+        },
+        "seconds": info["seconds"],
+        "reused": result.reused,
+    }

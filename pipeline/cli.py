@@ -1,0 +1,250 @@
+"""The command line: flags, printing, exit codes, progress on stderr. No logic of its own.
+
+Exit codes: 0 done; 2 the user's input cannot be used (one sentence on stderr); 130 interrupted.
+"""
+
+import logging
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Toml
+
+from pipeline import show
+from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig, PredictConfig
+from pipeline.errors import InputError, PipelineError
+
+app = App(
+    name="pipeline",
+    help="Transfer learning for pictures: features once, classifiers often, fine-tuning last.",
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What every command can be told about its output."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    """Print one JSON value on stdout and nothing else."""
+
+    quiet: Annotated[bool, Parameter(negative="")] = False
+    """Show no progress."""
+
+
+DEFAULT_OUTPUT = Output()
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    _log_to_stderr()
+    try:
+        app.meta(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except (PipelineError, CycloptsError) as error:
+        show.error(" ".join(str(error).split()))
+        return 2
+    except KeyboardInterrupt:
+        show.error("interrupted: what was finished is kept, the same command goes on from there")
+        return 130
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("pipeline")
+    logger.handlers = [show.LogHandler()]
+    logger.propagate = False
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Path | None = None,
+) -> Any:
+    """Read a TOML file of settings, then run the command.
+
+    Args:
+        tokens: The command and its arguments.
+        config: TOML file; a table per command, keys as the flags: [features] image-size = 160.
+    """
+    if config is not None and not config.is_file():
+        raise InputError(f"expected a TOML file, received config={config}, which is not there")
+    app.config = () if config is None else (Toml(config, must_exist=True),)
+    return app(
+        tokens,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
+
+
+@app.command
+def digits(folder: Path = Path("data/digits"), *, output: Output = DEFAULT_OUTPUT) -> None:
+    """Write scikit-learn's handwritten digits as PNG files, split into train and test.
+
+    Args:
+        folder: Where to; files that are there already stay.
+    """
+    from pipeline.images import write_digits
+
+    report = write_digits(folder)
+    value = {"root": str(report.root), "written": report.n_written, "kept": report.n_kept}
+    show.result(value, output.json, show.digits)
+
+
+@app.command
+def features(
+    data: Path, *, config: FeaturesConfig = FeaturesConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Stage 1: run every picture once through the frozen base and cache its features.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/….
+    """
+    from pipeline.extract import describe
+
+    dataset = _index(data, config.seed, output)
+    show.result(describe(_extract(config, dataset, output)), output.json, show.features)
+
+
+@app.command
+def classify(
+    data: Path, *, config: ClassifyConfig = ClassifyConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Stage 2: train classifiers on cached features; computes what is missing first.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/….
+    """
+    from pipeline.classify import check, describe
+    from pipeline.classify import classify as train
+
+    check(config)
+    dataset = _index(data, config.seed, output)
+    extraction = _extract(config, dataset, output)
+    with show.progress("classify", "experiments", _silent(output)) as progress:
+        classification = train(config, dataset, progress.update)
+    value = {
+        "best": classification.best.name,
+        "results": [describe(result) for result in classification.results],
+        "leaked": classification.leaked,
+        "failed": extraction.failed,
+    }
+    show.result(value, output.json, show.classification)
+
+
+@app.command
+def finetune(
+    data: Path, *, config: FinetuneConfig = FinetuneConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Stage 3: train the upper part of the base, starting from a run's head.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/….
+    """
+    from pipeline.backbones.frozen import frozen_from_dict
+    from pipeline.runs import source_run, transplantable_head
+
+    dataset = _index(data, config.seed, output)
+    source = source_run(config.runs, config.source, data, dataset.digest)
+    transplantable_head(source)
+    base = frozen_from_dict(source.info["base"])
+    stage1 = FeaturesConfig(cache=config.cache, precision=base.precision)
+    _extract(stage1, dataset, output, base)
+    from pipeline.finetune import describe
+    from pipeline.finetune import finetune as train
+
+    with show.epochs(_silent(output)) as epochs:
+        finetuned = train(config, dataset, source, epochs.on_epoch, epochs.on_step)
+    show.result(describe(finetuned), output.json, show.finetuned)
+
+
+@app.command
+def predict(
+    run: str,
+    paths: Annotated[list[Path], Parameter(consume_multiple=True)],
+    /,
+    *,
+    config: PredictConfig = PredictConfig(),
+    output: Output = DEFAULT_OUTPUT,
+) -> None:
+    """Label pictures with a run, or with imagenet:BACKBONE.
+
+    Args:
+        run: Name or folder of a run, best, or for example imagenet:EfficientNetLite0.
+        paths: Picture files and folders.
+    """
+    from pipeline.predict import describe
+    from pipeline.predict import predict as label
+
+    with show.progress("predict", "pictures", _silent(output)) as progress:
+        predictions = label(config, run, paths, progress.update)
+    show.result(describe(predictions), output.json, show.predictions)
+
+
+@app.command
+def compare(*, runs: Path = Path("runs"), output: Output = DEFAULT_OUTPUT) -> None:
+    """List the runs, best first, with how sure the differences between them are.
+
+    Args:
+        runs: Folder of the runs.
+    """
+    from pipeline.runs import describe_leaderboard, leaderboard, list_runs
+
+    value = describe_leaderboard(leaderboard(list_runs(runs)))
+    show.result({"runs": value}, output.json, show.leaderboard)
+
+
+@app.command
+def backbones(*, output: Output = DEFAULT_OUTPUT) -> None:
+    """List the backbones with their input sizes, preprocessing, parameters and cut points."""
+    from pipeline.backbones.describe import describe_catalog
+
+    show.result({"backbones": describe_catalog()}, output.json, show.backbones)
+
+
+@app.command
+def summary(
+    backbone: str, *, image_size: int | None = None, output: Output = DEFAULT_OUTPUT
+) -> None:
+    """List a backbone's layers, shapes, parameters and named cut points.
+
+    Args:
+        backbone: Name, arguments in brackets: "MobileNet(alpha=0.25)".
+        image_size: Side in pixels of the input; the backbone's own when left out.
+    """
+    from pipeline.backbones.describe import describe_layers
+
+    show.result({"layers": describe_layers(backbone, image_size)}, output.json, show.layers)
+
+
+def _silent(output: Output) -> bool:
+    return output.quiet or output.json
+
+
+def _index(data: Path, seed: int, output: Output) -> Any:
+    from pipeline.images import index
+
+    with show.progress("index", "files", _silent(output)) as progress:
+        return index(data, seed=seed, progress=progress.update)
+
+
+def _extract(config: FeaturesConfig, dataset: Any, output: Output, base: Any = None) -> Any:
+    from pipeline.extract import extract
+
+    with show.progress("features", "pictures", _silent(output)) as progress:
+        return extract(config, dataset, progress.update, base)

@@ -1,0 +1,176 @@
+"""One frozen dataclass per stage: the only home of defaults.
+
+Command flags, Make variables and the TOML file all fill these; the resolved values are saved with
+every artefact. Field docstrings are the help texts of the flags.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from pipeline.errors import InputError
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """Stage 1: which frozen base, which of its layers, and how a picture gets there."""
+
+    backbone: str = "EfficientNetLite0"
+    """Pretrained base, arguments in brackets: "MobileNet(alpha=0.25)"; see `pipeline backbones`."""
+
+    layers: str = "top"
+    """Cut layers, separated by commas: block1 … blockN, top, or any Keras layer name."""
+
+    pooling: str = "avg"
+    """How a cut's map becomes a vector: avg, max, avg+max, gem, none; several with commas."""
+
+    weights: str = "default"
+    """default (packaged, else imagenet), imagenet, none, or a .weights.h5, .h5 or .keras file."""
+
+    image_size: int | None = None
+    """Side in pixels of the square the base sees; the base's own size when left out."""
+
+    resize: str = "squash"
+    """How a picture becomes square: squash, crop (short side, then centre), pad."""
+
+    interpolation: str = "bilinear"
+    """Antialiased resampling filter: bilinear, bicubic, lanczos."""
+
+    precision: str = "float32"
+    """Arithmetic of the base: float32, or mixed_float16 for GPUs with tensor cores."""
+
+    engine: str = "auto"
+    """What runs the base: auto, tensorflow."""
+
+    batch_size: int = 32
+    """Pictures per step; halved by itself when a GPU runs out of memory. Never changes a result."""
+
+    seed: int = 0
+    """Seed of splits, folds, heads, and of random weights."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache."""
+
+    strict: bool = False
+    """Treat a picture that cannot be read as an error instead of reporting it."""
+
+    def __post_init__(self) -> None:
+        _require(self, "batch_size", self.batch_size >= 1, "at least 1")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ClassifyConfig(FeaturesConfig):
+    """Stage 2: which heads to train on which cached layers.
+
+    Here `layers` may also join cuts with "+": "top,block5+block6" tries two inputs, the second one
+    being both cuts side by side.
+    """
+
+    heads: str = "logistic,ridge,lda,knn"
+    """Heads separated by commas, parameters in brackets: "logistic(C=0.1),knn"; or all."""
+
+    folds: int = 5
+    """Folds of the stratified cross-validation inside train."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, "folds", self.folds >= 2, "at least 2")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Stage 3: what of the base is trained, and how gently."""
+
+    source: Annotated[str, Parameter(name="--from")] = "best"
+    """Run whose head to start from: its name, its folder, or best (of those on the same data)."""
+
+    unfreeze: str = "block6"
+    """Lowest part that learns: a cut point or layer name, a number of layers, or all."""
+
+    augment: str = "shift,rotate,zoom"
+    """Changes of training pictures: shift, rotate, zoom, flip, brightness, contrast; or none."""
+
+    epochs: int = 10
+    """Most passes over the training pictures."""
+
+    patience: int = 3
+    """Epochs without a lower validation loss before training stops."""
+
+    learning_rate: float = 1e-4
+    """Peak step size of AdamW; it warms up over the first epoch and then falls along a cosine."""
+
+    weight_decay: float = 1e-4
+    """Decoupled weight decay of AdamW."""
+
+    label_smoothing: float = 0.0
+    """Share of a label's probability that is spread over all classes, 0 to below 1."""
+
+    validation_fraction: float = 0.15
+    """Slice of train that decides when to stop, where no validation split is beside a test."""
+
+    batch_size: int = 32
+    """Pictures per training step."""
+
+    seed: int = 0
+    """Seed of the order, the augmentation and dropout."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_size"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "learning_rate", self.learning_rate > 0, "above 0")
+        _require(self, "weight_decay", self.weight_decay >= 0, "at least 0")
+        _require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
+        fraction = self.validation_fraction
+        _require(self, "validation_fraction", 0 < fraction < 1, "between 0 and 1")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Labelling pictures with a run or with a base's own 1,000 ImageNet classes."""
+
+    top: int = 5
+    """How many of the likeliest classes to list for each picture."""
+
+    weights: str = "default"
+    """For imagenet:BACKBONE only: where its weights with the top are."""
+
+    batch_size: int = 32
+    """Pictures per step."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    strict: bool = False
+    """Treat a picture that cannot be read as an error instead of reporting it."""
+
+    def __post_init__(self) -> None:
+        for name in ("top", "batch_size"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+
+
+def _require(config: Any, name: str, good: bool, expected: str) -> None:
+    if not good:
+        raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a config as plain JSON values, in the order of its fields."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(config).items()
+    }

@@ -1,0 +1,81 @@
+"""The exception tree: everything that is the user's to mend.
+
+PipelineError                 one sentence: expected, received, where, the way out; exit code 2
+├── InputError                an argument, path or setting that cannot be used
+│   └── UnknownNameError      a name that no catalog knows; carries the nearest ones
+├── DataError                 a picture folder that cannot be learnt from
+├── DecodeError               one picture that cannot become an RGB array (quarantined, never fatal)
+├── WeightsError              a weights file that is missing or belongs to another architecture
+├── StoreError                a feature cache that cannot be read or written
+│   ├── DamagedShardError     a shard whose checksum or structure is wrong
+│   └── NewerFormatError      a cache written by a newer version of this program
+└── RunError                  a run or bundle that is damaged, foreign or unfit for the request
+
+Programming mistakes stay what they are (TypeError, AssertionError): they are ours, not the user's.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PipelineError(Exception):
+    """Base of every error that is told to the user in one sentence."""
+
+
+class InputError(PipelineError):
+    """An argument, path or setting cannot be used."""
+
+
+class UnknownNameError(InputError):
+    """A name is in no catalog.
+
+    Args:
+        kind: What the name should have been, e.g. ``"backbone"``.
+        name: What was received.
+        known: Every name that would have been accepted.
+        hint: The way out, appended as it is.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        self.nearest = nearest_names(name, known)
+        suggestion = f"; nearest: {', '.join(self.nearest)}" if self.nearest else ""
+        super().__init__(f"unknown {kind} {name!r}{suggestion}{f'; {hint}' if hint else ''}")
+
+
+class DataError(PipelineError):
+    """A folder of pictures cannot be learnt from."""
+
+
+class DecodeError(PipelineError):
+    """One picture cannot be turned into an RGB array; the message is the reason."""
+
+
+class WeightsError(PipelineError):
+    """Weights are missing, damaged, or of another architecture."""
+
+
+class StoreError(PipelineError):
+    """The feature cache cannot be read or written."""
+
+
+class DamagedShardError(StoreError):
+    """A shard is truncated, altered or not a shard at all."""
+
+
+class NewerFormatError(StoreError):
+    """The cache was written by a newer version of this program."""
+
+
+class RunError(PipelineError):
+    """A run folder or bundle is damaged, foreign, or unfit for what was asked."""
+
+
+def nearest_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Return up to ``n`` known names that look like ``name``, best first, ignoring case.
+
+    >>> nearest_names("resnet5", ["ResNet50", "VGG16"])
+    ['ResNet50']
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=n, cutoff=0.5)
+    return [by_lower[match] for match in matches]

@@ -1,0 +1,70 @@
+"""Fisher's linear discriminant with a shrunk pooled covariance."""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class PooledDiscriminant(ClassifierMixin, BaseEstimator):
+    """Linear discriminant analysis for many features and few rows.
+
+    All classes share one covariance, estimated from the rows less their class means and pulled
+    towards a multiple of the identity (Ledoit and Wolf 2004), so it can be inverted where there are
+    fewer rows than features. One Cholesky factorisation; scikit-learn's own ``lsqr`` solver takes a
+    covariance per class and a least-squares solution, which is many times as long.
+
+    Args:
+        shrinkage: ``"auto"`` (Ledoit-Wolf), or from 0 (as measured) to 1 (identity only).
+    """
+
+    def __init__(self, shrinkage: str | float = "auto") -> None:
+        self.shrinkage = shrinkage
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> "PooledDiscriminant":
+        """Fit on features (n, d) and class numbers (n,)."""
+        self.classes_, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        rows = np.asarray(features, np.float64)
+        means = np.stack([rows[index == i].mean(0) for i in range(len(self.classes_))])
+        centred = rows - means[index]
+        solved = cho_solve(cho_factor(self._covariance(centred), overwrite_a=True), means.T).T
+        self.coef_ = solved
+        self.intercept_ = np.log(counts / counts.sum()) - 0.5 * np.sum(means * solved, axis=1)
+        return self
+
+    def _covariance(self, centred: np.ndarray) -> np.ndarray:
+        n_features = centred.shape[1]
+        covariance = centred.T @ centred / len(centred)
+        level = max(np.trace(covariance) / n_features, np.finfo(float).tiny)
+        shrinkage = self.shrinkage
+        if shrinkage == "auto":
+            shrinkage = ledoit_wolf(centred, covariance, level)
+        covariance *= 1 - shrinkage
+        # A trace of the identity keeps the factorisation alive where nothing is shrunk.
+        covariance.flat[:: n_features + 1] += max(shrinkage, 1e-9) * level
+        return covariance
+
+    def decision_function(self, features: np.ndarray) -> np.ndarray:
+        """Return log posteriors up to a constant: (n, classes)."""
+        return np.asarray(features, np.float64) @ self.coef_.T + self.intercept_
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return the likeliest class number of each row: (n,)."""
+        return self.classes_[self.decision_function(features).argmax(1)]
+
+
+def ledoit_wolf(centred: np.ndarray, covariance: np.ndarray, level: float) -> float:
+    """Return the share of the identity that makes the expected squared error least.
+
+    Ledoit and Wolf (2004), lemma 3.2 and section 3.3: with S the sample covariance and m its mean
+    eigenvalue, d² = |S - m·I|² and b² = (mean of |x·xᵀ - S|² over rows) / n; the share is
+    min(b², d²) / d². The mean is (mean of |x|⁴) - |S|², so no product x·xᵀ is ever formed.
+
+    Args:
+        centred: Rows (n, d) without their means.
+        covariance: S, (d, d).
+        level: m.
+    """
+    squared = float(np.sum(covariance**2))
+    d2 = squared - len(covariance) * level**2
+    b2 = (float(np.mean(np.sum(centred**2, axis=1) ** 2)) - squared) / len(centred)
+    return min(b2 / d2, 1.0) if d2 > 0 else 1.0

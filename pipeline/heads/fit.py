@@ -1,0 +1,151 @@
+"""Fitting a head to features: standardise, fit, and fold what is linear into one layer."""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from pipeline.errors import InputError
+from pipeline.heads.catalog import HeadSpec
+from pipeline.heads.discriminant import PooledDiscriminant
+from pipeline.heads.fitted import FittedHead, SklearnHead, fold_linear, softmax
+
+logger = logging.getLogger("pipeline")
+
+Params = Mapping[str, Any]
+FACTOR_RANGE = (-4.0, 8.0)
+"""Natural logarithms of the smallest and largest factor tried in `fitting_factor`."""
+SMALLEST_PROBABILITY = 1e-15
+
+
+def _logistic(params: Params, seed: int) -> Any:
+    return LogisticRegression(C=params["C"], max_iter=params["max_iter"])
+
+
+def _linear_svm(params: Params, seed: int) -> Any:
+    return LinearSVC(C=params["C"], dual="auto", max_iter=5000, random_state=seed)
+
+
+def _ridge(params: Params, seed: int) -> Any:
+    return RidgeClassifier(alpha=params["alpha"])
+
+
+def _lda(params: Params, seed: int) -> Any:
+    return PooledDiscriminant(params["shrinkage"])
+
+
+def _rbf_svm(params: Params, seed: int) -> Any:
+    return SVC(C=params["C"], gamma=params["gamma"], decision_function_shape="ovr")
+
+
+def _knn(params: Params, seed: int) -> Any:
+    return KNeighborsClassifier(params["k"], metric=params["metric"], weights="distance")
+
+
+def _random_forest(params: Params, seed: int) -> Any:
+    return RandomForestClassifier(
+        params["n_trees"], max_depth=params["max_depth"], n_jobs=-1, random_state=seed
+    )
+
+
+ESTIMATORS: Mapping[str, Callable[[Params, int], Any]] = {
+    "logistic": _logistic,
+    "linear-svm": _linear_svm,
+    "ridge": _ridge,
+    "lda": _lda,
+    "rbf-svm": _rbf_svm,
+    "knn": _knn,
+    "random-forest": _random_forest,
+}
+
+
+def fit_head(
+    spec: HeadSpec, features: np.ndarray, labels: np.ndarray, n_classes: int, seed: int
+) -> FittedHead:
+    """Fit a head on standardised features.
+
+    Args:
+        spec: Which head, with its parameters.
+        features: (n, d) float, one row per picture.
+        labels: (n,) int in 0 … n_classes-1, row-aligned with ``features``.
+        n_classes: k, also where some class is absent from ``labels``.
+        seed: Seed of everything random in the head.
+
+    Raises:
+        InputError: The features are not finite, or a parameter cannot work with this data.
+
+    A solver that stops before it converged is reported in the log and its head is used as it is.
+    """
+    _check_finite(features)
+    if spec.head.kind == "dense":
+        from pipeline.heads.dense import fit_dense
+
+        return fit_dense(spec.params, features, labels, n_classes, seed)
+    params = _fitting(spec, len(labels))
+    pipeline = make_pipeline(StandardScaler(), ESTIMATORS[spec.head.name](params, seed))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said below, in our words
+        pipeline.fit(features, labels)
+    _report_convergence(spec, pipeline[-1])
+    if spec.head.kind == "sklearn":
+        return SklearnHead(pipeline, n_classes)
+    scaler, estimator = (step for _, step in pipeline.steps)
+    return fold_linear(estimator.coef_, estimator.intercept_, scaler, estimator.classes_, n_classes)
+
+
+def _report_convergence(spec: HeadSpec, estimator: Any) -> None:
+    limit = getattr(estimator, "max_iter", None)
+    if limit is not None and limit > 0 and np.max(estimator.n_iter_) >= limit:
+        logger.warning(
+            "%s stopped after %d iterations before it converged; a smaller C converges sooner",
+            spec,
+            limit,
+        )
+
+
+def _fitting(spec: HeadSpec, n_rows: int) -> Params:
+    """A neighbourhood cannot be larger than what there is."""
+    if "k" in spec.params and spec.params["k"] > n_rows:
+        raise InputError(
+            f"expected k of knn to be at most the {n_rows} training pictures, "
+            f"received k={spec.params['k']}"
+        )
+    return spec.params
+
+
+def _check_finite(features: np.ndarray) -> None:
+    if not np.isfinite(features).all():
+        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        raise InputError(
+            f"expected finite features, received NaN or infinity in {len(rows)} of {len(features)} "
+            f"rows (first: row {rows[0]}); use --precision float32 or check the weights"
+        )
+
+
+def fitting_factor(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the factor by which scores become log probabilities of labels they have not seen.
+
+    Temperature scaling (Guo et al. 2017): one positive factor, so no prediction changes.
+
+    Args:
+        scores: Scores (n, k) of pictures that their head was not fitted on.
+        labels: (n,) int, row-aligned with ``scores``.
+    """
+    rows = np.arange(len(labels))
+
+    def loss(log_factor: float) -> float:
+        given = softmax(scores * np.exp(log_factor))[rows, labels]
+        return float(-np.log(np.clip(given, SMALLEST_PROBABILITY, None)).mean())
+
+    best = minimize_scalar(loss, bounds=FACTOR_RANGE, method="bounded")
+    return float(np.exp(best.x))

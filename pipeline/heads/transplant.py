@@ -1,0 +1,36 @@
+"""Setting a fitted head on its base: the same arithmetic as plain Keras layers."""
+
+import keras
+
+from pipeline.heads.fitted import NetworkHead
+
+
+def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) -> keras.Model:
+    """Return a model from pictures to logits: the extractor with the head's layers on top.
+
+    Before any training its logits are the head's scores of the extractor's features.
+
+    Args:
+        extractor: Pictures (n, s, s, 3) RGB 0–255 to one or several outputs, which the head sees
+            flat and side by side.
+        head: Kernels and biases for raw features.
+        dropout: Dropout after each hidden layer while training.
+    """
+    outputs = extractor.outputs
+    flat = [keras.layers.Flatten()(output) if output.ndim > 2 else output for output in outputs]
+    values = keras.layers.Concatenate(name="features")(flat) if len(flat) > 1 else flat[0]
+    last = len(head.kernels) - 1
+    for i, (kernel, bias) in enumerate(zip(head.kernels, head.biases, strict=True)):
+        activation = None if i == last else "relu"
+        layer = keras.layers.Dense(kernel.shape[1], activation, name=f"head_{i}", dtype="float32")
+        values = layer(values)
+        layer.set_weights([kernel, bias])
+        if i < last and dropout:
+            values = keras.layers.Dropout(dropout, name=f"head_dropout_{i}")(values)
+    return keras.Model(extractor.inputs, values, name="classifier")
+
+
+def with_probabilities(logits_model: keras.Model) -> keras.Model:
+    """Return the same model, sharing its weights, with class probabilities as its output."""
+    softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
+    return keras.Model(logits_model.inputs, softmax(logits_model.output), name="classifier")

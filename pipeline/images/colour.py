@@ -1,0 +1,88 @@
+"""Turn every colour mode that a picture file may have into RGB, by stated rules.
+
+| mode of the file | becomes |
+|---|---|
+| 1-bit, 8-bit grey | the same value in R, G and B |
+| palette | the palette's colours |
+| any transparency (alpha channel, transparent palette entry or colour) | composited over white |
+| 16-bit colour | the high byte of each value, as Pillow reads it |
+| 16-bit grey; 32-bit integer grey with values from 0 to 65535 | value / 257, rounded |
+| 32-bit integer grey beyond 0–65535; floating point | refused: no range of values is agreed on |
+| CMYK | as Pillow converts (ink subtracted from white, no profile; Adobe's inversion undone) |
+| YCbCr, HSV | as Pillow converts |
+| CIELAB | through LittleCMS to sRGB, perceptual intent |
+
+Embedded colour profiles are not applied: the pretrained backbones were not trained on pictures
+treated so.
+"""
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from pipeline.errors import DecodeError
+
+_PLAIN_MODES = ("1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert a loaded image to mode RGB by the table above.
+
+    Args:
+        image: A loaded Pillow image of any mode.
+
+    Returns:
+        An image of mode RGB and the same size; the same object if it was RGB already.
+
+    Raises:
+        DecodeError: If no rule covers the mode or its values.
+    """
+    if image.mode.startswith("I"):
+        return _from_integers(image)
+    if image.has_transparency_data:
+        return _over_white(image)
+    if image.mode == "RGB":
+        return image
+    if image.mode in _PLAIN_MODES:
+        return image.convert("RGB")
+    if image.mode == "LAB":
+        return _from_lab(image)
+    raise DecodeError(f"pixels of mode {image.mode} have no agreed range: save as 8-bit or 16-bit")
+
+
+def _from_integers(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip everything above 255."""
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise DecodeError(
+            f"32-bit grey values from {low} to {high} have no agreed range: save as 8-bit or 16-bit"
+        )
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    rgba = _to_rgba(image)
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    try:
+        return image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DecodeError(f"the transparent colour cannot be read: {error}") from error
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    try:
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
+        converted = ImageCms.applyTransform(image, transform)
+    except (ImageCms.PyCMSError, ImportError) as error:
+        raise DecodeError(f"CIELAB could not be converted to RGB: {error}") from error
+    assert converted is not None  # only an in-place transform returns None
+    return converted

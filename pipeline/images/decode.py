@@ -1,0 +1,171 @@
+"""Turn the bytes of one picture file into an RGB array, always in the same way.
+
+Training and prediction go through this one versioned recipe, so a picture means the same numbers
+everywhere. The format is told by content, never by name, from an allow-list: JPEG (of an MPO its
+first picture), PNG, WebP, GIF, TIFF, BMP, AVIF; of an animation or a multi-page file the first
+frame. What cannot be decoded whole is refused with a reason and never guessed: truncated files are
+not filled up with grey, sizes are checked before pixels are decoded, nothing runs Ghostscript.
+How colours become RGB is stated in :mod:`pipeline.images.colour`.
+"""
+
+import io
+import re
+import struct
+import threading
+import warnings
+import zlib
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from pipeline.errors import DecodeError, InputError
+from pipeline.images.colour import to_rgb
+from pipeline.images.recipe import DecodeRecipe, resize
+from pipeline.images.sniff import FORMATS, why_unidentified
+
+# Pillow's own limit for a warning (a quarter of a GiB at 3 bytes a pixel); here it is a refusal.
+MAX_PIXELS = 89_478_485
+
+# What Pillow's parsers let out when a file is malformed. MemoryError is absent on purpose: with
+# the number of pixels bounded it speaks of the machine, not of the picture.
+_PILLOW_FAILURES = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,  # libavif
+    struct.error,
+    zlib.error,
+)
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_BOMB_FILTER = ("error", None, Image.DecompressionBombWarning, None, 0)
+_REMARK_FILTER = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
+_filter_lock = threading.Lock()
+
+# Registers the decoders now: otherwise the first threads to decode would do it all at once.
+Image.init()
+
+
+def decode(data: bytes, recipe: DecodeRecipe) -> np.ndarray:
+    """Decode and resize one picture.
+
+    The same bytes and recipe give the same array in any thread and whatever warnings filter is
+    set.
+
+    Args:
+        data: The whole content of the picture file.
+        recipe: Size, resize mode and interpolation.
+
+    Returns:
+        uint8 array (size, size, 3): rows from top to bottom, RGB, 0–255.
+
+    Raises:
+        DecodeError: If the picture cannot be decoded; the message is a short reason.
+        InputError: If Pillow was switched to fill up truncated files.
+    """
+    return np.array(resize(decode_full(data), recipe))
+
+
+def decode_full(data: bytes) -> Image.Image:
+    """Decode one picture at its own size, upright, as an RGB Pillow image.
+
+    Args:
+        data: The whole content of the picture file.
+
+    Returns:
+        An image of mode RGB with the EXIF orientation applied.
+
+    Raises:
+        DecodeError: If the picture cannot be decoded; the message is a short reason.
+        InputError: If Pillow was switched to fill up truncated files.
+    """
+    _refuse_filling_up()
+    _pin_warning_filters()
+    image = _load(data)
+    transpose = _TRANSPOSES.get(_orientation(image))
+    rgb = to_rgb(image)
+    return rgb if transpose is None else rgb.transpose(transpose)
+
+
+def _refuse_filling_up() -> None:
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise InputError(
+            "half pictures would pass for whole ones: expected "
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES=False, received True; remove the code that sets it"
+        )
+
+
+def _pin_warning_filters() -> None:
+    """Keep Pillow's warnings from deciding what a picture is.
+
+    Pillow remarks on damaged EXIF and the like by warnings: noise in a run over many pictures,
+    and failures under ``-W error``. ``warnings.catch_warnings`` is not thread-safe, and anyone's
+    use of it drops filters set at import, hence this look at the live list on every call.
+    """
+    if list(warnings.filters[:2]) == [_BOMB_FILTER, _REMARK_FILTER]:
+        return
+    with _filter_lock:
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def _load(data: bytes) -> Image.Image:
+    """Open, check the size in the header, and only then decode the first frame."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        _check_size(image.size)
+        image.load()
+    except Image.UnidentifiedImageError:
+        raise DecodeError(why_unidentified(data)) from None
+    except _BOMBS as error:
+        raise DecodeError(
+            f"too large: more than the {MAX_PIXELS:,} pixels that are decoded at most"
+        ) from error
+    except _PILLOW_FAILURES as error:
+        raise DecodeError(f"damaged file: {_one_line(error)}") from error
+    return image
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise DecodeError(f"no pixels: the header says {width} × {height}")
+    if width * height > MAX_PIXELS:
+        raise DecodeError(
+            f"too large: the header says {width} × {height}, more than the {MAX_PIXELS:,} pixels "
+            "that are decoded at most"
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text[:200] if text else type(error).__name__
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF (or XMP) orientation; a picture with unreadable EXIF counts as upright.
+
+    Asked after loading: PNG may carry EXIF behind the pixels, and of TIFF Pillow turns the pixels
+    itself and takes the tag away.
+    """
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _PILLOW_FAILURES:
+        return 1

@@ -1,0 +1,110 @@
+"""The decode recipe, and the resizing it asks for.
+
+Every field decides the value of features, so the whole recipe goes into their cache key.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from PIL import Image
+
+from pipeline.errors import InputError, UnknownNameError
+
+MAX_SIZE = 8192
+RESIZE_MODES = ("squash", "crop", "pad")
+INTERPOLATIONS = {
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class DecodeRecipe:
+    """Everything that decides the array a picture becomes.
+
+    Args:
+        size: Side of the square result in pixels, 1 to 8192.
+        resize: ``"squash"`` scales both sides to ``size`` whatever the aspect ratio; ``"crop"``
+            scales the largest centred square (the short side, then a centre crop); ``"pad"``
+            scales the long side to ``size`` and centres the picture on black.
+        interpolation: ``"box"``, ``"bilinear"``, ``"hamming"``, ``"bicubic"`` or ``"lanczos"``;
+            all of them antialiased when they shrink.
+        version: Version of the rules themselves. It grows whenever the same file would give
+            other numbers.
+
+    Raises:
+        InputError: If a value is none of these.
+
+    >>> DecodeRecipe(224).to_dict()
+    {'size': 224, 'resize': 'squash', 'interpolation': 'bilinear', 'version': 1}
+    """
+
+    size: int
+    resize: str = "squash"
+    interpolation: str = "bilinear"
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or not 1 <= self.size <= MAX_SIZE:
+            raise InputError(
+                f"the side of decoded pictures must be a whole number of pixels from 1 to "
+                f"{MAX_SIZE}; received size={self.size!r}"
+            )
+        if self.resize not in RESIZE_MODES:
+            raise _unknown("resize mode", self.resize, RESIZE_MODES)
+        if self.interpolation not in INTERPOLATIONS:
+            raise _unknown("interpolation", self.interpolation, INTERPOLATIONS)
+        if self.version != VERSION:
+            raise InputError(
+                f"this program decodes by version {VERSION} of its rules; received "
+                f"version={self.version!r}: use the program version that made this recipe, or "
+                "compute the features again"
+            )
+
+    def to_dict(self) -> dict[str, int | str]:
+        """Return the fields as a JSON-ready dict; ``DecodeRecipe(**d)`` gives the recipe back."""
+        return asdict(self)
+
+
+def resize(image: Image.Image, recipe: DecodeRecipe) -> Image.Image:
+    """Bring an RGB image to the square that the recipe asks for.
+
+    Args:
+        image: An image of mode RGB.
+        recipe: Size, resize mode and interpolation.
+
+    Returns:
+        An RGB image of ``recipe.size`` × ``recipe.size`` pixels.
+    """
+    filter_ = INTERPOLATIONS[recipe.interpolation]
+    square = (recipe.size, recipe.size)
+    if recipe.resize == "crop":
+        return image.resize(square, filter_, box=_centre_square(image.size))
+    if recipe.resize == "pad":
+        return _pad(image, recipe.size, filter_)
+    return image.resize(square, filter_)
+
+
+def _centre_square(size: tuple[int, int]) -> tuple[float, float, float, float]:
+    side = min(size)
+    left, top = (size[0] - side) / 2, (size[1] - side) / 2
+    return left, top, left + side, top + side
+
+
+def _pad(image: Image.Image, side: int, filter_: Image.Resampling) -> Image.Image:
+    scale = side / max(image.size)
+    # A side never vanishes: of a picture 1 × 9000 a line of one pixel remains.
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    canvas = Image.new("RGB", (side, side))
+    canvas.paste(
+        image.resize((width, height), filter_), ((side - width) // 2, (side - height) // 2)
+    )
+    return canvas
+
+
+def _unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
+    return UnknownNameError(kind, str(name), known, f"choose one of {', '.join(known)}")

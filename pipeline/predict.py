@@ -1,0 +1,189 @@
+"""Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.backbones.frozen import decoding_from_dict, frozen_from_dict
+from pipeline.bundle import Bundle
+from pipeline.config import PredictConfig
+from pipeline.engines import Engine, open_engine
+from pipeline.errors import DataError
+from pipeline.heads import FittedHead, softmax
+from pipeline.images import DecodeRecipe, find_pictures, load_batches
+from pipeline.runs import find_run
+
+Progress = Callable[[int, int], None]
+IMAGENET = "imagenet:"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one picture shows.
+
+    Args:
+        path: The picture, as it was named or found.
+        label: The likeliest class.
+        probability: Its probability.
+        top: The likeliest classes with their probabilities, best first.
+    """
+
+    path: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions in the order of the pictures, and the pictures that cannot be read."""
+
+    predictions: tuple[Prediction, ...]
+    failed: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Something that labels decoded pictures.
+
+    Args:
+        classes: Names of the columns.
+        decoding: How pictures are decoded, the same as in training.
+        probabilities: Turns batches (k, s, s, 3) uint8 into probabilities (k, n_classes).
+    """
+
+    classes: Sequence[str]
+    decoding: DecodeRecipe
+    probabilities: Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]]
+
+
+def predict(
+    config: PredictConfig, target: str, paths: Sequence[Path], progress: Progress | None = None
+) -> Predictions:
+    """Label pictures, decoded exactly as in training.
+
+    Args:
+        config: How many classes to list, and where runs and weights are.
+        target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
+        paths: Picture files, and folders of them.
+        progress: Called with (done, total).
+
+    Raises:
+        RunError: The run is not there or damaged.
+        InputError: A path is not there, or there is no picture under it.
+        DataError: With ``config.strict``, a picture cannot be read.
+    """
+    pictures = find_pictures(paths)
+    predictor = open_predictor(config, target)
+    results: list[Prediction] = []
+    failed: list[dict[str, str]] = []
+    for batch, probabilities in _labelled(config, predictor, pictures):
+        failed += [{"path": str(pictures[f.row]), "reason": f.reason} for f in batch.failed]
+        for row, values in zip(batch.rows, probabilities, strict=True):
+            results.append(_prediction(str(pictures[row]), values, predictor.classes, config.top))
+        if progress is not None:
+            progress(len(results) + len(failed), len(pictures))
+    if config.strict and failed:
+        raise DataError(
+            f"expected every picture to be readable (--strict), {len(failed)} of {len(pictures)} "
+            f"are not, first {failed[0]['path']}: {failed[0]['reason']}"
+        )
+    return Predictions(tuple(results), tuple(failed))
+
+
+def _labelled(
+    config: PredictConfig, predictor: Predictor, pictures: Sequence[Path]
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Pair each batch with its probabilities, although the engine runs one batch ahead."""
+    waiting: list[Any] = []
+
+    def images() -> Iterator[np.ndarray]:
+        rows = range(len(pictures))
+        for batch in load_batches(
+            lambda row: pictures[row].read_bytes(), rows, predictor.decoding, config.batch_size
+        ):
+            waiting.append(batch)
+            yield batch.images
+
+    for probabilities in predictor.probabilities(images()):
+        yield waiting.pop(0), probabilities
+
+
+def _prediction(path: str, values: np.ndarray, classes: Sequence[str], top: int) -> Prediction:
+    best = np.argsort(-values, kind="stable")[:top]
+    listed = tuple((classes[i], float(values[i])) for i in best)
+    return Prediction(path, *listed[0], listed)
+
+
+def open_predictor(config: PredictConfig, target: str) -> Predictor:
+    """Load a run or an ImageNet classifier and make it ready to label."""
+    if target.startswith(IMAGENET):
+        return _imagenet(config, target.removeprefix(IMAGENET))
+    bundle = find_run(config.runs, target).bundle()
+    decoding = decoding_from_dict(bundle.base)
+    if bundle.head is None:
+        engine = _model_engine(bundle, config.batch_size)
+        return Predictor(bundle.classes, decoding, _only_output(engine))
+    base = frozen_from_dict(bundle.base)
+    engine = open_engine(base.build, "auto", base.precision, config.batch_size)
+    return Predictor(bundle.classes, decoding, head_on(engine, bundle.head))
+
+
+def _imagenet(config: PredictConfig, backbone: str) -> Predictor:
+    from pipeline.backbones.build import build_classifier
+    from pipeline.backbones.catalog import parse_backbone
+    from pipeline.backbones.imagenet import class_names
+    from pipeline.backbones.weights import resolve_weights
+
+    spec = parse_backbone(backbone)
+    source = resolve_weights(spec, config.weights, 0, include_top=True)
+    size = spec.backbone.input_size
+    engine = open_engine(
+        lambda: build_classifier(spec, source, size), "auto", "float32", config.batch_size
+    )
+    return Predictor(class_names(), DecodeRecipe(size), _only_output(engine))
+
+
+def _model_engine(bundle: Bundle, batch_size: int) -> Engine:
+    def load() -> Any:
+        import keras
+
+        return keras.saving.load_model(bundle.model_path, compile=False, safe_mode=True)
+
+    return open_engine(load, "auto", bundle.base["precision"], batch_size)
+
+
+def head_on(
+    engine: Engine, head: FittedHead
+) -> Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]]:
+    """Return what turns batches into probabilities: the engine's outputs, flat, and a head."""
+
+    def probabilities(batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        for outputs in engine.run(batches):
+            flat = [output.reshape(len(output), -1) for output in outputs]
+            yield softmax(head.scores(np.concatenate(flat, axis=1)))
+
+    return probabilities
+
+
+def _only_output(engine: Engine) -> Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]]:
+    return lambda batches: (output for (output,) in engine.run(batches))
+
+
+def describe(predictions: Predictions) -> dict[str, Any]:
+    """Return the command's ``--json`` value."""
+    return {
+        "predictions": [
+            {
+                "path": prediction.path,
+                "label": prediction.label,
+                "probability": prediction.probability,
+                "top": [list(pair) for pair in prediction.top],
+            }
+            for prediction in predictions.predictions
+        ],
+        "failed": list(predictions.failed),
+    }

@@ -1,0 +1,41 @@
+"""What many tests need: small made pictures, and where real ones are if there are any."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def write_picture(path: Path, seed: int, size: int = 24, hue: int | None = None) -> None:
+    """Write a seeded PNG; ``hue`` makes one channel bright, so that classes can be told apart."""
+    pixels = np.random.default_rng(seed).integers(0, 120, (size, size, 3), np.uint8)
+    if hue is not None:
+        pixels[..., hue] += 120
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """A folder of two classes that colour tells apart: 12 train and 6 test pictures each."""
+    root = tmp_path / "pictures"
+    for split, count in (("train", 12), ("test", 6)):
+        for hue, name in enumerate(("blue", "red")):
+            for i in range(count):
+                seed = 1000 * hue + 100 * (split == "test") + i
+                write_picture(root / split / name / f"{i}.png", seed, hue=2 - 2 * hue)
+    return root
+
+
+@pytest.fixture(scope="session")
+def material() -> Path:
+    """Real pictures and weights beside the repository, or where PIPELINE_MATERIAL says."""
+    path = Path(os.environ.get("PIPELINE_MATERIAL", ROOT.parent / "shared" / "material"))
+    if not path.is_dir():
+        pytest.skip(f"no real pictures at {path}; PIPELINE_MATERIAL names their folder")
+    return path

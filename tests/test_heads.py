@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pipeline.errors import DataError, InputError, UnknownNameError
+from pipeline.heads import HEADS, NetworkHead, parse_head, parse_heads, softmax
+from pipeline.heads.discriminant import PooledDiscriminant
+from pipeline.heads.fit import fit_head, fitting_factor
+from pipeline.heads.select import make_folds, out_of_fold_scores
+
+FAST = {"dense": "dense(hidden=32,epochs=60,learning_rate=0.01,dropout=0.2)", "random-forest": "random-forest(n_trees=40)"}
+
+
+def data(n_classes, n=240, seed=0):
+    """Separable classes on features of very different scales, one of them constant."""
+    features, labels = make_classification(
+        n,
+        12,
+        n_informative=8,
+        n_redundant=0,
+        n_classes=n_classes,
+        class_sep=2.0,
+        n_clusters_per_class=1,
+        random_state=seed,
+    )
+    features = features * np.logspace(-2, 2, 12) + 5
+    features[:, 3] = 7.0
+    return features.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_learns(name, n_classes):
+    features, labels = data(n_classes)
+    spec = parse_head(FAST.get(name, name))
+    head = fit_head(spec, features[:180], labels[:180], n_classes, seed=0)
+    scores = head.scores(features[180:])
+    assert scores.shape == (60, n_classes)
+    assert np.mean(scores.argmax(1) == labels[180:]) > 0.8
+    np.testing.assert_allclose(softmax(scores).sum(1), 1)
+    assert isinstance(head, NetworkHead) == (spec.head.kind != "sklearn")
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_same_seed_same_head(name):
+    features, labels = data(3)
+    spec = parse_head(FAST.get(name, name))
+    first, second = (fit_head(spec, features, labels, 3, seed=5).scores(features) for _ in "ab")
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "dense"])
+def test_absent_class_gets_no_probability(name):
+    features, labels = data(3)
+    seen = labels != 1
+    head = fit_head(parse_head(FAST.get(name, name)), features[seen], labels[seen], 3, seed=0)
+    probabilities = softmax(head.scores(features))
+    assert probabilities[:, 1].max() < 1e-9
+    assert np.isfinite(probabilities).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_folded_logistic_is_the_pipeline_it_came_from(n_classes):
+    features, labels = data(n_classes)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
+    expected = pipeline.fit(features, labels).predict_proba(features)
+    head = fit_head(parse_head("logistic"), features, labels, n_classes, seed=0)
+    np.testing.assert_allclose(softmax(head.scores(features)), expected, atol=2e-4)
+
+
+def test_discriminant_without_shrinkage_is_scikit_learns():
+    features, labels = data(4)
+    features = StandardScaler().fit_transform(np.delete(features, 3, axis=1).astype(np.float64))
+    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(features, labels)
+    ours = PooledDiscriminant(shrinkage=0.0).fit(features, labels)
+    expected = theirs.decision_function(features)
+    np.testing.assert_allclose(ours.decision_function(features), expected, rtol=1e-5)
+
+
+def test_discriminant_with_fewer_rows_than_features():
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    features = rng.normal(size=(40, 300)) + 0.5 * labels[:, None]
+    head = PooledDiscriminant().fit(features[:20], labels[:20])
+    assert np.mean(head.predict(features[20:]) == labels[20:]) > 0.9
+
+
+def test_factor_makes_scores_into_log_probabilities():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(4000, 3))
+    labels = np.array([rng.choice(3, p=p) for p in softmax(scores)])
+    assert fitting_factor(scores / 5, labels) == pytest.approx(5, rel=0.1)
+
+
+def test_heads_are_parsed_once_each():
+    names = [str(spec) for spec in parse_heads("logistic, knn(k=5),logistic(C=1.0),knn(k=3)")]
+    assert names == ["logistic", "knn", "knn(k=3)"]
+    assert [spec.head.name for spec in parse_heads("all")] == list(HEADS)
+
+
+@pytest.mark.parametrize("text", ["dense(hidden=64)", "dense(hidden=[64])", "dense(hidden=(64,))"])
+def test_hidden_layers_in_any_form(text):
+    assert parse_head(text).params["hidden"] == (64,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("logistc", r"unknown head 'logistc'; nearest: logistic"),
+        ("logistic(c=1)", r"unknown parameter of logistic 'c'; nearest: C; logistic knows C, max"),
+        ("logistic(C=-1)", r"expected C of logistic to be like 1.0, received C=-1"),
+        ("knn(k=2.5)", r"expected k of knn to be like 5, received k=2.5"),
+        ("dense(dropout=1)", r"expected dropout of dense to be like 0.5, received dropout=1"),
+        ("dense(hidden='a')", r"expected hidden of dense to be like \(256,\), received hidden='a'"),
+    ],
+)
+def test_bad_heads_are_one_sentence(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_head(text)
+
+
+def test_unknown_head_carries_the_nearest_names():
+    with pytest.raises(UnknownNameError) as caught:
+        parse_head("linearsvm")
+    assert caught.value.nearest[0] == "linear-svm"
+
+
+def test_nan_features_are_named():
+    features, labels = data(2)
+    features[17, 2] = np.nan
+    with pytest.raises(InputError, match=r"NaN or infinity in 1 of 240 rows \(first: row 17\)"):
+        fit_head(parse_head("ridge"), features, labels, 2, seed=0)
+
+
+def test_more_neighbours_than_pictures():
+    features, labels = data(2)
+    with pytest.raises(InputError, match="at most the 4 training pictures, received k=5"):
+        fit_head(parse_head("knn"), features[:4], labels[:4], 2, seed=0)
+
+
+def test_folds_keep_groups_together():
+    labels = np.arange(60) % 2
+    groups = np.arange(60) // 4
+    for fit, held_out in make_folds(labels, 5, 0, groups):
+        assert not set(groups[fit]) & set(groups[held_out])
+
+
+def test_every_picture_is_held_out_once():
+    features, labels = data(3)
+    folds = make_folds(labels, 5, 0)
+    assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(240))
+    scores, n_folds = out_of_fold_scores(parse_head("ridge"), features, labels, 3, folds=5, seed=0)
+    assert n_folds == 5
+    assert np.mean(scores.argmax(1) == labels) > 0.8
+
+
+def test_fewer_folds_for_a_small_class(caplog):
+    labels = np.array([0] * 20 + [1] * 3)
+    assert len(make_folds(labels, 5, 0)) == 3
+    assert "3 folds instead of 5: the smallest class has 3 pictures" in caplog.text
+
+
+def test_a_class_of_one_picture_cannot_be_cross_validated():
+    with pytest.raises(DataError, match="at least 2 different training pictures of every class"):
+        make_folds(np.array([0, 0, 0, 1]), 5, 0)
