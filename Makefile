@@ -12,8 +12,9 @@ RUN ?= best##           run to fine-tune from or to predict with
 # What suits pictures of 8 by 8 pixels: a small input, and layers from the middle of the base.
 ifeq ($(strip $(DATA)),$(DIGITS))
 IMAGE_SIZE ?= 96
-LAYERS ?= block4,block5,block4+block5+block6,top
+LAYERS ?= block4+block5+block6,top
 HEADS ?= all
+EPOCHS ?= 8
 endif
 
 FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--layers "$(LAYERS)") \

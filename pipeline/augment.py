@@ -40,5 +40,7 @@ def augmentation(names: str, image_size: int, seed: int) -> keras.Model:
         if name not in AUGMENTATIONS:
             hint = f"known: {', '.join(AUGMENTATIONS)}, none"
             raise UnknownNameError("augmentation", name, AUGMENTATIONS, hint)
-    layers = [AUGMENTATIONS[name](seed + i) for i, name in enumerate(wanted)]
-    return keras.Sequential([keras.Input((image_size, image_size, 3)), *layers])
+    images = changed = keras.Input((image_size, image_size, 3))
+    for i, name in enumerate(wanted):
+        changed = AUGMENTATIONS[name](seed + i)(changed)
+    return keras.Model(images, keras.layers.Identity()(changed))

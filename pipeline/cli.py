@@ -16,6 +16,7 @@ from cyclopts.config import Toml
 from pipeline import show
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig, PredictConfig
 from pipeline.errors import InputError, PipelineError
+from pipeline.startup import import_tensorflow
 
 app = App(
     name="pipeline",
@@ -165,6 +166,7 @@ def finetune(
     base = frozen_from_dict(source.info["base"])
     stage1 = FeaturesConfig(cache=config.cache, precision=base.precision)
     _extract(stage1, dataset, output, base)
+    import_tensorflow()
     from pipeline.finetune import describe
     from pipeline.finetune import finetune as train
 

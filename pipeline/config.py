@@ -92,16 +92,16 @@ class FinetuneConfig:
     source: Annotated[str, Parameter(name="--from")] = "best"
     """Run whose head to start from: its name, its folder, or best (of those on the same data)."""
 
-    unfreeze: str = "block6"
-    """Lowest part that learns: a cut point or layer name, a number of layers, or all."""
+    unfreeze: str = "auto"
+    """Lowest part that learns: a block, a layer, a number of layers, all; auto is two blocks."""
 
     augment: str = "shift,rotate,zoom"
     """Changes of training pictures: shift, rotate, zoom, flip, brightness, contrast; or none."""
 
-    epochs: int = 10
+    epochs: int = 12
     """Most passes over the training pictures."""
 
-    patience: int = 3
+    patience: int = 6
     """Epochs without a lower validation loss before training stops."""
 
     learning_rate: float = 1e-4

@@ -37,6 +37,8 @@ from pipeline.store import FeatureCache
 from pipeline.table import FeatureTable
 from pipeline.training import Epoch, PictureBatch, Plan, Trainer, best_epoch
 
+PROTOCOL = 1
+"""Grows when the same settings would train differently."""
 SETTINGS = (
     "unfreeze",
     "augment",
@@ -104,6 +106,7 @@ def _key(config: FinetuneConfig, table: FeatureTable, spec: HeadSpec) -> dict[st
     settings = {name: getattr(config, name) for name in SETTINGS}
     return {
         "kind": "finetune",
+        "protocol": PROTOCOL,
         "dataset": table.dataset.digest,
         "recipe": table.base.recipe.digest,
         "head": spec.head.name,

@@ -1,6 +1,7 @@
 """The training loop: a Keras model, batches of pictures, a schedule. No files, no labels' names."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -63,11 +64,12 @@ class Trainer:
         self.model, self._augment, self.plan = model, augment, plan
         self._optimizer = _optimizer(plan)
         self._optimizer.build(model.trainable_variables)
+        self._average = Average(model, 1 - 1 / (1 + plan.steps_per_epoch))
         self._step = self._compiled_step()
 
     def _compiled_step(self) -> Callable[[Any, Any], tuple[Any, Any]]:
         model, augment, optimizer = self.model, self._augment, self._optimizer
-        smoothing = self.plan.label_smoothing
+        average, smoothing = self._average, self.plan.label_smoothing
 
         @tf.function(reduce_retracing=True, autograph=False)
         def step(images: Any, labels: Any) -> tuple[Any, Any]:
@@ -78,6 +80,7 @@ class Trainer:
                 loss = tf.reduce_mean(losses)
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply(gradients, model.trainable_variables)
+            average.follow()
             hits = tf.equal(tf.argmax(logits, 1), labels)
             return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int64))
 
@@ -103,14 +106,14 @@ class Trainer:
         """
         history = [self._before(validate)]
         on_epoch(history[0])
-        best = Best(self.model, history[0])
+        best = Best(self._average, history[0])
         for number in range(1, self.plan.epochs + 1):
             history.append(self._epoch(number, batches(number), validate, on_step))
             on_epoch(history[-1])
             best.consider(history[-1])
             if number - best.epoch.epoch >= self.plan.patience:
                 break
-        best.restore()
+        best.restore(self.model)
         return history
 
     def _before(self, validate: Callable[[], tuple[float, float]]) -> Epoch:
@@ -133,30 +136,70 @@ class Trainer:
             hits += int(step_hits)
             on_step(len(labels))
         rate = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
-        validation = validate()
+        with self._average.in_place():
+            validation = validate()
         return Epoch(number, loss / seen, hits / seen, *validation, rate, monotonic() - began)
 
 
-class Best:
-    """The weights of the epoch with the lowest validation loss so far."""
+class Average:
+    """The running mean of a model's learning weights over about one epoch of steps.
 
-    def __init__(self, model: keras.Model, epoch: Epoch) -> None:
-        self._model = model
+    Single weights of a training with a strong head jump from step to step; their mean does not
+    (Polyak and Juditsky 1992). The mean is what is judged, kept and shipped.
+
+    Args:
+        model: Its trainable variables are followed.
+        momentum: What remains of the mean after a step, from 0 to below 1.
+    """
+
+    def __init__(self, model: keras.Model, momentum: float) -> None:
+        self._variables = list(model.trainable_variables)
+        self._means = [tf.Variable(weight.numpy(), trainable=False) for weight in self._variables]
+        self._momentum = momentum
+
+    def follow(self) -> None:
+        """Move the mean towards the weights as they are now; part of the compiled step."""
+        for mean, variable in zip(self._means, self._variables, strict=True):
+            mean.assign_sub((1 - self._momentum) * (mean - variable.value))
+
+    def values(self) -> list[np.ndarray]:
+        """Return the mean of each weight."""
+        return [mean.numpy() for mean in self._means]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the model have the mean weights inside the context."""
+        current = [variable.numpy() for variable in self._variables]
+        _assign(self._variables, self.values())
+        try:
+            yield
+        finally:
+            _assign(self._variables, current)
+
+
+def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+class Best:
+    """The mean weights of the epoch with the lowest validation loss so far."""
+
+    def __init__(self, average: Average, epoch: Epoch) -> None:
+        self._average = average
         self._keep(epoch)
 
     def _keep(self, epoch: Epoch) -> None:
-        self.epoch = epoch
-        self._weights = [variable.numpy() for variable in self._model.trainable_variables]
+        self.epoch, self._weights = epoch, self._average.values()
 
     def consider(self, epoch: Epoch) -> None:
-        """Keep the weights as they are now, when this epoch is better than all before."""
+        """Keep the mean weights as they are now, when this epoch is better than all before."""
         if epoch.validation_loss < self.epoch.validation_loss:
             self._keep(epoch)
 
-    def restore(self) -> None:
-        """Put the kept weights back into the model."""
-        for variable, value in zip(self._model.trainable_variables, self._weights, strict=True):
-            variable.assign(value)
+    def restore(self, model: keras.Model) -> None:
+        """Put the kept weights into the model."""
+        _assign(model.trainable_variables, self._weights)
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:

@@ -189,12 +189,13 @@ def test_newer_format_is_refused_and_nothing_is_changed(cache, where):
 
 
 def test_exception_while_filling_keeps_what_was_computed(cache):
-    with (
-        pytest.raises(KeyboardInterrupt),
-        cache.writer("tensorflow", {}) as writer,
-    ):
-        writer.add(digests(1), features(1))
-        raise KeyboardInterrupt
+    def interrupted():
+        with cache.writer("tensorflow", {}) as writer:
+            writer.add(digests(1), features(1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     cache.refresh()
     assert cache.has(digests(1)).all()
 

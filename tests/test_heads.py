@@ -12,7 +12,10 @@ from pipeline.heads.discriminant import PooledDiscriminant
 from pipeline.heads.fit import fit_head, fitting_factor
 from pipeline.heads.select import make_folds, out_of_fold_scores
 
-FAST = {"dense": "dense(hidden=32,epochs=60,learning_rate=0.01,dropout=0.2)", "random-forest": "random-forest(n_trees=40)"}
+FAST = {
+    "dense": "dense(hidden=32,epochs=60,learning_rate=0.01,dropout=0.2)",
+    "random-forest": "random-forest(n_trees=40)",
+}
 
 
 def data(n_classes, n=240, seed=0):

@@ -68,14 +68,17 @@ class FrozenBase:
 
         return build_extractor(self.spec, self.source, self.decoding.size, self.cuts)
 
+    def _weights_again(self) -> str:
+        """Return a text that finds the same weights from any folder."""
+        path = self.source.path if self.source.kind == "file" else None
+        return self.weights if path is None else str(path.resolve())
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values from which `frozen_from_dict` makes the same base again."""
         decoding = self.decoding
         return {
             "backbone": str(self.spec),
-            "weights": str(self.source.path.resolve())
-            if self.source.kind == "file"
-            else self.weights,
+            "weights": self._weights_again(),
             "weights_digest": self.source.digest,
             "weights_seed": self.source.seed or 0,
             "cuts": [[cut.layer, cut.pooling] for cut in self.cuts],

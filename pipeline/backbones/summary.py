@@ -4,6 +4,7 @@ import dataclasses
 
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.backbones.weights import resolve_weights
+from pipeline.startup import import_tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ def summarize(spec: BackboneSpec, image_size: int | None = None) -> list[LayerRo
     Raises:
         InputError: If the architecture cannot take the input size.
     """
+    import_tensorflow()
     from pipeline.backbones.build import build_base
 
     size = spec.backbone.input_size if image_size is None else image_size

@@ -1,14 +1,16 @@
 """Which layers of a base learn: everything from a named part upwards, and never BatchNorm."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from typing import Any
 
 import keras
 
-from pipeline.backbones.backbone import BackboneSpec
+from pipeline.backbones.backbone import TOP, BackboneSpec
 from pipeline.errors import InputError
 
 HEAD_PREFIX = "head_"
+ALL, AUTO = "all", "auto"
 
 
 def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]:
@@ -22,7 +24,8 @@ def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]
         model: A base with a head whose layers are called ``head_…``.
         spec: The backbone, for the names of its blocks.
         boundary: ``block5`` (that block and all above), a Keras layer name (that layer and all
-            above), a number of layers counted from the top, or ``all``.
+            above), a number of layers counted from the top, ``all``, or ``auto`` (the two highest
+            blocks below the head).
 
     Returns:
         The names of the base's layers that learn, from the bottom up.
@@ -57,8 +60,10 @@ def _stop_dropping(layer: keras.Layer) -> None:
 
 def _from(base: list[keras.Layer], spec: BackboneSpec, boundary: str) -> Collection[str]:
     names = [layer.name for layer in base]
-    if boundary == "all":
+    if boundary == ALL:
         return set(names)
+    if boundary == AUTO:
+        return _block_and_above(base, spec, _second_highest_block(names, spec))
     if boundary.isdigit():
         return _last(names, int(boundary))
     if match := re.fullmatch(r"block(\d+)", boundary):
@@ -69,6 +74,13 @@ def _from(base: list[keras.Layer], spec: BackboneSpec, boundary: str) -> Collect
             f"cut points: {', '.join(spec.cut_points())}; `pipeline summary` lists all layers"
         )
     return set(names[names.index(boundary) :])
+
+
+def _second_highest_block(names: list[str], spec: BackboneSpec) -> int:
+    """Return the number of the block below the highest one that the model contains part of."""
+    ends = [layer for point, layer in spec.cut_points().items() if point != TOP]
+    whole = sum(end in names for end in ends)
+    return max(1, whole - 1)
 
 
 def _last(names: list[str], n_layers: int) -> Collection[str]:
@@ -112,5 +124,5 @@ def ancestors(layer: keras.Layer) -> set[str]:
 
 
 def _parents(layer: keras.Layer) -> list[keras.Layer]:
-    nodes: list[Callable] = layer._inbound_nodes
+    nodes: list[Any] = layer._inbound_nodes
     return [parent.operation for node in nodes for parent in node.parent_nodes]

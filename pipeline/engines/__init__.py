@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import InputError, UnknownNameError
+from pipeline.startup import import_tensorflow
 
 ENGINES = ("auto", "tensorflow")
 PRECISIONS = ("float32", "mixed_float16")
@@ -50,6 +51,7 @@ def open_engine(build: Callable[[], Any], engine: str, precision: str, batch_siz
     check_engine(engine, precision)
     if batch_size < 1:
         raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
+    import_tensorflow()
     from pipeline.engines.tensorflow import TensorFlowEngine, configure_devices, dtype_policy
 
     on_gpu = configure_devices(precision)

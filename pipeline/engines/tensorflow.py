@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -73,42 +74,44 @@ class TensorFlowEngine:
         )
         def step(images: Any) -> list[Any]:
             outputs = model(tf.cast(images, tf.float32), training=False)
-            return outputs if isinstance(outputs, list | tuple) else [outputs]
+            return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
         self._step: Callable[[Any], list[Any]] = step
 
     def run(self, batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
         """Yield one float32 array per output for each batch, in order."""
-        in_flight: tuple[np.ndarray, list[list[Any]] | None] | None = None
+        in_flight: Started | None = None
         for images in batches:
-            started = (images, self._start(images))
+            started = self._start(images)
             if in_flight is not None:
-                yield self._finish(*in_flight)
+                yield self._finish(in_flight)
             in_flight = started
         if in_flight is not None:
-            yield self._finish(*in_flight)
+            yield self._finish(in_flight)
 
-    def _start(self, images: np.ndarray) -> list[list[Any]] | None:
-        """Dispatch a batch; None when the memory does not suffice already now."""
+    def _start(self, images: np.ndarray) -> "Started":
+        """Dispatch a batch; without steps when the memory does not suffice already now."""
         size = self.batch_size
         try:
-            return [
+            steps = [
                 self._step(_pad(images[start : start + size], size))
                 for start in range(0, len(images), size)
             ]
         except tf.errors.ResourceExhaustedError:
-            return None
+            steps = None
+        return Started(images, size, steps)
 
-    def _finish(self, images: np.ndarray, steps: list[list[Any]] | None) -> Outputs:
-        """Fetch a dispatched batch; where the memory did not suffice, halve and start again."""
+    def _finish(self, started: "Started") -> Outputs:
+        """Fetch a dispatched batch; where the memory did not suffice, start it again, smaller."""
         while True:
             try:
-                if steps is not None:
-                    return _fetch(steps, len(images))
+                if started.steps is not None:
+                    return _fetch(started.steps, len(started.images))
             except tf.errors.ResourceExhaustedError:
                 pass
-            self._halve()
-            steps = self._start(images)
+            if started.size == self.batch_size:  # else the batch before has halved it already
+                self._halve()
+            started = self._start(started.images)
 
     def _halve(self) -> None:
         if self.batch_size == 1:
@@ -119,6 +122,15 @@ class TensorFlowEngine:
         self.batch_size //= 2
         logger.warning("out of device memory: going on with batches of %d", self.batch_size)
         self._compile()
+
+
+@dataclass(frozen=True)
+class Started:
+    """A batch that was dispatched in steps of ``size``; None where memory did not suffice."""
+
+    images: np.ndarray
+    size: int
+    steps: list[list[Any]] | None
 
 
 def _pad(images: np.ndarray, size: int) -> np.ndarray:

@@ -35,9 +35,8 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         n_features = centred.shape[1]
         covariance = centred.T @ centred / len(centred)
         level = max(np.trace(covariance) / n_features, np.finfo(float).tiny)
-        shrinkage = self.shrinkage
-        if shrinkage == "auto":
-            shrinkage = ledoit_wolf(centred, covariance, level)
+        given = self.shrinkage
+        shrinkage = ledoit_wolf(centred, covariance, level) if given == "auto" else float(given)
         covariance *= 1 - shrinkage
         # A trace of the identity keeps the factorisation alive where nothing is shrunk.
         covariance.flat[:: n_features + 1] += max(shrinkage, 1e-9) * level

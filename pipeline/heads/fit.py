@@ -19,6 +19,7 @@ from pipeline.errors import InputError
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.discriminant import PooledDiscriminant
 from pipeline.heads.fitted import FittedHead, SklearnHead, fold_linear, softmax
+from pipeline.startup import import_tensorflow
 
 logger = logging.getLogger("pipeline")
 
@@ -88,6 +89,7 @@ def fit_head(
     """
     _check_finite(features)
     if spec.head.kind == "dense":
+        import_tensorflow()
         from pipeline.heads.dense import fit_dense
 
         return fit_dense(spec.params, features, labels, n_classes, seed)

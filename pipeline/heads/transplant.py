@@ -27,10 +27,10 @@ def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) 
         layer.set_weights([kernel, bias])
         if i < last and dropout:
             values = keras.layers.Dropout(dropout, name=f"head_dropout_{i}")(values)
-    return keras.Model(extractor.inputs, values, name="classifier")
+    return keras.Model(extractor.inputs[0], values, name="classifier")
 
 
 def with_probabilities(logits_model: keras.Model) -> keras.Model:
     """Return the same model, sharing its weights, with class probabilities as its output."""
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
-    return keras.Model(logits_model.inputs, softmax(logits_model.output), name="classifier")
+    return keras.Model(logits_model.inputs[0], softmax(logits_model.output), name="classifier")

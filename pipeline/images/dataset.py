@@ -132,13 +132,12 @@ def index(
     _check_readable(source, classes, names, unreadable)
     labels = _encode_labels(names, classes)
     given = {split for split in source.splits if split} - {"train"}
-    if given:
-        splits = _given_splits(source, kept, given)
-        _check_train(source, classes, labels, splits)
-    else:
-        held = hold_out(digests, labels, test_fraction, purpose="test", seed=seed)
-        splits = np.where(held, "test", "train")
-    _check_test(source, splits)
+    splits = (
+        _given_splits(source, kept, given)
+        if given
+        else _made_splits(digests, labels, test_fraction, seed)
+    )
+    _check_splits(source, classes, labels, splits)
     return Dataset(
         root=source.root,
         paths=tuple(source.paths[row] for row in kept),
@@ -231,7 +230,14 @@ def _given_splits(source: Source, kept: list[int], given: set[str]) -> np.ndarra
     return np.array(["test" if split == final else split for split in splits])
 
 
-def _check_train(
+def _made_splits(
+    digests: np.ndarray, labels: np.ndarray, test_fraction: float, seed: int
+) -> np.ndarray:
+    held = hold_out(digests, labels, test_fraction, purpose="test", seed=seed)
+    return np.where(held, "test", "train")
+
+
+def _check_splits(
     source: Source, classes: tuple[str, ...], labels: np.ndarray, splits: np.ndarray
 ) -> None:
     trained = set(labels[splits == "train"].tolist())
@@ -241,9 +247,6 @@ def _check_train(
                 f"expected readable train pictures of class {name!r} in {source.root}, but none "
                 "can be read: make them readable or remove the class"
             )
-
-
-def _check_test(source: Source, splits: np.ndarray) -> None:
     if not (splits == "test").any():
         raise DataError(
             f"expected a picture for the final test in {source.root}, received none that can be "

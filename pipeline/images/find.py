@@ -30,4 +30,4 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 def _pictures_in(folder: Path) -> list[Path]:
     pictures, _ = walk(folder, ())
-    return sorted(folder / name.lstrip("/") for name in pictures)
+    return sorted(folder / name for name in pictures)

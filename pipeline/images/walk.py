@@ -71,7 +71,7 @@ def walk(root: Path, parts: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
     Args:
         root: The scanned root.
-        parts: Names that lead from the root to the folder to start in.
+        parts: Names that lead from the root to the folder to start in; none for the root itself.
 
     Returns:
         Paths of pictures and paths of other files, relative to ``root``.
@@ -89,7 +89,7 @@ def walk(root: Path, parts: tuple[str, ...]) -> tuple[list[str], list[str]]:
             continue
         entered.add(identity)
         for entry in _visible(root / folder):
-            path = f"{folder}/{entry.name}"
+            path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir():
                 waiting.append(path)
             else:

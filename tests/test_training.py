@@ -1,0 +1,225 @@
+"""Fine-tuning on a real base: what learns, what does not, and what is kept."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.augment import AUGMENTATIONS, augmentation
+from pipeline.backbones import Cut, parse_backbone, resolve_weights
+from pipeline.backbones.build import build_extractor
+from pipeline.backbones.unfreeze import unfreeze
+from pipeline.errors import InputError, UnknownNameError
+from pipeline.heads import NetworkHead, softmax
+from pipeline.heads.transplant import transplant, with_probabilities
+from pipeline.training import Plan, Trainer, best_epoch, cross_entropy
+
+SIZE = 32
+
+
+def head(n_features, hidden=(), n_classes=3):
+    rng = np.random.default_rng(0)
+    sizes = [n_features, *hidden, n_classes]
+    return NetworkHead(
+        tuple(rng.normal(size=pair).astype("f4") for pair in itertools.pairwise(sizes)),
+        tuple(rng.normal(size=size).astype("f4") for size in sizes[1:]),
+    )
+
+
+def base(name="EfficientNetLite0", cuts=("block2", "block4")):
+    spec = parse_backbone(name)
+    weights = resolve_weights(spec, "none" if "Lite" not in name else "default")
+    return spec, build_extractor(spec, weights, SIZE, [Cut(cut) for cut in cuts])
+
+
+def images(n=12, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, SIZE, SIZE, 3), np.uint8)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,)])
+def test_transplanted_head_scores_as_it_did_on_features(hidden):
+    _, extractor = base()
+    features = np.concatenate([np.asarray(part) for part in extractor(images().astype("f4"))], 1)
+    grafted = head(features.shape[1], hidden)
+    model = transplant(extractor, grafted)
+    expected = softmax(grafted.scores(features))
+    got = np.asarray(with_probabilities(model)(images().astype("f4")))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def model_and_plan(unfrozen="block4", epochs=2, **plan):
+    spec, extractor = base()
+    model = transplant(extractor, head(sum(out.shape[-1] for out in extractor.outputs)))
+    learning = unfreeze(model, spec, unfrozen)
+    settings = {"learning_rate": 1e-3, "weight_decay": 1e-4, "label_smoothing": 0.0} | plan
+    return model, learning, Plan(epochs, patience=9, steps_per_epoch=2, **settings)
+
+
+def train(model, plan, losses=None, seed=0):
+    labels = np.arange(12) % 3
+    iterator = iter(losses or range(99, 0, -1))
+
+    def batches(epoch):
+        for start in (0, 6):
+            yield images(12, epoch)[start : start + 6], labels[start : start + 6]
+
+    trainer = Trainer(model, augmentation("shift,flip", SIZE, seed), plan)
+    return trainer.fit(batches, lambda: (float(next(iterator)), 0.5))
+
+
+def weights_of(model):
+    return {weight.path: weight.numpy() for layer in model.layers for weight in layer.weights}
+
+
+def test_frozen_weights_and_statistics_keep_every_bit():
+    model, learning, plan = model_and_plan()
+    before = weights_of(model)
+    train(model, plan)
+    after = weights_of(model)
+    moved = {path.split("/")[0] for path in before if not np.array_equal(before[path], after[path])}
+    assert moved == {*learning, "head_0"}
+    normalised = [path for path in before if "_bn" in path]
+    assert normalised
+    assert all(np.array_equal(before[path], after[path]) for path in normalised)
+
+
+def test_boundary_is_the_end_of_the_block_below():
+    _, learning, _ = model_and_plan("block4")
+    assert learning[0] == "block4a_expand_conv"
+    assert {name[:6] for name in learning} == {"block4"}
+
+
+@pytest.mark.parametrize(
+    ("boundary", "first"),
+    [
+        ("all", "stem_conv"),
+        ("block1", "stem_conv"),
+        ("block3b_dwconv", "block3b_dwconv"),
+        ("auto", "block3a_expand_conv"),
+    ],
+)
+def test_where_learning_begins(boundary, first):
+    assert model_and_plan(boundary)[1][0] == first
+
+
+def test_counting_layers_from_the_top():
+    _, learning, _ = model_and_plan("14")
+    assert learning[-1].startswith("block4c")
+    assert not any(name.startswith("block3") for name in learning)
+
+
+def test_branches_of_a_graph_are_frozen_exactly():
+    spec = parse_backbone("MobileNetV2")
+    extractor = build_extractor(spec, resolve_weights(spec, "none"), SIZE, [Cut("top")])
+    model = transplant(extractor, head(extractor.outputs[0].shape[-1]))
+    unfreeze(model, spec, "block6")
+    end_below = model.get_layer(spec.cut_points()["block5"])
+    learning = {layer.name for layer in model.layers if layer.trainable}
+    assert end_below.name not in learning
+    assert "Conv_1" in learning
+
+
+@pytest.mark.parametrize(
+    ("boundary", "message"),
+    [
+        ("block9", r"expected a block of EfficientNetLite0 for --unfreeze, received block9"),
+        ("block5b_dwconv", r"expected a layer of EfficientNetLite0 below the head"),
+        ("block6", r"the head sits on a cut at or below the end of block5"),
+        ("0", r"expected between 1 and \d+ layers to unfreeze, received 0"),
+        ("1", r"expected layers with weights from '1' up to the head, there are none"),
+    ],
+)
+def test_unusable_boundaries(boundary, message):
+    with pytest.raises(InputError, match=message):
+        model_and_plan(boundary)
+
+
+def test_frozen_dropout_does_not_drop():
+    inputs = keras.Input((SIZE, SIZE, 3))
+    dropped = keras.layers.Dropout(0.9, name="low_dropout")(inputs)
+    convolved = keras.layers.Conv2D(2, 3, name="high_conv")(dropped)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(convolved)
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head_0")(pooled))
+    unfreeze(model, parse_backbone("VGG16"), "high_conv")
+    given = images().astype("f4")
+    np.testing.assert_array_equal(model(given, training=True), model(given, training=False))
+
+
+def test_best_epoch_is_kept():
+    losses = [5.0, 3.0, 1.0, 4.0, 2.0]
+    keras.utils.set_random_seed(0)
+    model, _, plan = model_and_plan(epochs=4)
+    history = train(model, plan, losses)
+    assert best_epoch(history).epoch == 2
+    assert [epoch.validation_loss for epoch in history] == losses
+    keras.utils.set_random_seed(0)
+    again, _, same = model_and_plan(epochs=4)
+    kept, seen = {}, iter(losses)
+
+    def validate():
+        loss = next(seen)
+        if loss == min(losses):
+            kept.update(weights_of(again))
+        return loss, 0.5
+
+    labels = np.arange(12) % 3
+
+    def batches(epoch):
+        for start in (0, 6):
+            yield images(12, epoch)[start : start + 6], labels[start : start + 6]
+
+    Trainer(again, augmentation("shift,flip", SIZE, 0), same).fit(batches, validate)
+    final = weights_of(model)
+    for path, value in kept.items():
+        np.testing.assert_allclose(final[path], value, atol=1e-6)
+
+
+def test_patience_ends_a_training_that_does_not_improve():
+    model, _, _ = model_and_plan()
+    before = weights_of(model)
+    plan = Plan(9, 2, 2, 1e-3, 0.0, 0.0)
+    history = train(model, plan, [1.0, 2.0, 3.0, 0.1])
+    assert len(history) == 3
+    after = weights_of(model)
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
+def test_same_seed_same_weights():
+    finals = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        model, _, plan = model_and_plan()
+        train(model, plan, seed=3)
+        finals.append(weights_of(model))
+    for path, value in finals[0].items():
+        np.testing.assert_allclose(value, finals[1][path], atol=1e-6)
+
+
+def test_cross_entropy_is_kerass():
+    logits = np.random.default_rng(0).normal(size=(5, 3)).astype("f4")
+    labels = np.array([0, 2, 1, 1, 0])
+    theirs = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=0.1, reduction=None
+    )(np.eye(3, dtype="f4")[labels], logits)
+    np.testing.assert_allclose(cross_entropy(logits, labels, 0.1), theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentations_change_pictures_within_range(name):
+    given = images().astype("f4")
+    changed = np.asarray(augmentation(name, SIZE, seed=1)(given, training=True))
+    assert changed.shape == given.shape
+    assert not np.array_equal(changed, given)
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+
+
+def test_no_augmentation_changes_nothing():
+    given = images().astype("f4")
+    np.testing.assert_array_equal(augmentation("none", SIZE, 0)(given, training=True), given)
+
+
+def test_unknown_augmentation():
+    with pytest.raises(UnknownNameError, match="unknown augmentation 'mirror'"):
+        augmentation("shift,mirror", SIZE, 0)
