@@ -5,23 +5,27 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DIGITS := data/digits
 
-DATA ?= $(DIGITS)##        folder of pictures; the embedded digits when left out
-CACHE ?= features##       folder of the feature cache
-RUNS ?= runs##           folder of the runs
-RUN ?= best##           run to fine-tune from or to predict with
+# Folder of pictures (the embedded digits when left out), of the feature cache, of the runs; and the
+# run to fine-tune from or to predict with.
+DATA ?= $(DIGITS)
+CACHE ?= features
+RUNS ?= runs
+RUN ?= best
 # What suits pictures of 8 by 8 pixels: a small input, and layers from the middle of the base.
-ifeq ($(strip $(DATA)),$(DIGITS))
+ifeq ($(DATA),$(DIGITS))
 IMAGE_SIZE ?= 96
 LAYERS ?= block4+block5+block6,top
 HEADS ?= all
-EPOCHS ?= 8
+PICTURES := $(DIGITS)/test
+PICTURES_READY := $(DIGITS)/.written
+else
+PICTURES := $(DATA)
 endif
 
 FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--layers "$(LAYERS)") \
 	$(if $(POOLING),--pooling "$(POOLING)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
-	$(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) --cache "$(strip $(CACHE))"
-HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") --runs "$(strip $(RUNS))"
-PICTURES = $(if $(filter $(DIGITS),$(strip $(DATA))),$(DIGITS)/test,$(DATA))
+	$(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) --cache "$(CACHE)"
+HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") --runs "$(RUNS)"
 
 .PHONY: help install data features classify finetune predict compare demo test lint check bench clean
 .DEFAULT_GOAL := help
@@ -40,37 +44,32 @@ $(STAMP): pyproject.toml
 
 data: $(STAMP) ## write the embedded digits into data/digits
 	$(BIN)/pipeline digits $(DIGITS)
+	@touch $(DIGITS)/.written
 
 # Without DATA the stages work on the digits, which are written first; that is done once.
-$(DIGITS)/.written: $(STAMP)
-	$(BIN)/pipeline digits $(DIGITS)
-	@touch $@
-ifeq ($(strip $(DATA)),$(DIGITS))
-PICTURES_READY := $(DIGITS)/.written
-endif
+$(DIGITS)/.written:
+	@$(MAKE) --no-print-directory data
 
 features: $(STAMP) $(PICTURES_READY) ## stage 1: run every picture once through the frozen base
-	$(BIN)/pipeline features "$(strip $(DATA))" $(FEATURE_FLAGS) $(ARGS)
+	$(BIN)/pipeline features "$(DATA)" $(FEATURE_FLAGS) $(ARGS)
 
 classify: $(STAMP) $(PICTURES_READY) ## stage 2: train classifiers on the cached features
-	$(BIN)/pipeline classify "$(strip $(DATA))" $(FEATURE_FLAGS) $(HEAD_FLAGS) $(ARGS)
+	$(BIN)/pipeline classify "$(DATA)" $(FEATURE_FLAGS) $(HEAD_FLAGS) $(ARGS)
 
 finetune: $(STAMP) $(PICTURES_READY) ## stage 3, optional: train the upper part of the base too
-	$(BIN)/pipeline finetune "$(strip $(DATA))" --from "$(strip $(RUN))" $(if $(EPOCHS),--epochs $(EPOCHS)) \
-		--cache "$(strip $(CACHE))" --runs "$(strip $(RUNS))" $(ARGS)
+	$(BIN)/pipeline finetune "$(DATA)" --from "$(RUN)" $(if $(EPOCHS),--epochs $(EPOCHS)) \
+		--cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
 predict: $(STAMP) $(PICTURES_READY) ## label the pictures in DATA with RUN
-	$(BIN)/pipeline predict "$(strip $(RUN))" "$(strip $(PICTURES))" --runs "$(strip $(RUNS))" $(ARGS)
+	$(BIN)/pipeline predict "$(RUN)" "$(PICTURES)" --runs "$(RUNS)" $(ARGS)
 
 compare: $(STAMP) ## list the runs, best first
-	$(BIN)/pipeline compare --runs "$(strip $(RUNS))" $(ARGS)
+	$(BIN)/pipeline compare --runs "$(RUNS)" $(ARGS)
 
 demo: ## all of it on the embedded digits: data, features, classify, finetune, compare
-	$(MAKE) data
-	$(MAKE) features
-	$(MAKE) classify
-	$(MAKE) finetune
-	$(MAKE) compare
+	@for stage in data features classify finetune compare; do \
+		echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || exit; \
+	done
 
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest $(ARGS)

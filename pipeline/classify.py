@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.frozen import JOIN, frozen_base
+from pipeline.backbones.frozen import JOIN, FrozenBase, frozen_base
 from pipeline.bundle import save_head
 from pipeline.config import ClassifyConfig, to_dict
 from pipeline.evaluate import evaluate, log_loss
@@ -105,12 +105,16 @@ class Experiment:
             self._train(key, name)
         return Result(load_run(path), reused)
 
+    @property
+    def _base(self) -> FrozenBase:
+        return self.table.base.with_cuts(self.joined)
+
     def _key(self) -> dict[str, Any]:
         """Everything that decides the outcome; where files lie and their names do not."""
         return {
             "kind": "classify",
             "dataset": self.table.dataset.digest,
-            "recipe": self.table.base.with_cuts(self.joined).recipe.digest,
+            "recipe": self._base.recipe.digest,
             "joined": [[cut.layer, cut.pooling] for cut in self.joined],
             "head": self.spec.head.name,
             "params": dict(self.spec.params),
@@ -119,7 +123,7 @@ class Experiment:
         }
 
     def _name_parts(self) -> tuple[str, ...]:
-        layers = JOIN.join(cut.layer for cut in self.joined)
+        layers = JOIN.join(self._base.layers)
         root = self.table.dataset.root.resolve().name
         return root, str(self.table.base.spec), layers, str(self.spec)
 
@@ -129,7 +133,7 @@ class Experiment:
         head, selection = self._fit()
         test = self.table.rows("test")
         probabilities = softmax(head.scores(self.table.features(self.joined, test)))
-        dataset, base = self.table.dataset, self.table.base.with_cuts(self.joined)
+        dataset, base = self.table.dataset, self._base
         judged = evaluate(probabilities, dataset.labels[test], self.config.seed)
         metrics = {
             "selection": selection,
@@ -191,7 +195,7 @@ class Experiment:
         return scores, labels, f"{folds}-fold cross-validation"
 
     def _describe(self, key: Mapping[str, Any]) -> dict[str, Any]:
-        base = self.table.base.with_cuts(self.joined)
+        base = self._base
         return {
             "kind": "classify",
             "experiment": key,
@@ -200,7 +204,7 @@ class Experiment:
             "recipe": base.recipe.to_dict(),
             "dataset": self.table.describe(),
             "head": str(self.spec),
-            "layers": [cut.layer for cut in self.joined],
+            "layers": list(base.layers),
             "params": dict(self.spec.params),
             "seed": self.config.seed,
         }

@@ -194,7 +194,8 @@ def predict(
     from pipeline.predict import predict as label
 
     with show.progress("predict", "pictures", _silent(output)) as progress:
-        predictions = label(config, run, paths, progress.update)
+        pictures = [path.expanduser() for path in paths]
+        predictions = label(config, run, pictures, progress.update)
     show.result(describe(predictions), output.json, show.predictions)
 
 
@@ -242,7 +243,7 @@ def _index(data: Path, seed: int, output: Output) -> Any:
     from pipeline.images import index
 
     with show.progress("index", "files", _silent(output)) as progress:
-        return index(data, seed=seed, progress=progress.update)
+        return index(data.expanduser(), seed=seed, progress=progress.update)
 
 
 def _extract(config: FeaturesConfig, dataset: Any, output: Output, base: Any = None) -> Any:

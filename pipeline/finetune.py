@@ -261,7 +261,7 @@ class FineTuning:
             "dataset": self.table.describe(),
             "from": self.source.name,
             "head": str(self.spec),
-            "layers": [cut.layer for cut in self.base.cuts],
+            "layers": list(self.base.layers),
             "learned_layers": learning,
             "params": dict(self.spec.params),
             "seed": self.config.seed,

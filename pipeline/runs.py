@@ -228,7 +228,7 @@ def find_run(runs: Path, text: str) -> Run:
         RunError: There is none, or several fit.
     """
     if text == "best":
-        return best_run(list_runs(runs), runs)
+        return best_run(_of_one_data_set(list_runs(runs), runs), runs)
     for path in (runs / text, Path(text)):
         if path.is_dir():
             return load_run(path)
@@ -240,6 +240,17 @@ def find_run(runs: Path, text: str) -> Run:
         f"expected the name or folder of a run in {runs}, received {text!r}: {found}; "
         f"`pipeline compare` lists them"
     )
+
+
+def _of_one_data_set(candidates: list[Run], runs: Path) -> list[Run]:
+    """Accuracies on different pictures do not compare, so there ``best`` means nothing."""
+    roots = sorted({run.info["dataset"]["root"] for run in candidates})
+    if len(roots) > 1:
+        raise RunError(
+            f"expected runs on one data set for 'best', received runs on {', '.join(roots)} in "
+            f"{runs}; name a run, `pipeline compare` lists them"
+        )
+    return candidates
 
 
 def best_run(candidates: Sequence[Run], runs: Path) -> Run:

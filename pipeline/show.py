@@ -227,8 +227,9 @@ def finetuned(value: Value) -> None:
         f"model {initial['validation_accuracy']:.4f}, head on cached features "
         f"{initial['head_accuracy']:.4f}"
     )
-    for epoch in value["epochs"]:
-        print(epoch_line(epoch))
+    if value["reused"]:  # else each was printed as it ended
+        for epoch in value["epochs"]:
+            print(epoch_line(epoch))
     print(
         f"kept epoch {value['kept_epoch']}\nrun {value['run']}"
         f"{' (from disk)' if value['reused'] else ''}\naccuracy on {test['n']} {test['split']} "

@@ -163,7 +163,7 @@ def test_finetune_starts_where_the_head_ended(project, tmp_path, capsys):
         root,
         "finetune",
         "--from",
-        "data-EfficientNetLite0-block3b_add+block4c_add-logistic",
+        "data-EfficientNetLite0-block3+block4-logistic",
         "--epochs",
         "2",
         "--batch-size",

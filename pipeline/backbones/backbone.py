@@ -136,6 +136,16 @@ class BackboneSpec:
         """
         return self.cut_points().get(name, name)
 
+    def short_name(self, layer: str) -> str:
+        """Return the named cut point that stands for a Keras layer, or the layer's own name.
+
+        >>> from pipeline.backbones.catalog import parse_backbone
+        >>> parse_backbone("VGG16").short_name("block4_pool")
+        'block4'
+        """
+        names = {end: point for point, end in self.cut_points().items() if point != TOP}
+        return TOP if layer == self.top_layer else names.get(layer, layer)
+
     def needs_top(self, name: str) -> bool:
         """Return whether a cut lies in the top, so that weights with the top are needed."""
         return self.resolve_layer(name) in self.top_layers

@@ -68,6 +68,12 @@ class FrozenBase:
 
         return build_extractor(self.spec, self.source, self.decoding.size, self.cuts)
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The cuts as a user would name them, with the pooling where it is not avg."""
+        names = ((self.spec.short_name(cut.layer), cut.pooling) for cut in self.cuts)
+        return tuple(name if pooling == "avg" else f"{name}:{pooling}" for name, pooling in names)
+
     def _weights_again(self) -> str:
         """Return a text that finds the same weights from any folder."""
         path = self.source.path if self.source.kind == "file" else None
