@@ -56,7 +56,7 @@ def test_heads_are_the_catalogs():
 
 def test_modules_are_the_packages():
     table = README[README.index("## The code") : README.index("## Measured")]
-    documented = set(re.findall(r"`(\w+)(?:\.py|/)`", table))
+    documented = set(re.findall(r"`(\w+)(?:\.py|/)`", table)) - {"pipeline"}
     present = {
         path.stem
         for path in (ROOT / "pipeline").iterdir()
