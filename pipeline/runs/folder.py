@@ -1,4 +1,4 @@
-"""Run folders: one finished experiment each, and the leaderboard over them.
+"""One run folder: written whole, read back, never changed.
 
     run.json          what was done: config, base, recipe, data, head, versions, seconds
     metrics.json      how good it is, on which split
@@ -28,14 +28,11 @@ import numpy as np
 
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.errors import RunError, StoreError
-from pipeline.evaluate import Estimate, paired_difference
-from pipeline.heads import HeadSpec, parse_head
 from pipeline.store.files import TEMPORARY_PREFIX
 from pipeline.store.recipe import canonical_json
 
 FORMAT = "bottleneck-run"
 FORMAT_VERSION = 1
-TRANSPLANTABLE = ("linear", "dense")
 VERSIONED = ("bottleneck-pipeline", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 
@@ -221,92 +218,6 @@ def _damaged(path: Path, reason: object) -> RunError:
     )
 
 
-def find_run(runs: Path, text: str) -> Run:
-    """Find a run by its name, its folder, the start of its name, or as ``best``.
-
-    Raises:
-        RunError: There is none, or several fit.
-    """
-    if text == "best":
-        return best_run(_of_one_data_set(list_runs(runs), runs), runs)
-    for path in (runs / text, Path(text)):
-        if path.is_dir():
-            return load_run(path)
-    matches = [path for path in run_folders(runs) if path.name.startswith(text)]
-    if len(matches) == 1:
-        return load_run(matches[0])
-    found = f"{len(matches)} runs begin so" if matches else "there is none"
-    raise RunError(
-        f"expected the name or folder of a run in {runs}, received {text!r}: {found}; "
-        f"`pipeline compare` lists them"
-    )
-
-
-def _of_one_data_set(candidates: list[Run], runs: Path) -> list[Run]:
-    """Accuracies on different pictures do not compare, so there ``best`` means nothing."""
-    roots = sorted({run.info["dataset"]["root"] for run in candidates})
-    if len(roots) > 1:
-        raise RunError(
-            f"expected runs on one data set for 'best', received runs on {', '.join(roots)} in "
-            f"{runs}; name a run, `pipeline compare` lists them"
-        )
-    return candidates
-
-
-def best_run(candidates: Sequence[Run], runs: Path) -> Run:
-    """Return the run with the highest selection accuracy; among equals the first by name."""
-    if not candidates:
-        raise RunError(
-            f"expected at least one run in {runs}, received none; "
-            f"run `pipeline classify DATA` first"
-        )
-    return min(candidates, key=lambda run: (-run.selection_accuracy, run.name))
-
-
-def source_run(runs: Path, text: str, data: Path, digest: str) -> Run:
-    """Return the run to fine-tune from.
-
-    Args:
-        runs: Folder of the runs.
-        text: A run's name or folder; ``best`` is the best transplantable one on the same data.
-        data: The pictures, for the sentence when there is none.
-        digest: The data's digest.
-
-    Raises:
-        RunError: There is none.
-    """
-    if text != "best":
-        return find_run(runs, text)
-    fitting = [
-        run
-        for run in list_runs(runs)
-        if run.info["dataset"]["digest"] == digest and _is_transplantable(run)
-    ]
-    if not fitting:
-        raise RunError(
-            f"expected a run with a linear or dense head on {data} in {runs}, received none; "
-            f"run `pipeline classify {data}` first"
-        )
-    return best_run(fitting, runs)
-
-
-def _is_transplantable(run: Run) -> bool:
-    if run.info["kind"] != "classify":
-        return False
-    return parse_head(run.info["head"]).head.kind in TRANSPLANTABLE
-
-
-def transplantable_head(run: Run) -> HeadSpec:
-    """Return a run's head; raises RunError when it cannot become Dense layers on the base."""
-    if not _is_transplantable(run):
-        raise RunError(
-            f"expected a classify run with a linear or dense head, received {run.name} with "
-            f"head={run.info['head']!r} ({run.info['kind']}); choose another with --from, for "
-            f"example one with logistic"
-        )
-    return parse_head(run.info["head"])
-
-
 def run_folders(runs: Path) -> list[Path]:
     """Return the run folders by name; whatever else lies there is left alone."""
     return sorted(path.parent for path in runs.glob("[!.]*/run.json"))
@@ -315,86 +226,3 @@ def run_folders(runs: Path) -> list[Path]:
 def list_runs(runs: Path) -> list[Run]:
     """Read all runs, by name."""
     return [load_run(path) for path in run_folders(runs)]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A run's place on the leaderboard.
-
-    Args:
-        run: The run.
-        behind: Test accuracy minus the leader's on the same pictures, with its paired interval;
-            None for the leader, and where the two did not see the same pictures.
-    """
-
-    run: Run
-    behind: Estimate | None
-
-    @property
-    def distinguishable(self) -> bool | None:
-        """Whether the difference from the leader's accuracy is more than noise."""
-        if self.behind is None:
-            return None
-        low, high = self.behind.ci95
-        return not low <= 0 <= high
-
-
-def leaderboard(runs: Sequence[Run]) -> list[list[Standing]]:
-    """Rank runs by selection accuracy, one table per data set.
-
-    The order never looks at the test split: it comes from cross-validation or the validation split.
-    """
-    tables: dict[str, list[Run]] = {}
-    for run in runs:
-        tables.setdefault(run.info["dataset"]["digest"], []).append(run)
-    return [
-        _ranked(sorted(table, key=lambda run: -run.selection_accuracy)) for table in tables.values()
-    ]
-
-
-def _ranked(runs: list[Run]) -> list[Standing]:
-    leader = runs[0].correct()
-    return [Standing(runs[0], None), *(Standing(run, _behind(run, leader)) for run in runs[1:])]
-
-
-def _behind(run: Run, leader: Mapping[str, bool]) -> Estimate | None:
-    ours = run.correct()
-    if ours.keys() != leader.keys():
-        return None
-    paths = sorted(ours)
-    return paired_difference(
-        np.array([ours[path] for path in paths]), np.array([leader[path] for path in paths])
-    )
-
-
-def describe_leaderboard(tables: Sequence[Sequence[Standing]]) -> list[dict[str, Any]]:
-    """Return the rows of the ``--json`` value, table after table, best first."""
-    return [_describe_standing(standing) for table in tables for standing in table]
-
-
-def _describe_standing(standing: Standing) -> dict[str, Any]:
-    run, behind = standing.run, standing.behind
-    test, data = run.metrics["test"], run.info["dataset"]
-    return {
-        "run": run.name,
-        "kind": run.info["kind"],
-        "head": run.info["head"],
-        "layers": run.info["layers"],
-        "data": data["digest"],
-        "data_root": data["root"],
-        "selected_by": run.metrics["selection"]["by"],
-        "selection_accuracy": run.selection_accuracy,
-        "test": {
-            "split": test["split"],
-            "n": test["n"],
-            "accuracy": test["accuracy"]["value"],
-            "ci95": test["accuracy"]["ci95"],
-        },
-        "difference": None
-        if behind is None
-        else {
-            "value": behind.value,
-            "ci95": list(behind.ci95),
-            "distinguishable": standing.distinguishable,
-        },
-    }
