@@ -133,7 +133,6 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
 
 
 def _imagenet(config: PredictConfig, backbone: str) -> Predictor:
-    from pipeline.backbones.build import build_classifier
     from pipeline.backbones.catalog import parse_backbone
     from pipeline.backbones.imagenet import class_names
     from pipeline.backbones.weights import resolve_weights
@@ -141,9 +140,13 @@ def _imagenet(config: PredictConfig, backbone: str) -> Predictor:
     spec = parse_backbone(backbone)
     source = resolve_weights(spec, config.weights, 0, include_top=True)
     size = spec.backbone.input_size
-    engine = open_engine(
-        lambda: build_classifier(spec, source, size), "auto", "float32", config.batch_size
-    )
+
+    def build() -> Any:
+        from pipeline.backbones.build import build_classifier
+
+        return build_classifier(spec, source, size)
+
+    engine = open_engine(build, "auto", "float32", config.batch_size)
     return Predictor(class_names(), DecodeRecipe(size), _only_output(engine))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.errors import InputError, WeightsError
+from pipeline.startup import import_tensorflow
 
 DEFAULT, IMAGENET, NONE = "default", "imagenet", "none"
 _CHOICES = "default, imagenet, none, or the path of a .weights.h5, .h5 or .keras file"
@@ -120,6 +121,7 @@ def _packaged_file(spec: BackboneSpec, package: str) -> Path:
 def _imagenet_file(spec: BackboneSpec, include_top: bool, image_size: int | None) -> Path:
     path = keras_models_dir() / spec.weights_file(image_size, include_top)
     if not path.is_file():
+        import_tensorflow()
         from pipeline.backbones.download import download_imagenet
 
         download_imagenet(spec, path, include_top=include_top, image_size=image_size)
