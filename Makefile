@@ -10,16 +10,17 @@ DIGITS := data/digits
 DATA ?= $(DIGITS)
 CACHE ?= features
 RUNS ?= runs
-RUN ?= best
 # What suits pictures of 8 by 8 pixels: a small input, and layers from the middle of the base.
 ifeq ($(DATA),$(DIGITS))
 IMAGE_SIZE ?= 96
 LAYERS ?= block4+block5+block6,top
 HEADS ?= all
 PICTURES := $(DIGITS)/test
+RUN ?= best:digits
 PICTURES_READY := $(DIGITS)/.written
 else
 PICTURES := $(DATA)
+RUN ?= best
 endif
 
 FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--layers "$(LAYERS)") \

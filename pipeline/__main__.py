@@ -8,6 +8,9 @@ def main() -> None:
     """Run the command line and exit with its code."""
     from pipeline.cli import run
 
+    # File names need not be text on every system; they are printed as they are.
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stderr.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

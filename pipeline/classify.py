@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -13,22 +14,25 @@ from pipeline.config import ClassifyConfig, to_dict
 from pipeline.evaluate import evaluate, log_loss
 from pipeline.heads import FittedHead, HeadSpec, parse_heads, softmax
 from pipeline.heads.fit import fit_head, fitting_factor
-from pipeline.heads.select import out_of_fold_scores
+from pipeline.heads.select import make_folds, out_of_fold_scores
 from pipeline.images import Dataset
 from pipeline.runs import (
     PredictionRows,
     Run,
     best_run,
     experiment_digest,
+    load_finished,
     load_run,
     new_run,
     run_name,
     write_run,
 )
 from pipeline.store import FeatureCache
-from pipeline.table import FeatureTable, Input
+from pipeline.table import FeatureTable, Input, check_classes, copies
 
 Progress = Callable[[int, int], None]
+PROTOCOL = 1
+"""Grows when the same settings would give another run."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,13 @@ class Classification:
         results: One per input and head, in the order asked for.
         best: The run with the highest selection accuracy; the test split had no say.
         leaked: Test pictures that are byte-identical to a training picture.
+        contradictory: Pictures that are byte-identical to one of another class.
     """
 
     results: tuple[Result, ...]
     best: Run
     leaked: int
+    contradictory: int
 
 
 def classify(
@@ -77,13 +83,35 @@ def classify(
         if progress is not None:
             progress(len(results), len(experiments))
     best = best_run([result.run for result in results], config.runs)
-    return Classification(tuple(results), best, dataset.n_leaked)
+    return Classification(tuple(results), best, dataset.n_leaked, dataset.n_contradictory)
 
 
-def check(config: ClassifyConfig) -> None:
-    """Raise what `classify` would raise about its settings, before anything long begins."""
+def check(config: ClassifyConfig, dataset: Dataset) -> None:
+    """Raise what `classify` would raise about settings and data, before anything long begins."""
     parse_heads(config.heads)
     frozen_base(config)
+    check_classes(dataset, np.ones(len(dataset), bool))
+    train = dataset.select("train")
+    if not len(dataset.select("validation")):
+        make_folds(dataset.labels[train], config.folds, config.seed, copies(dataset, train))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted head, the factor in its scores, and how it does on pictures unseen."""
+
+    head: FittedHead
+    factor: float
+    selection: Mapping[str, Any]
+
+
+def _selection(scores: np.ndarray, labels: np.ndarray, how: str) -> dict[str, Any]:
+    return {
+        "by": how,
+        "n": len(labels),
+        "accuracy": float(np.mean(scores.argmax(1) == labels)),
+        "log_loss": log_loss(softmax(scores), labels),
+    }
 
 
 @dataclass(frozen=True)
@@ -100,10 +128,11 @@ class Experiment:
         key = self._key()
         name = run_name(self._name_parts(), experiment_digest(key))
         path = self.config.runs / name
-        reused = path.is_dir()
-        if not reused:
-            self._train(key, name)
-        return Result(load_run(path), reused)
+        if (finished := load_finished(path, key)) is not None:
+            return Result(finished, reused=True)
+        with new_run(self.config.runs, name) as folder:  # made first: it may not be writable
+            self._train(key, folder)
+        return Result(load_run(path), reused=False)
 
     @property
     def _base(self) -> FrozenBase:
@@ -113,7 +142,9 @@ class Experiment:
         """Everything that decides the outcome; where files lie and their names do not."""
         return {
             "kind": "classify",
+            "protocol": PROTOCOL,
             "dataset": self.table.dataset.digest,
+            "test": self.table.dataset.test_name,
             "recipe": self._base.recipe.digest,
             "joined": [[cut.layer, cut.pooling] for cut in self.joined],
             "head": self.spec.head.name,
@@ -127,16 +158,17 @@ class Experiment:
         root = self.table.dataset.root.resolve().name
         return root, str(self.table.base.spec), layers, str(self.spec)
 
-    def _train(self, key: Mapping[str, Any], name: str) -> None:
+    def _train(self, key: Mapping[str, Any], folder: Path) -> None:
         """Select inside train, fit on train, look at the test split once, write the run."""
         began = monotonic()
-        head, selection = self._fit()
+        fit = self._fit()
+        head = fit.head
         test = self.table.rows("test")
         probabilities = softmax(head.scores(self.table.features(self.joined, test)))
         dataset, base = self.table.dataset, self._base
         judged = evaluate(probabilities, dataset.labels[test], self.config.seed)
         metrics = {
-            "selection": selection,
+            "selection": fit.selection,
             "test": {"split": dataset.test_name, **judged.to_dict(dataset.classes)},
         }
         rows = PredictionRows(
@@ -147,52 +179,41 @@ class Experiment:
             probabilities,
             dataset.classes,
         )
-        info = self._describe(key) | {"seconds": round(monotonic() - began, 3)}
-        with new_run(self.config.runs, name) as folder:
-            write_run(folder, info, metrics, rows)
-            save_head(folder / "bundle", head, dataset.classes, base.to_dict())
+        info = self._describe(key) | {
+            "factor": fit.factor,
+            "seconds": round(monotonic() - began, 3),
+        }
+        write_run(folder, info, metrics, rows)
+        save_head(folder / "bundle", head, dataset.classes, base.to_dict())
 
-    def _fit(self) -> tuple[FittedHead, dict[str, Any]]:
-        """Fit on train; return the head and how well heads like it do on pictures unseen.
+    def _fit(self) -> Fit:
+        """Fit on train, and see how well such a head does on pictures it has not seen.
 
         A head whose scores are no log probabilities gets one factor, fitted on those unseen
         pictures, that makes them so.
         """
-        train = self.table.rows("train")
-        features, labels = self.table.features(self.joined, train), self.table.labels("train")
-        n_classes, seed = len(self.table.dataset.classes), self.config.seed
-        scores, given, how = self._unseen_scores(train, features, labels)
-        head = fit_head(self.spec, features, labels, n_classes, seed)
-        if not self.spec.head.calibrated:
-            factor = fitting_factor(scores, given)
-            head, scores = head.sharpened(factor), scores * factor
-        return head, {
-            "by": how,
-            "n": len(given),
-            "accuracy": float(np.mean(scores.argmax(1) == given)),
-            "log_loss": log_loss(softmax(scores), given),
-        }
-
-    def _unseen_scores(
-        self, train: np.ndarray, features: np.ndarray, labels: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, str]:
-        """Return scores (n, k) of pictures unseen, their labels (n,), and which they are."""
-        n_classes, seed = len(self.table.dataset.classes), self.config.seed
-        validation = self.table.rows("validation")
+        table, seed, n_classes = self.table, self.config.seed, len(self.table.dataset.classes)
+        train, validation = table.rows("train"), table.rows("validation")
+        features, labels = table.features(self.joined, train), table.labels("train")
         if len(validation):
             head = fit_head(self.spec, features, labels, n_classes, seed)
-            scores = head.scores(self.table.features(self.joined, validation))
-            return scores, self.table.labels("validation"), "validation split"
-        scores, folds = out_of_fold_scores(
-            self.spec,
-            features,
-            labels,
-            n_classes,
-            folds=self.config.folds,
-            seed=seed,
-            groups=self.table.groups(train),
-        )
-        return scores, labels, f"{folds}-fold cross-validation"
+            scores, given = head.scores(table.features(self.joined, validation)), validation
+            how = "validation split"
+        else:
+            scores, folds = out_of_fold_scores(
+                self.spec,
+                features,
+                labels,
+                n_classes,
+                folds=self.config.folds,
+                seed=seed,
+                groups=copies(table.dataset, train),
+            )
+            head = fit_head(self.spec, features, labels, n_classes, seed)
+            given, how = train, f"{folds}-fold cross-validation"
+        unseen = table.dataset.labels[given]
+        factor = 1.0 if self.spec.head.calibrated else fitting_factor(scores, unseen)
+        return Fit(head.sharpened(factor), factor, _selection(scores * factor, unseen, how))
 
     def _describe(self, key: Mapping[str, Any]) -> dict[str, Any]:
         base = self._base
@@ -221,6 +242,7 @@ def describe(result: Result) -> dict[str, Any]:
         "params": info["params"],
         "selected_by": selection["by"],
         "selection_accuracy": selection["accuracy"],
+        "selection_log_loss": selection["log_loss"],
         "cv_accuracy": selection["accuracy"] if "fold" in selection["by"] else None,
         "test": {
             "split": test["split"],

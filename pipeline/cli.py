@@ -3,8 +3,10 @@
 Exit codes: 0 done; 2 the user's input cannot be used (one sentence on stderr); 130 interrupted.
 """
 
+import importlib.metadata
 import logging
 import signal
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -15,12 +17,18 @@ from cyclopts.config import Toml
 
 from pipeline import show
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig, PredictConfig
-from pipeline.errors import InputError, PipelineError
+from pipeline.errors import InputError, PipelineError, UnknownNameError
 from pipeline.startup import import_tensorflow
+
+
+def _version() -> str:
+    return importlib.metadata.version("bottleneck-pipeline")
+
 
 app = App(
     name="pipeline",
     help="Transfer learning for pictures: features once, classifiers often, fine-tuning last.",
+    version=_version,
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
@@ -57,7 +65,7 @@ def run(arguments: list[str]) -> int:
         show.error(" ".join(str(error).split()))
         return 2
     except KeyboardInterrupt:
-        show.error("interrupted: what was finished is kept, the same command goes on from there")
+        show.error("interrupted: features and runs that were finished are kept and not made again")
         return 130
     return 0
 
@@ -70,6 +78,7 @@ def _log_to_stderr() -> None:
     logger = logging.getLogger("pipeline")
     logger.handlers = [show.LogHandler()]
     logger.propagate = False
+    logger.setLevel(logging.INFO)
 
 
 @app.meta.default
@@ -85,6 +94,8 @@ def launch(
     """
     if config is not None and not config.is_file():
         raise InputError(f"expected a TOML file, received config={config}, which is not there")
+    if config is not None:
+        _check_tables(config)
     app.config = () if config is None else (Toml(config, must_exist=True),)
     return app(
         tokens,
@@ -92,6 +103,19 @@ def launch(
         print_error=False,
         result_action="return_value",
     )
+
+
+def _check_tables(path: Path) -> None:
+    """Refuse tables that are no commands, and keys outside a table: both would be ignored."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"expected a TOML file, received config={path}: {error}") from error
+    commands = sorted(name for name in app if not name.startswith("-"))
+    for name, value in tables.items():
+        if name not in commands or not isinstance(value, dict):
+            hint = f"tables are named after commands: {', '.join(commands)}"
+            raise UnknownNameError(f"table in {path}", name, commands, hint)
 
 
 @app.command
@@ -134,9 +158,10 @@ def classify(
     """
     from pipeline.classify import check, describe
     from pipeline.classify import classify as train
+    from pipeline.extract import describe as describe_stage1
 
-    check(config)
     dataset = _index(data, config.seed, output)
+    check(config, dataset)
     extraction = _extract(config, dataset, output)
     with show.progress("classify", "experiments", _silent(output)) as progress:
         classification = train(config, dataset, progress.update)
@@ -144,6 +169,8 @@ def classify(
         "best": classification.best.name,
         "results": [describe(result) for result in classification.results],
         "leaked": classification.leaked,
+        "contradictory": classification.contradictory,
+        "data": describe_stage1(extraction),
         "failed": extraction.failed,
     }
     show.result(value, output.json, show.classification)
@@ -159,9 +186,9 @@ def finetune(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/….
     """
     from pipeline.backbones.frozen import frozen_from_dict
-    from pipeline.runs import source_run, transplantable_head
+    from pipeline.runs import source_run, split_seed, transplantable_head
 
-    dataset = _index(data, config.seed, output)
+    dataset = _index(data, split_seed(config.runs, config.source, data), output)
     source = source_run(config.runs, config.source, data, dataset.digest)
     transplantable_head(source)
     base = frozen_from_dict(source.info["base"])

@@ -12,6 +12,8 @@ from cyclopts import Parameter
 
 from pipeline.errors import InputError
 
+N_SEEDS = 1 << 32
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,9 @@ class FeaturesConfig:
     """Treat a picture that cannot be read as an error instead of reporting it."""
 
     def __post_init__(self) -> None:
+        _expand_paths(self)
         _require(self, "batch_size", self.batch_size >= 1, "at least 1")
+        _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
 
 
 @Parameter(name="*")
@@ -129,6 +133,8 @@ class FinetuneConfig:
     """Folder of the runs."""
 
     def __post_init__(self) -> None:
+        _expand_paths(self)
+        _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
         for name in ("epochs", "patience", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "learning_rate", self.learning_rate > 0, "above 0")
@@ -159,8 +165,16 @@ class PredictConfig:
     """Treat a picture that cannot be read as an error instead of reporting it."""
 
     def __post_init__(self) -> None:
+        _expand_paths(self)
         for name in ("top", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
+
+
+def _expand_paths(config: Any) -> None:
+    """Let ``~`` mean the home folder, wherever a setting comes from."""
+    for name, value in vars(config).items():
+        if isinstance(value, Path):
+            object.__setattr__(config, name, value.expanduser())
 
 
 def _require(config: Any, name: str, good: bool, expected: str) -> None:

@@ -1,13 +1,15 @@
 """Judging predictions: metrics, bootstrap intervals, paired comparison. Arrays in, numbers out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.metrics import confusion_matrix
 
 N_RESAMPLES = 2000
+RESAMPLES_PER_BLOCK = 50
 INTERVAL = (2.5, 97.5)
 SMALLEST_PROBABILITY = 1e-15
 
@@ -71,64 +73,93 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Me
     """
     n_classes = probabilities.shape[1]
     confusion = confusion_matrix(labels, probabilities.argmax(1), labels=np.arange(n_classes))
-    resampled = _resample(confusion, seed)
+    measured, resampled = Counts.of(confusion), Counts.resampled(confusion, seed)
     accuracy, balanced, f1 = (
-        _estimate(measure, confusion, resampled)
+        _estimate(measure, measured, resampled)
         for measure in (_accuracy, _balanced_accuracy, _macro_f1)
     )
     loss = log_loss(probabilities, labels)
     return Metrics(len(labels), accuracy, balanced, f1, loss, confusion)
 
 
-def _resample(confusion: np.ndarray, seed: int) -> np.ndarray:
-    """Draw confusion matrices (resamples, k, k) as if the pictures had been drawn with replacement.
+@dataclass(frozen=True)
+class Counts:
+    """What the metrics need of confusion matrices: three counts per class, each (matrices, k).
 
-    Every metric with an interval is a function of the confusion matrix, and resampling n pictures
-    draws its cells from a multinomial distribution: the same thing, without touching the pictures.
+    Args:
+        hits: Pictures of the class that were called so.
+        given: Pictures of the class.
+        called: Pictures that were called so.
     """
-    cells = confusion.ravel()
-    used = np.flatnonzero(cells)
-    draws = np.zeros((N_RESAMPLES, cells.size), np.int64)
-    rng = np.random.default_rng(seed)
-    draws[:, used] = rng.multinomial(cells.sum(), cells[used] / cells.sum(), N_RESAMPLES)
-    return draws.reshape(-1, *confusion.shape)
+
+    hits: np.ndarray
+    given: np.ndarray
+    called: np.ndarray
+
+    @classmethod
+    def of(cls, confusion: np.ndarray) -> "Counts":
+        """Count one matrix (k, k)."""
+        return cls(np.diagonal(confusion)[None], confusion.sum(1)[None], confusion.sum(0)[None])
+
+    @classmethod
+    def resampled(cls, confusion: np.ndarray, seed: int) -> "Counts":
+        """Count matrices as if the pictures had been drawn again with replacement.
+
+        Resampling n pictures draws the matrix' cells from a multinomial distribution: the same
+        thing, without touching the pictures. Only the cells that are not empty are drawn, a block
+        of resamples at a time, so memory grows with k and not with its square.
+        """
+        given, called = np.nonzero(confusion)
+        cells = confusion[given, called]
+        rng, shares = np.random.default_rng(seed), cells / cells.sum()
+        n_classes, used = len(confusion), np.arange(len(cells))
+        ones = np.ones(len(cells))
+        by_given = csr_array((ones, (used, given)), (len(cells), n_classes))
+        by_called = csr_array((ones, (used, called)), (len(cells), n_classes))
+        right = by_given * (given == called)[:, None]
+        blocks = []
+        for _ in range(N_RESAMPLES // RESAMPLES_PER_BLOCK):
+            drawn = rng.multinomial(cells.sum(), shares, RESAMPLES_PER_BLOCK)
+            blocks.append((drawn @ right, drawn @ by_given, drawn @ by_called))
+        return cls(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
 
 
-def _estimate(measure: Any, confusion: np.ndarray, resampled: np.ndarray) -> Estimate:
+def _estimate(
+    measure: Callable[[Counts], np.ndarray], measured: Counts, resampled: Counts
+) -> Estimate:
     low, high = np.percentile(measure(resampled), INTERVAL)
-    return Estimate(float(measure(confusion[None])[0]), (float(low), float(high)))
+    return Estimate(float(measure(measured)[0]), (float(low), float(high)))
 
 
-def _accuracy(confusions: np.ndarray) -> np.ndarray:
-    return np.trace(confusions, axis1=1, axis2=2) / confusions.sum((1, 2))
+def _accuracy(counts: Counts) -> np.ndarray:
+    return counts.hits.sum(1) / counts.given.sum(1)
 
 
-def _balanced_accuracy(confusions: np.ndarray) -> np.ndarray:
-    return _mean_of_present(_recall(confusions), confusions)
+def _balanced_accuracy(counts: Counts) -> np.ndarray:
+    return _mean_of_present(_recall(counts), counts)
 
 
-def _macro_f1(confusions: np.ndarray) -> np.ndarray:
-    return _mean_of_present(_f1(confusions), confusions)
+def _macro_f1(counts: Counts) -> np.ndarray:
+    return _mean_of_present(_f1(counts), counts)
 
 
-def _mean_of_present(values: np.ndarray, confusions: np.ndarray) -> np.ndarray:
-    present = confusions.sum(2) > 0
+def _mean_of_present(values: np.ndarray, counts: Counts) -> np.ndarray:
+    present = counts.given > 0
     return np.where(present, values, 0).sum(1) / present.sum(1)
 
 
-def _recall(confusions: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(confusions, axis1=1, axis2=2)
-    return hits / np.maximum(confusions.sum(2), 1)
+def _recall(counts: Counts) -> np.ndarray:
+    return counts.hits / np.maximum(counts.given, 1)
 
 
-def _f1(confusions: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(confusions, axis1=1, axis2=2)
-    return 2 * hits / np.maximum(confusions.sum(1) + confusions.sum(2), 1)
+def _f1(counts: Counts) -> np.ndarray:
+    return 2 * counts.hits / np.maximum(counts.given + counts.called, 1)
 
 
 def per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return precision, recall, F1 and support of each class, in class order."""
-    recall, f1 = _recall(confusion[None])[0], _f1(confusion[None])[0]
+    counts = Counts.of(confusion)
+    recall, f1 = _recall(counts)[0], _f1(counts)[0]
     precision = np.diagonal(confusion) / np.maximum(confusion.sum(0), 1)
     return [
         {
@@ -145,7 +176,7 @@ def per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, A
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean negative log probability of the given labels, clipped at 1e-15."""
     given = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(given, SMALLEST_PROBABILITY, None)).mean())
+    return max(0.0, float(-np.log(np.clip(given, SMALLEST_PROBABILITY, None)).mean()))
 
 
 def paired_difference(correct: np.ndarray, other: np.ndarray, seed: int = 0) -> Estimate:

@@ -32,21 +32,29 @@ class Extraction:
         recipe: Id of the recipe; the folder of that name holds the shards.
         images: Pictures in the data set.
         computed: Distinct pictures that went through the base now.
-        reused: Pictures whose features were there already, or are those of an identical file.
+        reused: Distinct pictures whose features were there already.
+        copies: Files that are byte-identical to another one of these.
         failed: Pictures that cannot be read or decoded: ``[{"path", "reason"}]``.
         engine: What ran the base; None when there was nothing to compute.
         seconds: Wall time of the whole stage.
         images_per_second: Computed pictures per second of computing; None when nothing was.
+        classes: Pictures of each class.
+        splits: Pictures of each split.
+        ignored: What lies in the folder and is no picture of a class.
     """
 
     recipe: str
     images: int
     computed: int = 0
     reused: int = 0
+    copies: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
     engine: str | None = None
     seconds: float = 0.0
     images_per_second: float | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
 
 
 def extract(
@@ -74,7 +82,14 @@ def extract(
     check_engine(config.engine, config.precision)
     base = base or frozen_base(config)[0]
     cache = FeatureCache(config.cache, base.recipe, set_aside_damaged=True)
-    result = Extraction(base.recipe.id, len(dataset.paths))
+    counts = dataset.counts()
+    result = Extraction(
+        base.recipe.id,
+        len(dataset),
+        classes=counts["classes"],
+        splits=counts["splits"],
+        ignored=list(dataset.ignored),
+    )
     todo = missing_rows(dataset, cache)
     if len(todo):
         _compute(config, base, dataset, cache, todo, result, progress)
@@ -169,7 +184,9 @@ def _account(dataset: Dataset, cache: FeatureCache, result: Extraction) -> None:
         reason = cache.quarantined.get(dataset.digests[row].tobytes().hex())
         if reason is not None:
             result.failed.append({"path": dataset.paths[row], "reason": reason})
-    result.reused = int(cached.sum()) - result.computed
+    n_distinct = len(np.unique(dataset.digests[cached], axis=0))
+    result.reused = n_distinct - result.computed
+    result.copies = int(cached.sum()) - n_distinct
 
 
 def _strictly(failed: list[dict[str, str]], n_images: int) -> str:

@@ -1,6 +1,7 @@
 """Stage 3: train the upper part of the base together with the head, from where the head ended."""
 
 import csv
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,13 +21,14 @@ from pipeline.engines.tensorflow import TensorFlowEngine, configure_devices
 from pipeline.errors import DataError, RunError
 from pipeline.evaluate import evaluate, log_loss
 from pipeline.heads import HeadSpec, NetworkHead
-from pipeline.heads.fit import fit_head, fitting_factor
+from pipeline.heads.fit import fit_head
 from pipeline.heads.transplant import transplant, with_probabilities
 from pipeline.images import Dataset, load_batches, validation_slice
 from pipeline.runs import (
     PredictionRows,
     Run,
     experiment_digest,
+    load_finished,
     load_run,
     new_run,
     run_name,
@@ -35,7 +37,9 @@ from pipeline.runs import (
 )
 from pipeline.store import FeatureCache
 from pipeline.table import FeatureTable
-from pipeline.training import Epoch, PictureBatch, Plan, Trainer, best_epoch
+from pipeline.training import Epoch, OnStep, PictureBatch, Plan, Trainer, best_epoch
+
+logger = logging.getLogger("pipeline")
 
 PROTOCOL = 1
 """Grows when the same settings would train differently."""
@@ -66,7 +70,7 @@ def finetune(
     dataset: Dataset,
     source: Run,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    on_step: Callable[[int], None] = lambda n_images: None,
+    on_step: OnStep = lambda *step: None,
 ) -> Finetuned:
     """Fine-tune the base under a run's head.
 
@@ -78,7 +82,7 @@ def finetune(
         dataset: The pictures.
         source: The run to start from; its features of ``dataset`` are in the cache.
         on_epoch: Told of epoch 0 (before training) and of every epoch.
-        on_step: Told how many pictures a step has taken.
+        on_step: Told of each step.
 
     Raises:
         RunError: The run's head cannot sit on the base, or has other classes.
@@ -93,22 +97,35 @@ def finetune(
         )
     base = frozen_from_dict(source.info["base"])
     table = FeatureTable(dataset, FeatureCache(config.cache, base.recipe), base)
-    key = _key(config, table, spec)
+    if source.data != dataset.digest:
+        logger.warning(
+            "%s was made on other pictures than %s holds now; its head is fitted again on these",
+            source.name,
+            dataset.root,
+        )
+    key = _key(config, table, spec, source)
     parts = (dataset.root.resolve().name, str(base.spec), "finetune", config.unfreeze, str(spec))
     name = run_name(parts, experiment_digest(key))
-    reused = (config.runs / name).is_dir()
-    if not reused:
-        FineTuning(config, table, spec, source).run(key, name, on_epoch, on_step)
-    return Finetuned(load_run(config.runs / name), reused)
+    if (finished := load_finished(config.runs / name, key)) is not None:
+        return Finetuned(finished, reused=True)
+    with new_run(config.runs, name) as folder:  # made first: it may not be writable
+        FineTuning(config, table, spec, source).run(key, folder, on_epoch, on_step)
+    return Finetuned(load_run(config.runs / name), reused=False)
 
 
-def _key(config: FinetuneConfig, table: FeatureTable, spec: HeadSpec) -> dict[str, Any]:
+def _key(
+    config: FinetuneConfig, table: FeatureTable, spec: HeadSpec, source: Run
+) -> dict[str, Any]:
     settings = {name: getattr(config, name) for name in SETTINGS}
     return {
         "kind": "finetune",
         "protocol": PROTOCOL,
         "dataset": table.dataset.digest,
+        "test": table.dataset.test_name,
         "recipe": table.base.recipe.digest,
+        "joined": [[cut.layer, cut.pooling] for cut in table.base.cuts],
+        "head_seed": source.info["seed"],
+        "factor": source.info["factor"],
         "head": spec.head.name,
         "params": dict(spec.params),
         **settings,
@@ -137,9 +154,9 @@ class FineTuning:
     def run(
         self,
         key: Mapping[str, Any],
-        name: str,
+        folder: Path,
         on_epoch: Callable[[Epoch], None],
-        on_step: Callable[[int], None],
+        on_step: OnStep,
     ) -> None:
         """Train, judge on the test split once, and write the run."""
         began = monotonic()
@@ -161,22 +178,15 @@ class FineTuning:
         }
         judged = evaluate(probabilities, self.dataset.labels[test], self.config.seed)
         metrics = {
-            "selection": {
-                "by": self.validated_on,
-                "n": len(self.validation_rows),
-                "accuracy": kept.validation_accuracy,
-                "log_loss": kept.validation_loss,
-                "epoch": kept.epoch,
-            },
+            "selection": self._selection(history[0], kept),
             "initial": initial,
             "epochs": [asdict(epoch) for epoch in history],
             "test": {"split": self.dataset.test_name, **judged.to_dict(self.dataset.classes)},
         }
         info = self._describe(key, learning) | {"seconds": round(monotonic() - began, 3)}
-        with new_run(self.config.runs, name) as folder:
-            write_run(folder, info, metrics, self._rows(test, probabilities))
-            write_history(folder / "history.csv", history)
-            save_model(folder / "bundle", whole, self.dataset.classes, self.base.to_dict())
+        write_run(folder, info, metrics, self._rows(test, probabilities))
+        write_history(folder / "history.csv", history)
+        save_model(folder / "bundle", whole, self.dataset.classes, self.base.to_dict())
 
     def _head(self) -> tuple[NetworkHead, float]:
         """Fit the run's head without the validation pictures; return it and its accuracy there."""
@@ -185,8 +195,7 @@ class FineTuning:
         head = fit_head(self.spec, features, labels, n_classes, self.source.info["seed"])
         unseen = self.table.features(self.base.cuts, self.validation_rows)
         given = self.dataset.labels[self.validation_rows]
-        if not self.spec.head.calibrated:
-            head = head.sharpened(fitting_factor(head.scores(unseen), given))
+        head = head.sharpened(self.source.info["factor"])
         assert isinstance(head, NetworkHead)
         return head, float(np.mean(head.scores(unseen).argmax(1) == given))
 
@@ -195,7 +204,7 @@ class FineTuning:
         model: keras.Model,
         engine: TensorFlowEngine,
         on_epoch: Callable[[Epoch], None],
-        on_step: Callable[[int], None],
+        on_step: OnStep,
     ) -> list[Epoch]:
         config = self.config
         plan = Plan(
@@ -240,6 +249,23 @@ class FineTuning:
         given = self.dataset.labels[self.validation_rows]
         probabilities = self._probabilities(engine, self.validation_rows)
         return log_loss(probabilities, given), float(np.mean(probabilities.argmax(1) == given))
+
+    def _selection(self, before: Epoch, kept: Epoch) -> dict[str, Any]:
+        """Say how good the model is on pictures unseen, comparably with its head's own figure.
+
+        A slice of train is small, so its accuracy would win or lose by luck against a
+        cross-validation over all of train; the gain over the head on the same slice would not.
+        """
+        head = self.source.metrics["selection"]
+        gain = kept.validation_accuracy - before.validation_accuracy
+        return {
+            "by": f"{head['by']} of the head, and the gain on a {self.validated_on}",
+            "n": len(self.validation_rows),
+            "accuracy": min(1.0, head["accuracy"] + gain),
+            "log_loss": kept.validation_loss,
+            "validation_accuracy": kept.validation_accuracy,
+            "epoch": kept.epoch,
+        }
 
     def _rows(self, rows: np.ndarray, probabilities: np.ndarray) -> PredictionRows:
         return PredictionRows(

@@ -21,13 +21,9 @@ from rich.table import Table
 
 PLAIN_LINE_SECONDS = 10.0
 MAX_LISTED = 20
+MIN_TABLE_WIDTH, PLAIN_WIDTH = 110, 160
 
 Value = Mapping[str, Any]
-
-
-def _stdout() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
 
 
 def _stderr() -> Console:
@@ -44,7 +40,8 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
-        print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        print(f"{level}{record.getMessage()}", file=sys.stderr)
 
 
 def result(value: Value, as_json: bool, human: Callable[[Value], None]) -> None:
@@ -119,26 +116,35 @@ def progress(name: str, unit: str, silent: bool) -> Iterator[Counter]:
 
 
 class Epochs:
-    """Progress of a training: a counter within each epoch, a line after it."""
+    """Progress of a training: plain lines within each epoch, and one after it."""
 
     def __init__(self, silent: bool) -> None:
-        self._silent, self._n_images = silent, 0
-        self._began = self._said = monotonic()
+        self._silent = silent
+        self._restart()
 
-    def on_step(self, n_images: int) -> None:
-        """Tell that a step has taken ``n_images`` pictures."""
-        self._n_images += n_images
+    def _restart(self) -> None:
+        self._n_pictures, self._began = 0, monotonic()
+        self._said = self._began
+
+    def on_step(self, epoch: int, step: int, n_steps: int, n_pictures: int) -> None:
+        """Tell that a step of an epoch has taken ``n_pictures``."""
+        self._n_pictures += n_pictures
         now = monotonic()
         if not self._silent and now - self._said >= PLAIN_LINE_SECONDS:
             self._said = now
-            rate = self._n_images / (now - self._began)
-            print(f"  {self._n_images} pictures, {rate:.1f} pictures/s", file=sys.stderr)
+            took = now - self._began
+            left = took / step * (n_steps - step)
+            rate = self._n_pictures / took
+            text = (
+                f"epoch {epoch:>2}: step {step}/{n_steps}, {rate:.1f} pictures/s, {left:.0f} s left"
+            )
+            print(text, file=sys.stderr)
 
     def on_epoch(self, epoch: Any) -> None:
         """Print an epoch's figures."""
         if not self._silent:
             print(epoch_line(vars(epoch)), file=sys.stderr)
-        self._n_images, self._began, self._said = 0, monotonic(), monotonic()
+        self._restart()
 
 
 def epoch_line(epoch: Value) -> str:
@@ -164,17 +170,31 @@ def digits(value: Value) -> None:
 
 
 def features(value: Value) -> None:
-    """Say what stage 1 did."""
+    """Say what stage 1 found and did."""
+    _data(value)
     if value["computed"]:
         print(
             f"{value['computed']} pictures computed by {value['engine']} at "
-            f"{value['images_per_second']:.1f} images/s, {value['reused']} reused, "
+            f"{value['images_per_second']:.1f} pictures/s, {value['reused']} reused, "
             f"{value['seconds']:.1f} s in all"
         )
-    else:
+    elif value["reused"]:
         print(f"nothing to compute: features of all {value['reused']} pictures are cached")
     print(f"recipe {value['recipe']}")
     _failures(value["failed"])
+
+
+def _data(value: Value) -> None:
+    classes = ", ".join(f"{name} {count}" for name, count in value["classes"].items())
+    if len(value["classes"]) > MAX_LISTED:
+        classes = f"{len(value['classes'])} classes"
+    splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
+    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
+    print(f"{value['images']} pictures: {classes}; {splits}{copies}")
+    if value["ignored"]:
+        more = ", …" if len(value["ignored"]) > 3 else ""
+        listed = ", ".join(value["ignored"][:3])
+        print(f"{len(value['ignored'])} files or folders are not used: {listed}{more}")
 
 
 def _failures(failed: list[Value]) -> None:
@@ -188,7 +208,10 @@ def _failures(failed: list[Value]) -> None:
 
 def classification(value: Value) -> None:
     """Print one row per experiment, best first, and the best run."""
-    rows = sorted(value["results"], key=lambda row: -row["selection_accuracy"])
+    _data(value["data"])
+    rows = sorted(
+        value["results"], key=lambda row: (-row["selection_accuracy"], row["selection_log_loss"])
+    )
     table = _table("head", "layers", "selection", "test", "95 % interval", "log loss", "seconds")
     for row in rows:
         test = row["test"]
@@ -202,16 +225,21 @@ def classification(value: Value) -> None:
             f"{test['log_loss']:.4f}",
             seconds,
         )
-    _stdout().print(table)
+    _print(table)
     best = next(row for row in rows if row["run"] == value["best"])
     print(
         f"best by {best['selected_by']}: {value['best']}\n"
         f"accuracy on {best['test']['n']} {best['test']['split']} pictures: "
         f"{best['test']['accuracy']:.4f}, 95 % interval {interval(best['test']['ci95'])}"
     )
-    if value["leaked"]:
-        print(f"beware: {value['leaked']} test pictures are byte-identical to training pictures")
+    for count, what in (
+        (value["leaked"], "test pictures that are byte-identical to training pictures"),
+        (value["contradictory"], "pictures that are byte-identical to one of another class"),
+    ):
+        if count:
+            print(f"beware of {count} {what}")
     _failures(value["failed"])
+    print(f"next: pipeline predict {value['best']} PICTURES, or pipeline finetune")
 
 
 def interval(ci95: list[float]) -> str:
@@ -251,18 +279,17 @@ def leaderboard(value: Value) -> None:
         print("no runs yet; `pipeline classify DATA` makes some")
     for root in dict.fromkeys(row["data"] for row in value["runs"]):
         rows = [row for row in value["runs"] if row["data"] == root]
-        table = _table("run", "selection", "by", "test", "95 % interval", "against the first")
+        table = _table("run", "selection", "test", "95 % interval", "against the first")
         for row in rows:
             table.add_row(
                 escape(row["run"]),
                 f"{row['selection_accuracy']:.4f}",
-                row["selected_by"],
                 f"{row['test']['accuracy']:.4f}",
                 interval(row["test"]["ci95"]),
                 difference(row["difference"]),
             )
         print(f"{rows[0]['data_root']}: {rows[0]['test']['n']} {rows[0]['test']['split']} pictures")
-        _stdout().print(table)
+        _print(table)
 
 
 def difference(value: Value | None) -> str:
@@ -271,7 +298,7 @@ def difference(value: Value | None) -> str:
         return ""
     if not value["distinguishable"]:
         return "not distinguishable"
-    return f"{value['value']:+.4f} ({value['ci95'][0]:+.3f} – {value['ci95'][1]:+.3f})"
+    return f"{value['value']:+.4f} ({value['ci95'][0]:+.3f} to {value['ci95'][1]:+.3f})"
 
 
 def backbones(value: Value) -> None:
@@ -286,7 +313,7 @@ def backbones(value: Value) -> None:
             f"{row['n_parameters']:,}",
             ", ".join(row["cut_points"]),
         )
-    _stdout().print(table)
+    _print(table)
 
 
 def layers(value: Value) -> None:
@@ -296,11 +323,21 @@ def layers(value: Value) -> None:
         shape = "×".join(map(str, row["output_shape"]))
         points = ", ".join(row["cut_points"])
         table.add_row(row["name"], row["class_name"], shape, f"{row['n_parameters']:,}", points)
-    _stdout().print(table)
+    _print(table)
+    print(f"{sum(row['n_parameters'] for row in value['layers']):,} parameters")
 
 
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for header in headers:
-        table.add_column(header, overflow="fold")
+        table.add_column(header, no_wrap=header == "run", overflow="fold")
     return table
+
+
+def _print(table: Table) -> None:
+    """Print a table at least wide enough for a run's name, without spaces at the ends of lines."""
+    console = Console(highlight=False)
+    console.width = max(console.width, MIN_TABLE_WIDTH) if console.is_terminal else PLAIN_WIDTH
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -32,7 +32,7 @@ def _held_back_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(real, 2)
             held.seek(0)
             shutil.copyfileobj(held, sys.stderr.buffer)

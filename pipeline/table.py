@@ -32,17 +32,7 @@ class FeatureTable:
         bad = np.array([digest in cache.quarantined for digest in hexes], bool)
         self._usable = ~bad | cache.has(dataset.digests)
         self._held: tuple[Input, np.ndarray] | None = None
-        for split in ("train", "test"):
-            self._check_classes(split)
-
-    def _check_classes(self, split: str) -> None:
-        counts = np.bincount(self.labels(split), minlength=len(self.dataset.classes))
-        if not counts.all():
-            empty = self.dataset.classes[int(np.argmin(counts))]
-            raise DataError(
-                f"expected readable pictures of every class in {split}, received none of "
-                f"{empty!r} in {self.dataset.root}; add some, or move some there"
-            )
+        check_classes(dataset, self._usable)
 
     def rows(self, split: str) -> np.ndarray:
         """Return the usable rows of a split, ordered by path."""
@@ -62,19 +52,14 @@ class FeatureTable:
     def _read(self, joined: Input) -> np.ndarray:
         """Read all usable rows; the others stay zero and are never handed out."""
         usable = np.flatnonzero(self._usable)
-        parts = [
-            self._cache.read((cut.layer, cut.pooling), self.dataset.digests[usable])
-            for cut in joined
-        ]
-        flat = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
-        features = np.zeros((len(self._usable), flat.shape[1]), np.float32)
-        features[usable] = flat
-        return features
-
-    def groups(self, rows: np.ndarray) -> np.ndarray | None:
-        """Number byte-identical pictures alike, so that folds keep them together; None if none."""
-        unique, numbers = np.unique(self.dataset.digests[rows], axis=0, return_inverse=True)
-        return None if len(unique) == len(rows) else numbers.ravel()
+        digests = self.dataset.digests[usable]
+        columns = []
+        for cut in joined:
+            part = self._cache.read((cut.layer, cut.pooling), digests)
+            column = np.zeros((len(self._usable), part[0].size), np.float32)
+            column[usable] = part.reshape(len(part), -1)
+            columns.append(column)
+        return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
 
     def describe(self) -> dict[str, Any]:
         """Return what a run remembers of its data."""
@@ -88,3 +73,31 @@ class FeatureTable:
             "given_splits": self.dataset.given_splits,
             "leaked": self.dataset.n_leaked,
         }
+
+
+def check_classes(dataset: Dataset, usable: np.ndarray) -> None:
+    """Refuse data in which some class has no usable picture in train or in test.
+
+    Args:
+        dataset: The pictures.
+        usable: (n,) bool, which rows count.
+
+    Raises:
+        DataError: A class is missing somewhere.
+    """
+    for split in ("train", "test"):
+        rows = dataset.select(split)
+        counts = np.bincount(dataset.labels[rows[usable[rows]]], minlength=len(dataset.classes))
+        if not counts.all():
+            empty = dataset.classes[int(np.argmin(counts))]
+            name = dataset.test_name if split == "test" else split
+            raise DataError(
+                f"expected readable pictures of every class in {name}, received none of "
+                f"{empty!r} in {dataset.root}; add some, or move some there"
+            )
+
+
+def copies(dataset: Dataset, rows: np.ndarray) -> np.ndarray | None:
+    """Number byte-identical pictures alike, so that folds keep them together; None if none."""
+    unique, numbers = np.unique(dataset.digests[rows], axis=0, return_inverse=True)
+    return None if len(unique) == len(rows) else numbers.ravel()

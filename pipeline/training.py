@@ -10,8 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.errors import InputError
+
 PictureBatch = tuple[np.ndarray, np.ndarray]
 """Pictures (n, s, s, 3) uint8 and their class numbers (n,) int."""
+
+OnStep = Callable[[int, int, int, int], None]
+"""Told of each step: epoch, step, steps in an epoch, pictures in the step."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,21 @@ class Trainer:
 
         return step
 
+    def _run_step(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, Any]:
+        try:
+            return self._step(tf.constant(images), tf.constant(labels, tf.int64))
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(
+                f"expected memory for a training step of {len(labels)} pictures, the device has "
+                f"less; choose a smaller --batch-size or a higher --unfreeze"
+            ) from error
+
     def fit(
         self,
         batches: Callable[[int], Iterator[PictureBatch]],
         validate: Callable[[], tuple[float, float]],
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-        on_step: Callable[[int], None] = lambda n_images: None,
+        on_step: OnStep = lambda *step: None,
     ) -> list[Epoch]:
         """Train until the plan ends; leave the model with the weights of the best epoch.
 
@@ -99,7 +113,7 @@ class Trainer:
             batches: Given an epoch's number, yields its training batches in a seeded order.
             validate: Returns the validation loss and accuracy of the model as it is.
             on_epoch: Told of each finished epoch, and of epoch 0 before training.
-            on_step: Told how many pictures a step has taken.
+            on_step: Told of each step: epoch, step, steps in an epoch, pictures in the step.
 
         Returns:
             Epoch 0 and every epoch trained, in order.
@@ -126,15 +140,15 @@ class Trainer:
         number: int,
         batches: Iterator[PictureBatch],
         validate: Callable[[], tuple[float, float]],
-        on_step: Callable[[int], None],
+        on_step: OnStep,
     ) -> Epoch:
         began, seen, loss, hits = monotonic(), 0, 0.0, 0
-        for images, labels in batches:
-            step_loss, step_hits = self._step(tf.constant(images), tf.constant(labels, tf.int64))
+        for step, (images, labels) in enumerate(batches, start=1):
+            step_loss, step_hits = self._run_step(images, labels)
             seen += len(labels)
             loss += float(step_loss)
             hits += int(step_hits)
-            on_step(len(labels))
+            on_step(number, step, self.plan.steps_per_epoch, len(labels))
         rate = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
         with self._average.in_place():
             validation = validate()

@@ -208,10 +208,10 @@ def test_no_such_picture(copy, capsys):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--from", "data-MobileNet(alpha=0.25)-block2-knn"], ["head='knn'", "logistic"]),
+        (["--from", "data-MobileNet-alpha0.25-block2-knn"], ["head='knn'", "logistic"]),
         (["--unfreeze", "block3"], ["block3", "choose a lower --unfreeze"]),
         (["--unfreeze", "conv_pw_13"], ["'conv_pw_13'", "cut points: block1"]),
-        (["--unfreeze", "9999"], ["layers to unfreeze, received 9999"]),
+        (["--unfreeze", "9999"], ["layers (those with weights) to unfreeze, received 9999"]),
         (["--augment", "flipp"], ["unknown augmentation 'flipp'", "flip"]),
         (["--epochs", "0"], ["epochs at least 1"]),
         (["--validation-fraction", "1"], ["validation_fraction between 0 and 1"]),

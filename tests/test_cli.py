@@ -99,7 +99,7 @@ def test_interrupted_features_go_on_where_they_were(many, capsys, number):
     process.send_signal(number)
     _, printed = process.communicate()
     assert process.returncode == 130, printed
-    assert "pipeline: interrupted: what was finished is kept" in printed
+    assert "pipeline: interrupted: features and runs that were finished are kept" in printed
     assert "Traceback" not in printed
     assert run(features(many, "--image-size", "64", "--json")) == 0
     value = json.loads(capsys.readouterr().out)

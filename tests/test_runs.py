@@ -25,14 +25,14 @@ from pipeline.runs import (
 CLASSES = ("a, b", 'quo"ted', "NA")
 
 
-def make_run(runs, name, selection, hits, data="d1", root="/data", head="logistic"):
+def make_run(runs, name, selection, hits, data="d1", root="/data", head="logistic", loss=0.5):
     """Write a run whose test pictures are labelled rightly where ``hits`` says so."""
     n = len(hits)
     labels = np.arange(n) % 3
     predicted = np.where(hits, labels, (labels + 1) % 3)
     rows = PredictionRows(
         [f"c/{i}.png" for i in range(n)],
-        np.zeros((n, 32), np.uint8),
+        np.arange(n * 32, dtype=np.uint32).reshape(n, 32).astype(np.uint8),
         "test",
         labels,
         np.eye(3)[predicted] * 0.9 + 0.1 / 3,
@@ -48,7 +48,7 @@ def make_run(runs, name, selection, hits, data="d1", root="/data", head="logisti
         "dataset": {"digest": data, "root": root},
     }
     metrics = {
-        "selection": {"by": "5-fold cross-validation", "accuracy": selection},
+        "selection": {"by": "5-fold cross-validation", "accuracy": selection, "log_loss": loss},
         "test": {"split": "test", "n": n, "accuracy": {"value": accuracy, "ci95": [0.0, 1.0]}},
     }
     with new_run(runs, name) as folder:
@@ -103,11 +103,20 @@ def test_best_is_by_selection(tmp_path):
     assert find_run(tmp_path, str(tmp_path / "lucky")).name == "lucky"
 
 
-def test_best_of_different_pictures_means_nothing(tmp_path):
-    make_run(tmp_path, "one", 0.8, HITS)
-    make_run(tmp_path, "two", 0.9, HITS, data="d2", root="/other")
-    with pytest.raises(RunError, match=r"expected runs on one data set for 'best'"):
-        find_run(tmp_path, "best")
+def test_log_loss_decides_between_equals(tmp_path):
+    make_run(tmp_path, "a", 0.9, HITS, loss=0.5)
+    make_run(tmp_path, "b", 0.9, HITS, loss=0.1)
+    assert find_run(tmp_path, "best").name == "b"
+    assert [standing.run.name for standing in leaderboard(list_runs(tmp_path))[0]] == ["b", "a"]
+
+
+def test_best_is_of_the_pictures_that_were_learnt_from_last(tmp_path):
+    make_run(tmp_path, "one", 0.9, HITS)
+    make_run(tmp_path, "two", 0.8, HITS, data="d2", root="/other")
+    assert find_run(tmp_path, "best").name == "two"
+    assert find_run(tmp_path, "best:data").name == "one"
+    with pytest.raises(RunError, match="expected at least one run"):
+        find_run(tmp_path, "best:nothing")
 
 
 def test_ambiguous_name(tmp_path):
@@ -152,7 +161,7 @@ def test_key_changes_with_anything_that_matters():
 
 def test_odd_names_become_safe_folders():
     assert run_name(["mein Ordner/ü", "logistic(C=0.1)"], "ab" * 32) == (
-        "mein_Ordner__-logistic(C=0.1)-abababab"
+        "meinOrdner__-logistic-C0.1-abababab"
     )
 
 

@@ -4,7 +4,7 @@ Resolving one reads names and files only; the model itself is built, by Keras, o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.backbones.backbone import BackboneSpec
@@ -33,6 +33,7 @@ class FrozenBase:
         cuts: Layers whose outputs are kept, with their poolings.
         decoding: How a picture becomes an array (size, size, 3).
         precision: Arithmetic of the base.
+        with_top: Whether the weights are those with the top; some cut may need them.
     """
 
     spec: BackboneSpec
@@ -41,6 +42,7 @@ class FrozenBase:
     cuts: tuple[Cut, ...]
     decoding: DecodeRecipe
     precision: str
+    with_top: bool
 
     @property
     def recipe(self) -> Recipe:
@@ -58,9 +60,7 @@ class FrozenBase:
 
     def with_cuts(self, cuts: Sequence[Cut]) -> "FrozenBase":
         """Return the same base with other cuts."""
-        return FrozenBase(
-            self.spec, self.weights, self.source, tuple(cuts), self.decoding, self.precision
-        )
+        return replace(self, cuts=tuple(cuts))
 
     def build(self) -> "keras.Model":
         """Build the Keras model: (n, size, size, 3) RGB 0–255 in, one float32 output per cut."""
@@ -87,6 +87,7 @@ class FrozenBase:
             "weights": self._weights_again(),
             "weights_digest": self.source.digest,
             "weights_seed": self.source.seed or 0,
+            "with_top": self.with_top,
             "cuts": [[cut.layer, cut.pooling] for cut in self.cuts],
             "image_size": decoding.size,
             "resize": decoding.resize,
@@ -114,16 +115,10 @@ def frozen_base(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ..
     inputs = parse_inputs(spec, config.layers, config.pooling)
     cuts = tuple(dict.fromkeys(cut for joined in inputs for cut in joined))
     decoding = DecodeRecipe(size, config.resize, config.interpolation)
-    source = _find_weights(spec, config.weights, config.seed, size, cuts)
-    return FrozenBase(spec, config.weights, source, cuts, decoding, config.precision), inputs
-
-
-def _find_weights(
-    spec: BackboneSpec, weights: str, seed: int, size: int, cuts: Sequence[Cut]
-) -> WeightsSource:
-    """A cut in the top needs the file that has one."""
     top = any(spec.needs_top(cut.layer) for cut in cuts)
-    return resolve_weights(spec, weights, seed, include_top=top, image_size=size)
+    weights, seed = config.weights, config.seed
+    source = resolve_weights(spec, weights, seed, include_top=top, image_size=size)
+    return FrozenBase(spec, weights, source, cuts, decoding, config.precision, top), inputs
 
 
 def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[tuple[Cut, ...], ...]:
@@ -156,15 +151,15 @@ def frozen_from_dict(value: Mapping[str, Any]) -> FrozenBase:
     spec = parse_backbone(value["backbone"])
     cuts = tuple(Cut(layer, pooling) for layer, pooling in value["cuts"])
     decoding = decoding_from_dict(value)
-    seed = value["weights_seed"]
-    source = _find_weights(spec, value["weights"], seed, decoding.size, cuts)
+    weights, seed, top = value["weights"], value["weights_seed"], value["with_top"]
+    source = resolve_weights(spec, weights, seed, include_top=top, image_size=decoding.size)
     if source.digest != value["weights_digest"]:
         raise WeightsError(
             f"expected the weights with digest {value['weights_digest'][:12]}…, received "
             f"{source.digest[:12]}… from weights={value['weights']!r}: the file was changed since "
             f"the run was made; put the old one back or train again"
         )
-    return FrozenBase(spec, value["weights"], source, cuts, decoding, value["precision"])
+    return FrozenBase(spec, weights, source, cuts, decoding, value["precision"], top)
 
 
 def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:

@@ -24,8 +24,8 @@ def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]
         model: A base with a head whose layers are called ``head_…``.
         spec: The backbone, for the names of its blocks.
         boundary: ``block5`` (that block and all above), a Keras layer name (that layer and all
-            above), a number of layers counted from the top, ``all``, or ``auto`` (the two highest
-            blocks below the head).
+            above), a number of layers with weights counted from the top, ``all``, or ``auto``
+            (the two highest blocks below the head).
 
     Returns:
         The names of the base's layers that learn, from the bottom up.
@@ -65,7 +65,7 @@ def _from(base: list[keras.Layer], spec: BackboneSpec, boundary: str) -> Collect
     if boundary == AUTO:
         return _block_and_above(base, spec, _second_highest_block(names, spec))
     if boundary.isdigit():
-        return _last(names, int(boundary))
+        boundary = _nth_from_top([layer.name for layer in base if layer.weights], int(boundary))
     if match := re.fullmatch(r"block(\d+)", boundary):
         return _block_and_above(base, spec, int(match[1]))
     if boundary not in names:
@@ -83,12 +83,13 @@ def _second_highest_block(names: list[str], spec: BackboneSpec) -> int:
     return max(1, whole - 1)
 
 
-def _last(names: list[str], n_layers: int) -> Collection[str]:
+def _nth_from_top(names: list[str], n_layers: int) -> str:
     if not 0 < n_layers <= len(names):
         raise InputError(
-            f"expected between 1 and {len(names)} layers to unfreeze, received {n_layers}"
+            f"expected 1 to {len(names)} layers (those with weights) to unfreeze, "
+            f"received {n_layers}"
         )
-    return set(names[-n_layers:])
+    return names[-n_layers]
 
 
 def _block_and_above(base: list[keras.Layer], spec: BackboneSpec, number: int) -> Collection[str]:

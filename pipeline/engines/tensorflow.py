@@ -106,12 +106,20 @@ class TensorFlowEngine:
         while True:
             try:
                 if started.steps is not None:
-                    return _fetch(started.steps, len(started.images))
+                    return self._fetch(started.steps, len(started.images))
             except tf.errors.ResourceExhaustedError:
                 pass
             if started.size == self.batch_size:  # else the batch before has halved it already
                 self._halve()
             started = self._start(started.images)
+
+    def _fetch(self, steps: list[list[Any]], n_images: int) -> Outputs:
+        if not steps:  # a batch in which no picture could be decoded
+            return tuple(np.empty((0, *out.shape[1:]), np.float32) for out in self.model.outputs)
+        columns = zip(*steps, strict=True)
+        return tuple(
+            np.concatenate([tensor.numpy() for tensor in column])[:n_images] for column in columns
+        )
 
     def _halve(self) -> None:
         if self.batch_size == 1:
@@ -136,10 +144,3 @@ class Started:
 def _pad(images: np.ndarray, size: int) -> np.ndarray:
     missing = size - len(images)
     return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images
-
-
-def _fetch(steps: list[list[Any]], n_images: int) -> Outputs:
-    columns = zip(*steps, strict=True)
-    return tuple(
-        np.concatenate([tensor.numpy() for tensor in column])[:n_images] for column in columns
-    )

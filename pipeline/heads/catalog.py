@@ -1,5 +1,6 @@
 """The heads by name, with their parameters and defaults."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -128,16 +129,22 @@ def _acceptable(key: str, value: Any, default: Any) -> bool:
         sizes = (value,) if isinstance(value, int) else value
         return isinstance(sizes, tuple | list) and all(_is_count(size) for size in sizes)
     if key == "dropout":
-        return isinstance(value, int | float) and 0 <= value < 1
-    if key in ("gamma", "shrinkage"):
-        return value == default or (isinstance(value, int | float) and value >= 0)
+        return _is_number(value) and 0 <= value < 1
+    if key == "shrinkage":
+        return value == default or (_is_number(value) and 0 <= value <= 1)
+    if key == "gamma":
+        return value == default or (_is_number(value) and value > 0)
     if key == "max_depth":
         return value is None or _is_count(value)
     if key == "metric":
         return value in ("cosine", "euclidean", "manhattan")
     if isinstance(default, int):
         return _is_count(value)
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return _is_number(value) and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_count(value: Any) -> bool:

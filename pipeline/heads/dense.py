@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.heads.fitted import NetworkHead
+from pipeline.heads.fitted import NetworkHead, safe_scale
 
 VALIDATION_SHARE = 0.1
 STEPS_PER_EXECUTION = 8
@@ -30,7 +30,7 @@ def fit_dense(
     """
     keras.utils.set_random_seed(seed)
     mean, scale = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = safe_scale(mean, scale)
     standard = ((features - mean) / scale).astype(np.float32)
     held_out = _held_out(labels, seed)
     network = build_dense(features.shape[1], params["hidden"], params["dropout"], n_classes)

@@ -25,22 +25,35 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         self.classes_, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
         rows = np.asarray(features, np.float64)
         means = np.stack([rows[index == i].mean(0) for i in range(len(self.classes_))])
-        centred = rows - means[index]
-        solved = cho_solve(cho_factor(self._covariance(centred), overwrite_a=True), means.T).T
-        self.coef_ = solved
-        self.intercept_ = np.log(counts / counts.sum()) - 0.5 * np.sum(means * solved, axis=1)
+        self.coef_ = self._solve(rows - means[index], means)
+        self.intercept_ = np.log(counts / counts.sum()) - 0.5 * np.sum(means * self.coef_, axis=1)
         return self
 
-    def _covariance(self, centred: np.ndarray) -> np.ndarray:
-        n_features = centred.shape[1]
-        covariance = centred.T @ centred / len(centred)
-        level = max(np.trace(covariance) / n_features, np.finfo(float).tiny)
+    def _solve(self, centred: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Return means (classes, d) times the inverse of the shrunk covariance of the rows.
+
+        The covariance is (1-s)·CᵀC/n + c·I with the n centred rows C. With fewer rows than
+        features the small matrix CCᵀ is factorised instead (Woodbury's identity).
+        """
+        n_rows, n_features = centred.shape
+        wide = n_features > n_rows
+        product = centred @ centred.T if wide else centred.T @ centred
+        level = np.trace(product) / n_rows / n_features
+        if level <= 1e-12 * np.mean(means**2):  # nothing varies within classes: nearest mean
+            return means
         given = self.shrinkage
-        shrinkage = ledoit_wolf(centred, covariance, level) if given == "auto" else float(given)
-        covariance *= 1 - shrinkage
+        auto = given == "auto"
+        shrinkage = ledoit_wolf(centred, product, level) if auto else float(given)
         # A trace of the identity keeps the factorisation alive where nothing is shrunk.
-        covariance.flat[:: n_features + 1] += max(shrinkage, 1e-9) * level
-        return covariance
+        scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, 1e-9) * level
+        if not wide:
+            product *= scale
+            product.flat[:: n_features + 1] += floor
+            return cho_solve(cho_factor(product, overwrite_a=True), means.T).T
+        product *= scale
+        product.flat[:: n_rows + 1] += floor
+        inner = cho_solve(cho_factor(product, overwrite_a=True), centred @ means.T)
+        return (means - scale * inner.T @ centred) / floor
 
     def decision_function(self, features: np.ndarray) -> np.ndarray:
         """Return log posteriors up to a constant: (n, classes)."""
@@ -51,7 +64,7 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         return self.classes_[self.decision_function(features).argmax(1)]
 
 
-def ledoit_wolf(centred: np.ndarray, covariance: np.ndarray, level: float) -> float:
+def ledoit_wolf(centred: np.ndarray, product: np.ndarray, level: float) -> float:
     """Return the share of the identity that makes the expected squared error least.
 
     Ledoit and Wolf (2004), lemma 3.2 and section 3.3: with S the sample covariance and m its mean
@@ -59,11 +72,12 @@ def ledoit_wolf(centred: np.ndarray, covariance: np.ndarray, level: float) -> fl
     min(b², d²) / d². The mean is (mean of |x|⁴) - |S|², so no product x·xᵀ is ever formed.
 
     Args:
-        centred: Rows (n, d) without their means.
-        covariance: S, (d, d).
+        centred: Rows C (n, d) without their means.
+        product: CᵀC (d, d) or CCᵀ (n, n): their squared norms are the same, n² |S|².
         level: m.
     """
-    squared = float(np.sum(covariance**2))
-    d2 = squared - len(covariance) * level**2
-    b2 = (float(np.mean(np.sum(centred**2, axis=1) ** 2)) - squared) / len(centred)
+    n_rows, n_features = centred.shape
+    squared = float(np.sum(product**2)) / n_rows**2
+    d2 = squared - n_features * level**2
+    b2 = (float(np.mean(np.sum(centred**2, axis=1) ** 2)) - squared) / n_rows
     return min(b2 / d2, 1.0) if d2 > 0 else 1.0

@@ -18,7 +18,7 @@ from sklearn.svm import SVC, LinearSVC
 from pipeline.errors import InputError
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.discriminant import PooledDiscriminant
-from pipeline.heads.fitted import FittedHead, SklearnHead, fold_linear, softmax
+from pipeline.heads.fitted import FittedHead, SklearnHead, fold_linear, safe_scale, softmax
 from pipeline.startup import import_tensorflow
 
 logger = logging.getLogger("pipeline")
@@ -94,14 +94,15 @@ def fit_head(
 
         return fit_dense(spec.params, features, labels, n_classes, seed)
     params = _fitting(spec, len(labels))
-    pipeline = make_pipeline(StandardScaler(), ESTIMATORS[spec.head.name](params, seed))
+    scaler = StandardScaler().fit(features)
+    scaler.scale_ = safe_scale(scaler.mean_, scaler.scale_)
+    estimator = ESTIMATORS[spec.head.name](params, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said below, in our words
-        pipeline.fit(features, labels)
-    _report_convergence(spec, pipeline[-1])
+        estimator.fit(scaler.transform(features), labels)
+    _report_convergence(spec, estimator)
     if spec.head.kind == "sklearn":
-        return SklearnHead(pipeline, n_classes)
-    scaler, estimator = (step for _, step in pipeline.steps)
+        return SklearnHead(make_pipeline(scaler, estimator), n_classes)
     return fold_linear(estimator.coef_, estimator.intercept_, scaler, estimator.classes_, n_classes)
 
 
@@ -117,12 +118,10 @@ def _report_convergence(spec: HeadSpec, estimator: Any) -> None:
 
 def _fitting(spec: HeadSpec, n_rows: int) -> Params:
     """A neighbourhood cannot be larger than what there is."""
-    if "k" in spec.params and spec.params["k"] > n_rows:
-        raise InputError(
-            f"expected k of knn to be at most the {n_rows} training pictures, "
-            f"received k={spec.params['k']}"
-        )
-    return spec.params
+    if spec.params.get("k", 0) <= n_rows:
+        return spec.params
+    logger.warning("%s: only %d training pictures, all of them vote", spec, n_rows)
+    return {**spec.params, "k": n_rows}
 
 
 def _check_finite(features: np.ndarray) -> None:
@@ -137,17 +136,22 @@ def _check_finite(features: np.ndarray) -> None:
 def fitting_factor(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the factor by which scores become log probabilities of labels they have not seen.
 
-    Temperature scaling (Guo et al. 2017): one positive factor, so no prediction changes.
+    Temperature scaling (Guo et al. 2017): one positive factor, so no prediction changes. As Platt
+    (1999) did, a label counts as certain only up to 1/(n+2): n pictures without a mistake do not
+    show that there never is one.
 
     Args:
         scores: Scores (n, k) of pictures that their head was not fitted on.
         labels: (n,) int, row-aligned with ``scores``.
     """
-    rows = np.arange(len(labels))
+    rows, (n_rows, n_classes) = np.arange(len(labels)), scores.shape
+    doubt = 1 / (n_rows + 2)
+    wanted = np.full(scores.shape, doubt / max(1, n_classes - 1))
+    wanted[rows, labels] = 1 - doubt
 
     def loss(log_factor: float) -> float:
-        given = softmax(scores * np.exp(log_factor))[rows, labels]
-        return float(-np.log(np.clip(given, SMALLEST_PROBABILITY, None)).mean())
+        probabilities = softmax(scores * np.exp(log_factor))
+        return float(-(wanted * np.log(np.clip(probabilities, SMALLEST_PROBABILITY, None))).sum())
 
     best = minimize_scalar(loss, bounds=FACTOR_RANGE, method="bounded")
     return float(np.exp(best.x))

@@ -99,6 +99,14 @@ def two_columns(decisions: np.ndarray) -> np.ndarray:
     return np.stack([-decisions / 2, decisions / 2], axis=1)
 
 
+def safe_scale(mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return ``scale`` with 1 where a feature is constant up to float32's rounding.
+
+    Else that rounding would become a feature of unit variance, and differ between engines.
+    """
+    return np.where(scale <= 1e-5 * np.abs(mean), 1.0, np.where(scale > 0, scale, 1.0))
+
+
 def fold_linear(
     coefficients: np.ndarray, intercept: np.ndarray, scaler: Any, seen: np.ndarray, n_classes: int
 ) -> NetworkHead:

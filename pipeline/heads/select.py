@@ -65,4 +65,12 @@ def make_folds(
     n_splits = min(folds, smallest)
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(n_splits, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros((len(labels), 1)), labels, groups))
+    made = list(splitter.split(np.zeros((len(labels), 1)), labels, groups))
+    for fit, held_out in made:
+        if not len(held_out) or len(np.unique(labels[fit])) < len(np.unique(labels)):
+            raise DataError(
+                "expected folds in which every class can be learnt, byte-identical pictures (of "
+                "one class, or of several) do not leave enough different ones; remove the copies "
+                "or give a validation split beside the test split"
+            )
+    return made

@@ -17,8 +17,11 @@ def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) 
         dropout: Dropout after each hidden layer while training.
     """
     outputs = extractor.outputs
-    flat = [keras.layers.Flatten()(output) if output.ndim > 2 else output for output in outputs]
-    values = keras.layers.Concatenate(name="features")(flat) if len(flat) > 1 else flat[0]
+    flat = [
+        keras.layers.Flatten(name=f"head_flatten_{i}")(output) if output.ndim > 2 else output
+        for i, output in enumerate(outputs)
+    ]
+    values = keras.layers.Concatenate(name="head_features")(flat) if len(flat) > 1 else flat[0]
     last = len(head.kernels) - 1
     for i, (kernel, bias) in enumerate(zip(head.kernels, head.biases, strict=True)):
         activation = None if i == last else "relu"

@@ -78,6 +78,28 @@ class Dataset:
         return sum(self.digests[row].tobytes() in outside for row in self.select("test"))
 
     @cached_property
+    def n_contradictory(self) -> int:
+        """Number of rows whose bytes also occur under another label."""
+        labels: dict[bytes, set[int]] = {}
+        for content, label in zip(self.digests, self.labels.tolist(), strict=True):
+            labels.setdefault(content.tobytes(), set()).add(label)
+        return sum(len(labels[content.tobytes()]) > 1 for content in self.digests)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of pictures of each class and of each split that is not empty."""
+        names = {"test": self.test_name}
+        return {
+            "classes": {
+                name: int((self.labels == label).sum()) for label, name in enumerate(self.classes)
+            },
+            "splits": {
+                names.get(split, split): int(count)
+                for split in SPLITS
+                if (count := (self.splits == split).sum())
+            },
+        }
+
+    @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of contents, labels and splits; paths and their order do not matter."""
         records = sorted(

@@ -58,8 +58,14 @@ def write_digits(root: str | Path, seed: int = 0) -> DigitsReport:
     missing = [
         path for path, (png, twin) in pictures.items() if not _is_there(path, png, twin, seed)
     ]
-    for path in missing:
-        _write(path, pictures[path][0])
+    try:
+        for path in missing:
+            _write(path, pictures[path][0])
+    except OSError as error:
+        raise InputError(
+            f"the digits cannot be written into {root}: {error.strerror or error}; make room or "
+            "name another folder"
+        ) from error
     return DigitsReport(root, len(missing), len(pictures) - len(missing))
 
 

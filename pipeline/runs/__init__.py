@@ -1,11 +1,18 @@
 """Run folders: one finished experiment each, how to choose one, and the leaderboard over them."""
 
-from pipeline.runs.choose import best_run, find_run, source_run, transplantable_head
+from pipeline.runs.choose import (
+    best_run,
+    find_run,
+    source_run,
+    split_seed,
+    transplantable_head,
+)
 from pipeline.runs.folder import (
     PredictionRows,
     Run,
     experiment_digest,
     list_runs,
+    load_finished,
     load_run,
     new_run,
     run_name,
@@ -23,10 +30,12 @@ __all__ = [
     "find_run",
     "leaderboard",
     "list_runs",
+    "load_finished",
     "load_run",
     "new_run",
     "run_name",
     "source_run",
+    "split_seed",
     "transplantable_head",
     "write_run",
 ]

@@ -1,5 +1,6 @@
 """Choosing a run: by its name, as the best, or as one to fine-tune from."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,21 +8,26 @@ from pipeline.errors import RunError
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.runs.folder import Run, list_runs, load_run, run_folders
 
+logger = logging.getLogger("pipeline")
+
+BEST = "best"
 TRANSPLANTABLE = ("linear", "dense")
 
 
 def find_run(runs: Path, text: str) -> Run:
-    """Find a run by its name, its folder, the start of its name, or as ``best``.
+    """Find a run by its name, its folder, the start of its name, or as ``best`` of the newest data.
 
     Raises:
         RunError: There is none, or several fit.
     """
-    if text == "best":
-        return best_run(_of_one_data_set(list_runs(runs), runs), runs)
+    if is_best(text):
+        best = best_run(_newest_data(list_runs(runs), text.removeprefix(BEST)), runs)
+        logger.info("%s is %s", text, best.name)
+        return best
     for path in (runs / text, Path(text)):
-        if path.is_dir():
+        if text and (path / "run.json").is_file():
             return load_run(path)
-    matches = [path for path in run_folders(runs) if path.name.startswith(text)]
+    matches = [path for path in run_folders(runs) if text and path.name.startswith(text)]
     if len(matches) == 1:
         return load_run(matches[0])
     found = f"{len(matches)} runs begin so" if matches else "there is none"
@@ -31,25 +37,50 @@ def find_run(runs: Path, text: str) -> Run:
     )
 
 
-def _of_one_data_set(candidates: list[Run], runs: Path) -> list[Run]:
-    """Accuracies on different pictures do not compare, so there ``best`` means nothing."""
-    roots = sorted({run.info["dataset"]["root"] for run in candidates})
-    if len(roots) > 1:
-        raise RunError(
-            f"expected runs on one data set for 'best', received runs on {', '.join(roots)} in "
-            f"{runs}; name a run, `pipeline compare` lists them"
-        )
-    return candidates
+def is_best(text: str) -> bool:
+    """Return whether a text asks for the best run: ``best``, or ``best:FOLDER`` of those data."""
+    return text == BEST or text.startswith(f"{BEST}:")
+
+
+def _newest_data(candidates: list[Run], suffix: str) -> list[Run]:
+    """Keep the runs on the pictures that were learnt from last; figures of others do not compare.
+
+    Args:
+        candidates: Runs on any data.
+        suffix: ``:FOLDER`` to look only at runs on a folder of that name, or nothing.
+    """
+    name = suffix.removeprefix(":")
+    named = [run for run in candidates if not name or Path(run.root).name == name]
+    newest = max(named, key=lambda run: run.info["created"], default=None)
+    return [run for run in named if newest and run.data == newest.data]
+
+
+def order(run: Run) -> tuple[float, float, str]:
+    """Sort key that puts the best run first: selection accuracy, then log loss, then name."""
+    return -run.selection_accuracy, run.selection_loss, run.name
 
 
 def best_run(candidates: Sequence[Run], runs: Path) -> Run:
-    """Return the run with the highest selection accuracy; among equals the first by name."""
+    """Return the best run by selection; the test split has no say."""
     if not candidates:
         raise RunError(
             f"expected at least one run in {runs}, received none; "
             f"run `pipeline classify DATA` first"
         )
-    return min(candidates, key=lambda run: (-run.selection_accuracy, run.name))
+    return min(candidates, key=order)
+
+
+def split_seed(runs: Path, text: str, data: Path) -> int:
+    """Return the seed of the split that a run was made on, to split the same pictures alike.
+
+    For ``best`` it is that of the best transplantable run on this folder; 0 where there is none.
+    """
+    if not is_best(text):
+        return int(find_run(runs, text).info["seed"])
+    root = str(data.resolve())
+    here = [run for run in list_runs(runs) if run.root == root]
+    fitting = [run for run in here if _is_transplantable(run)]
+    return int(best_run(fitting, runs).info["seed"]) if fitting else 0
 
 
 def source_run(runs: Path, text: str, data: Path, digest: str) -> Run:
@@ -64,13 +95,9 @@ def source_run(runs: Path, text: str, data: Path, digest: str) -> Run:
     Raises:
         RunError: There is none.
     """
-    if text != "best":
+    if not is_best(text):
         return find_run(runs, text)
-    fitting = [
-        run
-        for run in list_runs(runs)
-        if run.info["dataset"]["digest"] == digest and _is_transplantable(run)
-    ]
+    fitting = [run for run in list_runs(runs) if run.data == digest and _is_transplantable(run)]
     if not fitting:
         raise RunError(
             f"expected a run with a linear or dense head on {data} in {runs}, received none; "

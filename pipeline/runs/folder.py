@@ -11,6 +11,7 @@ A run folder appears whole or not at all, and is never changed afterwards.
 
 import csv
 import datetime
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -18,8 +19,9 @@ import os
 import platform
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ import numpy as np
 
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.errors import RunError, StoreError
-from pipeline.store.files import TEMPORARY_PREFIX
+from pipeline.store.files import TEMPORARY_PREFIX, fsync
 from pipeline.store.recipe import canonical_json
 
 FORMAT = "bottleneck-run"
@@ -56,24 +58,47 @@ class Run:
         return self.path.name
 
     @property
+    def data(self) -> str:
+        """The digest of the data set: contents, labels and splits."""
+        return str(self.info["dataset"]["digest"])
+
+    @property
+    def root(self) -> str:
+        """The folder of the data set, as it was then."""
+        return str(self.info["dataset"]["root"])
+
+    @property
     def selection_accuracy(self) -> float:
         """The figure that runs are chosen by: never one of the test split."""
         return float(self.metrics["selection"]["accuracy"])
+
+    @property
+    def selection_loss(self) -> float:
+        """What decides between runs of the same selection accuracy."""
+        return float(self.metrics["selection"]["log_loss"])
 
     def bundle(self) -> Bundle:
         """Load what predicts; raises RunError when it is damaged."""
         return load_bundle(self.path / "bundle")
 
-    def correct(self) -> dict[str, bool]:
-        """Return whether each test picture was labelled rightly: ``{path: bool}``."""
+    def correct(self) -> dict[tuple[str, str, int], bool]:
+        """Return whether each test picture was labelled rightly.
+
+        Pictures are known by their content and label, whatever they are called today; the number
+        tells identical ones apart.
+        """
         path = self.path / "predictions.csv"
+        right: dict[tuple[str, str, int], bool] = {}
+        seen: Counter[tuple[str, str]] = Counter()
         try:
-            with open(path, newline="", encoding="utf-8") as file:
-                return {
-                    row["path"]: row["label"] == row["prediction"] for row in csv.DictReader(file)
-                }
+            with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+                for row in csv.DictReader(file):
+                    picture = (row["digest"], row["label"])
+                    right[(*picture, seen[picture])] = row["label"] == row["prediction"]
+                    seen[picture] += 1
         except (OSError, KeyError, csv.Error) as error:
             raise RunError(f"expected predictions in {path}, received: {error}") from error
+        return right
 
 
 def experiment_digest(experiment: Mapping[str, Any]) -> str:
@@ -82,10 +107,13 @@ def experiment_digest(experiment: Mapping[str, Any]) -> str:
 
 
 def run_name(parts: Sequence[str], digest: str) -> str:
-    """Return a folder name: readable parts and eight digits of the experiment's digest."""
-    readable = "-".join(parts)
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.+=(),") else "_" for c in readable)
-    return f"{safe[:120]}-{digest[:8]}"
+    """Return a folder name: readable parts and eight digits of the experiment's digest.
+
+    It can be pasted into a shell as it is: ``logistic(C=0.1)`` becomes ``logistic-C0.1``.
+    """
+    readable = "-".join(parts).translate(str.maketrans("(,", "--", ")= "))
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.+") else "_" for c in readable)
+    return f"{safe[:120].lstrip('.-')}-{digest[:8]}"
 
 
 @contextmanager
@@ -101,8 +129,11 @@ def new_run(runs: Path, name: str) -> Iterator[Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        if not (runs / name).exists():
-            os.rename(temporary, runs / name)
+        for path in (*temporary.rglob("*"), temporary):
+            fsync(path)
+        with suppress(FileExistsError):
+            _publish(temporary, runs / name)
+        fsync(runs)
     except OSError as error:
         raise StoreError(
             f"cannot write the run {runs / name}: {error.strerror or error}; "
@@ -112,6 +143,15 @@ def new_run(runs: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _publish(temporary: Path, final: Path) -> None:
+    try:
+        os.rename(temporary, final)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(final) from error
+        raise
+
+
 def write_run(
     folder: Path, info: Mapping[str, Any], metrics: Mapping[str, Any], rows: "PredictionRows"
 ) -> None:
@@ -119,13 +159,13 @@ def write_run(
     described = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(),
         "versions": {name: _version(name) for name in VERSIONED},
         "python": platform.python_version(),
         **info,
     }
     rows.write(folder / "predictions.csv")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2), "utf-8")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False), "utf-8")
     (folder / "run.json").write_text(json.dumps(described, indent=2), "utf-8")
 
 
@@ -158,7 +198,8 @@ class PredictionRows:
 
     def write(self, path: Path) -> None:
         """Write one CSV row per picture, with a probability column ``p:<class>`` each."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        # File names need not be text on every system; what they are made of comes back as it was.
+        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             table = csv.writer(file)
             header = ["path", "digest", "split", "label", "prediction"]
             table.writerow(header + [f"p:{name}" for name in self.classes])
@@ -185,6 +226,22 @@ def load_run(path: Path) -> Run:
     info, metrics = _read(path / "run.json"), _read(path / "metrics.json")
     _check(path, info, metrics)
     return Run(path, info, metrics)
+
+
+def load_finished(path: Path, experiment: Mapping[str, Any]) -> Run | None:
+    """Return the run at ``path`` if that experiment was finished there; None if nothing is there.
+
+    Raises:
+        RunError: Something else is there, or the run is damaged.
+    """
+    if not path.exists():
+        return None
+    run = load_run(path)
+    if run.info["experiment"] != json.loads(canonical_json(experiment)):
+        raise _damaged(path / "run.json", "it is another experiment")
+    if not (path / "bundle" / "bundle.json").is_file():
+        raise _damaged(path / "bundle", "bundle.json is not there")
+    return run
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluate import Estimate, paired_difference
+from pipeline.runs.choose import order
 from pipeline.runs.folder import Run
 
 
@@ -39,10 +40,8 @@ def leaderboard(runs: Sequence[Run]) -> list[list[Standing]]:
     """
     tables: dict[str, list[Run]] = {}
     for run in runs:
-        tables.setdefault(run.info["dataset"]["digest"], []).append(run)
-    return [
-        _ranked(sorted(table, key=lambda run: -run.selection_accuracy)) for table in tables.values()
-    ]
+        tables.setdefault(run.data, []).append(run)
+    return [_ranked(sorted(table, key=order)) for table in tables.values()]
 
 
 def _ranked(runs: list[Run]) -> list[Standing]:
@@ -50,13 +49,12 @@ def _ranked(runs: list[Run]) -> list[Standing]:
     return [Standing(runs[0], None), *(Standing(run, _behind(run, leader)) for run in runs[1:])]
 
 
-def _behind(run: Run, leader: Mapping[str, bool]) -> Estimate | None:
+def _behind(run: Run, leader: Mapping[Any, bool]) -> Estimate | None:
     ours = run.correct()
     if ours.keys() != leader.keys():
         return None
-    paths = sorted(ours)
     return paired_difference(
-        np.array([ours[path] for path in paths]), np.array([leader[path] for path in paths])
+        np.array([ours[picture] for picture in leader]), np.array(list(leader.values()))
     )
 
 

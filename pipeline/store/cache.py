@@ -71,7 +71,15 @@ class FeatureCache:
     def set_aside(self, path: Path, reason: Exception) -> None:
         """Rename a damaged shard out of the way; nothing is deleted."""
         aside = path.with_name(f"{DAMAGED_PREFIX}{path.name}")
-        path.rename(aside)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:  # another process was quicker
+            return
+        except OSError as error:
+            raise StoreError(
+                f"cannot set the damaged {path} aside: {error.strerror}; move it away yourself, "
+                f"its rows are computed again"
+            ) from error
         logger.warning("set aside as %s: %s", aside.name, reason)
 
     def _locate(self) -> None:
@@ -123,7 +131,8 @@ class FeatureCache:
         if (missing := int(np.sum(positions < 0))) or not len(positions):
             raise StoreError(
                 f"expected features of all {len(digests)} pictures in {self.folder}, "
-                f"{missing} are missing; run `pipeline features` first"
+                f"{missing} are missing: run `pipeline features` first, or again where pictures "
+                f"changed meanwhile"
             )
         return self._gather(cut, self._shard_of[positions], self._row_of[positions])
 
@@ -132,12 +141,20 @@ class FeatureCache:
         for number in np.unique(shards):
             where = np.flatnonzero(shards == number)
             index = self._shards[number]
-            part = read_rows(index.path, index.recipe, cut, rows[where])
+            part = self._read_rows(index, cut, rows[where])
             if features is None:
                 features = np.empty((len(rows), *part.shape[1:]), part.dtype)
             features[where] = part
         assert features is not None
         return features
+
+    def _read_rows(self, index: ShardIndex, cut: Cut, rows: np.ndarray) -> np.ndarray:
+        """Read rows; a shard that turns out damaged is out of the way before the error is told."""
+        try:
+            return read_rows(index.path, index.recipe, cut, rows)
+        except DamagedShardError as error:
+            self.set_aside(index.path, error)
+            raise
 
     def writer(self, engine: str, versions: Mapping[str, str]) -> "ShardWriter":
         """Return a context manager that takes rows and publishes shards."""
@@ -188,5 +205,11 @@ def read_quarantine(folders: Iterable[Path]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for folder in folders:
         for path in sorted(folder.glob("quarantine-*.json")):
-            reasons.update(json.loads(path.read_text("utf-8")))
+            try:
+                reasons.update(json.loads(path.read_text("utf-8")))
+            except (OSError, ValueError) as error:
+                raise StoreError(
+                    f"expected JSON in {path}, received {error}; move that file away, its "
+                    f"pictures are tried again"
+                ) from error
     return reasons

@@ -20,7 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.errors import DamagedShardError, NewerFormatError
+from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.store.files import atomic_path
 from pipeline.store.recipe import Cut, Recipe, canonical_json
 
@@ -137,10 +137,17 @@ def read_rows(path: Path, recipe: Recipe, cut: Cut, rows: Sequence[int] | np.nda
             raise _damaged(path, error) from error
 
 
-_WAY_OUT = "run the same `pipeline features` again, it sets the file aside and computes its rows"
+_WAY_OUT = "run the same command again, its rows are computed again"
 
 
 def _open(path: Path) -> h5py.File:
+    try:
+        with path.open("rb"):  # HDF5 says the same of a file it may not read and of a damaged one
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"cannot read {path}: {error.strerror or error}; make it readable, nothing is lost"
+        ) from error
     try:
         file = h5py.File(path, "r")
     except OSError as error:
