@@ -99,17 +99,22 @@ def _labelled(
 ) -> Iterator[tuple[Any, np.ndarray]]:
     """Pair each batch with its probabilities, although the engine runs one batch ahead."""
     waiting: list[Any] = []
+    nothing: list[Any] = []
 
     def images() -> Iterator[np.ndarray]:
         rows = range(len(pictures))
         for batch in load_batches(
             lambda row: pictures[row].read_bytes(), rows, predictor.decoding, config.batch_size
         ):
-            waiting.append(batch)
-            yield batch.images
+            if len(batch.rows):
+                waiting.append(batch)
+                yield batch.images
+            else:  # none of its pictures could be decoded
+                nothing.append(batch)
 
     for probabilities in predictor.probabilities(images()):
         yield waiting.pop(0), probabilities
+    yield from ((batch, np.empty((0, len(predictor.classes)))) for batch in nothing)
 
 
 def _prediction(path: str, values: np.ndarray, classes: Sequence[str], top: int) -> Prediction:

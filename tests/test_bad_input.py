@@ -90,6 +90,7 @@ def test_unusable_folders(tmp_path, capsys, make, words, command):
         ([*SMALL, "--precision", "float16"], ["float32", "mixed_float16", "precision='float16'"]),
         ([*SMALL, "--engine", "onnx"], ["unknown engine 'onnx'", "tensorflow"]),
         ([*SMALL, "--batch-size", "0"], ["batch_size at least 1", "batch_size=0"]),
+        (["--seed", "-1"], ["seed from 0 to 4294967295", "seed=-1"]),
         (["--weights", "nowhere.h5"], ["nowhere.h5"]),
         (["--weights", "weights.bin"], ["weights='weights.bin'"]),
         (["--imagesize", "32"], ["--imagesize", "--image-size"]),

@@ -140,6 +140,9 @@ def test_flipped_bit_in_features_is_found_on_reading(cache):
     flip(shard_of(cache), features(17)[A].tobytes())
     with pytest.raises(DamagedShardError, match="expected a whole shard, received a damaged file"):
         cache.read(A, digests(*range(50)))
+    again = FeatureCache(cache.root, RECIPE)
+    assert not again.has(digests(*range(50))).any()
+    assert len(list(cache.folder.glob("damaged-*"))) == 1
 
 
 def test_flipped_bit_in_digests_is_found_on_opening(cache):
@@ -281,3 +284,11 @@ def test_quarantine_is_remembered(cache):
     cache.quarantine({"cd": "not a picture"})
     again = FeatureCache(cache.root, RECIPE)
     assert again.quarantined == {"ab": "truncated", "cd": "not a picture"}
+
+
+def test_damaged_quarantine_is_one_sentence(cache):
+    cache.quarantine({"ab": "truncated"})
+    (path,) = cache.folder.glob("quarantine-*.json")
+    path.write_text("{")
+    with pytest.raises(StoreError, match=r"expected JSON in .*move that file away"):
+        FeatureCache(cache.root, RECIPE)

@@ -66,6 +66,21 @@ def test_unknown_setting_in_a_file(pictures, tmp_path, capsys):
     assert "backbon" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[featurs]\nseed = 1\n", "'featurs'; nearest: features"),
+        ("seed = 1\n", "unknown table in"),
+        ("[features\n", "expected a TOML file"),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(pictures, tmp_path, capsys, text, words):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(text)
+    assert run(["features", str(pictures), "--config", str(settings)]) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_catalog_and_summary_as_json(capsys):
     assert run(["backbones", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["backbones"]

@@ -37,6 +37,13 @@ def test_one_function_is_traced_once():
     assert engine._step.experimental_get_tracing_count() == 1
 
 
+def test_batch_without_pictures_gives_no_rows():
+    engine = TensorFlowEngine(small_model(), batch_size=4)
+    outputs = list(engine.run(iter(batches(0, 3))))
+    assert [[len(part) for part in parts] for parts in outputs] == [[0, 0], [3, 3]]
+    assert outputs[0][1].shape == (0, 14, 14, 4)
+
+
 def test_no_batches_no_outputs():
     assert list(TensorFlowEngine(small_model(), batch_size=4).run(iter([]))) == []
 

@@ -74,3 +74,18 @@ def test_values_are_plain_json(judged):
     value = evaluate(*judged).to_dict(("a", "b", "c", "d"))
     assert json.loads(json.dumps(value)) == value
     assert [row["class"] for row in value["classes"]] == ["a", "b", "c", "d"]
+
+
+def test_a_thousand_classes_take_little_memory():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 1000, 2000)
+    probabilities = np.full((2000, 1000), 1e-4)
+    probabilities[np.arange(2000), labels] = 0.9
+    tracemalloc.start()
+    judged = evaluate(probabilities, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert judged.accuracy.value == 1.0
+    assert peak < 400e6

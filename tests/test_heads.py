@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.datasets import make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
@@ -116,6 +117,8 @@ def test_hidden_layers_in_any_form(text):
         ("logistc", r"unknown head 'logistc'; nearest: logistic"),
         ("logistic(c=1)", r"unknown parameter of logistic 'c'; nearest: C; logistic knows C, max"),
         ("logistic(C=-1)", r"expected C of logistic to be like 1.0, received C=-1"),
+        ("lda(shrinkage=2)", r"expected shrinkage of lda to be like 'auto', received shrinkage=2"),
+        ("ridge(alpha=1e999)", r"expected alpha of ridge to be like 100.0, received alpha=inf"),
         ("knn(k=2.5)", r"expected k of knn to be like 5, received k=2.5"),
         ("dense(dropout=1)", r"expected dropout of dense to be like 0.5, received dropout=1"),
         ("dense(hidden='a')", r"expected hidden of dense to be like \(256,\), received hidden='a'"),
@@ -171,3 +174,58 @@ def test_fewer_folds_for_a_small_class(caplog):
 def test_a_class_of_one_picture_cannot_be_cross_validated():
     with pytest.raises(DataError, match="at least 2 different training pictures of every class"):
         make_folds(np.array([0, 0, 0, 1]), 5, 0)
+
+
+def test_factor_stays_modest_where_every_score_is_right():
+    labels = np.arange(60) % 3
+    scores = np.eye(3)[labels] * 2.0 - 1.0
+    factor = fitting_factor(scores, labels)
+    doubt = 1 - softmax(scores * factor)[np.arange(60), labels].min()
+    assert doubt == pytest.approx(1 / 62, rel=0.05)
+
+
+@pytest.mark.parametrize("shrinkage", ["auto", 0.2])
+def test_discriminant_is_the_same_on_either_side_of_square(shrinkage):
+    """More features than rows go through the small matrix; the answer is the definition's."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 3
+    features = rng.normal(size=(40, 60)) + labels[:, None] * 0.3
+    ours = PooledDiscriminant(shrinkage).fit(features, labels)
+    means = np.stack([features[labels == i].mean(0) for i in range(3)])
+    centred = features - means[labels]
+    covariance = centred.T @ centred / 40
+    share = ledoit_wolf_shrinkage(centred, assume_centered=True) if shrinkage == "auto" else 0.2
+    level = np.trace(covariance) / 60
+    inverse = np.linalg.inv((1 - share) * covariance + share * level * np.eye(60))
+    np.testing.assert_allclose(ours.coef_, means @ inverse, rtol=1e-8)
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [0, 0, 1, 1]])
+def test_discriminant_without_variance_is_the_nearest_mean(labels):
+    features = np.array([[0.0, 1.0], [2.0, 1.0]])[labels]
+    head = PooledDiscriminant().fit(features, np.array(labels))
+    assert head.predict(np.array([[0.2, 1.0], [1.9, 1.0]])).tolist() == [0, 1]
+
+
+def test_discriminant_of_unpooled_maps_fits_into_memory():
+    features = np.random.default_rng(0).normal(size=(30, 60_000)).astype(np.float32)
+    labels = np.arange(30) % 2
+    head = fit_head(parse_head("lda"), features, labels, 2, seed=0)
+    assert np.isfinite(head.scores(features)).all()
+
+
+@pytest.mark.parametrize("name", ["logistic", "dense(epochs=3)"])
+def test_rounding_of_a_constant_feature_is_not_learnt(name):
+    features, labels = data(2)
+    features[:, 3] = np.where(labels, np.nextafter(np.float32(3), np.float32(4)), 3)
+    head = fit_head(parse_head(name), features, labels, 2, seed=0)
+    moved = features.copy()
+    moved[:, 3] *= 1 + 1e-6
+    np.testing.assert_allclose(head.scores(moved), head.scores(features), atol=1e-3)
+
+
+def test_folds_that_copies_leave_without_a_class():
+    labels = np.array([0, 0, 0, 1, 1, 0, 0, 0])
+    groups = np.array([0, 3, 4, 3, 3, 3, 0, 4])
+    with pytest.raises(DataError, match="byte-identical pictures"):
+        make_folds(labels, 2, 0, groups)

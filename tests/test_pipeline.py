@@ -1,7 +1,10 @@
 """The three stages on real parts: a real base with real weights, tiny pictures, real files."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -209,3 +212,112 @@ def test_imagenet_classes_of_a_real_photo(tmp_path, capsys):
     likeliest = {name for name, _ in china["top"]}
     assert likeliest & {"palace", "monastery", "castle", "bell cote"}
     assert flower["label"] == "daisy"
+
+
+def test_predicting_what_cannot_be_decoded(project, tmp_path, capsys):
+    (tmp_path / "no.png").write_bytes(b"not a picture")
+    for target in ("best", "imagenet:EfficientNetLite0"):
+        value = answer(capsys, command(project, "predict", target, str(tmp_path / "no.png")))
+        assert value["predictions"] == []
+        assert len(value["failed"]) == 1
+
+
+def test_damage_is_mended_by_the_next_run(project, tmp_path, capsys):
+    root = copy(project, tmp_path)
+    (shard,) = (root / "features").glob("*/shard-*.h5")
+    with h5py.File(shard) as file:
+        needle = file["features/block2b_add"][5].tobytes()
+    data = bytearray(shard.read_bytes())
+    data[data.index(needle)] ^= 1
+    shard.write_bytes(data)
+    arguments = command(root, "classify", *BASE, "--heads", "ridge")
+    assert run(arguments) == 2
+    assert "run the same command again" in capsys.readouterr().err
+    assert len(answer(capsys, arguments)["results"]) == 2
+
+
+def test_a_run_beside_a_cut_in_the_top_predicts(tmp_path, capsys, monkeypatch):
+    """Keras has two files, with and without the top; a run remembers which it was made with."""
+    import keras
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    models = tmp_path / "keras" / "models"
+    models.mkdir(parents=True)
+    keras.utils.set_random_seed(0)
+    for top, name in ((True, "mobilenet_2_5_224_tf.h5"), (False, "mobilenet_2_5_224_tf_no_top.h5")):
+        model = keras.applications.MobileNet(alpha=0.25, weights=None, include_top=top)
+        model.save_weights(tmp_path / "new.weights.h5")
+        (tmp_path / "new.weights.h5").rename(models / name)
+    for i in range(8):
+        write_picture(tmp_path / "data" / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
+    base = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "imagenet"]
+    arguments = [*base, "--layers", "conv_preds,block1", "--heads", "ridge", "--folds", "2"]
+    results = answer(capsys, command(tmp_path, "classify", *arguments))["results"]
+    picture = str(tmp_path / "data/a/0.png")
+    for result in results:
+        value = answer(capsys, command(tmp_path, "predict", result["run"], picture))
+        assert len(value["predictions"]) == 1
+
+
+def test_names_that_are_no_text(tmp_path):
+    for i in range(12):
+        name = os.fsdecode(b"caf\xe9") if i % 2 else "tea"
+        write_picture(tmp_path / "data" / name / f"{i}.png", i, hue=2 * (i % 2))
+    arguments = command(tmp_path, "classify", *BASE, "--heads", "ridge", "--folds", "2")
+    process = subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments], capture_output=True, check=True
+    )
+    assert b"12 pictures: caf\xe9 6, tea 6;" in process.stdout
+    (path,) = tmp_path.glob("runs/*block2-ridge*/predictions.csv")
+    assert b"caf\xe9" in path.read_bytes()
+
+
+def test_finetuning_of_another_head_is_not_reused(tmp_path, capsys):
+    for i in range(40):
+        split = "test" if i % 5 == 0 else "train"
+        write_picture(tmp_path / "data" / split / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
+    runs = []
+    for seed in ("0", "1"):
+        base = ["--image-size", "32", "--layers", "block2", "--folds", "2", "--seed", seed]
+        value = answer(
+            capsys, command(tmp_path, "classify", *base, "--heads", "dense(hidden=8,epochs=2)")
+        )
+        runs.append(value["best"])
+    tuned = [
+        answer(
+            capsys,
+            command(tmp_path, "finetune", "--from", name, "--epochs", "1", "--unfreeze", "block2"),
+        )
+        for name in runs
+    ]
+    assert [value["from"] for value in tuned] == runs
+    assert not any(value["reused"] for value in tuned)
+
+
+def test_finetuning_splits_as_its_source_did(tmp_path, capsys):
+    for i in range(60):
+        write_picture(tmp_path / "data" / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
+    base = ["--image-size", "32", "--layers", "block2", "--folds", "2", "--seed", "5"]
+    source = answer(capsys, command(tmp_path, "classify", *base, "--heads", "ridge"))["best"]
+    value = answer(capsys, command(tmp_path, "finetune", "--epochs", "1", "--seed", "1"))
+    assert value["from"] == source
+    digests = {
+        json.loads(path.read_text())["dataset"]["digest"]
+        for path in tmp_path.glob("runs/*/run.json")
+    }
+    assert len(digests) == 1
+
+
+def test_beware_of_copies(tmp_path, capsys):
+    for i in range(20):
+        split = "test" if i % 5 == 0 else "train"
+        write_picture(tmp_path / "data" / split / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
+    shutil.copy(tmp_path / "data/train/a/2.png", tmp_path / "data/test/a/copy.png")
+    shutil.copy(tmp_path / "data/train/a/4.png", tmp_path / "data/train/b/copy.png")
+    (tmp_path / "data/train/notes.txt").write_text("mine")
+    assert run(command(tmp_path, "classify", *BASE, "--heads", "ridge", "--folds", "2")) == 0
+    printed = capsys.readouterr().out
+    assert "22 pictures: a 11, b 11; train 17, test 5; 2 are copies of others" in printed
+    assert "1 files or folders are not used: train/notes.txt" in printed
+    assert "beware of 1 test pictures that are byte-identical to training pictures" in printed
+    assert "beware of 2 pictures that are byte-identical to one of another class" in printed

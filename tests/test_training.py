@@ -48,6 +48,16 @@ def test_transplanted_head_scores_as_it_did_on_features(hidden):
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+def test_maps_of_several_cuts_lie_side_by_side():
+    spec = parse_backbone("EfficientNetLite0")
+    cuts = [Cut("block3", "none"), Cut("block4", "none")]
+    extractor = build_extractor(spec, resolve_weights(spec), SIZE, cuts)
+    flat = [np.asarray(part).reshape(12, -1) for part in extractor(images().astype("f4"))]
+    grafted = head(sum(part.shape[1] for part in flat))
+    got = transplant(extractor, grafted)(images().astype("f4"))
+    np.testing.assert_allclose(got, grafted.scores(np.concatenate(flat, 1)), rtol=1e-3, atol=1e-2)
+
+
 def model_and_plan(unfrozen="block4", epochs=2, **plan):
     spec, extractor = base()
     model = transplant(extractor, head(sum(out.shape[-1] for out in extractor.outputs)))
