@@ -184,6 +184,16 @@ def test_factor_stays_modest_where_every_score_is_right():
     assert doubt == pytest.approx(1 / 62, rel=0.05)
 
 
+def test_factor_of_large_scores_with_mistakes_is_small():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    scores = np.eye(2)[labels] * 300.0 + rng.normal(size=(200, 2)) * 20
+    scores[:3] = scores[:3, ::-1]
+    factor = fitting_factor(scores, labels)
+    assert 0.001 < factor < 0.05
+    assert softmax(scores[:3] * factor)[np.arange(3), labels[:3]].min() > 1e-4
+
+
 @pytest.mark.parametrize("shrinkage", ["auto", 0.2])
 def test_discriminant_is_the_same_on_either_side_of_square(shrinkage):
     """More features than rows go through the small matrix; the answer is the definition's."""

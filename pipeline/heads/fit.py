@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -18,15 +19,14 @@ from sklearn.svm import SVC, LinearSVC
 from pipeline.errors import InputError
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.discriminant import PooledDiscriminant
-from pipeline.heads.fitted import FittedHead, SklearnHead, fold_linear, safe_scale, softmax
+from pipeline.heads.fitted import FittedHead, SklearnHead, fold_linear, safe_scale
 from pipeline.startup import import_tensorflow
 
 logger = logging.getLogger("pipeline")
 
 Params = Mapping[str, Any]
-FACTOR_RANGE = (-4.0, 8.0)
+FACTOR_RANGE = (-14.0, 8.0)
 """Natural logarithms of the smallest and largest factor tried in `fitting_factor`."""
-SMALLEST_PROBABILITY = 1e-15
 
 
 def _logistic(params: Params, seed: int) -> Any:
@@ -150,8 +150,8 @@ def fitting_factor(scores: np.ndarray, labels: np.ndarray) -> float:
     wanted[rows, labels] = 1 - doubt
 
     def loss(log_factor: float) -> float:
-        probabilities = softmax(scores * np.exp(log_factor))
-        return float(-(wanted * np.log(np.clip(probabilities, SMALLEST_PROBABILITY, None))).sum())
+        # Never clipped: a plateau where all is certain would have no way down.
+        return float(-(wanted * log_softmax(scores * np.exp(log_factor), axis=1)).sum())
 
     best = minimize_scalar(loss, bounds=FACTOR_RANGE, method="bounded")
     return float(np.exp(best.x))
