@@ -103,7 +103,13 @@ def fit_head(
     _report_convergence(spec, estimator)
     if spec.head.kind == "sklearn":
         return SklearnHead(make_pipeline(scaler, estimator), n_classes)
-    return fold_linear(estimator.coef_, estimator.intercept_, scaler, estimator.classes_, n_classes)
+    head = fold_linear(estimator.coef_, estimator.intercept_, scaler, estimator.classes_, n_classes)
+    if not all(np.isfinite(array).all() for array in (*head.kernels, *head.biases)):
+        raise InputError(
+            f"expected {spec} to have finite weights, it has not on these {len(labels)} pictures; "
+            f"choose another head, or more regularisation"
+        )
+    return head
 
 
 def _report_convergence(spec: HeadSpec, estimator: Any) -> None:
