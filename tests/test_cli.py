@@ -106,17 +106,17 @@ def test_interrupted_features_go_on_where_they_were(many, capsys, number):
         sys.executable,
         "-m",
         "pipeline",
-        *features(many, "--image-size", "64", "--batch-size", "1"),
+        *features(many, "--image-size", "224", "--batch-size", "1"),
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: list(many.glob("cache/*/recipe.json")))
-    time.sleep(0.7)
+    time.sleep(2.5)  # tracing comes first, and 1,200 single steps take far longer
     process.send_signal(number)
     _, printed = process.communicate()
     assert process.returncode == 130, printed
     assert "pipeline: interrupted: features and runs that were finished are kept" in printed
     assert "Traceback" not in printed
-    assert run(features(many, "--image-size", "64", "--json")) == 0
+    assert run(features(many, "--image-size", "224", "--json")) == 0
     value = json.loads(capsys.readouterr().out)
     assert value["reused"] > 0
     assert value["computed"] == 1200 - value["reused"]
