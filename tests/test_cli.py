@@ -102,12 +102,13 @@ def wait_for(condition):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_features_go_on_where_they_were(many, capsys, number):
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline",
-        *features(many, "--image-size", "224", "--batch-size", "1"),
-    ]
+    arguments = features(many, "--image-size", "224", "--batch-size", "1")
+    # A test run in the background ignores SIGINT, and its children would too.
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from pipeline.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", script, *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: list(many.glob("cache/*/recipe.json")))
     time.sleep(2.5)  # tracing comes first, and 1,200 single steps take far longer
