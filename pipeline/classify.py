@@ -1,5 +1,6 @@
 """Stage 2: train heads on cached features, experiment after experiment, without the pictures."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipeline.config import ClassifyConfig, to_dict
 from pipeline.evaluate import evaluate, log_loss
 from pipeline.heads import FittedHead, HeadSpec, parse_heads, softmax
 from pipeline.heads.fit import fit_head, fitting_factor
-from pipeline.heads.select import make_folds, out_of_fold_scores
+from pipeline.heads.select import Folds, make_folds, out_of_fold_scores
 from pipeline.images import Dataset
 from pipeline.runs import (
     PredictionRows,
@@ -29,6 +30,8 @@ from pipeline.runs import (
 )
 from pipeline.store import FeatureCache
 from pipeline.table import FeatureTable, Input, check_classes, copies
+
+logger = logging.getLogger("pipeline")
 
 Progress = Callable[[int, int], None]
 PROTOCOL = 1
@@ -76,7 +79,12 @@ def classify(
     base, inputs = frozen_base(config)
     specs = parse_heads(config.heads)
     table = FeatureTable(dataset, FeatureCache(config.cache, base.recipe), base)
-    experiments = [Experiment(config, table, joined, spec) for joined in inputs for spec in specs]
+    folds = _folds(config, dataset, table.rows("train"), table.rows("validation"))
+    if folds is not None and len(folds) < config.folds:
+        logger.warning("%d folds instead of %d: some class is that small", len(folds), config.folds)
+    experiments = [
+        Experiment(config, table, folds, joined, spec) for joined in inputs for spec in specs
+    ]
     results = []
     for experiment in experiments:
         results.append(experiment.run())
@@ -91,9 +99,16 @@ def check(config: ClassifyConfig, dataset: Dataset) -> None:
     parse_heads(config.heads)
     frozen_base(config)
     check_classes(dataset, np.ones(len(dataset), bool))
-    train = dataset.select("train")
-    if not len(dataset.select("validation")):
-        make_folds(dataset.labels[train], config.folds, config.seed, copies(dataset, train))
+    _folds(config, dataset, dataset.select("train"), dataset.select("validation"))
+
+
+def _folds(
+    config: ClassifyConfig, dataset: Dataset, train: np.ndarray, validation: np.ndarray
+) -> Folds | None:
+    """Make the folds of the training rows, or None where a validation split selects."""
+    if len(validation):
+        return None
+    return make_folds(dataset.labels[train], config.folds, config.seed, copies(dataset, train))
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,7 @@ class Experiment:
 
     config: ClassifyConfig
     table: FeatureTable
+    folds: Folds | None
     joined: Input
     spec: HeadSpec
 
@@ -171,19 +187,11 @@ class Experiment:
             "selection": fit.selection,
             "test": {"split": dataset.test_name, **judged.to_dict(dataset.classes)},
         }
-        rows = PredictionRows(
-            [dataset.paths[row] for row in test],
-            dataset.digests[test],
-            dataset.test_name,
-            dataset.labels[test],
-            probabilities,
-            dataset.classes,
-        )
         info = self._describe(key) | {
             "factor": fit.factor,
             "seconds": round(monotonic() - began, 3),
         }
-        write_run(folder, info, metrics, rows)
+        write_run(folder, info, metrics, PredictionRows.of(dataset, test, probabilities))
         save_head(folder / "bundle", head, dataset.classes, base.to_dict())
 
     def _fit(self) -> Fit:
@@ -195,22 +203,13 @@ class Experiment:
         table, seed, n_classes = self.table, self.config.seed, len(self.table.dataset.classes)
         train, validation = table.rows("train"), table.rows("validation")
         features, labels = table.features(self.joined, train), table.labels("train")
-        if len(validation):
-            head = fit_head(self.spec, features, labels, n_classes, seed)
+        head = fit_head(self.spec, features, labels, n_classes, seed)
+        if self.folds is None:
             scores, given = head.scores(table.features(self.joined, validation)), validation
             how = "validation split"
         else:
-            scores, folds = out_of_fold_scores(
-                self.spec,
-                features,
-                labels,
-                n_classes,
-                folds=self.config.folds,
-                seed=seed,
-                groups=copies(table.dataset, train),
-            )
-            head = fit_head(self.spec, features, labels, n_classes, seed)
-            given, how = train, f"{folds}-fold cross-validation"
+            scores = out_of_fold_scores(self.spec, features, labels, n_classes, self.folds, seed)
+            given, how = train, f"{len(self.folds)}-fold cross-validation"
         unseen = table.dataset.labels[given]
         factor = 1.0 if self.spec.head.calibrated else fitting_factor(scores, unseen)
         return Fit(head.sharpened(factor), factor, _selection(scores * factor, unseen, how))
@@ -245,10 +244,7 @@ def describe(result: Result) -> dict[str, Any]:
         "selection_log_loss": selection["log_loss"],
         "cv_accuracy": selection["accuracy"] if "fold" in selection["by"] else None,
         "test": {
-            "split": test["split"],
-            "n": test["n"],
-            "accuracy": test["accuracy"]["value"],
-            "ci95": test["accuracy"]["ci95"],
+            **result.run.test(),
             "balanced_accuracy": test["balanced_accuracy"]["value"],
             "macro_f1": test["macro_f1"]["value"],
             "log_loss": test["log_loss"],

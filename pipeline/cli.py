@@ -193,14 +193,15 @@ def finetune(
     transplantable_head(source)
     base = frozen_from_dict(source.info["base"])
     stage1 = FeaturesConfig(cache=config.cache, precision=base.precision)
-    _extract(stage1, dataset, output, base)
+    extraction = _extract(stage1, dataset, output, base)
     import_tensorflow()
     from pipeline.finetune import describe
     from pipeline.finetune import finetune as train
 
     with show.epochs(_silent(output)) as epochs:
         finetuned = train(config, dataset, source, epochs.on_epoch, epochs.on_step)
-    show.result(describe(finetuned), output.json, show.finetuned)
+    value = {**describe(finetuned), "failed": extraction.failed}
+    show.result(value, output.json, show.finetuned)
 
 
 @app.command

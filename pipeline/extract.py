@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.backbones.frozen import FrozenBase, frozen_base
 from pipeline.config import FeaturesConfig
-from pipeline.engines import Engine, check_engine, open_engine
+from pipeline.engines import check_engine, open_engine, paired
 from pipeline.errors import DataError
 from pipeline.images import Batch, Dataset, load_batches
 from pipeline.store import FeatureCache
@@ -125,7 +125,7 @@ def _compute(
     computing = monotonic()
     try:
         with cache.writer(engine.name, versions()) as writer:
-            for batch, outputs in _outputs(engine, _batches(config, base, dataset, todo)):
+            for batch, outputs in paired(engine.run, _batches(config, base, dataset, todo)):
                 _note_failures(batch, dataset, bad, result)
                 if len(batch.rows):
                     features = dict(zip(base.recipe.cuts, outputs, strict=True))
@@ -143,27 +143,12 @@ def _batches(
     config: FeaturesConfig, base: FrozenBase, dataset: Dataset, todo: np.ndarray
 ) -> Iterator[Batch]:
     return load_batches(
-        lambda row: dataset.fullpath(row).read_bytes(),
+        dataset.read,
         todo,
         base.decoding,
         config.batch_size,
         expected_digests=dataset.digests,
     )
-
-
-def _outputs(
-    engine: Engine, batches: Iterator[Batch]
-) -> Iterator[tuple[Batch, tuple[np.ndarray, ...]]]:
-    """Pair each batch with its outputs, although the engine runs one batch ahead."""
-    waiting: list[Batch] = []
-
-    def images() -> Iterator[np.ndarray]:
-        for batch in batches:
-            waiting.append(batch)
-            yield batch.images
-
-    for outputs in engine.run(images()):
-        yield waiting.pop(0), outputs
 
 
 def _note_failures(batch: Batch, dataset: Dataset, bad: dict[str, str], result: Extraction) -> None:

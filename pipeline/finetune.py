@@ -184,7 +184,7 @@ class FineTuning:
             "test": {"split": self.dataset.test_name, **judged.to_dict(self.dataset.classes)},
         }
         info = self._describe(key, learning) | {"seconds": round(monotonic() - began, 3)}
-        write_run(folder, info, metrics, self._rows(test, probabilities))
+        write_run(folder, info, metrics, PredictionRows.of(self.dataset, test, probabilities))
         write_history(folder / "history.csv", history)
         save_model(folder / "bundle", whole, self.dataset.classes, self.base.to_dict())
 
@@ -226,7 +226,7 @@ class FineTuning:
     def _pictures(self, rows: np.ndarray) -> Iterator[PictureBatch]:
         """Decode the given rows, in that order; a picture that changed meanwhile is an error."""
         batches = load_batches(
-            lambda row: self.dataset.fullpath(row).read_bytes(),
+            self.dataset.read,
             rows,
             self.base.decoding,
             self.config.batch_size,
@@ -267,16 +267,6 @@ class FineTuning:
             "epoch": kept.epoch,
         }
 
-    def _rows(self, rows: np.ndarray, probabilities: np.ndarray) -> PredictionRows:
-        return PredictionRows(
-            [self.dataset.paths[row] for row in rows],
-            self.dataset.digests[rows],
-            self.dataset.test_name,
-            self.dataset.labels[rows],
-            probabilities,
-            self.dataset.classes,
-        )
-
     def _describe(self, key: Mapping[str, Any], learning: list[str]) -> dict[str, Any]:
         return {
             "kind": "finetune",
@@ -305,19 +295,13 @@ def write_history(path: Path, history: list[Epoch]) -> None:
 def describe(finetuned: Finetuned) -> dict[str, Any]:
     """Return the stage's ``--json`` value."""
     info, metrics = finetuned.run.info, finetuned.run.metrics
-    test = metrics["test"]
     return {
         "run": finetuned.run.name,
         "from": info["from"],
         "initial": metrics["initial"],
         "epochs": metrics["epochs"],
         "kept_epoch": metrics["selection"]["epoch"],
-        "test": {
-            "split": test["split"],
-            "n": test["n"],
-            "accuracy": test["accuracy"]["value"],
-            "ci95": test["accuracy"]["ci95"],
-        },
+        "test": finetuned.run.test(),
         "seconds": info["seconds"],
         "reused": finetuned.reused,
     }

@@ -10,10 +10,10 @@ import numpy as np
 from pipeline.backbones.frozen import decoding_from_dict, frozen_from_dict
 from pipeline.bundle import Bundle
 from pipeline.config import PredictConfig
-from pipeline.engines import Engine, open_engine
-from pipeline.errors import DataError
+from pipeline.engines import Engine, open_engine, paired
+from pipeline.errors import DataError, InputError
 from pipeline.heads import FittedHead, softmax
-from pipeline.images import DecodeRecipe, find_pictures, load_batches
+from pipeline.images import Batch, DecodeRecipe, find_pictures, load_batches
 from pipeline.runs import find_run
 
 Progress = Callable[[int, int], None]
@@ -96,25 +96,15 @@ def predict(
 
 def _labelled(
     config: PredictConfig, predictor: Predictor, pictures: Sequence[Path]
-) -> Iterator[tuple[Any, np.ndarray]]:
-    """Pair each batch with its probabilities, although the engine runs one batch ahead."""
-    waiting: list[Any] = []
-    nothing: list[Any] = []
-
-    def images() -> Iterator[np.ndarray]:
-        rows = range(len(pictures))
-        for batch in load_batches(
-            lambda row: pictures[row].read_bytes(), rows, predictor.decoding, config.batch_size
-        ):
-            if len(batch.rows):
-                waiting.append(batch)
-                yield batch.images
-            else:  # none of its pictures could be decoded
-                nothing.append(batch)
-
-    for probabilities in predictor.probabilities(images()):
-        yield waiting.pop(0), probabilities
-    yield from ((batch, np.empty((0, len(predictor.classes)))) for batch in nothing)
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """Yield each batch with its probabilities (k, n_classes)."""
+    batches = load_batches(
+        lambda row: pictures[row].read_bytes(),
+        range(len(pictures)),
+        predictor.decoding,
+        config.batch_size,
+    )
+    return paired(predictor.probabilities, batches)
 
 
 def _prediction(path: str, values: np.ndarray, classes: Sequence[str], top: int) -> Prediction:
@@ -127,6 +117,11 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
     """Load a run or an ImageNet classifier and make it ready to label."""
     if target.startswith(IMAGENET):
         return _imagenet(config, target.removeprefix(IMAGENET))
+    if config.weights != PredictConfig.weights:
+        raise InputError(
+            f"expected --weights beside {IMAGENET}BACKBONE only, received "
+            f"weights={config.weights!r} for {target!r}: a run has its own"
+        )
     bundle = find_run(config.runs, target).bundle()
     decoding = decoding_from_dict(bundle.base)
     if bundle.head is None:
@@ -171,6 +166,9 @@ def head_on(
 
     def probabilities(batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         for outputs in engine.run(batches):
+            if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
+                yield np.empty((0, 0))
+                continue
             flat = [output.reshape(len(output), -1) for output in outputs]
             yield softmax(head.scores(np.concatenate(flat, axis=1)))
 

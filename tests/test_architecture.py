@@ -109,7 +109,7 @@ def test_one_room_prints(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     )
     if any(call.func.id == "print" for call in calls):
-        assert name_of(path) == "show"
+        assert room_of(name_of(path)) == "show"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

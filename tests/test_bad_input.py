@@ -201,6 +201,11 @@ def test_no_such_run(copy, capsys):
     assert "received 'nothing': there is none; `pipeline compare` lists them" in sentence
 
 
+def test_weights_are_not_chosen_for_a_run(copy, capsys):
+    arguments = ["predict", "best", str(copy / "data/red/0.png"), "--weights", "none"]
+    assert "a run has its own" in refused(capsys, copy, arguments)
+
+
 def test_no_such_picture(copy, capsys):
     sentence = refused(capsys, copy, ["predict", "best", str(copy / "nowhere.png")])
     assert "nowhere.png, which is not there" in sentence

@@ -160,15 +160,13 @@ def test_every_picture_is_held_out_once():
     features, labels = data(3)
     folds = make_folds(labels, 5, 0)
     assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(240))
-    scores, n_folds = out_of_fold_scores(parse_head("ridge"), features, labels, 3, folds=5, seed=0)
-    assert n_folds == 5
+    scores = out_of_fold_scores(parse_head("ridge"), features, labels, 3, folds, seed=0)
     assert np.mean(scores.argmax(1) == labels) > 0.8
 
 
-def test_fewer_folds_for_a_small_class(caplog):
+def test_fewer_folds_for_a_small_class():
     labels = np.array([0] * 20 + [1] * 3)
     assert len(make_folds(labels, 5, 0)) == 3
-    assert "3 folds instead of 5: the smallest class has 3 pictures" in caplog.text
 
 
 def test_a_class_of_one_picture_cannot_be_cross_validated():

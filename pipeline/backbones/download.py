@@ -41,8 +41,10 @@ def download_imagenet(
                 input_shape=(size, size, 3),
                 **spec.arguments,
             )
-    # Keras reports a failed download as a bare Exception.
     except Exception as error:
+        # Keras raises a bare Exception where a download fails, ValueError where it is corrupt.
+        if type(error) not in (Exception, ValueError) and not isinstance(error, OSError):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise _missing(spec, path, reason) from error
     if not path.is_file():

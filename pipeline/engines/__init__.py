@@ -1,12 +1,26 @@
 """Running a frozen base fast. Knows tensors and models; never files, labels or caches."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.startup import import_tensorflow
+
+
+class HasImages(Protocol):
+    """A batch of decoded pictures."""
+
+    @property
+    def images(self) -> np.ndarray:
+        """Pictures (k, size, size, 3) uint8, RGB."""
+        ...
+
+
+Batch = TypeVar("Batch", bound=HasImages)
+Outputs = TypeVar("Outputs")
 
 ENGINES = ("auto", "tensorflow")
 PRECISIONS = ("float32", "mixed_float16")
@@ -37,6 +51,27 @@ def check_engine(engine: str, precision: str) -> None:
         raise InputError(
             f"expected a precision of {', '.join(PRECISIONS)}, received precision={precision!r}"
         )
+
+
+def paired(
+    run: Callable[[Iterator[np.ndarray]], Iterator[Outputs]],
+    batches: Iterable[Batch],
+) -> Iterator[tuple[Batch, Outputs]]:
+    """Pair each batch with what ``run`` makes of its pictures, although that runs one ahead.
+
+    Args:
+        run: Turns batches of pictures into outputs, in order; an engine's ``run`` is one.
+        batches: Anything with ``images`` (k, s, s, 3) uint8.
+    """
+    waiting: deque[Batch] = deque()
+
+    def images() -> Iterator[np.ndarray]:
+        for batch in batches:
+            waiting.append(batch)
+            yield batch.images
+
+    for outputs in run(images()):
+        yield waiting.popleft(), outputs
 
 
 def open_engine(build: Callable[[], Any], engine: str, precision: str, batch_size: int) -> Engine:

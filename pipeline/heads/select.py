@@ -1,7 +1,5 @@
 """Scores of pictures that a head has not seen: what heads are compared by."""
 
-import logging
-
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -9,7 +7,7 @@ from pipeline.errors import DataError
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.fit import fit_head
 
-logger = logging.getLogger("pipeline")
+Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
 def out_of_fold_scores(
@@ -17,11 +15,9 @@ def out_of_fold_scores(
     features: np.ndarray,
     labels: np.ndarray,
     n_classes: int,
-    *,
-    folds: int,
+    folds: Folds,
     seed: int,
-    groups: np.ndarray | None = None,
-) -> tuple[np.ndarray, int]:
+) -> np.ndarray:
     """Score every picture by a head that was fitted on the other folds.
 
     Args:
@@ -29,38 +25,39 @@ def out_of_fold_scores(
         features: (n, d) float.
         labels: (n,) int, row-aligned.
         n_classes: k.
-        folds: Number of folds; fewer are made where a class has fewer pictures.
-        seed: Seed of the folds and of the head.
-        groups: (n,) int; pictures of one group are always in one fold.
+        folds: From `make_folds`.
+        seed: Seed of the head.
 
     Returns:
-        Scores (n, k), in the order of ``features``, and the number of folds.
-
-    Raises:
-        DataError: A class has a single picture, so no fold could hold it out.
+        Scores (n, k), in the order of ``features``.
     """
     scores = np.zeros((len(labels), n_classes))
-    made = make_folds(labels, folds, seed, groups)
-    for fit, held_out in made:
+    for fit, held_out in folds:
         head = fit_head(spec, features[fit], labels[fit], n_classes, seed)
         scores[held_out] = head.scores(features[held_out])
-    return scores, len(made)
+    return scores
 
 
 def make_folds(
     labels: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return stratified (fit, held out) row numbers; groups, where given, stay whole."""
+) -> Folds:
+    """Return stratified folds, each as the row numbers to fit on and those held out.
+
+    Args:
+        labels: (n,) int.
+        folds: How many; fewer are made where a class has fewer different pictures.
+        seed: Seed of the draw.
+        groups: (n,) int; pictures of one group are always in one fold.
+
+    Raises:
+        DataError: A class has a single picture, or copies leave a fold without some class.
+    """
     units = labels if groups is None else labels[np.unique(groups, return_index=True)[1]]
     smallest = int(np.bincount(units)[np.unique(units)].min())
     if smallest < 2:
         raise DataError(
             "expected at least 2 different training pictures of every class for cross-validation, "
             "received a class with 1; add pictures, or a validation split beside the test split"
-        )
-    if smallest < folds:
-        logger.warning(
-            "%d folds instead of %d: the smallest class has %d pictures", smallest, folds, smallest
         )
     n_splits = min(folds, smallest)
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold

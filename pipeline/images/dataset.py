@@ -58,6 +58,10 @@ class Dataset:
         """Return where the file of a row lies."""
         return self.root / self.paths[row]
 
+    def read(self, row: int) -> bytes:
+        """Return the bytes of a row's file; raises OSError."""
+        return self.fullpath(row).read_bytes()
+
     def select(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, int64 (k,), ascending; empty if it has none.
 

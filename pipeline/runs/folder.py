@@ -30,6 +30,7 @@ import numpy as np
 
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.errors import RunError, StoreError
+from pipeline.images import Dataset
 from pipeline.store.files import TEMPORARY_PREFIX, fsync
 from pipeline.store.recipe import canonical_json
 
@@ -76,6 +77,17 @@ class Run:
     def selection_loss(self) -> float:
         """What decides between runs of the same selection accuracy."""
         return float(self.metrics["selection"]["log_loss"])
+
+    def test(self) -> dict[str, Any]:
+        """Return what every command says of the final test."""
+        test = self.metrics["test"]
+        accuracy = test["accuracy"]
+        return {
+            "split": test["split"],
+            "n": test["n"],
+            "accuracy": accuracy["value"],
+            "ci95": accuracy["ci95"],
+        }
 
     def bundle(self) -> Bundle:
         """Load what predicts; raises RunError when it is damaged."""
@@ -195,6 +207,18 @@ class PredictionRows:
     labels: np.ndarray
     probabilities: np.ndarray
     classes: Sequence[str]
+
+    @classmethod
+    def of(cls, dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> "PredictionRows":
+        """Take rows of the final test split, with their probabilities (len(rows), k)."""
+        return cls(
+            [dataset.paths[row] for row in rows],
+            dataset.digests[rows],
+            dataset.test_name,
+            dataset.labels[rows],
+            probabilities,
+            dataset.classes,
+        )
 
     def write(self, path: Path) -> None:
         """Write one CSV row per picture, with a probability column ``p:<class>`` each."""

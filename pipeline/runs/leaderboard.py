@@ -65,7 +65,7 @@ def describe_leaderboard(tables: Sequence[Sequence[Standing]]) -> list[dict[str,
 
 def _describe_standing(standing: Standing) -> dict[str, Any]:
     run, behind = standing.run, standing.behind
-    test, data = run.metrics["test"], run.info["dataset"]
+    data = run.info["dataset"]
     return {
         "run": run.name,
         "kind": run.info["kind"],
@@ -75,12 +75,7 @@ def _describe_standing(standing: Standing) -> dict[str, Any]:
         "data_root": data["root"],
         "selected_by": run.metrics["selection"]["by"],
         "selection_accuracy": run.selection_accuracy,
-        "test": {
-            "split": test["split"],
-            "n": test["n"],
-            "accuracy": test["accuracy"]["value"],
-            "ci95": test["accuracy"]["ci95"],
-        },
+        "test": run.test(),
         "difference": None
         if behind is None
         else {

@@ -1,0 +1,32 @@
+"""What people see. The only room that prints; it computes nothing but rates."""
+
+from pipeline.show.progress import epochs, progress
+from pipeline.show.results import (
+    LogHandler,
+    backbones,
+    classification,
+    digits,
+    error,
+    features,
+    finetuned,
+    layers,
+    leaderboard,
+    predictions,
+    result,
+)
+
+__all__ = [
+    "LogHandler",
+    "backbones",
+    "classification",
+    "digits",
+    "epochs",
+    "error",
+    "features",
+    "finetuned",
+    "layers",
+    "leaderboard",
+    "predictions",
+    "progress",
+    "result",
+]
