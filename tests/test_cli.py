@@ -10,7 +10,7 @@ import pytest
 from conftest import write_picture
 
 from pipeline.cli import run
-from pipeline.show.progress import Counter
+from pipeline.show.counters import Counter
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]
 
@@ -165,7 +165,7 @@ def test_no_native_notices_on_stderr(pictures, tmp_path):
 
 
 def test_progress_as_plain_lines(capsys, monkeypatch):
-    monkeypatch.setattr("pipeline.show.progress.PLAIN_LINE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.show.counters.PLAIN_LINE_SECONDS", 0.0)
     counter = Counter("features", "pictures", silent=False)
     time.sleep(0.01)
     counter.update(3, 12)

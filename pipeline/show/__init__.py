@@ -1,6 +1,6 @@
 """What people see. The only room that prints; it computes nothing but rates."""
 
-from pipeline.show.progress import epochs, progress
+from pipeline.show.counters import epochs, progress
 from pipeline.show.results import (
     LogHandler,
     backbones,

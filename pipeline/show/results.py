@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.show.progress import epoch_line
+from pipeline.show.counters import epoch_line
 
 MAX_LISTED = 20
 MIN_TABLE_WIDTH, PLAIN_WIDTH = 110, 160
