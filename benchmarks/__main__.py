@@ -1,11 +1,24 @@
-"""Print the figures of this machine: ``python -m benchmarks [speed] [accuracy]``."""
+"""Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
+
+The other parts take long: ``views`` and ``scale`` five minutes, ``soak`` ten, ``families`` more.
+"""
 
 import sys
 
-from benchmarks import accuracy, speed
+from benchmarks import accuracy, arithmetic, families, scale, soak, speed, views
 
-PARTS = {"speed": speed.main, "accuracy": accuracy.main}
+PARTS = {
+    "speed": speed.main,
+    "arithmetic": arithmetic.main,
+    "accuracy": accuracy.main,
+    "views": views.main,
+    "scale": scale.main,
+    "soak": soak.main,
+    "families": families.main,
+}
+USUAL = ("speed", "arithmetic", "accuracy")
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or PARTS:
+    for name in sys.argv[1:] or USUAL:
+        print(f"== {name}", flush=True)
         PARTS[name]()

@@ -46,12 +46,14 @@ class Bundle:
         base: `FrozenBase.to_dict` of the base under the head.
         head: The head, or None when the payload is a whole model.
         model_path: The whole model's ``.keras`` file, or None.
+        sha256: Of the payload, in hex.
     """
 
     classes: tuple[str, ...]
     base: Mapping[str, Any]
     head: FittedHead | None = None
     model_path: Path | None = None
+    sha256: str = ""
 
 
 def save_head(folder: Path, head: FittedHead, classes: tuple[str, ...], base: Any) -> None:
@@ -105,7 +107,8 @@ def load_bundle(folder: Path) -> Bundle:
     payload = folder / PAYLOADS[kind]
     _check_payload(payload, description["sha256"])
     if kind == "model":
-        return Bundle(classes, description["base"], model_path=payload)
+        sha256 = description["sha256"]
+        return Bundle(classes, description["base"], model_path=payload, sha256=sha256)
     load = _load_network if kind == "network" else _load_sklearn
     return Bundle(classes, description["base"], head=load(payload, description))
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from pipeline.backbones.frozen import JOIN, FrozenBase, frozen_base
 from pipeline.bundle import save_head
+from pipeline.compute import Caches
 from pipeline.config import ClassifyConfig, to_dict
 from pipeline.evaluate import evaluate, log_loss
 from pipeline.heads import FittedHead, HeadSpec, parse_heads, softmax
 from pipeline.heads.fit import fit_head, fitting_factor
 from pipeline.heads.select import Folds, make_folds, out_of_fold_scores
-from pipeline.images import Dataset
+from pipeline.images import Dataset, ViewRecipe
 from pipeline.runs import (
     PredictionRows,
     Run,
@@ -28,8 +29,7 @@ from pipeline.runs import (
     run_name,
     write_run,
 )
-from pipeline.store import FeatureCache
-from pipeline.table import FeatureTable, Input, check_classes, copies
+from pipeline.table import FeatureTable, Input, check_classes
 
 logger = logging.getLogger("pipeline")
 
@@ -78,7 +78,8 @@ def classify(
     """
     base, inputs = frozen_base(config)
     specs = parse_heads(config.heads)
-    table = FeatureTable(dataset, FeatureCache(config.cache, base.recipe), base)
+    caches = Caches(config, base)
+    table = FeatureTable(dataset, caches.clean, base, caches.viewed, config.views)
     folds = _folds(config, dataset, table.rows("train"), table.rows("validation"))
     if folds is not None and len(folds) < config.folds:
         logger.warning("%d folds instead of %d: some class is that small", len(folds), config.folds)
@@ -94,10 +95,14 @@ def classify(
     return Classification(tuple(results), best, dataset.n_leaked, dataset.n_contradictory)
 
 
-def check(config: ClassifyConfig, dataset: Dataset) -> None:
-    """Raise what `classify` would raise about settings and data, before anything long begins."""
+def check_settings(config: ClassifyConfig) -> None:
+    """Raise what `classify` would raise about its settings, before any picture is read."""
     parse_heads(config.heads)
     frozen_base(config)
+
+
+def check(config: ClassifyConfig, dataset: Dataset) -> None:
+    """Raise what `classify` would raise about its data, before anything long begins."""
     check_classes(dataset, np.ones(len(dataset), bool))
     _folds(config, dataset, dataset.select("train"), dataset.select("validation"))
 
@@ -108,7 +113,7 @@ def _folds(
     """Make the folds of the training rows, or None where a validation split selects."""
     if len(validation):
         return None
-    return make_folds(dataset.labels[train], config.folds, config.seed, copies(dataset, train))
+    return make_folds(dataset.labels[train], config.folds, config.seed, dataset.bundles(train))
 
 
 @dataclass(frozen=True)
@@ -167,12 +172,22 @@ class Experiment:
             "params": dict(self.spec.params),
             "folds": self.config.folds,
             "seed": self.config.seed,
+            **self._views(),
         }
+
+    def _views(self) -> dict[str, Any]:
+        """Say which augmented views took part; nothing where none did."""
+        config = self.config
+        if not config.views:
+            return {}
+        view = ViewRecipe(config.view_policy, config.seed).to_dict()
+        return {"views": config.views, "view": view}
 
     def _name_parts(self) -> tuple[str, ...]:
         layers = JOIN.join(self._base.layers)
-        root = self.table.dataset.root.resolve().name
-        return root, str(self.table.base.spec), layers, str(self.spec)
+        views = (f"views{self.config.views}",) if self.config.views else ()
+        name = self.table.dataset.name
+        return name, str(self.table.base.spec), layers, str(self.spec), *views
 
     def _train(self, key: Mapping[str, Any], folder: Path) -> None:
         """Select inside train, fit on train, look at the test split once, write the run."""
@@ -202,13 +217,17 @@ class Experiment:
         """
         table, seed, n_classes = self.table, self.config.seed, len(self.table.dataset.classes)
         train, validation = table.rows("train"), table.rows("validation")
-        features, labels = table.features(self.joined, train), table.labels("train")
-        head = fit_head(self.spec, features, labels, n_classes, seed)
+        features, labels = table.with_views(self.joined, train), table.labels("train")
+        n_views = table.n_views
+        repeated = np.tile(labels, 1 + n_views)
+        head = fit_head(self.spec, features, repeated, n_classes, seed, n_views)
         if self.folds is None:
             scores, given = head.scores(table.features(self.joined, validation)), validation
             how = "validation split"
         else:
-            scores = out_of_fold_scores(self.spec, features, labels, n_classes, self.folds, seed)
+            scores = out_of_fold_scores(
+                self.spec, features, labels, n_classes, self.folds, seed, n_views
+            )
             given, how = train, f"{len(self.folds)}-fold cross-validation"
         unseen = table.dataset.labels[given]
         factor = 1.0 if self.spec.head.calibrated else fitting_factor(scores, unseen)

@@ -44,7 +44,7 @@ class Output:
     """Print one JSON value on stdout and nothing else."""
 
     quiet: Annotated[bool, Parameter(negative="")] = False
-    """Show no progress."""
+    """Show no progress and no notices, only warnings."""
 
 
 DEFAULT_OUTPUT = Output()
@@ -92,6 +92,8 @@ def launch(
         tokens: The command and its arguments.
         config: TOML file; a table per command, keys as the flags: [features] image-size = 160.
     """
+    quiet = "--quiet" in tokens
+    logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
     if config is not None and not config.is_file():
         raise InputError(f"expected a TOML file, received config={config}, which is not there")
     if config is not None:
@@ -134,33 +136,36 @@ def digits(folder: Path = Path("data/digits"), *, output: Output = DEFAULT_OUTPU
 
 @app.command
 def features(
-    data: Path, *, config: FeaturesConfig = FeaturesConfig(), output: Output = DEFAULT_OUTPUT
+    data: str, *, config: FeaturesConfig = FeaturesConfig(), output: Output = DEFAULT_OUTPUT
 ) -> None:
     """Stage 1: run every picture once through the frozen base and cache its features.
 
     Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/….
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
+    from pipeline.backbones.frozen import frozen_base
     from pipeline.extract import describe
 
-    dataset = _index(data, config.seed, output)
-    show.result(describe(_extract(config, dataset, output)), output.json, show.features)
+    base, _ = frozen_base(config)  # first: a wrong name shows before any picture is read
+    dataset = _index(data, config, output, config.seed, config.label_pattern)
+    show.result(describe(_extract(config, dataset, output, base)), output.json, show.features)
 
 
 @app.command
 def classify(
-    data: Path, *, config: ClassifyConfig = ClassifyConfig(), output: Output = DEFAULT_OUTPUT
+    data: str, *, config: ClassifyConfig = ClassifyConfig(), output: Output = DEFAULT_OUTPUT
 ) -> None:
     """Stage 2: train classifiers on cached features; computes what is missing first.
 
     Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/….
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
-    from pipeline.classify import check, describe
+    from pipeline.classify import check, check_settings, describe
     from pipeline.classify import classify as train
     from pipeline.extract import describe as describe_stage1
 
-    dataset = _index(data, config.seed, output)
+    check_settings(config)
+    dataset = _index(data, config, output, config.seed, config.label_pattern)
     check(config, dataset)
     extraction = _extract(config, dataset, output)
     with show.progress("classify", "experiments", _silent(output)) as progress:
@@ -178,17 +183,17 @@ def classify(
 
 @app.command
 def finetune(
-    data: Path, *, config: FinetuneConfig = FinetuneConfig(), output: Output = DEFAULT_OUTPUT
+    data: str, *, config: FinetuneConfig = FinetuneConfig(), output: Output = DEFAULT_OUTPUT
 ) -> None:
     """Stage 3: train the upper part of the base, starting from a run's head.
 
     Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/….
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.backbones.frozen import frozen_from_dict
-    from pipeline.runs import source_run, split_seed, transplantable_head
+    from pipeline.runs import index_settings, source_run, transplantable_head
 
-    dataset = _index(data, split_seed(config.runs, config.source, data), output)
+    dataset = _index(data, config, output, **index_settings(config.runs, config.source, data))
     source = source_run(config.runs, config.source, data, dataset.digest)
     transplantable_head(source)
     base = frozen_from_dict(source.info["base"])
@@ -226,6 +231,62 @@ def predict(
         pictures = [path.expanduser() for path in paths]
         predictions = label(config, run, pictures, progress.update)
     show.result(describe(predictions), output.json, show.predictions)
+
+
+@app.command
+def explain(
+    data: str, *, config: FeaturesConfig = FeaturesConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Say which pictures are cached, which are not, and what differs from what is cached.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
+    """
+    from pipeline.explain import describe
+    from pipeline.explain import explain as compare_with_cache
+
+    dataset = _index(data, config, output, config.seed, config.label_pattern)
+    show.result(describe(compare_with_cache(config, dataset)), output.json, show.explanation)
+
+
+@app.command
+def verify(*, cache: Path = Path("features"), output: Output = DEFAULT_OUTPUT) -> None:
+    """Read everything in the cache, and set aside what is damaged; it is computed again.
+
+    Args:
+        cache: Folder of the feature cache.
+    """
+    from pipeline.verify import describe
+    from pipeline.verify import verify as check_everything
+
+    with show.progress("verify", "bytes", _silent(output)) as progress:
+        verification = check_everything(cache.expanduser(), progress.update)
+    show.result(describe(verification), output.json, show.verification)
+
+
+@app.command
+def export_features(
+    data: str,
+    *,
+    out: Path,
+    overwrite: bool = False,
+    config: FeaturesConfig = FeaturesConfig(),
+    output: Output = DEFAULT_OUTPUT,
+) -> None:
+    """Write cached features, labels, paths and splits into one file.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
+        out: File that ends in .h5, .npz or .parquet.
+        overwrite: Replace the file if it is there.
+    """
+    from pipeline.export_features import describe
+    from pipeline.export_features import export_features as write
+
+    dataset = _index(data, config, output, config.seed, config.label_pattern)
+    with show.progress("export", "rows", _silent(output)) as progress:
+        exported = write(config, dataset, out, overwrite=overwrite, progress=progress.update)
+    show.result(describe(exported), output.json, show.exported)
 
 
 @app.command
@@ -268,11 +329,17 @@ def _silent(output: Output) -> bool:
     return output.quiet or output.json
 
 
-def _index(data: Path, seed: int, output: Output) -> Any:
+def _index(data: str, config: Any, output: Output, seed: int, label_pattern: str | None) -> Any:
     from pipeline.images import index
 
     with show.progress("index", "files", _silent(output)) as progress:
-        return index(data.expanduser(), seed=seed, progress=progress.update)
+        return index(
+            data,
+            seed=seed,
+            progress=progress.update,
+            memory=config.cache / "index",
+            label_pattern=label_pattern,
+        )
 
 
 def _extract(config: FeaturesConfig, dataset: Any, output: Output, base: Any = None) -> Any:

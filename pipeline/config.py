@@ -13,6 +13,9 @@ from cyclopts import Parameter
 from pipeline.errors import InputError
 
 N_SEEDS = 1 << 32
+DTYPES = ("float32", "float16")
+MODELS = "models"
+MAX_VIEWS = 1000
 
 
 @Parameter(name="*")
@@ -45,7 +48,22 @@ class FeaturesConfig:
     """Arithmetic of the base: float32, or mixed_float16 for GPUs with tensor cores."""
 
     engine: str = "auto"
-    """What runs the base: auto, tensorflow."""
+    """What runs the base: auto (TensorFlow on a GPU, else OpenVINO), openvino, tensorflow."""
+
+    dtype: str = "float32"
+    """Stored type of the features: float32, or float16 for half the disk."""
+
+    jpeg: str = "full"
+    """JPEG decoding: full, or scaled (faster for photos far larger than the base's input)."""
+
+    views: int = 0
+    """Augmented views to cache of each training picture, beside the picture itself."""
+
+    view_policy: str = "crop,flip"
+    """What views change: crop, flip, shift, zoom, rotate, brightness, contrast."""
+
+    label_pattern: str | None = None
+    """Where labels stand in file names, for flat folders: "{label}.{}" reads cat from cat.0.jpg."""
 
     batch_size: int = 32
     """Pictures per step; halved by itself when a GPU runs out of memory. Never changes a result."""
@@ -63,6 +81,13 @@ class FeaturesConfig:
         _expand_paths(self)
         _require(self, "batch_size", self.batch_size >= 1, "at least 1")
         _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
+        _require(self, "views", 0 <= self.views <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
+        _require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))
+
+    @property
+    def models(self) -> Path:
+        """Folder of the converted models."""
+        return self.cache / MODELS
 
 
 @Parameter(name="*")
@@ -158,6 +183,9 @@ class PredictConfig:
     batch_size: int = 32
     """Pictures per step."""
 
+    cache: Path = Path("features")
+    """Folder of the feature cache; beside it lie the converted models."""
+
     runs: Path = Path("runs")
     """Folder of the runs."""
 
@@ -168,6 +196,11 @@ class PredictConfig:
         _expand_paths(self)
         for name in ("top", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
+
+    @property
+    def models(self) -> Path:
+        """Folder of the converted models."""
+        return self.cache / MODELS
 
 
 def _expand_paths(config: Any) -> None:

@@ -1,8 +1,5 @@
 """Stage 1: every picture goes once through the frozen base, and its features land in the cache."""
 
-import importlib.metadata
-import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -10,18 +7,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.backbones.frozen import FrozenBase, frozen_base
+from pipeline.compute import Caches, Computation, Outcome, content_keys, distinct, find_work
+from pipeline.compute.computation import Progress
 from pipeline.config import FeaturesConfig
-from pipeline.engines import check_engine, open_engine, paired
+from pipeline.engines import check_engine
 from pipeline.errors import DataError
-from pipeline.images import Batch, Dataset, load_batches
-from pipeline.store import FeatureCache
-
-logger = logging.getLogger("pipeline")
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) pictures."""
-
-VERSIONED = ("tensorflow", "keras", "numpy", "h5py", "pillow")
+from pipeline.images import Dataset
 
 
 @dataclass
@@ -37,7 +28,12 @@ class Extraction:
         failed: Pictures that cannot be read or decoded: ``[{"path", "reason"}]``.
         engine: What ran the base; None when there was nothing to compute.
         seconds: Wall time of the whole stage.
-        images_per_second: Computed pictures per second of computing; None when nothing was.
+        images_per_second: Passes through the base per second; None when nothing was computed.
+        computed_views: Augmented views that went through the base now.
+        views: Augmented views of these pictures that are cached, of those that were asked for.
+        forecast: `preflight.Forecast` as a dict; None when there was nothing to compute.
+        where: Seconds of reading and decoding, added up over the threads that do it, and seconds
+            waited for pictures, for the engine and for the disk; None when nothing was computed.
         classes: Pictures of each class.
         splits: Pictures of each split.
         ignored: What lies in the folder and is no picture of a class.
@@ -52,6 +48,10 @@ class Extraction:
     engine: str | None = None
     seconds: float = 0.0
     images_per_second: float | None = None
+    computed_views: int = 0
+    views: int = 0
+    forecast: dict[str, Any] | None = None
+    where: dict[str, float] | None = None
     classes: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
@@ -76,12 +76,13 @@ def extract(
         base: The base of a run, where it is given instead of being resolved from the config.
 
     Raises:
-        PipelineError: An argument, the weights or the cache cannot be used.
+        PipelineError: An argument, the weights or the cache cannot be used, or the disk or the
+            memory will not suffice.
     """
     began = monotonic()
     check_engine(config.engine, config.precision)
     base = base or frozen_base(config)[0]
-    cache = FeatureCache(config.cache, base.recipe, set_aside_damaged=True)
+    caches = Caches(config, base)
     counts = dataset.counts()
     result = Extraction(
         base.recipe.id,
@@ -90,88 +91,46 @@ def extract(
         splits=counts["splits"],
         ignored=list(dataset.ignored),
     )
-    todo = missing_rows(dataset, cache)
-    if len(todo):
-        _compute(config, base, dataset, cache, todo, result, progress)
-    _account(dataset, cache, result)
+    work = find_work(dataset, caches.clean, caches.viewed, config.views)
+    if len(work):
+        _note(Computation(config, base, dataset, caches, work).run(progress), dataset, result)
+    _account(config, dataset, caches, result)
     result.seconds = monotonic() - began
     if config.strict and result.failed:
         raise DataError(_strictly(result.failed, len(dataset.paths)))
     return result
 
 
-def missing_rows(dataset: Dataset, cache: FeatureCache) -> np.ndarray:
-    """Return one row per distinct picture that is neither cached nor quarantined, in row order."""
-    _, first = np.unique(dataset.digests, axis=0, return_index=True)
-    rows = np.sort(first)
-    rows = rows[~cache.has(dataset.digests[rows])]
-    known_bad = [dataset.digests[row].tobytes().hex() in cache.quarantined for row in rows]
-    return rows[~np.array(known_bad, bool)]
+def _note(outcome: Outcome, dataset: Dataset, result: Extraction) -> None:
+    result.engine, result.forecast = outcome.engine, vars(outcome.forecast)
+    result.computed, result.computed_views = outcome.pictures, outcome.views
+    result.images_per_second = outcome.passes / outcome.seconds
+    result.where = {
+        "reading": outcome.reading,
+        "decoding": outcome.decoding,
+        **{f"waited_for_{name}": seconds for name, seconds in outcome.waits.items()},
+    }
+    result.failed += [
+        {"path": dataset.paths[failure.row], "reason": failure.reason}
+        for failure in outcome.in_flux
+    ]
 
 
-def _compute(
-    config: FeaturesConfig,
-    base: FrozenBase,
-    dataset: Dataset,
-    cache: FeatureCache,
-    todo: np.ndarray,
-    result: Extraction,
-    progress: Progress | None,
-) -> None:
-    """Decode, compute and write, all three at once; undecodable pictures are put aside."""
-    engine = open_engine(base.build, config.engine, config.precision, config.batch_size)
-    result.engine = engine.name
-    bad: dict[str, str] = {}
-    computing = monotonic()
-    try:
-        with cache.writer(engine.name, versions()) as writer:
-            for batch, outputs in paired(engine.run, _batches(config, base, dataset, todo)):
-                _note_failures(batch, dataset, bad, result)
-                if len(batch.rows):
-                    features = dict(zip(base.recipe.cuts, outputs, strict=True))
-                    writer.add(dataset.digests[batch.rows], features)
-                result.computed += len(batch.rows)
-                if progress is not None:
-                    progress(result.computed + len(bad), len(todo))
-    finally:
-        cache.quarantine(bad)
-    result.images_per_second = result.computed / (monotonic() - computing)
-    cache.refresh()
-
-
-def _batches(
-    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, todo: np.ndarray
-) -> Iterator[Batch]:
-    return load_batches(
-        dataset.read,
-        todo,
-        base.decoding,
-        config.batch_size,
-        expected_digests=dataset.digests,
-    )
-
-
-def _note_failures(batch: Batch, dataset: Dataset, bad: dict[str, str], result: Extraction) -> None:
-    """Content that cannot be decoded is remembered; a file that is in flux is only reported."""
-    for failure in batch.failed:
-        if failure.transient:
-            path = dataset.paths[failure.row]
-            result.failed.append({"path": path, "reason": failure.reason})
-        else:
-            bad[dataset.digests[failure.row].tobytes().hex()] = failure.reason
-
-
-def _account(dataset: Dataset, cache: FeatureCache, result: Extraction) -> None:
+def _account(config: FeaturesConfig, dataset: Dataset, caches: Caches, result: Extraction) -> None:
     """Count what was reused and list every picture of this data set without features."""
     result.failed += [{"path": path, "reason": reason} for path, reason in dataset.unreadable]
-    cached = cache.has(dataset.digests)
+    cached = caches.clean.has(dataset.digests)
     for row in np.flatnonzero(~cached):
-        reason = cache.quarantined.get(dataset.digests[row].tobytes().hex())
+        reason = caches.clean.reason(dataset.digests[row].tobytes())
         if reason is not None:
             result.failed.append({"path": dataset.paths[row], "reason": reason})
-    n_distinct = len(np.unique(dataset.digests[cached], axis=0))
+    n_distinct = len(np.unique(content_keys(dataset.digests[cached])))
     result.reused = n_distinct - result.computed
     result.copies = int(cached.sum()) - n_distinct
+    if caches.viewed is not None:
+        digests = dataset.digests[distinct(dataset)]
+        numbers = range(1, config.views + 1)
+        result.views = sum(int(caches.viewed.has(digests, number).sum()) for number in numbers)
 
 
 def _strictly(failed: list[dict[str, str]], n_images: int) -> str:
@@ -180,11 +139,6 @@ def _strictly(failed: list[dict[str, str]], n_images: int) -> str:
         f"expected every picture to be readable (--strict), {len(failed)} of {n_images} are not, "
         f"first {first['path']}: {first['reason']}; mend or remove them, the others are cached"
     )
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the libraries that touch a feature's value."""
-    return {name: importlib.metadata.version(name) for name in VERSIONED}
 
 
 def describe(result: Extraction) -> dict[str, Any]:

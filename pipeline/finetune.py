@@ -92,8 +92,8 @@ def finetune(
     if list(dataset.classes) != source.info["dataset"]["classes"]:
         raise RunError(
             f"expected the classes of {source.name} ({', '.join(source.info['dataset']['classes'])}"
-            f"), received {', '.join(dataset.classes)} in {dataset.root}; run `pipeline classify` "
-            f"on these pictures first"
+            f"), received {', '.join(dataset.classes)} in {dataset.location}; run `pipeline "
+            f"classify` on these pictures first"
         )
     base = frozen_from_dict(source.info["base"])
     table = FeatureTable(dataset, FeatureCache(config.cache, base.recipe), base)
@@ -101,10 +101,10 @@ def finetune(
         logger.warning(
             "%s was made on other pictures than %s holds now; its head is fitted again on these",
             source.name,
-            dataset.root,
+            dataset.location,
         )
     key = _key(config, table, spec, source)
-    parts = (dataset.root.resolve().name, str(base.spec), "finetune", config.unfreeze, str(spec))
+    parts = (dataset.name, str(base.spec), "finetune", config.unfreeze, str(spec))
     name = run_name(parts, experiment_digest(key))
     if (finished := load_finished(config.runs / name, key)) is not None:
         return Finetuned(finished, reused=True)

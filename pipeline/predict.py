@@ -1,6 +1,6 @@
 """Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.backbones.frozen import decoding_from_dict, frozen_from_dict
 from pipeline.bundle import Bundle
 from pipeline.config import PredictConfig
-from pipeline.engines import Engine, open_engine, paired
+from pipeline.engines import Engine, GivenNetwork, open_engine, paired
 from pipeline.errors import DataError, InputError
 from pipeline.heads import FittedHead, softmax
 from pipeline.images import Batch, DecodeRecipe, find_pictures, load_batches
@@ -45,6 +45,9 @@ class Predictions:
     failed: tuple[dict[str, str], ...]
 
 
+Labeller = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
+
+
 @dataclass(frozen=True)
 class Predictor:
     """Something that labels decoded pictures.
@@ -57,7 +60,7 @@ class Predictor:
 
     classes: Sequence[str]
     decoding: DecodeRecipe
-    probabilities: Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]]
+    probabilities: Labeller
 
 
 def predict(
@@ -96,7 +99,7 @@ def predict(
 
 def _labelled(
     config: PredictConfig, predictor: Predictor, pictures: Sequence[Path]
-) -> Iterator[tuple[Batch, np.ndarray]]:
+) -> Generator[tuple[Batch, np.ndarray], None, None]:
     """Yield each batch with its probabilities (k, n_classes)."""
     batches = load_batches(
         lambda row: pictures[row].read_bytes(),
@@ -122,13 +125,14 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
             f"expected --weights beside {IMAGENET}BACKBONE only, received "
             f"weights={config.weights!r} for {target!r}: a run has its own"
         )
-    bundle = find_run(config.runs, target).bundle()
+    run = find_run(config.runs, target)
+    bundle = run.bundle()
     decoding = decoding_from_dict(bundle.base)
     if bundle.head is None:
-        engine = _model_engine(bundle, config.batch_size)
+        engine = _model_engine(config, run.name, bundle)
         return Predictor(bundle.classes, decoding, _only_output(engine))
     base = frozen_from_dict(bundle.base)
-    engine = open_engine(base.build, "auto", base.precision, config.batch_size)
+    engine = open_engine(base, "auto", base.precision, config.batch_size, config.models)
     return Predictor(bundle.classes, decoding, head_on(engine, bundle.head))
 
 
@@ -146,25 +150,28 @@ def _imagenet(config: PredictConfig, backbone: str) -> Predictor:
 
         return build_classifier(spec, source, size)
 
-    engine = open_engine(build, "auto", "float32", config.batch_size)
+    identity = {"kind": "classifier", "backbone": str(spec), "weights": source.digest}
+    network = GivenNetwork(f"{spec}-imagenet", identity, ("probabilities",), build)
+    engine = open_engine(network, "auto", "float32", config.batch_size, config.models)
     return Predictor(class_names(), DecodeRecipe(size), _only_output(engine))
 
 
-def _model_engine(bundle: Bundle, batch_size: int) -> Engine:
+def _model_engine(config: PredictConfig, name: str, bundle: Bundle) -> Engine:
     def load() -> Any:
         import keras
 
         return keras.saving.load_model(bundle.model_path, compile=False, safe_mode=True)
 
-    return open_engine(load, "auto", bundle.base["precision"], batch_size)
+    identity = {"kind": "fine-tuned", "sha256": bundle.sha256}
+    network = GivenNetwork(f"{name}-model", identity, ("probabilities",), load)
+    precision = bundle.base["precision"]
+    return open_engine(network, "auto", precision, config.batch_size, config.models)
 
 
-def head_on(
-    engine: Engine, head: FittedHead
-) -> Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]]:
+def head_on(engine: Engine, head: FittedHead) -> Labeller:
     """Return what turns batches into probabilities: the engine's outputs, flat, and a head."""
 
-    def probabilities(batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    def probabilities(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
         for outputs in engine.run(batches):
             if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
                 yield np.empty((0, 0))
@@ -175,7 +182,7 @@ def head_on(
     return probabilities
 
 
-def _only_output(engine: Engine) -> Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]]:
+def _only_output(engine: Engine) -> Labeller:
     return lambda batches: (output for (output,) in engine.run(batches))
 
 

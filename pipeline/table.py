@@ -21,16 +21,24 @@ class FeatureTable:
         dataset: Pictures, labels and splits.
         cache: Where the features are; pictures that are quarantined there are left out.
         base: The base whose features they are.
+        viewed: Where the features of augmented views are, if any are wanted.
+        n_views: Augmented views of each training picture.
 
     Raises:
         DataError: A class has no readable picture in train or in test.
     """
 
-    def __init__(self, dataset: Dataset, cache: FeatureCache, base: FrozenBase) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        cache: FeatureCache,
+        base: FrozenBase,
+        viewed: FeatureCache | None = None,
+        n_views: int = 0,
+    ) -> None:
         self.dataset, self.base, self._cache = dataset, base, cache
-        hexes = (digest.tobytes().hex() for digest in dataset.digests)
-        bad = np.array([digest in cache.quarantined for digest in hexes], bool)
-        self._usable = ~bad | cache.has(dataset.digests)
+        self._viewed, self.n_views = viewed, n_views if viewed is not None else 0
+        self._usable = ~cache.is_quarantined(dataset.digests) | cache.has(dataset.digests)
         self._held: tuple[Input, np.ndarray] | None = None
         check_classes(dataset, self._usable)
 
@@ -49,23 +57,35 @@ class FeatureTable:
             self._held = (joined, self._read(joined))
         return self._held[1][rows]
 
+    def with_views(self, joined: Input, rows: np.ndarray) -> np.ndarray:
+        """Return features of training pictures and of their views: ((1 + n_views) · n, d) float32.
+
+        The pictures as they are in the order of ``rows``, then view 1 of each, and so on.
+        """
+        clean = self.features(joined, rows)
+        if self._viewed is None:
+            return clean
+        digests = self.dataset.digests[rows]
+        views = [
+            _side_by_side(self._viewed, joined, digests, number)
+            for number in range(1, self.n_views + 1)
+        ]
+        return np.concatenate([clean, *views])
+
     def _read(self, joined: Input) -> np.ndarray:
         """Read all usable rows; the others stay zero and are never handed out."""
         usable = np.flatnonzero(self._usable)
-        digests = self.dataset.digests[usable]
-        columns = []
-        for cut in joined:
-            part = self._cache.read((cut.layer, cut.pooling), digests)
-            column = np.zeros((len(self._usable), part[0].size), np.float32)
-            column[usable] = part.reshape(len(part), -1)
-            columns.append(column)
-        return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+        part = _side_by_side(self._cache, joined, self.dataset.digests[usable], 0)
+        features = np.zeros((len(self._usable), part.shape[1]), np.float32)
+        features[usable] = part
+        return features
 
     def describe(self) -> dict[str, Any]:
         """Return what a run remembers of its data."""
         names = ("train", "validation", "test")
         return {
-            "root": str(self.dataset.root.resolve()),
+            "root": self.dataset.location,
+            "name": self.dataset.name,
             "digest": self.dataset.digest,
             "classes": list(self.dataset.classes),
             "pictures": {name: len(self.rows(name)) for name in names},
@@ -73,6 +93,13 @@ class FeatureTable:
             "given_splits": self.dataset.given_splits,
             "leaked": self.dataset.n_leaked,
         }
+
+
+def _side_by_side(cache: FeatureCache, joined: Input, digests: np.ndarray, view: int) -> np.ndarray:
+    """Read one view's features of several cuts, flat: (n, d) float32."""
+    parts = [cache.read((cut.layer, cut.pooling), digests, view) for cut in joined]
+    flat = [part.reshape(len(part), -1).astype(np.float32, copy=False) for part in parts]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
 
 
 def check_classes(dataset: Dataset, usable: np.ndarray) -> None:
@@ -93,11 +120,5 @@ def check_classes(dataset: Dataset, usable: np.ndarray) -> None:
             name = dataset.test_name if split == "test" else split
             raise DataError(
                 f"expected readable pictures of every class in {name}, received none of "
-                f"{empty!r} in {dataset.root}; add some, or move some there"
+                f"{empty!r} in {dataset.location}; add some, or move some there"
             )
-
-
-def copies(dataset: Dataset, rows: np.ndarray) -> np.ndarray | None:
-    """Number byte-identical pictures alike, so that folds keep them together; None if none."""
-    unique, numbers = np.unique(dataset.digests[rows], axis=0, return_inverse=True)
-    return None if len(unique) == len(rows) else numbers.ravel()

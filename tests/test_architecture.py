@@ -14,8 +14,8 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"show"},
-    {"extract", "classify", "finetune", "predict"},
-    {"table"},
+    {"extract", "classify", "finetune", "predict", "verify", "explain", "export_features"},
+    {"table", "compute"},
     {"runs"},
     {"bundle"},
     {"training"},
@@ -27,7 +27,7 @@ LEVELS = [
     {"store"},
     {"images"},
     {"config"},
-    {"calls", "startup"},
+    {"calls", "startup", "files"},
     {"errors"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
@@ -36,6 +36,7 @@ KERAS_MODULES = {
     "augment",
     "training",
     "finetune",
+    "engines.conversion",
     "engines.tensorflow",
     "heads.dense",
     "heads.transplant",

@@ -37,7 +37,7 @@ def folders(command, root):
         "features": ("cache",),
         "classify": ("cache", "runs"),
         "finetune": ("cache", "runs"),
-        "predict": ("runs",),
+        "predict": ("cache", "runs"),
         "compare": ("runs",),
     }.get(command, ())
     return [part for name in names for part in (f"--{name}", str(root / name))]

@@ -1,59 +1,20 @@
 import json
 import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from stored import RECIPE, A, B, digests, features, fill, shard_of
 
 from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.store import FeatureCache, Recipe
 from pipeline.store.shard import FORMAT_VERSION
 
-A, B = ("layer_a", "avg"), ("layer_b", "none")
-RECIPE = Recipe(
-    backbone="VGG16",
-    weights="00" * 32,
-    cuts=(A, B),
-    image_size=32,
-    preprocessing="caffe",
-    decoding={"version": 1},
-    view={"policy": "clean"},
-)
-
-
-def digests(*numbers):
-    """Digests that end in zero bytes, which a careless string comparison would cut off."""
-    return np.array([[n % 256, n // 256, *[0] * 30] for n in numbers], np.uint8)
-
-
-def features(*numbers):
-    values = np.array(numbers, np.float32)
-    return {
-        A: values[:, None] + np.arange(5, dtype=np.float32),
-        B: np.tile(values[:, None, None, None], (1, 2, 2, 3)),
-    }
-
-
-def fill(cache, *numbers):
-    with cache.writer("tensorflow", {"numpy": "2"}) as writer:
-        writer.add(digests(*numbers), features(*numbers))
-    cache.refresh()
-
 
 @pytest.fixture
 def cache(tmp_path):
     return FeatureCache(tmp_path / "features", RECIPE)
-
-
-def shard_of(cache):
-    (path,) = cache.folder.glob("shard-*.h5")
-    return path
 
 
 def test_rows_come_back_aligned_in_the_order_asked_for(cache):
@@ -77,6 +38,12 @@ def test_opening_writes_nothing(tmp_path):
     assert len(cache) == 0
     assert not cache.has(digests(1)).any()
     assert not (tmp_path / "none").exists()
+
+
+def test_no_rows_are_an_empty_array_of_the_right_shape(cache):
+    fill(cache, 1)
+    assert cache.read(B, digests()).shape == (0, 2, 2, 3)
+    assert cache.row_shape(A) == (5,)
 
 
 def test_missing_rows_are_an_error_never_zeros(cache):
@@ -113,6 +80,58 @@ def test_a_shard_of_another_recipe_in_our_folder_is_never_read(cache):
     assert cache.has(digests(1, 2)).tolist() == [False, True]
 
 
+def test_shard_whose_recipe_merely_covers_ours_is_not_read_in_a_folder_of_another(cache):
+    """Each shard says what it was made with, and the folder says the same."""
+    narrow = FeatureCache(cache.root, replace(RECIPE, cuts=(A,)))
+    with narrow.writer("tensorflow", {}) as writer:
+        writer.add(digests(1), {A: features(1)[A]})
+    fill(cache, 2)
+    shard_of(cache).rename(narrow.folder / "shard-moved.h5")
+    narrow.refresh()
+    assert narrow.has(digests(1, 2)).tolist() == [True, False]
+
+
+def test_lost_recipe_file_loses_no_rows(cache):
+    fill(cache, 1)
+    (cache.folder / "recipe.json").unlink()
+    cache.refresh()
+    assert cache.has(digests(1)).all()
+    fill(cache, 2)
+    assert (cache.folder / "recipe.json").exists()
+
+
+@pytest.mark.parametrize("change", ["{", None])
+def test_altered_recipe_file_is_told_or_set_aside_and_loses_no_rows(cache, change):
+    fill(cache, 1)
+    path = cache.folder / "recipe.json"
+    path.write_text(path.read_text().replace("VGG16", "VGG17") if change is None else change)
+    with pytest.raises(DamagedShardError, match=r"expected .*recipe.*`pipeline verify`"):
+        FeatureCache(cache.root, RECIPE)
+    again = FeatureCache(cache.root, RECIPE, set_aside_damaged=True)
+    assert again.has(digests(1)).all()
+    assert (cache.folder / "damaged-recipe.json").exists()
+
+
+def test_sources_name_the_folders_that_serve(cache):
+    fill(cache, 1, 2)
+    narrow = FeatureCache(cache.root, replace(RECIPE, cuts=(A,)))
+    with narrow.writer("tensorflow", {}) as writer:
+        writer.add(digests(3), {A: features(3)[A]})
+    narrow.refresh()
+    found = narrow.sources(digests(1, 2, 3, 4))
+    assert found == {cache.recipe.id: 2, narrow.recipe.id: 1}
+
+
+def test_setting_aside_twice_keeps_both(cache):
+    fill(cache, 1)
+    path = shard_of(cache)
+    for size in (100, 200):
+        path.write_bytes(bytes(size))
+        FeatureCache(cache.root, RECIPE, set_aside_damaged=True)
+    sizes = {other.name: other.stat().st_size for other in cache.folder.glob("damaged-*")}
+    assert sizes == {f"damaged-{path.name}": 100, f"damaged-2-{path.name}": 200}
+
+
 def test_layout_is_the_documented_one(cache):
     fill(cache, 1, 2)
     with h5py.File(shard_of(cache)) as file:
@@ -122,10 +141,10 @@ def test_layout_is_the_documented_one(cache):
         assert file["features/layer_a"].shape == (2, 5)
         assert file["features/layer_b"].shape == (2, 2, 2, 3)
         assert all(file[f"features/{name}"].fletcher32 for name in ("layer_a", "layer_b"))
-        assert file.attrs["format"] == "bottleneck-features"
+        assert file.attrs["format"] == b"bottleneck-features"
         assert file.attrs["format_version"] == FORMAT_VERSION
         assert Recipe.from_dict(json.loads(file.attrs["recipe"])) == RECIPE
-        assert file.attrs["engine"] == "tensorflow"
+        assert file.attrs["engine"] == b"tensorflow"
         assert file.attrs["n_rows"] == 2
     assert json.loads((cache.folder / "recipe.json").read_text())["backbone"] == "VGG16"
 
@@ -153,12 +172,12 @@ def test_flipped_bit_in_digests_is_found_on_opening(cache):
         cache.refresh()
 
 
-@pytest.mark.parametrize("size", [0, 100, 3000])
+@pytest.mark.parametrize("size", [0, 100, -1])
 def test_truncated_shard_is_set_aside_and_the_rest_is_kept(cache, size):
     fill(cache, 1)
     first = shard_of(cache)
     fill(cache, 2)
-    os.truncate(first, size)
+    os.truncate(first, size if size >= 0 else first.stat().st_size + size)
     again = FeatureCache(cache.root, RECIPE, set_aside_damaged=True)
     assert again.has(digests(1, 2)).tolist() == [False, True]
     assert [path.name for path in cache.folder.glob("damaged-*")] == [f"damaged-{first.name}"]
@@ -211,86 +230,29 @@ def test_unwritable_folder_is_one_sentence(tmp_path):
         cache.writer("tensorflow", {}).__enter__()
 
 
-def test_disk_full_says_so_and_leaves_nothing_half(tmp_path):
-    """A real limit on the size of files stands in for a full disk: the same error path of write."""
-    script = textwrap.dedent(
-        """
-        import resource, signal, sys
-        from pathlib import Path
-        sys.path.insert(0, sys.argv[2])
-        from test_cache import A, B, RECIPE, digests, features
-        from pipeline.store import FeatureCache
-        from pipeline.errors import StoreError
-        cache = FeatureCache(Path(sys.argv[1]), RECIPE)
-        with cache.writer("tensorflow", {}) as writer:
-            writer.add(digests(1), features(1))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-        try:
-            with cache.writer("tensorflow", {}) as writer:
-                writer.add(digests(*range(5000)), features(*range(5000)))
-        except StoreError as error:
-            print(error)
-        """
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "f"), os.path.dirname(__file__)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "cannot write" in process.stdout, process.stdout + process.stderr
-    cache = FeatureCache(tmp_path / "f", RECIPE)
-    assert cache.has(digests(1)).all()
-    assert len(cache) == 1
-    assert not list(cache.folder.glob(".tmp-*"))
-
-
-def test_sigkill_leaves_only_whole_shards(tmp_path):
-    script = textwrap.dedent(
-        """
-        import sys
-        from pathlib import Path
-        sys.path.insert(0, sys.argv[2])
-        from test_cache import RECIPE, digests, features
-        from pipeline.store import FeatureCache
-        cache = FeatureCache(Path(sys.argv[1]), RECIPE)
-        print("ready", flush=True)
-        for start in range(0, 60000, 50):
-            with cache.writer("tensorflow", {}) as writer:
-                numbers = range(start, start + 50)
-                writer.add(digests(*numbers), features(*numbers))
-        """
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "f"), os.path.dirname(__file__)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "ready\n"
-    while len(list(tmp_path.glob("f/*/shard-*.h5"))) < 5:
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    cache = FeatureCache(tmp_path / "f", RECIPE)
-    assert len(cache) > 0
-    assert len(cache) % 50 == 0
-    numbers = range(len(cache))
-    np.testing.assert_array_equal(cache.read(A, digests(*numbers)), features(*numbers)[A])
+BAD = {digests(1)[0].tobytes().hex(): "truncated", digests(300)[0].tobytes().hex(): "no picture"}
 
 
 def test_quarantine_is_remembered(cache):
-    cache.quarantine({"ab": "truncated"})
-    cache.quarantine({"cd": "not a picture"})
+    for item in BAD.items():
+        cache.quarantine(dict([item]))
     again = FeatureCache(cache.root, RECIPE)
-    assert again.quarantined == {"ab": "truncated", "cd": "not a picture"}
+    assert again.quarantined == BAD
+    assert again.is_quarantined(digests(300, 2, 1, 44)).tolist() == [True, False, True, False]
+    assert again.reason(digests(1)[0].tobytes()) == "truncated"
+    assert again.reason(digests(2)[0].tobytes()) is None
 
 
-def test_damaged_quarantine_is_one_sentence(cache):
-    cache.quarantine({"ab": "truncated"})
+def test_empty_quarantine_holds_nothing(cache):
+    assert cache.is_quarantined(digests(1, 2)).tolist() == [False, False]
+
+
+@pytest.mark.parametrize("text", ["{", '{"ab": "short"}', "[]", "3", '{"zz": 1}'])
+def test_damaged_quarantine_is_one_sentence(cache, text):
+    cache.quarantine(BAD)
     (path,) = cache.folder.glob("quarantine-*.json")
-    path.write_text("{")
-    with pytest.raises(StoreError, match=r"expected JSON in .*move that file away"):
+    path.write_text(text)
+    with pytest.raises(DamagedShardError, match=r"expected JSON of .*move that file away"):
         FeatureCache(cache.root, RECIPE)
+    assert FeatureCache(cache.root, RECIPE, set_aside_damaged=True).quarantined == {}
+    assert (path.parent / f"damaged-{path.name}").exists()

@@ -102,7 +102,8 @@ def wait_for(condition):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_features_go_on_where_they_were(many, capsys, number):
-    arguments = features(many, "--image-size", "224", "--batch-size", "1")
+    slowly = ["--image-size", "224", "--batch-size", "1", "--engine", "tensorflow"]
+    arguments = features(many, *slowly)
     # A test run in the background ignores SIGINT, and its children would too.
     script = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -154,6 +155,7 @@ def test_no_native_notices_on_stderr(pictures, tmp_path):
         *BASE,
         "--image-size",
         "32",
+        "--quiet",
         "--cache",
         str(tmp_path / "cache"),
     ]
@@ -161,7 +163,7 @@ def test_no_native_notices_on_stderr(pictures, tmp_path):
         command, capture_output=True, text=True, check=True, env={**os.environ, "NO_COLOR": "1"}
     )
     assert process.stderr == ""
-    assert "36 pictures computed by tensorflow" in process.stdout
+    assert "36 pictures computed by openvino" in process.stdout
 
 
 def test_progress_as_plain_lines(capsys, monkeypatch):

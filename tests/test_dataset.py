@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, validation_slice
+from pipeline.images.components import content_numbers
 from pipeline.images.splits import draw, hold_out
 
 
@@ -41,7 +42,7 @@ def test_rows_are_ordered_by_path_and_aligned(tmp_path):
     assert dataset.labels.dtype == np.int64
     assert dataset.digests.shape == (4, 32)
     for row, digest in enumerate(dataset.digests):
-        content = dataset.fullpath(row).read_bytes()
+        content = dataset.read(row)
         assert digest.tobytes() == hashlib.sha256(content).digest()
     assert len(dataset) == 4
 
@@ -266,3 +267,68 @@ def test_draws_are_fixed_for_ever():
     # SHA-256 of b"test:0:" and 32 zero bytes, its first 53 bits. Another value would reshuffle
     # every split that was ever made.
     assert draw(bytes(32), "test", 0) == 0.4790356704124661
+
+
+def test_splits_and_digests_are_fixed_for_ever(tmp_path):
+    # What the first version of this program gave for these pictures. Other values would reshuffle
+    # every split, and make every experiment again.
+    dataset = index(write(tmp_path, many()))
+    assert dataset.digest == "af751252ddb7a99941d958164cbc6e72ac90bb6cc584447e2942fa077c2c1774"
+    splits = hashlib.sha256("".join(dataset.splits.tolist()).encode()).hexdigest()
+    assert splits == "6afa328fb058bc601fc158aa71331cea5aa98617a791d8f0da3687a1529963f5"
+    _, held = validation_slice(dataset, dataset.select("train"), 0.2, seed=3)
+    assert held.tolist()[:8] == [7, 11, 24, 27, 32, 38, 47, 55]
+    assert len(held) == 27
+
+
+def first_rule(digests, labels, fraction, purpose, seed):
+    """The rule of splits picture by picture, as it was first written down."""
+    keys = [row.tobytes() for row in digests]
+    draws = {key: draw(key, purpose, seed) for key in keys}
+    held = {key for key in keys if draws[key] < fraction}
+    members = [
+        {key for key, its in zip(keys, labels, strict=True) if its == label}
+        for label in sorted(set(labels.tolist()))
+    ]
+    for pictures in members:
+        if pictures <= held:
+            held.remove(max(pictures, key=lambda key: (draws[key], key)))
+    for pictures in members:
+        if len(pictures) < 2 or pictures & held:
+            continue
+        for key in sorted(pictures, key=lambda key: (draws[key], key)):
+            if not any(other - held == {key} for other in members if key in other):
+                held.add(key)
+                break
+    return [key in held for key in keys]
+
+
+@settings(deadline=None, max_examples=300)
+@given(pictures, st.floats(0.02, 0.98), st.integers(0, 5))
+def test_hold_out_is_the_first_rule(drawn, fraction, seed):
+    numbers, labels = (np.array(column) for column in zip(*drawn, strict=True))
+    digests = digest_rows(numbers)
+    held = hold_out(digests, labels, fraction, purpose="test", seed=seed)
+    assert held.tolist() == first_rule(digests, labels, fraction, "test", seed)
+
+
+def test_contents_are_told_apart_by_every_byte():
+    digests = np.zeros((33, 32), np.uint8)
+    digests[np.arange(32), np.arange(32)] = 1
+    assert sorted(content_numbers(digests).tolist()) == list(range(33))
+    again = content_numbers(np.concatenate([digests, digests]))
+    assert again[:33].tolist() == again[33:].tolist() == content_numbers(digests).tolist()
+    assert content_numbers(np.zeros((0, 32), np.uint8)).tolist() == []
+
+
+def test_copies_are_one_bundle(tmp_path):
+    dataset = index(write(tmp_path, many(3) | {"cats/copy.jpg": "cats1"}))
+    numbers = dataset.bundles(np.arange(len(dataset)))
+    assert dataset.paths[1] == "cats/1.jpg"
+    assert [row for row, number in enumerate(numbers) if number == numbers[1]] == [1, 3]
+    assert dataset.bundles(np.array([0, 1, 2])) is None
+
+
+def test_contradictions_are_counted(tmp_path):
+    files = many(3) | {"cats/copy.jpg": "cats1", "dogs/copy.jpg": "cats1"}
+    assert index(write(tmp_path, files)).n_contradictory == 3

@@ -1,12 +1,10 @@
 """Decoding: formats, sizes, orientation, resizing, refusals."""
 
 import io
-import os
 import struct
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +12,6 @@ from PIL import Image, ImageFile
 
 from pipeline.errors import DecodeError, InputError
 from pipeline.images import MAX_PIXELS, DecodeRecipe, decode, decode_full
-
-MATERIAL = Path(
-    os.environ.get("PIPELINE_MATERIAL", Path(__file__).parents[1] / "../shared/material")
-)
-BAD_IMAGES = MATERIAL / "bad_images"
 
 
 def encode(pixels, format_="PNG", **options):
@@ -114,21 +107,15 @@ def test_an_orientation_that_does_not_exist_counts_as_upright(orientation):
     assert decode_full(encode(gradient(), "JPEG", exif=exif)).size == (20, 12)
 
 
-def test_truncated_files_are_refused():
-    for format_ in ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "AVIF"):
-        rng = np.random.default_rng(0)
-        data = encode(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8), format_)
-        with pytest.raises(DecodeError, match=r"damaged file: .+"):
-            decode_full(data[: len(data) * 2 // 3])
-
-
 def test_the_global_switch_that_fills_up_truncated_files_is_refused(monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(InputError, match=r"expected PIL\.ImageFile\.LOAD_TRUNCATED_IMAGES=False"):
         decode_full(encode(gradient()))
 
 
-@pytest.mark.parametrize("size", [(20_000, 20_000), (10_000, 10_000), (MAX_PIXELS + 1, 1)])
+@pytest.mark.parametrize(
+    "size", [(20_000, 20_000), (10_000, 10_000), (MAX_PIXELS + 1, 1), (65_536, 11)]
+)
 def test_too_many_pixels_are_refused_by_the_header(size):
     with pytest.raises(DecodeError, match=r"too large: .*89,478,485 pixels"):
         decode_full(png_with_header(*size))
@@ -232,21 +219,3 @@ def test_recipe_round_trip():
 def test_recipes_that_mean_nothing_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         DecodeRecipe(**arguments)
-
-
-@pytest.mark.skipif(
-    not BAD_IMAGES.is_dir(),
-    reason=f"the broken pictures are not at {BAD_IMAGES}; set PIPELINE_MATERIAL to their parent",
-)
-def test_each_broken_picture_gives_an_array_or_a_reason():
-    paths = sorted(p for p in BAD_IMAGES.rglob("*") if p.is_file() and p.suffix != ".tsv")
-    reasons = {}
-    for path in paths:
-        try:
-            assert decode(path.read_bytes(), DecodeRecipe(32)).shape == (32, 32, 3)
-        except DecodeError as error:
-            reasons[path.name] = str(error)
-    assert len(paths) >= 50
-    assert all(len(reason) > 10 and "object at 0x" not in reason for reason in reasons.values())
-    assert {"half.jpg", "empty.jpg", "decompression_bomb.gif", "broken.png"} <= set(reasons)
-    assert not set(reasons) & {path.name for path in paths if path.parent.name in ("exif", "mode")}

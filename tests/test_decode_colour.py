@@ -1,6 +1,8 @@
 """Colour rules: known values in, known values out."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -120,6 +122,60 @@ def test_cmyk_jpeg_with_adobes_inverted_values(colour):
     assert b"Adobe" in buffer.getvalue()
     got = np.array(decode_full(buffer.getvalue())).astype(int)
     np.testing.assert_allclose(got, np.broadcast_to(CMYK_AS_RGB[0][colour], got.shape), atol=3)
+
+
+def test_ycck_jpeg_is_turned_into_cmyk_first():
+    # Stored are Y, Cb = Cr = 128 (grey) and K; Pillow stores 255 - ink.
+    ink = np.broadcast_to(np.uint8([255 - 200, 255 - 128, 255 - 128, 0]), (16, 16, 4))
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(ink), "CMYK").save(buffer, "JPEG", quality=100)
+    data = bytearray(buffer.getvalue())
+    # The last byte of Adobe's marker says what the channels are: 0 is CMYK, 2 is YCCK.
+    transform = data.index(b"Adobe") + 11
+    assert data[transform] == 0
+    data[transform] = 2
+    got = np.array(decode_full(bytes(data))).astype(int)
+    # An inverted channel of 255 - 200 is ink of 200 in each of C, M and Y.
+    np.testing.assert_allclose(got, 255 - 200, atol=3)
+
+
+COLOUR_16 = np.array([[[0, 0x00FF, 0x0100], [0x7FFF, 0x80FF, 0xFFFF]]], np.uint16)
+COLOUR_16_AS_8 = [[[0, 0, 1], [0x7F, 0x80, 0xFF]]]
+
+
+def test_16_bit_colour_png():
+    def chunk(name, body):
+        check = zlib.crc32(name + body)
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" + COLOUR_16.astype(">u2").tobytes()))
+    data = b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+    np.testing.assert_array_equal(np.array(decode_full(data)), COLOUR_16_AS_8)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bit_colour_tiff_of_either_byte_order(order):
+    short, long = 3, 4
+    pixels = COLOUR_16.astype(f"{order}u2").tobytes()
+    n_tags = 9
+    at = 8 + 2 + 12 * n_tags + 4
+    tags = [
+        (256, long, 1, 2),
+        (257, long, 1, 1),
+        (258, short, 3, at),
+        (259, long, 1, 1),
+        (262, long, 1, 2),
+        (273, long, 1, at + 6),
+        (277, long, 1, 3),
+        (278, long, 1, 1),
+        (279, long, 1, len(pixels)),
+    ]
+    assert len(tags) == n_tags
+    data = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, n_tags)
+    data += b"".join(struct.pack(f"{order}HHII", *tag) for tag in tags) + bytes(4)
+    data += struct.pack(f"{order}HHH", 16, 16, 16) + pixels
+    np.testing.assert_array_equal(np.array(decode_full(data)), COLOUR_16_AS_8)
 
 
 def test_ycbcr_tiff():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.engines import open_engine
+from pipeline.engines import GivenNetwork, open_engine
 from pipeline.engines.tensorflow import TensorFlowEngine, configure_devices
 from pipeline.errors import InputError, UnknownNameError
 
@@ -13,6 +13,10 @@ def small_model():
     images = keras.Input((16, 16, 3))
     maps = keras.layers.Conv2D(4, 3, activation="relu")(images / 255.0)
     return keras.Model(images, [keras.layers.GlobalAveragePooling2D()(maps), maps])
+
+
+def network():
+    return GivenNetwork("small", {}, ("vector", "maps"), small_model)
 
 
 def batches(*sizes):
@@ -97,9 +101,9 @@ def test_xla_gives_the_same_outputs():
         np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
 
 
-def test_mixed_precision_is_built_as_asked_and_leaves_no_trace():
+def test_mixed_precision_is_built_as_asked_and_leaves_no_trace(tmp_path):
     before = keras.config.dtype_policy().name
-    engine = open_engine(small_model, "auto", "mixed_float16", 4)
+    engine = open_engine(network(), "auto", "mixed_float16", 4, tmp_path)
     (outputs,) = engine.run(iter(batches(4)))
     assert {layer.compute_dtype for layer in engine.model.layers[1:]} >= {"float16"}
     exact = small_model()(batches(4)[0].astype("float32"))[0]
@@ -114,8 +118,8 @@ def test_tf32_is_off_for_float32_only():
     assert tf.config.experimental.tensor_float_32_execution_enabled()
 
 
-def test_unknown_engine_and_precision():
+def test_unknown_engine_and_precision(tmp_path):
     with pytest.raises(UnknownNameError, match="unknown engine 'tensorflw'; nearest: tensorflow"):
-        open_engine(small_model, "tensorflw", "float32", 4)
+        open_engine(network(), "tensorflw", "float32", 4, tmp_path)
     with pytest.raises(InputError, match="received precision='half'"):
-        open_engine(small_model, "auto", "half", 4)
+        open_engine(network(), "auto", "half", 4, tmp_path)

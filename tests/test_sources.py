@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from pipeline.errors import DataError, InputError
-from pipeline.images import scan
+from pipeline.images import resolve_location, scan
 
 
 def make(root, *paths):
@@ -30,7 +30,9 @@ def test_class_folders(tmp_path):
     assert source.labels == ("cats", "cats", "dogs", "dogs")
     assert source.splits == (None,) * 4
     assert source.ignored == ()
-    assert source.root == tmp_path
+    assert source.location == str(tmp_path)
+    assert source.name == tmp_path.name
+    assert source.files.read("cats/1.jpg") == b"cats/1.jpg"
 
 
 def test_a_path_may_be_given_as_text(tmp_path):
@@ -116,10 +118,18 @@ def test_missing_folder(tmp_path):
         scan(tmp_path / "nowhere")
 
 
-def test_a_file_instead_of_a_folder(tmp_path):
-    make(tmp_path, "pets.zip")
-    with pytest.raises(InputError, match=r"pets.zip is a file: .*unpack archives first"):
-        scan(tmp_path / "pets.zip")
+def test_a_file_of_another_kind(tmp_path):
+    make(tmp_path, "pets.txt")
+    with pytest.raises(InputError, match=r"zip or .tar file, .* .*pets.txt is another"):
+        scan(tmp_path / "pets.txt")
+
+
+def test_the_home_folder_and_file_urls(tmp_path, monkeypatch):
+    make(tmp_path / "my pets", *PLAIN)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source = scan("~/my pets")
+    assert source.location == str(tmp_path / "my pets") == resolve_location("~/my pets")
+    assert scan(f"file://{tmp_path}/my%20pets").paths == source.paths
 
 
 def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
@@ -144,7 +154,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
             "expected pictures in class folders in .* received none: lay them out as ROOT/<class>",
         ),
         (("cats/a.txt", "dogs/"), "expected pictures in class folders in .* received none"),
-        (("cat.0.jpg", "dog.0.jpg"), r"received 2 pictures without any, e.g. cat.0.jpg: lay them"),
+        (("cat0.jpg", "dog0.jpg"), r"received 2 pictures without any, e.g. cat0.jpg: lay them"),
         (PLAIN[:2], "two classes or more in .* received only 'cats': add pictures of another"),
         (
             tuple(f"PetImages/{path}" for path in PLAIN),
@@ -160,8 +170,8 @@ def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
             "every test class in train too, but 'rats' .* add train/rats/",
         ),
         ((*SPLIT, "val/rats/1.jpg"), "every validation class in train too, but 'rats'"),
-        (SPLIT[4:], r"expected a train folder with pictures in .* beside \['test'\]"),
-        ((*SPLIT[4:], "train/cats/"), r"expected a train folder with pictures"),
+        (SPLIT[4:], r"expected a train split with pictures in .* beside \['test'\]"),
+        ((*SPLIT[4:], "train/cats/"), r"expected a train split with pictures"),
         (
             (*PLAIN, "Cats/1.jpg", "Cats/2.jpg"),
             "'Cats' and 'cats' in .* differ only by case, space",

@@ -7,19 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.backbones.backbone import BackboneSpec
+from pipeline.backbones.backbone import TOP, BackboneSpec
 from pipeline.backbones.catalog import parse_backbone
 from pipeline.backbones.cuts import POOLINGS, Cut
 from pipeline.backbones.weights import WeightsSource, resolve_weights
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
-from pipeline.images import DecodeRecipe
+from pipeline.images import DecodeRecipe, ViewRecipe
 from pipeline.store import Recipe
 
 if TYPE_CHECKING:
     import keras
 
 JOIN = "+"
+BLOCKS = "blocks"
+CLEAN = {"policy": "clean"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class FrozenBase:
         decoding: How a picture becomes an array (size, size, 3).
         precision: Arithmetic of the base.
         with_top: Whether the weights are those with the top; some cut may need them.
+        dtype: Stored type of the features.
+        view: How augmented views are made; None is the base for the pictures as they are.
     """
 
     spec: BackboneSpec
@@ -43,6 +47,8 @@ class FrozenBase:
     decoding: DecodeRecipe
     precision: str
     with_top: bool
+    dtype: str = "float32"
+    view: ViewRecipe | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -54,13 +60,40 @@ class FrozenBase:
             image_size=self.decoding.size,
             preprocessing=self.spec.backbone.preprocessing,
             decoding=self.decoding.to_dict(),
-            view={"policy": "clean"},
+            view=CLEAN if self.view is None else self.view.to_dict(),
+            dtype=self.dtype,
             precision=self.precision,
         )
+
+    @property
+    def name(self) -> str:
+        """The base and its cuts, readable."""
+        return f"{self.spec}-{'+'.join(self.layers)}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the numbers of the model itself, whichever cuts are asked for."""
+        return {
+            "kind": "features",
+            "backbone": str(self.spec),
+            "weights": self.source.digest,
+            "image_size": self.decoding.size,
+            "preprocessing": self.spec.backbone.preprocessing,
+            "precision": self.precision,
+        }
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Name of the model's outputs, cut by cut."""
+        return tuple(f"{cut.layer}/{cut.pooling}" for cut in self.cuts)
 
     def with_cuts(self, cuts: Sequence[Cut]) -> "FrozenBase":
         """Return the same base with other cuts."""
         return replace(self, cuts=tuple(cuts))
+
+    def viewed(self, view: ViewRecipe) -> "FrozenBase":
+        """Return the same base for augmented views of the pictures."""
+        return replace(self, view=view)
 
     def build(self) -> "keras.Model":
         """Build the Keras model: (n, size, size, 3) RGB 0–255 in, one float32 output per cut."""
@@ -93,7 +126,9 @@ class FrozenBase:
             "resize": decoding.resize,
             "interpolation": decoding.interpolation,
             "decoder_version": decoding.version,
+            "jpeg": decoding.jpeg,
             "precision": self.precision,
+            "dtype": self.dtype,
         }
 
 
@@ -114,25 +149,31 @@ def frozen_base(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ..
     spec.check_image_size(size)
     inputs = parse_inputs(spec, config.layers, config.pooling)
     cuts = tuple(dict.fromkeys(cut for joined in inputs for cut in joined))
-    decoding = DecodeRecipe(size, config.resize, config.interpolation)
+    decoding = DecodeRecipe(size, config.resize, config.interpolation, jpeg=config.jpeg)
     top = any(spec.needs_top(cut.layer) for cut in cuts)
     weights, seed = config.weights, config.seed
     source = resolve_weights(spec, weights, seed, include_top=top, image_size=size)
-    return FrozenBase(spec, weights, source, cuts, decoding, config.precision, top), inputs
+    base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
+    return base, inputs
 
 
 def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[tuple[Cut, ...], ...]:
-    """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings."""
+    """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings.
+
+    ``blocks`` stands for the output of every block, each an input of its own.
+    """
     poolings = _names(pooling, "pooling")
     for name in poolings:
         if name not in POOLINGS:
             raise UnknownNameError("pooling", name, POOLINGS, f"known: {', '.join(POOLINGS)}")
-    joined = [
-        [spec.resolve_layer(part.strip()) for part in text.split(JOIN)]
-        for text in _names(layers, "layers")
-    ]
+    texts = [name for text in _names(layers, "layers") for name in _expanded(spec, text)]
+    joined = [[spec.resolve_layer(part.strip()) for part in text.split(JOIN)] for text in texts]
     inputs = (tuple(Cut(layer, name) for layer in names) for names in joined for name in poolings)
     return tuple(dict.fromkeys(inputs))
+
+
+def _expanded(spec: BackboneSpec, text: str) -> list[str]:
+    return [point for point in spec.cut_points() if point != TOP] if text == BLOCKS else [text]
 
 
 def _names(text: str, what: str) -> list[str]:
@@ -159,11 +200,16 @@ def frozen_from_dict(value: Mapping[str, Any]) -> FrozenBase:
             f"{source.digest[:12]}… from weights={value['weights']!r}: the file was changed since "
             f"the run was made; put the old one back or train again"
         )
-    return FrozenBase(spec, weights, source, cuts, decoding, value["precision"], top)
+    dtype = value.get("dtype", "float32")
+    return FrozenBase(spec, weights, source, cuts, decoding, value["precision"], top, dtype)
 
 
 def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:
     """Make the decode recipe of a saved run again."""
     return DecodeRecipe(
-        value["image_size"], value["resize"], value["interpolation"], value["decoder_version"]
+        value["image_size"],
+        value["resize"],
+        value["interpolation"],
+        value["decoder_version"],
+        jpeg=value.get("jpeg", "full"),
     )

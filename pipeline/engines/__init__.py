@@ -1,13 +1,32 @@
 """Running a frozen base fast. Knows tensors and models; never files, labels or caches."""
 
+import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipeline.errors import InputError, UnknownNameError
+from pipeline.engines.devices import may_have_gpu
+from pipeline.engines.kept import find_kept, keep
+from pipeline.engines.network import GivenNetwork, Network
+from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.startup import import_tensorflow
+
+__all__ = [
+    "ENGINES",
+    "PRECISIONS",
+    "Engine",
+    "GivenNetwork",
+    "Network",
+    "check_engine",
+    "open_engine",
+    "paired",
+]
+
+logger = logging.getLogger("pipeline")
 
 
 class HasImages(Protocol):
@@ -22,8 +41,10 @@ class HasImages(Protocol):
 Batch = TypeVar("Batch", bound=HasImages)
 Outputs = TypeVar("Outputs")
 
-ENGINES = ("auto", "tensorflow")
+ENGINES = ("auto", "openvino", "tensorflow")
 PRECISIONS = ("float32", "mixed_float16")
+PARITY_LIMIT = 1e-4
+"""Greatest difference between engines that passes, as a share of an output's greatest value."""
 
 
 class Engine(Protocol):
@@ -31,7 +52,17 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, batches: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+    @property
+    def trial_size(self) -> int:
+        """Pictures that keep the engine busy once, to see how fast it is."""
+        ...
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of one picture's outputs, in order."""
+        ...
+
+    def run(self, batches: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, ...], None, None]:
         """Yield the outputs of each batch, in order.
 
         Args:
@@ -51,13 +82,20 @@ def check_engine(engine: str, precision: str) -> None:
         raise InputError(
             f"expected a precision of {', '.join(PRECISIONS)}, received precision={precision!r}"
         )
+    if engine == "openvino" and precision != "float32":
+        raise InputError(
+            f"expected precision=float32 for the engine openvino, received precision={precision}; "
+            f"use --engine tensorflow"
+        )
 
 
 def paired(
-    run: Callable[[Iterator[np.ndarray]], Iterator[Outputs]],
-    batches: Iterable[Batch],
-) -> Iterator[tuple[Batch, Outputs]]:
-    """Pair each batch with what ``run`` makes of its pictures, although that runs one ahead.
+    run: Callable[[Iterator[np.ndarray]], Generator[Outputs, None, None]],
+    batches: Generator[Batch, None, None],
+) -> Generator[tuple[Batch, Outputs], None, None]:
+    """Pair each batch with what ``run`` makes of its pictures, although that runs ahead.
+
+    Closing it closes both, so that what is on its way ends before what it reads from.
 
     Args:
         run: Turns batches of pictures into outputs, in order; an engine's ``run`` is one.
@@ -70,26 +108,105 @@ def paired(
             waiting.append(batch)
             yield batch.images
 
-    for outputs in run(images()):
-        yield waiting.popleft(), outputs
+    with closing(batches), closing(run(images())) as computed:
+        for outputs in computed:
+            yield waiting.popleft(), outputs
 
 
-def open_engine(build: Callable[[], Any], engine: str, precision: str, batch_size: int) -> Engine:
-    """Build a model in the right precision and return what runs it.
+def open_engine(
+    network: Network, engine: str, precision: str, batch_size: int, models: Path
+) -> Engine:
+    """Return what runs a network, from a kept converted model where there is one.
 
     Args:
-        build: Makes the Keras model; called once, under the precision's dtype policy.
-        engine: One of `ENGINES`; auto is TensorFlow, on a GPU where there is one.
+        network: What to run; built under the precision's dtype policy, if at all.
+        engine: One of `ENGINES`; auto is TensorFlow where there is a GPU, else OpenVINO.
         precision: One of `PRECISIONS`.
         batch_size: Pictures per step, at least 1.
+        models: Folder of the converted models.
     """
     check_engine(engine, precision)
     if batch_size < 1:
         raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
+    if _choose(engine, precision) == "openvino":
+        return _openvino(network, batch_size, models)
+    return _tensorflow(network, precision, batch_size)
+
+
+def _choose(engine: str, precision: str) -> str:
+    if engine != "auto":
+        return engine
+    if precision != "float32":
+        return "tensorflow"
+    if not may_have_gpu():
+        return "openvino"
+    import_tensorflow()
+    from pipeline.engines.tensorflow import configure_devices
+
+    return "tensorflow" if configure_devices(precision) else "openvino"
+
+
+def _tensorflow(network: Network, precision: str, batch_size: int) -> Engine:
     import_tensorflow()
     from pipeline.engines.tensorflow import TensorFlowEngine, configure_devices, dtype_policy
 
     on_gpu = configure_devices(precision)
     with dtype_policy(precision):
-        model = build()
+        model = network.build()
     return TensorFlowEngine(model, batch_size, on_gpu)
+
+
+def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
+    kept = find_kept(models, network)
+    if kept is None:
+        return _convert(network, batch_size, models)
+    if not kept.accepted:
+        _say_refused(kept.differences)
+        return _tensorflow(network, "float32", batch_size)
+    from pipeline.engines.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(kept.read(), network, batch_size)
+
+
+def _convert(network: Network, batch_size: int, models: Path) -> Engine:
+    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that."""
+    logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, models)
+    import_tensorflow()
+    from pipeline.engines.conversion import convert, differences, parity_images
+    from pipeline.engines.openvino import OpenVINOEngine
+    from pipeline.engines.tensorflow import TensorFlowEngine
+
+    model = network.build()
+    images = parity_images(model.inputs[0].shape[1])
+    reference = TensorFlowEngine(model, len(images))
+    try:
+        converted = convert(model, network)
+        engine = OpenVINOEngine(converted, network, batch_size)
+    except RuntimeError as error:  # what OpenVINO raises for an operation that it does not know
+        logger.warning("OpenVINO cannot run %s, TensorFlow does: %s", network.name, _brief(error))
+        return TensorFlowEngine(model, batch_size)
+    found = differences(next(reference.run([images])), next(engine.run([images])), network)
+    accepted = max(found.values()) <= PARITY_LIMIT
+    try:
+        keep(models, network, converted, found, accepted)
+    except StoreError as error:
+        logger.warning("%s", error)
+    if accepted:
+        return engine
+    _say_refused(found)
+    return TensorFlowEngine(model, batch_size)
+
+
+def _say_refused(differences: Mapping[str, float]) -> None:
+    worst = max(differences, key=lambda name: differences[name])
+    logger.warning(
+        "OpenVINO is not used: it differs from TensorFlow by %.1e of the greatest value at %s, "
+        "more than the %.0e allowed; TensorFlow computes",
+        differences[worst],
+        worst,
+        PARITY_LIMIT,
+    )
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

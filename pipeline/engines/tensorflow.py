@@ -1,7 +1,7 @@
 """The reference engine: one ``tf.function`` with a fixed signature, on the CPU or a GPU."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +78,17 @@ class TensorFlowEngine:
 
         self._step: Callable[[Any], list[Any]] = step
 
-    def run(self, batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
+    @property
+    def trial_size(self) -> int:
+        """Pictures of one step."""
+        return self.batch_size
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of one picture's features, output by output."""
+        return tuple(tuple(output.shape[1:]) for output in self.model.outputs)
+
+    def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield one float32 array per output for each batch, in order."""
         in_flight: Started | None = None
         for images in batches:

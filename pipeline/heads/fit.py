@@ -71,16 +71,23 @@ ESTIMATORS: Mapping[str, Callable[[Params, int], Any]] = {
 
 
 def fit_head(
-    spec: HeadSpec, features: np.ndarray, labels: np.ndarray, n_classes: int, seed: int
+    spec: HeadSpec,
+    features: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    seed: int,
+    n_views: int = 0,
 ) -> FittedHead:
     """Fit a head on standardised features.
 
     Args:
         spec: Which head, with its parameters.
-        features: (n, d) float, one row per picture.
+        features: (n, d) float, one row per picture; with augmented views all pictures, then view 1
+            of each in the same order, ….
         labels: (n,) int in 0 … n_classes-1, row-aligned with ``features``.
         n_classes: k, also where some class is absent from ``labels``.
         seed: Seed of everything random in the head.
+        n_views: Augmented views of each picture.
 
     Raises:
         InputError: The features are not finite, or a parameter cannot work with this data.
@@ -92,7 +99,7 @@ def fit_head(
         import_tensorflow()
         from pipeline.heads.dense import fit_dense
 
-        return fit_dense(spec.params, features, labels, n_classes, seed)
+        return fit_dense(spec.params, features, labels, n_classes, seed, n_views)
     params = _fitting(spec, len(labels))
     scaler = StandardScaler().fit(features)
     scaler.scale_ = safe_scale(scaler.mean_, scaler.scale_)

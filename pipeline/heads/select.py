@@ -17,23 +17,30 @@ def out_of_fold_scores(
     n_classes: int,
     folds: Folds,
     seed: int,
+    n_views: int = 0,
 ) -> np.ndarray:
     """Score every picture by a head that was fitted on the other folds.
 
+    Where there are augmented views, heads learn from all views of the pictures they are fitted on,
+    and score the others as they are.
+
     Args:
         spec: The head.
-        features: (n, d) float.
-        labels: (n,) int, row-aligned.
+        features: ((1 + n_views) · n, d) float: the n pictures, then view 1 of each, ….
+        labels: (n,) int, row-aligned with the first n.
         n_classes: k.
         folds: From `make_folds`.
         seed: Seed of the head.
+        n_views: Augmented views of each picture.
 
     Returns:
-        Scores (n, k), in the order of ``features``.
+        Scores (n, k), in the order of ``labels``.
     """
     scores = np.zeros((len(labels), n_classes))
     for fit, held_out in folds:
-        head = fit_head(spec, features[fit], labels[fit], n_classes, seed)
+        rows = np.concatenate([fit + view * len(labels) for view in range(1 + n_views)])
+        given = np.tile(labels[fit], 1 + n_views)
+        head = fit_head(spec, features[rows], given, n_classes, seed, n_views)
         scores[held_out] = head.scores(features[held_out])
     return scores
 

@@ -1,21 +1,28 @@
 """Pictures: where they lie, what they are called, which split they are for, what is in them.
 
-The room owns sources (folder layouts), the dataset index (content digests, labels, splits), the
-decode recipe and the loader that feeds decoded batches. It knows nothing of backbones or features,
-refuses pictures it cannot decode whole, never changes a user's file, and imports neither TensorFlow
-nor h5py.
+The room owns sources (folders, archives, tables, URLs), the dataset index (content digests, labels,
+splits, groups), the decode recipe, views, and the loader that feeds decoded batches. It knows
+nothing of backbones or features, refuses pictures it cannot decode whole, never changes a user's
+file, and imports neither TensorFlow nor h5py.
 """
 
-from pipeline.images.dataset import SPLITS, Dataset, index, validation_slice
+from pipeline.images.dataset import SPLITS, Dataset, validation_slice
 from pipeline.images.decode import MAX_PIXELS, decode, decode_full
 from pipeline.images.digits import DigitsReport, write_digits
 from pipeline.images.find import find_pictures
-from pipeline.images.loader import Batch, Failure, load_batches
-from pipeline.images.recipe import INTERPOLATIONS, RESIZE_MODES, DecodeRecipe
+from pipeline.images.indexing import index
+from pipeline.images.loader import Batch, load_batches
+from pipeline.images.location import resolve_location
+from pipeline.images.recipe import INTERPOLATIONS, JPEG_MODES, RESIZE_MODES, DecodeRecipe
+from pipeline.images.row import Failure
 from pipeline.images.sources import Source, scan
+from pipeline.images.times import LoadTimes
+from pipeline.images.views import CHANGES, ViewRecipe, make_view
 
 __all__ = [
+    "CHANGES",
     "INTERPOLATIONS",
+    "JPEG_MODES",
     "MAX_PIXELS",
     "RESIZE_MODES",
     "SPLITS",
@@ -24,12 +31,16 @@ __all__ = [
     "DecodeRecipe",
     "DigitsReport",
     "Failure",
+    "LoadTimes",
     "Source",
+    "ViewRecipe",
     "decode",
     "decode_full",
     "find_pictures",
     "index",
     "load_batches",
+    "make_view",
+    "resolve_location",
     "scan",
     "validation_slice",
     "write_digits",

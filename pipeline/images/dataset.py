@@ -5,18 +5,15 @@ is decoded here.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import DataError, UnknownNameError
-from pipeline.images.sources import Source, scan
+from pipeline.errors import UnknownNameError
+from pipeline.images.components import component_keys, content_numbers
+from pipeline.images.reading import Files
 from pipeline.images.splits import hold_out
-from pipeline.images.threads import thread_count
 
 SPLITS = ("train", "validation", "test")
 
@@ -26,26 +23,35 @@ class Dataset:
     """Labelled pictures, rows ordered by path.
 
     Args:
-        root: The folder that was indexed.
-        paths: n paths relative to ``root``, with ``/``, sorted.
+        location: Where they are: a resolved absolute path, or a URL.
+        name: Short name of that place.
+        files: What reads them.
+        paths: n paths relative to ``location``, with ``/``, sorted; a manifest's may be absolute.
         digests: uint8 (n, 32), SHA-256 of each file's bytes.
         labels: int64 (n,), index into ``classes``.
         classes: Class names, sorted.
         splits: str (n,), ``"train"``, ``"validation"`` or ``"test"``. ``"test"`` is always the
             final test, see ``test_name``.
-        given_splits: True if the folder decides the split, False if content does.
-        test_name: What the folder calls the final test: ``"validation"`` where it has train and
+        groups: int64 (n,), index into ``group_names``, -1 for a picture of no group; None where
+            no groups are given. Groups are never divided.
+        group_names: Names of the groups, sorted.
+        given_splits: True if the source decides the split, False if content does.
+        test_name: What the source calls the final test: ``"validation"`` where it has train and
             validation only, else ``"test"``.
-        ignored: What lies in the folder and is not used.
+        ignored: What lies there and is not used.
         unreadable: (path, reason) of pictures whose bytes could not be read; they have no row.
     """
 
-    root: Path
+    location: str
+    name: str
+    files: Files
     paths: tuple[str, ...]
     digests: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
     splits: np.ndarray
+    groups: np.ndarray | None
+    group_names: tuple[str, ...]
     given_splits: bool
     test_name: str
     ignored: tuple[str, ...]
@@ -54,13 +60,9 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def fullpath(self, row: int) -> Path:
-        """Return where the file of a row lies."""
-        return self.root / self.paths[row]
-
     def read(self, row: int) -> bytes:
-        """Return the bytes of a row's file; raises OSError."""
-        return self.fullpath(row).read_bytes()
+        """Return the bytes of a row's file; raises OSError. Several threads may read at once."""
+        return self.files.read(self.paths[row])
 
     def select(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, int64 (k,), ascending; empty if it has none.
@@ -76,26 +78,52 @@ class Dataset:
         return np.flatnonzero(self.splits == split)
 
     @cached_property
+    def keys(self) -> np.ndarray:
+        """What stands for each row's component: uint8 (n, 32), equal for what must stay together.
+
+        Pictures of the same bytes or the same group, or joined by a chain of both, are one
+        component; without groups a picture's key is its digest.
+        """
+        return component_keys(self.digests, self.groups, self.group_names)
+
+    def bundles(self, rows: np.ndarray) -> np.ndarray | None:
+        """Number rows alike that folds must keep together; None if every row is by itself.
+
+        Args:
+            rows: Row numbers (k,).
+
+        Returns:
+            int64 (k,), row-aligned with ``rows``, equal within a component.
+        """
+        numbers = content_numbers(self.keys[rows])
+        return None if numbers.max(initial=-1) + 1 == len(rows) else numbers
+
+    @cached_property
     def n_leaked(self) -> int:
         """Number of test rows whose bytes also occur in train or validation."""
-        outside = {self.digests[row].tobytes() for row in np.flatnonzero(self.splits != "test")}
-        return sum(self.digests[row].tobytes() in outside for row in self.select("test"))
+        outside = np.zeros(len(self), bool)
+        outside[self._contents[self.splits != "test"]] = True
+        return int(outside[self._contents[self.splits == "test"]].sum())
 
     @cached_property
     def n_contradictory(self) -> int:
         """Number of rows whose bytes also occur under another label."""
-        labels: dict[bytes, set[int]] = {}
-        for content, label in zip(self.digests, self.labels.tolist(), strict=True):
-            labels.setdefault(content.tobytes(), set()).add(label)
-        return sum(len(labels[content.tobytes()]) > 1 for content in self.digests)
+        lowest = np.full(len(self), len(self.classes))
+        highest = np.full(len(self), -1)
+        np.minimum.at(lowest, self._contents, self.labels)
+        np.maximum.at(highest, self._contents, self.labels)
+        return int((lowest != highest)[self._contents].sum())
+
+    @cached_property
+    def _contents(self) -> np.ndarray:
+        return content_numbers(self.digests)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of pictures of each class and of each split that is not empty."""
         names = {"test": self.test_name}
+        by_class = np.bincount(self.labels, minlength=len(self.classes)).tolist()
         return {
-            "classes": {
-                name: int((self.labels == label).sum()) for label, name in enumerate(self.classes)
-            },
+            "classes": dict(zip(self.classes, by_class, strict=True)),
             "splits": {
                 names.get(split, split): int(count)
                 for split in SPLITS
@@ -105,77 +133,30 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of contents, labels and splits; paths and their order do not matter."""
-        records = sorted(
-            b"\0".join((content.tobytes(), split.encode(), _encode(self.classes[label])))
-            for content, label, split in zip(
-                self.digests, self.labels, self.splits.tolist(), strict=True
+        """Hex SHA-256 of contents, labels, splits and groups; paths and order do not matter."""
+        endings = {
+            (split, label): b"\0".join((b"", split.encode(), _encode(name)))
+            for split in SPLITS
+            for label, name in enumerate(self.classes)
+        }
+        records = [
+            content + endings[where] + group
+            for content, where, group in zip(
+                _rows_of_bytes(self.digests),
+                zip(self.splits.tolist(), self.labels.tolist(), strict=True),
+                self._group_records(),
+                strict=True,
             )
-        )
+        ]
+        records.sort()
         # Hashing each record first keeps its bounds, whatever bytes a class name has.
-        return hashlib.sha256(b"".join(hashlib.sha256(r).digest() for r in records)).hexdigest()
+        sha256 = hashlib.sha256
+        return sha256(b"".join([sha256(record).digest() for record in records])).hexdigest()
 
-
-def index(
-    root: str | Path,
-    *,
-    seed: int = 0,
-    test_fraction: float = 0.2,
-    n_threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
-    """Scan a folder of pictures, hash every file and say which split each belongs to.
-
-    Splits given by folders are kept. Where there are train and validation only, validation is the
-    final test. Where there are none (or train alone), the split is made from content, see
-    :mod:`pipeline.images.splits`.
-
-    Args:
-        root: A folder in one of the layouts of :mod:`pipeline.images.sources`.
-        seed: Of the split made here; another seed is another split.
-        test_fraction: Share of pictures to hold out where no split is given.
-        n_threads: Threads that read and hash; None for one a core.
-        progress: Called with (files done, files in all) from the calling thread.
-
-    Returns:
-        The index, rows ordered by path.
-
-    Raises:
-        InputError: If the folder or an argument cannot be used.
-        DataError: If nothing can be learnt from the folder.
-    """
-    source = scan(root)
-    results = list(_hash_files(source, thread_count(n_threads), progress))
-    kept = [row for row, result in enumerate(results) if isinstance(result, bytes)]
-    digests = _stack(result for result in results if isinstance(result, bytes))
-    unreadable = tuple(
-        (path, result)
-        for path, result in zip(source.paths, results, strict=True)
-        if isinstance(result, str)
-    )
-    names = [source.labels[row] for row in kept]
-    classes = tuple(sorted(set(source.labels)))
-    _check_readable(source, classes, names, unreadable)
-    labels = _encode_labels(names, classes)
-    given = {split for split in source.splits if split} - {"train"}
-    splits = (
-        _given_splits(source, kept, given)
-        if given
-        else _made_splits(digests, labels, test_fraction, seed)
-    )
-    _check_splits(source, classes, labels, splits)
-    return Dataset(
-        root=source.root,
-        paths=tuple(source.paths[row] for row in kept),
-        digests=digests,
-        labels=labels,
-        classes=classes,
-        splits=splits,
-        given_splits=bool(given),
-        test_name="validation" if given == {"validation"} else "test",
-        ignored=source.ignored,
-        unreadable=unreadable,
-    )
+    def _group_records(self) -> list[bytes]:
+        if self.groups is None:
+            return [b""] * len(self)
+        return [b"\0" + key for key in _rows_of_bytes(self.keys)]
 
 
 def validation_slice(
@@ -191,93 +172,21 @@ def validation_slice(
 
     Returns:
         (fit_rows, validation_rows): row numbers, each in the order of ``rows``. Byte-identical
-        pictures are all in one of the two.
+        pictures, and pictures of one group, are all in one of the two.
 
     Raises:
         InputError: If the fraction is out of range.
     """
     rows = np.asarray(rows, dtype=np.int64)
-    digests, labels = dataset.digests[rows], dataset.labels[rows]
-    held = hold_out(digests, labels, fraction, purpose="validation", seed=seed)
+    keys, labels = dataset.keys[rows], dataset.labels[rows]
+    held = hold_out(keys, labels, fraction, purpose="validation", seed=seed)
     return rows[~held], rows[held]
 
 
-def _hash_files(
-    source: Source, n_threads: int, progress: Callable[[int, int], None] | None
-) -> Iterator[bytes | str]:
-    """Yield, per path, the digest or the reason why there is none."""
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="hash")
-    try:
-        paths = (source.root / path for path in source.paths)
-        for n_done, result in enumerate(pool.map(_hash_file, paths), start=1):
-            yield result
-            if progress:
-                progress(n_done, len(source.paths))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _hash_file(path: Path) -> bytes | str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        return error.strerror or type(error).__name__
-
-
-def _stack(digests: Iterable[bytes]) -> np.ndarray:
-    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32).copy()
-
-
-def _encode_labels(names: list[str], classes: tuple[str, ...]) -> np.ndarray:
-    numbers = {name: number for number, name in enumerate(classes)}
-    return np.array([numbers[name] for name in names], dtype=np.int64)
-
-
-def _check_readable(
-    source: Source,
-    classes: tuple[str, ...],
-    names: list[str],
-    unreadable: tuple[tuple[str, str], ...],
-) -> None:
-    for name in sorted(set(classes) - set(names)):
-        path, reason = next(
-            bad for bad in unreadable if source.labels[source.paths.index(bad[0])] == name
-        )
-        raise DataError(
-            f"expected readable pictures of class {name!r} in {source.root}, but none can be read, "
-            f"e.g. {path} ({reason}): make them readable or move the class folder away"
-        )
-
-
-def _given_splits(source: Source, kept: list[int], given: set[str]) -> np.ndarray:
-    final = "validation" if given == {"validation"} else "test"
-    splits = [source.splits[row] or "train" for row in kept]
-    return np.array(["test" if split == final else split for split in splits])
-
-
-def _made_splits(
-    digests: np.ndarray, labels: np.ndarray, test_fraction: float, seed: int
-) -> np.ndarray:
-    held = hold_out(digests, labels, test_fraction, purpose="test", seed=seed)
-    return np.where(held, "test", "train")
-
-
-def _check_splits(
-    source: Source, classes: tuple[str, ...], labels: np.ndarray, splits: np.ndarray
-) -> None:
-    trained = set(labels[splits == "train"].tolist())
-    for label, name in enumerate(classes):
-        if label not in trained:
-            raise DataError(
-                f"expected readable train pictures of class {name!r} in {source.root}, but none "
-                "can be read: make them readable or remove the class"
-            )
-    if not (splits == "test").any():
-        raise DataError(
-            f"expected a picture for the final test in {source.root}, received none that can be "
-            "read and is not needed for training: add different pictures"
-        )
+def _rows_of_bytes(digests: np.ndarray) -> list[bytes]:
+    """Return the rows (n, 32) as bytes; quicker than asking each row of an array."""
+    content = np.ascontiguousarray(digests).tobytes()
+    return [content[at : at + 32] for at in range(0, len(content), 32)]
 
 
 def _encode(name: str) -> bytes:

@@ -4,8 +4,10 @@ Training and prediction go through this one versioned recipe, so a picture means
 everywhere. The format is told by content, never by name, from an allow-list: JPEG (of an MPO its
 first picture), PNG, WebP, GIF, TIFF, BMP, AVIF; of an animation or a multi-page file the first
 frame. What cannot be decoded whole is refused with a reason and never guessed: truncated files are
-not filled up with grey, sizes are checked before pixels are decoded, nothing runs Ghostscript.
-How colours become RGB is stated in :mod:`pipeline.images.colour`.
+not filled up with grey (a checksum or an end marker behind the last pixel may be missing), sizes
+are checked before pixels are decoded, nothing runs Ghostscript. Not told are pixels that were
+altered within the rules of a format without checksums, such as a JPEG damaged in its middle. How
+colours become RGB is stated in :mod:`pipeline.images.colour`.
 """
 
 import io
@@ -20,11 +22,15 @@ from PIL import Image, ImageFile
 
 from pipeline.errors import DecodeError, InputError
 from pipeline.images.colour import to_rgb
-from pipeline.images.recipe import DecodeRecipe, resize
+from pipeline.images.early_end import ends_early
+from pipeline.images.quiet import hush
+from pipeline.images.recipe import DecodeRecipe, jpeg_scale, resize
 from pipeline.images.sniff import FORMATS, why_unidentified
 
 # Pillow's own limit for a warning (a quarter of a GiB at 3 bytes a pixel); here it is a refusal.
 MAX_PIXELS = 89_478_485
+# What a JPEG can have. A line of eight million pixels, 11 high, took 13 s and 1.5 GB.
+MAX_SIDE = 65_535
 
 # What Pillow's parsers let out when a file is malformed. MemoryError is absent on purpose: with
 # the number of pixels bounded it speaks of the machine, not of the picture.
@@ -61,6 +67,7 @@ _filter_lock = threading.Lock()
 
 # Registers the decoders now: otherwise the first threads to decode would do it all at once.
 Image.init()
+hush()
 
 
 def decode(data: bytes, recipe: DecodeRecipe) -> np.ndarray:
@@ -80,14 +87,17 @@ def decode(data: bytes, recipe: DecodeRecipe) -> np.ndarray:
         DecodeError: If the picture cannot be decoded; the message is a short reason.
         InputError: If Pillow was switched to fill up truncated files.
     """
-    return np.array(resize(decode_full(data), recipe))
+    return np.array(resize(decode_full(data, recipe), recipe))
 
 
-def decode_full(data: bytes) -> Image.Image:
-    """Decode one picture at its own size, upright, as an RGB Pillow image.
+def decode_full(data: bytes, recipe: DecodeRecipe | None = None) -> Image.Image:
+    """Decode one picture, upright, as an RGB Pillow image.
 
     Args:
         data: The whole content of the picture file.
+        recipe: With ``jpeg="scaled"`` a JPEG comes at a half, a quarter or an eighth of its size
+            where :func:`pipeline.images.recipe.jpeg_scale` allows it; else, and without a recipe,
+            every picture comes at its own size.
 
     Returns:
         An image of mode RGB with the EXIF orientation applied.
@@ -98,7 +108,7 @@ def decode_full(data: bytes) -> Image.Image:
     """
     _refuse_filling_up()
     _pin_warning_filters()
-    image = _load(data)
+    image = _load(data, recipe)
     transpose = _TRANSPOSES.get(_orientation(image))
     rgb = to_rgb(image)
     return rgb if transpose is None else rgb.transpose(transpose)
@@ -126,12 +136,16 @@ def _pin_warning_filters() -> None:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def _load(data: bytes) -> Image.Image:
-    """Open, check the size in the header, and only then decode the first frame."""
+def _load(data: bytes, recipe: DecodeRecipe | None) -> Image.Image:
+    """Decode the first frame, or say why it cannot be."""
+
+    def load(data: bytes) -> Image.Image:
+        return _first_frame(data, recipe)
+
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_size(image.size)
-        image.load()
+        image = load(data)
+        if ends_early(image, data, load):
+            raise DecodeError("damaged file: it ends before the picture does")
     except Image.UnidentifiedImageError:
         raise DecodeError(why_unidentified(data)) from None
     except _BOMBS as error:
@@ -139,7 +153,19 @@ def _load(data: bytes) -> Image.Image:
             f"too large: more than the {MAX_PIXELS:,} pixels that are decoded at most"
         ) from error
     except _PILLOW_FAILURES as error:
-        raise DecodeError(f"damaged file: {_one_line(error)}") from error
+        raise DecodeError(_reason(error)) from error
+    return image
+
+
+def _first_frame(data: bytes, recipe: DecodeRecipe | None) -> Image.Image:
+    """Open, check the size in the header, and only then decode."""
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    _check_size(image.size)
+    _check_strips(image)
+    if recipe is not None and (scale := jpeg_scale(image.size, recipe)) > 1:
+        # Of the formats allowed, only JPEG (with MPO) has another size to offer.
+        image.draft(None, (image.width // scale, image.height // scale))
+    image.load()
     return image
 
 
@@ -147,16 +173,31 @@ def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise DecodeError(f"no pixels: the header says {width} × {height}")
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
         raise DecodeError(
-            f"too large: the header says {width} × {height}, more than the {MAX_PIXELS:,} pixels "
-            "that are decoded at most"
+            f"too large: the header says {width} × {height}, more than the {MAX_PIXELS:,} pixels, "
+            f"or {MAX_SIDE:,} a side, that are decoded at most"
         )
 
 
-def _one_line(error: BaseException) -> str:
+def _check_strips(image: ImageFile.ImageFile) -> None:
+    """A TIFF may name fewer strips than its rows need; Pillow would leave those rows black."""
+    if image.format != "TIFF":
+        return
+    boxes = [tile.extents or (0, 0, *image.size) for tile in image.tile]
+    n_pixels = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
+    if n_pixels < image.width * image.height:
+        raise DecodeError(
+            f"damaged file: the header says {image.width} × {image.height}, the strips hold "
+            f"{n_pixels:,} pixels"
+        )
+
+
+def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return text[:200] if text else type(error).__name__
+    if "MAX_TEXT" in text:
+        return "its texts or colour profile unpack to more than is read: save it without them"
+    return f"damaged file: {text[:200] or type(error).__name__}"
 
 
 def _orientation(image: Image.Image) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import DataError, InputError
-from pipeline.images.walk import walk
+from pipeline.images.walk import LocalTree
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -29,5 +29,5 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    pictures, _ = walk(folder, ())
+    pictures, _ = LocalTree(folder).walk(())
     return sorted(folder / name for name in pictures)

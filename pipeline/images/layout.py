@@ -1,22 +1,63 @@
-"""Refuse layouts that nothing can be learnt from, each in one sentence with the way out."""
+"""Refuse data that nothing can be learnt from, each in one sentence with the way out."""
 
 import unicodedata
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pipeline.errors import DataError
-from pipeline.images.walk import Found
+from pipeline.images.tree import Found
 
-HOW_TO = "lay them out as ROOT/<class>/<picture> or ROOT/{train,validation,test}/<class>/<picture>"
+HOW_TO = (
+    "lay them out as ROOT/<class>/<picture> or ROOT/{train,validation,test}/<class>/<picture>, or "
+    'say where labels stand in file names, e.g. --label-pattern "{label}.{}"'
+)
 
 
-def check_layout(root: Path, loose: Found, found: list[Found]) -> None:
+@dataclass(frozen=True)
+class WaysOut:
+    """What to do about a shortcoming, in the words of one kind of source.
+
+    Args:
+        train: There is no picture for training.
+        train_class: A class is not in train; may hold ``{label}`` and ``{split}``.
+        second_class: There is one class only.
+        lonely: A class has one picture.
+    """
+
+    train: str
+    train_class: str
+    second_class: str
+    lonely: str
+
+
+FOLDERS = WaysOut(
+    "add train/<class>/<picture>, or remove the split folders and let the split be made",
+    "add train/{label}/<picture> or remove the class from {split}",
+    "add pictures of another class in a folder of their own",
+    "add pictures or move these class folders away",
+)
+FILE_NAMES = WaysOut(
+    "add pictures to train/, or remove the split folders and let the split be made",
+    "add train/ pictures of {label} or remove those in {split}",
+    "add pictures with another label in their name",
+    "add pictures or move these away",
+)
+ROWS = WaysOut(
+    "give rows the split train, or leave the column out and let the split be made",
+    "give rows of {label} the split train or remove those in {split}",
+    "add rows with another label",
+    "add rows or remove these",
+)
+
+
+def check_layout(where: str, found: Sequence[Found], ways: WaysOut) -> None:
     """Raise for the first thing that keeps the pictures found from being a data set.
 
     Args:
-        root: The folder that was scanned.
-        loose: Files directly in ``root``.
-        found: Every class folder of every split.
+        where: The source, as the user named it.
+        found: The pictures of every class and split, one picture or more in all.
+        ways: The ways out.
 
     Raises:
         DataError: Says what was expected, what was found, and how to mend it.
@@ -25,37 +66,41 @@ def check_layout(root: Path, loose: Found, found: list[Found]) -> None:
     for part in found:
         counts[part.label] += len(part.pictures)
     classes = sorted(label for label, n_pictures in counts.items() if n_pictures)
-    _check_some_pictures(root, loose, classes)
-    _check_spelling(root, classes)
-    _check_train(root, found)
-    _check_two_classes(root, classes)
-    _check_two_pictures(root, counts)
+    _check_spelling(where, classes)
+    _check_train(where, found, ways)
+    if len(classes) == 1:
+        raise DataError(
+            f"expected two classes or more in {where}, received only {classes[0]!r}: "
+            f"{ways.second_class}"
+        )
+    _check_two_pictures(where, counts, ways)
 
 
-def _check_some_pictures(root: Path, loose: Found, classes: list[str]) -> None:
-    if classes:
+def check_some_pictures(where: str, loose: Found, found: Sequence[Found]) -> None:
+    """Raise DataError if no class folder holds a picture."""
+    if any(part.label and part.pictures for part in found):
         return
     if loose.pictures:
         raise DataError(
-            f"expected class folders in {root}, received {len(loose.pictures)} pictures without "
+            f"expected class folders in {where}, received {len(loose.pictures)} pictures without "
             f"any, e.g. {loose.pictures[0]}: {HOW_TO}"
         )
-    raise DataError(f"expected pictures in class folders in {root}, received none: {HOW_TO}")
+    raise DataError(f"expected pictures in class folders in {where}, received none: {HOW_TO}")
 
 
-def _check_spelling(root: Path, classes: list[str]) -> None:
+def _check_spelling(where: str, classes: list[str]) -> None:
     seen: dict[str, str] = {}
     for label in classes:
         key = unicodedata.normalize("NFC", label).strip().casefold()
         if key in seen:
             raise DataError(
                 f"expected class names that differ clearly, but {seen[key]!r} and {label!r} in "
-                f"{root} differ only by case, space or Unicode form: merge or rename them"
+                f"{where} differ only by case, space or Unicode form: merge or rename them"
             )
         seen[key] = label
 
 
-def _check_train(root: Path, found: list[Found]) -> None:
+def _check_train(where: str, found: Sequence[Found], ways: WaysOut) -> None:
     by_split: dict[str, set[str]] = {}
     for part in found:
         if part.split and part.pictures:
@@ -64,34 +109,22 @@ def _check_train(root: Path, found: list[Found]) -> None:
         return
     if "train" not in by_split:
         raise DataError(
-            f"expected a train folder with pictures in {root} beside {sorted(by_split)}, received "
-            "none: add train/<class>/<picture>, or remove the split folders and let the split be "
-            "made"
+            f"expected a train split with pictures in {where} beside {sorted(by_split)}, "
+            f"received none: {ways.train}"
         )
     for split in sorted(by_split):
         for label in sorted(by_split[split] - by_split["train"]):
             raise DataError(
-                f"expected every {split} class in train too, but {label!r} in {root} has no train "
-                f"picture: add train/{label}/<picture> or remove the class from {split}"
+                f"expected every {split} class in train too, but {label!r} in {where} has no train "
+                f"picture: {ways.train_class.format(label=label, split=split)}"
             )
 
 
-def _check_two_classes(root: Path, classes: list[str]) -> None:
-    if len(classes) != 1:
-        return
-    inner = root / classes[0]
-    if inner.is_dir() and sum(entry.is_dir() for entry in inner.iterdir()) > 1:
-        hint = f"if its sub-folders are the classes, give {inner} instead"
-    else:
-        hint = "add pictures of another class in a folder of their own"
-    raise DataError(f"expected two classes or more in {root}, received only {classes[0]!r}: {hint}")
-
-
-def _check_two_pictures(root: Path, counts: Counter[str]) -> None:
+def _check_two_pictures(where: str, counts: Counter[str], ways: WaysOut) -> None:
     lonely = sorted(label for label, n_pictures in counts.items() if n_pictures == 1)
     if lonely:
         names = ", ".join(repr(label) for label in lonely)
         raise DataError(
-            f"expected two pictures or more of every class in {root}, received one of {names}: add "
-            "pictures or move these class folders away"
+            f"expected two pictures or more of every class in {where}, received one of {names}: "
+            f"{ways.lonely}"
         )

@@ -1,147 +1,174 @@
-"""Find labelled pictures in folders, and say what is wrong with a layout.
+"""Find labelled pictures, and say what is wrong with a source of them.
 
-Two layouts are read: ``ROOT/{train,validation|valid|val,test}/<class>/…`` and
-``ROOT/<class>/…``; folders inside a class folder belong to the class. Files are told apart by
-suffix only, nothing is opened here. A picture in a format that cannot be decoded still counts as a
-picture, so that it is reported later with its reason instead of vanishing now.
+A source is a folder ``ROOT/{train,validation|valid|val,test}/<class>/…`` or ``ROOT/<class>/…``;
+folders whose file names hold the labels (``cat.0.jpg``), with or without split folders; a .zip or
+.tar file of any of these; a .csv, .tsv or .parquet file of paths and labels; or an fsspec URL of
+any of these. Folders inside a class folder belong to the class. Pictures are told by suffix, none
+is opened here; one in a format that cannot be decoded still counts, so that it is reported later
+with its reason instead of vanishing now.
 """
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import DataError, InputError
-from pipeline.images.layout import check_layout
-from pipeline.images.walk import Found, list_folder, walk
-
-SPLIT_NAMES = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
+from pipeline.images.archives import TarFiles, ZipFiles
+from pipeline.images.folders import FolderScan, unwrapped
+from pipeline.images.identity import Stamp, stamp_of_stat
+from pipeline.images.layout import ROWS, check_layout
+from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
+from pipeline.images.manifest import Row, read_manifest, why_unusable
+from pipeline.images.reading import Files, ListedFiles, LocalFiles
+from pipeline.images.remote import RemoteFiles, open_remote, read_remote
+from pipeline.images.tree import Found, NamedTree
+from pipeline.images.walk import LocalTree
 
 
 @dataclass(frozen=True)
 class Source:
-    """The labelled pictures of one folder; rows are ordered by path.
+    """The labelled pictures of one location; rows are ordered by path.
 
     Args:
-        root: The folder that was scanned.
-        paths: n paths relative to ``root``, with ``/``, sorted.
+        location: Where they are: a resolved absolute path, or a URL.
+        name: Short name of that place.
+        files: What reads them.
+        paths: n paths relative to the location, with ``/``, sorted; a manifest's may be absolute.
         labels: n class names, row by row.
-        splits: n times ``"train"``, ``"validation"``, ``"test"``, or None where the folder has no
-            split folders.
-        ignored: What lies there and is not used, relative to ``root``, sorted; folders end in
-            ``/``.
+        splits: n times ``"train"``, ``"validation"``, ``"test"``, or None where no split is given.
+        groups: n names of groups that must stay whole, None for a picture of its own; or None.
+        ignored: What lies there and is not used, sorted; folders end in ``/``.
+        unreadable: Reasons, by path, why some of ``paths`` cannot be read, as far as known.
     """
 
-    root: Path
+    location: str
+    name: str
+    files: Files
     paths: tuple[str, ...]
     labels: tuple[str, ...]
     splits: tuple[str | None, ...]
+    groups: tuple[str | None, ...] | None
     ignored: tuple[str, ...]
+    unreadable: dict[str, str]
 
 
-def scan(root: str | Path) -> Source:
-    """List the labelled pictures below ``root``.
+def scan(location: str | Path, label_pattern: str | None = None) -> Source:
+    """List the labelled pictures of a location.
 
     Args:
-        root: A folder in one of the two layouts.
+        location: A folder, archive, manifest, or URL of one.
+        label_pattern: Where labels stand in file names, e.g. ``"{label}.{}"``; None if folders are
+            the classes, or if all pictures lie loose and are named like ``cat.0.jpg``.
 
     Returns:
         The pictures with labels and given splits, rows ordered by path.
 
     Raises:
-        InputError: If ``root`` is missing or no folder, or a folder in it cannot be listed.
-        DataError: If nothing can be learnt from the layout; the message says how to mend it.
+        InputError: If the location is missing or cannot be listed.
+        DataError: If nothing can be learnt from what is there; the message says how to mend it.
     """
-    root = _existing_folder(root)
-    folders, loose = list_folder(root, "")
-    split_folders = _split_folders(root, folders)
-    if split_folders:
-        found = list(_scan_splits(root, folders, split_folders))
-    else:
-        found = [_scan_class(root, (), name, None) for name in folders]
-    check_layout(root, loose, found)
-    return _assemble(root, loose, found)
+    place = locate(location)
+    if place.kind in MANIFESTS:
+        return _scan_manifest(place, label_pattern)
+    if place.kind == FOLDER and not place.remote:
+        scanned = FolderScan(place.given, LocalTree(place.path))
+        return _assemble(place, LocalFiles(place.path), scanned.found(label_pattern))
+    files = RemoteFiles(place) if place.kind == FOLDER else _open_archive(place)
+    tree = NamedTree(files.names, files.odd)
+    base = unwrapped(tree, label_pattern) if place.kind != FOLDER else ()
+    found = FolderScan(place.given, tree, base).found(label_pattern)
+    above = tree.list_folder(())[1] if base else Found("", None, (), ())
+    return _assemble(place, files, [*found, Found("", None, (), above.ignored)])
 
 
-def _existing_folder(root: str | Path) -> Path:
-    root = Path(root)
-    if not root.exists():
+def _open_archive(place: Location) -> ZipFiles | TarFiles:
+    kind = ZipFiles if place.kind == ZIP else TarFiles
+    file, stamp = open_remote(place) if place.remote else _open_local(place.path)
+    try:
+        return kind(place.given, file, stamp)
+    except InputError:
+        file.close()
+        raise
+
+
+def _open_local(path: Path) -> tuple[BinaryIO, Stamp]:
+    now = time.time_ns()
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return file, stamp_of_stat(os.fstat(file.fileno()), now)
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot read {path}: {error.strerror}; make it readable")
+
+
+def _scan_manifest(place: Location, label_pattern: str | None) -> Source:
+    if label_pattern is not None:
         raise InputError(
-            f"expected a folder of pictures, but {root} does not exist: check the path"
+            f"expected no label_pattern with {place.given}, whose rows hold the labels; received "
+            f"label_pattern={label_pattern!r}: leave it out"
         )
-    if not root.is_dir():
-        raise InputError(
-            f"expected a folder of pictures, but {root} is a file: give the folder that holds the "
-            "class folders (unpack archives first)"
-        )
-    return root
-
-
-def _split_folders(root: Path, folders: list[str]) -> dict[str, str]:
-    """Map folder name to split; two folders for one split are an error."""
-    named = {name: SPLIT_NAMES[name.lower()] for name in folders if name.lower() in SPLIT_NAMES}
-    by_split = {split: name for name, split in named.items()}
-    for name, split in named.items():
-        if by_split[split] != name:
-            raise DataError(
-                f"expected one {split} folder in {root}, received {name!r} and "
-                f"{by_split[split]!r}: merge them or move one away"
-            )
-    return named
-
-
-def _scan_splits(root: Path, folders: list[str], splits: dict[str, str]) -> Iterator[Found]:
-    for name in folders:
-        if name not in splits:
-            found = _scan_class(root, (), name, None)
-            _refuse_mixture(root, found, next(iter(splits)))
-            yield found
-            continue
-        classes, loose = list_folder(root / name, f"{name}/")
-        found_here = [_scan_class(root, (name,), label, splits[name]) for label in classes]
-        _refuse_unsorted_split(root, name, loose, found_here)
-        yield Found("", splits[name], (), (*loose.pictures, *loose.ignored))
-        yield from found_here
-
-
-def _scan_class(root: Path, parents: tuple[str, ...], name: str, split: str | None) -> Found:
-    pictures, ignored = walk(root, (*parents, name))
-    if not pictures:
-        # A class without a picture is no class; it is listed so that a wrong path shows.
-        ignored = ["/".join((*parents, name)) + "/"]
-    return Found(name, split, tuple(pictures), tuple(ignored))
-
-
-def _refuse_mixture(root: Path, found: Found, split_folder: str) -> None:
-    if found.pictures:
-        raise DataError(
-            f"expected either split folders or class folders in {root}, received both: the split "
-            f"folder {split_folder!r} and the folder {found.label!r} with pictures; move "
-            f"{found.label!r} into a split folder, or rename {split_folder!r} if it is a class"
-        )
-
-
-def _refuse_unsorted_split(root: Path, name: str, loose: Found, classes: list[Found]) -> None:
-    if loose.pictures and not any(found.pictures for found in classes):
-        raise DataError(
-            f"expected class folders in {root / name}, received pictures without any, e.g. "
-            f"{loose.pictures[0]}: move each to {name}/<class>/, or move {name!r} away if its "
-            "pictures have no labels"
-        )
-
-
-def _assemble(root: Path, loose: Found, found: list[Found]) -> Source:
-    rows = sorted((path, part.label, part.split) for part in found for path in part.pictures)
-    ignored = [*loose.pictures, *loose.ignored, *(path for part in found for path in part.ignored)]
+    rows = sorted(_read_rows(place), key=lambda row: row.path)
+    check_layout(place.given, _by_class(rows), ROWS)
+    numbers = {row.path: row.number for row in rows}
+    groups = tuple(row.group for row in rows)
     return Source(
-        root=root,
+        location=place.text,
+        name=place.name,
+        files=RemoteFiles(place, listed=False)
+        if place.remote
+        else ListedFiles(place.path.parent, numbers),
+        paths=tuple(row.path for row in rows),
+        labels=tuple(row.label for row in rows),
+        splits=tuple(row.split for row in rows),
+        groups=groups if any(groups) else None,
+        ignored=(),
+        unreadable={
+            row.path: f"{reason} (row {row.number})"
+            for row in rows
+            if (reason := why_unusable(row.path))
+        },
+    )
+
+
+def _read_rows(place: Location) -> list[Row]:
+    if place.remote:
+        content, folder = read_remote(place), None
+    else:
+        folder = str(place.path.resolve().parent)
+        try:
+            content = place.path.read_bytes()
+        except OSError as error:
+            raise _unreadable(place.path, error) from error
+    rows = read_manifest(place.given, place.kind, content, folder)
+    if not rows:
+        raise DataError(f"expected rows of pictures in {place.given}, received none: add some")
+    return rows
+
+
+def _by_class(rows: Iterable[Row]) -> list[Found]:
+    paths: dict[tuple[str, str | None], list[str]] = {}
+    for row in rows:
+        paths.setdefault((row.label, row.split), []).append(row.path)
+    return [Found(label, split, tuple(those), ()) for (label, split), those in paths.items()]
+
+
+def _assemble(place: Location, files: Files, found: Iterable[Found]) -> Source:
+    found = list(found)
+    rows = sorted((path, part.label, part.split) for part in found for path in part.pictures)
+    return Source(
+        location=place.text,
+        name=place.name,
+        files=files,
         paths=tuple(path for path, _, _ in rows),
         labels=tuple(label for _, label, _ in rows),
         splits=tuple(split for _, _, split in rows),
-        ignored=tuple(sorted(ignored)),
+        groups=None,
+        ignored=tuple(sorted(path for part in found for path in part.ignored)),
+        unreadable={},
     )

@@ -2,11 +2,12 @@
 
 Each picture draws a number in [0, 1) from a hash of its content digest and the seed; those below
 the fraction are held out. Nothing else is looked at, so a picture stays where it is whatever
-happens to the others, and byte-identical pictures land on one side. The price: the held-out part
-is only about the fraction asked for.
+happens to the others, and byte-identical pictures land on one side. Pictures of one group draw
+together, see :mod:`pipeline.images.components`. The price: the held-out part is only about the
+fraction asked for.
 
 Only a class that would be left with nothing on one side breaks the rule: one of its pictures, with
-all its copies, changes side. In so small a class an added picture may send that one back.
+all that belongs to it, changes side. In so small a class an added picture may send that one back.
 """
 
 import hashlib
@@ -14,38 +15,40 @@ import hashlib
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.images.components import content_numbers
 
 
-def draw(digest: bytes, purpose: str, seed: int) -> float:
+def draw(key: bytes, purpose: str, seed: int) -> float:
     """Map a content digest to a number in [0, 1), evenly and always the same.
 
     Args:
-        digest: The 32 bytes of a SHA-256 content digest.
+        key: The 32 bytes of a SHA-256 content digest, or of what stands for a component.
         purpose: What is drawn for; two purposes draw independently. Were it not there, a
             validation slice of train would be drawn from numbers that the test split has cut off.
         seed: Any whole number.
     """
-    drawn = hashlib.sha256(f"{purpose}:{seed}:".encode() + digest).digest()
+    drawn = hashlib.sha256(f"{purpose}:{seed}:".encode() + key).digest()
     # 53 bits are what a float holds exactly, so 1.0 cannot come out.
     return (int.from_bytes(drawn[:8], "big") >> 11) / 2**53
 
 
 def hold_out(
-    digests: np.ndarray, labels: np.ndarray, fraction: float, *, purpose: str, seed: int
+    keys: np.ndarray, labels: np.ndarray, fraction: float, *, purpose: str, seed: int
 ) -> np.ndarray:
     """Choose the rows to hold out.
 
     Args:
-        digests: uint8 (n, 32), SHA-256 of each file's bytes.
+        keys: uint8 (n, 32), what stands for each row's component: its content digest, if it is in
+            no group.
         labels: integers (n,).
         fraction: Share to hold out, above 0 and below 1.
         purpose: What the split is for, e.g. ``"test"``.
         seed: Any whole number.
 
     Returns:
-        bool (n,), True where the row is held out. Rows with the same digest agree. Every class
-        keeps a row that is not held out if that is possible at all, and every class with two
-        different pictures or more has a row held out unless its pictures are all needed elsewhere.
+        bool (n,), True where the row is held out. Rows with the same key agree. Every class keeps
+        a row that is not held out if that is possible at all, and every class with two different
+        keys or more has a row held out unless its pictures are all needed elsewhere.
 
     Raises:
         InputError: If the fraction is out of range.
@@ -55,35 +58,50 @@ def hold_out(
             f"the {purpose} share must lie between 0 and 1, ends excluded; received "
             f"fraction={fraction!r}: give e.g. 0.2"
         )
-    keys = [row.tobytes() for row in np.ascontiguousarray(digests)]
-    draws = {key: draw(key, purpose, seed) for key in keys}
-    held = {key for key, drawn in draws.items() if drawn < fraction}
-    members = _members(keys, labels)
+    numbers = content_numbers(keys)
+    n_keys = int(numbers.max(initial=-1)) + 1
+    first = np.empty(n_keys, np.int64)
+    first[numbers] = np.arange(len(numbers))
+    draws = np.array([draw(key.tobytes(), purpose, seed) for key in keys[first]], np.float64)
+    held = draws < fraction
+    members = _members(numbers, labels)
     _leave_some(members, draws, held)
     _hold_some(members, draws, held)
-    return np.array([key in held for key in keys], dtype=bool)
+    return held[numbers]
 
 
-def _members(keys: list[bytes], labels: np.ndarray) -> list[set[bytes]]:
-    """Return the distinct digests of each class, classes in order."""
-    members: dict[int, set[bytes]] = {}
-    for key, label in zip(keys, labels.tolist(), strict=True):
-        members.setdefault(label, set()).add(key)
-    return [members[label] for label in sorted(members)]
+def _members(numbers: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    """Return the numbers of the distinct keys of each class, classes in order."""
+    pairs = np.lexsort((numbers, labels))
+    labels, numbers = labels[pairs], numbers[pairs]
+    new = np.ones(len(labels), bool)
+    new[1:] = (labels[1:] != labels[:-1]) | (numbers[1:] != numbers[:-1])
+    labels, numbers = labels[new], numbers[new]
+    return np.split(numbers, np.flatnonzero(labels[1:] != labels[:-1]) + 1) if len(labels) else []
 
 
-def _leave_some(members: list[set[bytes]], draws: dict[bytes, float], held: set[bytes]) -> None:
+def _leave_some(members: list[np.ndarray], draws: np.ndarray, held: np.ndarray) -> None:
     for pictures in members:
-        if pictures <= held:
-            held.remove(max(pictures, key=lambda key: (draws[key], key)))
+        if held[pictures].all():
+            # Numbers ascend with the keys' bytes, which decide between equal draws.
+            held[pictures[np.lexsort((pictures, draws[pictures]))[-1]]] = False
 
 
-def _hold_some(members: list[set[bytes]], draws: dict[bytes, float], held: set[bytes]) -> None:
+def _hold_some(members: list[np.ndarray], draws: np.ndarray, held: np.ndarray) -> None:
     """Hold out one picture of each class that has none held out, emptying no class by it."""
+    if all(len(pictures) < 2 or held[pictures].any() for pictures in members):
+        return
+    classes_of: dict[int, list[int]] = {}
+    for label, pictures in enumerate(members):
+        for key in pictures.tolist():
+            classes_of.setdefault(key, []).append(label)
+    n_left = [int((~held[pictures]).sum()) for pictures in members]
     for pictures in members:
-        if len(pictures) < 2 or pictures & held:
+        if len(pictures) < 2 or held[pictures].any():
             continue
-        for key in sorted(pictures, key=lambda key: (draws[key], key)):
-            if not any(other - held == {key} for other in members if key in other):
-                held.add(key)
+        for key in pictures[np.lexsort((pictures, draws[pictures]))].tolist():
+            if all(n_left[label] > 1 for label in classes_of[key]):
+                held[key] = True
+                for label in classes_of[key]:
+                    n_left[label] -= 1
                 break

@@ -3,8 +3,8 @@
 from pipeline.runs.choose import (
     best_run,
     find_run,
+    index_settings,
     source_run,
-    split_seed,
     transplantable_head,
 )
 from pipeline.runs.folder import (
@@ -28,6 +28,7 @@ __all__ = [
     "describe_leaderboard",
     "experiment_digest",
     "find_run",
+    "index_settings",
     "leaderboard",
     "list_runs",
     "load_finished",
@@ -35,7 +36,6 @@ __all__ = [
     "new_run",
     "run_name",
     "source_run",
-    "split_seed",
     "transplantable_head",
     "write_run",
 ]

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import RunError
 from pipeline.heads import HeadSpec, parse_head
+from pipeline.images import resolve_location
 from pipeline.runs.folder import Run, list_runs, load_run, run_folders
 
 logger = logging.getLogger("pipeline")
@@ -50,7 +52,7 @@ def _newest_data(candidates: list[Run], suffix: str) -> list[Run]:
         suffix: ``:FOLDER`` to look only at runs on a folder of that name, or nothing.
     """
     name = suffix.removeprefix(":")
-    named = [run for run in candidates if not name or Path(run.root).name == name]
+    named = [run for run in candidates if not name or run.data_name == name]
     newest = max(named, key=lambda run: run.info["created"], default=None)
     return [run for run in named if newest and run.data == newest.data]
 
@@ -70,20 +72,30 @@ def best_run(candidates: Sequence[Run], runs: Path) -> Run:
     return min(candidates, key=order)
 
 
-def split_seed(runs: Path, text: str, data: Path) -> int:
-    """Return the seed of the split that a run was made on, to split the same pictures alike.
+def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
+    """Return how the pictures of a run were indexed, to label and split the same ones alike.
 
-    For ``best`` it is that of the best transplantable run on this folder; 0 where there is none.
+    For ``best`` that is the best transplantable run on this location.
+
+    Returns:
+        ``seed`` and ``label_pattern``; 0 and None where there is no such run.
     """
     if not is_best(text):
-        return int(find_run(runs, text).info["seed"])
-    root = str(data.resolve())
+        return _index_settings(find_run(runs, text))
+    root = resolve_location(data)
     here = [run for run in list_runs(runs) if run.root == root]
     fitting = [run for run in here if _is_transplantable(run)]
-    return int(best_run(fitting, runs).info["seed"]) if fitting else 0
+    if not fitting:
+        return {"seed": 0, "label_pattern": None}
+    return _index_settings(best_run(fitting, runs))
 
 
-def source_run(runs: Path, text: str, data: Path, digest: str) -> Run:
+def _index_settings(run: Run) -> dict[str, Any]:
+    pattern = run.info.get("config", {}).get("label_pattern")
+    return {"seed": int(run.info["seed"]), "label_pattern": pattern}
+
+
+def source_run(runs: Path, text: str, data: str, digest: str) -> Run:
     """Return the run to fine-tune from.
 
     Args:

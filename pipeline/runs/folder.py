@@ -30,8 +30,8 @@ import numpy as np
 
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.errors import RunError, StoreError
+from pipeline.files import TEMPORARY_PREFIX, fsync
 from pipeline.images import Dataset
-from pipeline.store.files import TEMPORARY_PREFIX, fsync
 from pipeline.store.recipe import canonical_json
 
 FORMAT = "bottleneck-run"
@@ -65,8 +65,13 @@ class Run:
 
     @property
     def root(self) -> str:
-        """The folder of the data set, as it was then."""
+        """The location of the data set, as it was then: an absolute path, or a URL."""
         return str(self.info["dataset"]["root"])
+
+    @property
+    def data_name(self) -> str:
+        """The short name of that location."""
+        return str(self.info["dataset"].get("name", Path(self.root).name))
 
     @property
     def selection_accuracy(self) -> float:

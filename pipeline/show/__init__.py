@@ -14,6 +14,7 @@ from pipeline.show.results import (
     predictions,
     result,
 )
+from pipeline.show.store import explanation, exported, verification
 
 __all__ = [
     "LogHandler",
@@ -22,6 +23,8 @@ __all__ = [
     "digits",
     "epochs",
     "error",
+    "explanation",
+    "exported",
     "features",
     "finetuned",
     "layers",
@@ -29,4 +32,5 @@ __all__ = [
     "predictions",
     "progress",
     "result",
+    "verification",
 ]

@@ -29,31 +29,30 @@ class Counter:
         self._console = Console(stderr=True, highlight=False)
         self._bar: Progress | None = None
 
-    def update(self, done: int, total: int) -> None:
-        """Tell that ``done`` of ``total`` are done."""
+    def update(self, done: int, total: int, where: str = "") -> None:
+        """Tell that ``done`` of ``total`` are done, and where the time goes."""
         if self._silent:
             return
         if not self._console.is_terminal:
-            self._line(done, total)
+            self._line(done, total, where)
             return
         if self._bar is None:
             self._bar = _bar(self._console)
             self._bar.start()
-            self._task = self._bar.add_task(self._name, total=total, rate="")
-        self._bar.update(self._task, completed=done, total=total, rate=self._rate(done))
+            self._task = self._bar.add_task(self._name, total=total, rate="", where="")
+        rate = self._rate(done)
+        self._bar.update(self._task, completed=done, total=total, rate=rate, where=where)
 
     def _rate(self, done: int) -> str:
         return f"{done / max(monotonic() - self._began, 1e-9):.1f} {self._unit}/s"
 
-    def _line(self, done: int, total: int) -> None:
+    def _line(self, done: int, total: int, where: str) -> None:
         now = monotonic()
         if now - self._said >= PLAIN_LINE_SECONDS:
             self._said = now
             left = (now - self._began) / max(done, 1) * (total - done)
-            text = (
-                f"{self._name}: {done}/{total} {self._unit}, {self._rate(done)}, {left:.0f} s left"
-            )
-            print(text, file=sys.stderr)
+            parts = (f"{done}/{total} {self._unit}", self._rate(done), f"{left:.0f} s left", where)
+            print(f"{self._name}: {', '.join(filter(None, parts))}", file=sys.stderr)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -68,6 +67,7 @@ def _bar(console: Console) -> Progress:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[where]}"),
         console=console,
         transient=True,
     )

@@ -48,16 +48,27 @@ def digits(value: Value) -> None:
 def features(value: Value) -> None:
     """Say what stage 1 found and did."""
     _data(value)
-    if value["computed"]:
+    if value["computed"] or value["computed_views"]:
+        views = f" and {value['computed_views']} views" if value["computed_views"] else ""
         print(
-            f"{value['computed']} pictures computed by {value['engine']} at "
-            f"{value['images_per_second']:.1f} pictures/s, {value['reused']} reused, "
+            f"{value['computed']} pictures{views} computed by {value['engine']} at "
+            f"{value['images_per_second']:.1f} a second, {value['reused']} reused, "
             f"{value['seconds']:.1f} s in all"
         )
+        print(where_time_went(value["where"]))
     elif value["reused"]:
         print(f"nothing to compute: features of all {value['reused']} pictures are cached")
     print(f"recipe {value['recipe']}")
     _failures(value["failed"])
+
+
+def where_time_went(where: Value) -> str:
+    """Say what the threads did and what the whole waited for."""
+    return (
+        f"reading {where['reading']:.1f} s and decoding {where['decoding']:.1f} s, in all threads; "
+        f"waited for pictures {where['waited_for_pictures']:.1f} s, for the base "
+        f"{where['waited_for_engine']:.1f} s, for the disk {where['waited_for_disk']:.1f} s"
+    )
 
 
 def _data(value: Value) -> None:

@@ -1,10 +1,10 @@
 """The feature cache on disk: recipes, shards, quarantine. Features are read and written here only.
 
-Owns keys, files and their durability; refuses to know labels, splits or file names.
+Owns keys, shards and their checks; refuses to know labels, splits or file names.
 """
 
 from pipeline.store.cache import FeatureCache
-from pipeline.store.files import atomic_path, write_json
 from pipeline.store.recipe import Cut, Recipe
+from pipeline.store.writer import ShardWriter
 
-__all__ = ["Cut", "FeatureCache", "Recipe", "atomic_path", "write_json"]
+__all__ = ["Cut", "FeatureCache", "Recipe", "ShardWriter"]

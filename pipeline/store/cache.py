@@ -1,42 +1,40 @@
 """The feature cache: shards of one recipe, and of wider recipes that hold the same values.
 
-The index *is* the shards' digest columns: there is no second file to disagree with them. Opening
-never writes. Rows of another recipe are found when that recipe covers ours (same everything, more
-cuts), so asking for fewer layers than before computes nothing.
+The index *is* the shards' columns of digests and views: there is no second file to disagree with
+them. Opening writes nothing. Rows of another recipe are found when that recipe covers ours (same
+everything, more cuts), so asking for fewer layers than before computes nothing.
 """
 
-import json
-import logging
-import uuid
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import DamagedShardError, StoreError
-from pipeline.store.files import write_json
+from pipeline.store.aside import set_aside
+from pipeline.store.folders import SHARDS, covering_folders, prepare_folder
+from pipeline.store.keys import ROW_KEY, picture_keys, positions, row_keys
+from pipeline.store.quarantine import quarantine_keys, read_quarantines, write_quarantine
+from pipeline.store.reader import Shard, ShardIndex, read_index, read_rows
 from pipeline.store.recipe import Cut, Recipe
-from pipeline.store.shard import (
-    ShardIndex,
-    check_version,
-    read_index,
-    read_rows,
-)
-from pipeline.store.writer import ShardWriter, prepare_folder
+from pipeline.store.writer import ShardWriter
 
-logger = logging.getLogger("pipeline")
-
-DAMAGED_PREFIX = "damaged-"
+Views = np.ndarray | int
+"""View numbers: one for all rows, or (n,) int; 0 is the clean picture."""
 
 
 class FeatureCache:
-    """Features of one recipe, addressed by the content of the pictures.
+    """Features of one recipe, addressed by the content of the pictures and the view's number.
+
+    Clean features are view 0 of a recipe whose view is ``{"policy": "clean"}``; augmented views
+    are numbers 1 to K of a recipe that differs in its view alone.
 
     Args:
         root: Folder of all recipes.
         recipe: What the features must have been made with.
-        set_aside_damaged: Rename a damaged shard to ``damaged-…`` and go on without its rows,
-            instead of raising.
+        set_aside_damaged: Rename what is damaged to ``damaged-…`` and go on without it, instead
+            of raising.
 
     Raises:
         NewerFormatError: A newer version of this program wrote into the cache.
@@ -51,112 +49,150 @@ class FeatureCache:
 
     def refresh(self) -> None:
         """Read again what is there: shards may have come from this or another process."""
-        folders = covering_folders(self.root, self.recipe)
-        self._shards = [index for folder in folders for index in self._indexes(folder)]
-        self.quarantined = read_quarantine(folders)
-        self._locate()
+        self._shards: list[Shard] = []
+        self.quarantined: dict[str, str] = {}
+        keys, rows, shards = [np.empty(0, ROW_KEY)], [np.empty(0, np.int32)], [0]
+        for folder, recipe in covering_folders(self.root, self.recipe, self._on_damage):
+            self.quarantined.update(read_quarantines(folder, self._on_damage))
+            for index in self._indexes(folder, recipe):
+                self._shards.append(index.shard)
+                keys.append(row_keys(index.digests, index.views))
+                rows.append(np.arange(index.shard.n_rows, dtype=np.int32))
+                shards.append(index.shard.n_rows)
+        self._locate(np.concatenate(keys), np.concatenate(rows), np.array(shards[1:], int))
 
-    def _indexes(self, folder: Path) -> Iterable[ShardIndex]:
-        for path in sorted(folder.glob("shard-*.h5")):
+    def _on_damage(self, path: Path, error: DamagedShardError) -> None:
+        if not self._set_aside_damaged:
+            raise error
+        set_aside(path, error)
+
+    def _indexes(self, folder: Path, recipe: Recipe) -> Iterator[ShardIndex]:
+        """Read the shards of a folder; one of another recipe that got there is never used."""
+        for path in sorted(folder.glob(SHARDS)):
             try:
                 index = read_index(path)
             except DamagedShardError as error:
-                if not self._set_aside_damaged:
-                    raise
-                self.set_aside(path, error)
+                self._on_damage(path, error)
                 continue
-            if index.recipe.covers(self.recipe):
+            except StoreError:
+                if path.is_symlink() or path.exists():
+                    raise
+                continue  # another process set it aside meanwhile
+            if index.shard.recipe.digest == recipe.digest:
                 yield index
 
-    def set_aside(self, path: Path, reason: Exception) -> None:
-        """Rename a damaged shard out of the way; nothing is deleted."""
-        aside = path.with_name(f"{DAMAGED_PREFIX}{path.name}")
-        try:
-            path.rename(aside)
-        except FileNotFoundError:  # another process was quicker
-            return
-        except OSError as error:
-            raise StoreError(
-                f"cannot set the damaged {path} aside: {error.strerror}; move it away yourself, "
-                f"its rows are computed again"
-            ) from error
-        logger.warning("set aside as %s: %s", aside.name, reason)
-
-    def _locate(self) -> None:
-        """Build the sorted table digest → (shard, row) of the clean views."""
-        keys, shards, rows = [np.empty(0, "S32")], [np.empty(0, int)], [np.empty(0, int)]
-        for number, index in enumerate(self._shards):
-            clean = np.flatnonzero(index.views == 0)
-            keys.append(_keys(index.digests)[clean])
-            shards.append(np.full(len(clean), number))
-            rows.append(clean)
-        table, first = np.unique(np.concatenate(keys), return_index=True)
-        self._table = table
-        self._shard_of = np.concatenate(shards)[first]
-        self._row_of = np.concatenate(rows)[first]
+    def _locate(self, keys: np.ndarray, rows: np.ndarray, n_rows: np.ndarray) -> None:
+        """Build the sorted table (digest, view) → (shard, row); of equal rows the first counts."""
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        first = np.ones(len(keys), bool)
+        first[1:] = keys[1:] != keys[:-1]
+        order = order[first]
+        self._table = keys[first]
+        self._row_of = rows[order]
+        self._shard_of = np.repeat(np.arange(len(n_rows), dtype=np.int32), n_rows)[order]
 
     def __len__(self) -> int:
-        """Return the number of distinct pictures that are cached."""
+        """Return the number of distinct rows (picture and view) that are cached."""
         return len(self._table)
 
     def __contains__(self, digest: bytes) -> bool:
         return bool(self.has(np.frombuffer(digest, np.uint8)[None])[0])
 
-    def has(self, digests: np.ndarray) -> np.ndarray:
-        """Return which of ``digests`` (n, 32) are cached: (n,) bool, same order."""
-        return self._positions(digests) >= 0
+    def has(self, digests: np.ndarray, views: Views = 0) -> np.ndarray:
+        """Return which rows are cached.
 
-    def _positions(self, digests: np.ndarray) -> np.ndarray:
-        keys = _keys(digests)
-        if not len(self._table):
-            return np.full(len(keys), -1)
-        found = np.minimum(np.searchsorted(self._table, keys), len(self._table) - 1)
-        return np.where(self._table[found] == keys, found, -1)
+        Args:
+            digests: (n, 32) uint8.
+            views: One view number for all, or (n,) int.
+
+        Returns:
+            (n,) bool, same order.
+        """
+        return self._positions(digests, views) >= 0
+
+    def _positions(self, digests: np.ndarray, views: Views) -> np.ndarray:
+        return positions(self._table, row_keys(digests, views))
 
     def engines(self) -> dict[str, int]:
         """Return how many rows each engine computed (provenance, not part of the key)."""
-        counts: dict[str, int] = {}
-        for index in self._shards:
-            counts[index.engine] = counts.get(index.engine, 0) + len(index.digests)
-        return counts
+        counts: Counter[str] = Counter()
+        for shard in self._shards:
+            counts[shard.engine] += shard.n_rows
+        return dict(counts)
 
-    def read(self, cut: Cut, digests: np.ndarray) -> np.ndarray:
-        """Read one cut's features of ``digests`` (n, 32): (n, d) or (n, h, w, c), same order.
+    def sources(self, digests: np.ndarray, views: Views = 0) -> dict[str, int]:
+        """Return from which recipe folders rows would be read: ``{folder name: rows}``."""
+        found = self._positions(digests, views)
+        numbers, counts = np.unique(self._shard_of[found[found >= 0]], return_counts=True)
+        names: Counter[str] = Counter()
+        for number, count in zip(numbers, counts, strict=True):
+            names[self._shards[number].path.parent.name] += int(count)
+        return dict(names)
+
+    def read(self, cut: Cut, digests: np.ndarray, views: Views = 0) -> np.ndarray:
+        """Read one cut's features.
+
+        Args:
+            cut: A cut of the recipe.
+            digests: (n, 32) uint8.
+            views: One view number for all, or (n,) int.
+
+        Returns:
+            (n, d) or (n, h, w, c), in the order of ``digests`` and in the stored dtype: float32,
+            or float16 where the recipe says so.
 
         Raises:
             StoreError: Some of them are not cached.
             DamagedShardError: A checksum does not hold.
         """
-        positions = self._positions(digests)
-        if (missing := int(np.sum(positions < 0))) or not len(positions):
+        self.require(digests, views)
+        found = self._positions(digests, views)
+        return self._gather(cut, self._shard_of[found], self._row_of[found])
+
+    def require(self, digests: np.ndarray, views: Views = 0) -> None:
+        """Raise `StoreError` unless every row is cached."""
+        missing = int(np.sum(~self.has(digests, views)))
+        if missing or not self._shards:
             raise StoreError(
                 f"expected features of all {len(digests)} pictures in {self.folder}, "
                 f"{missing} are missing: run `pipeline features` first, or again where pictures "
                 f"changed meanwhile"
             )
-        return self._gather(cut, self._shard_of[positions], self._row_of[positions])
 
     def _gather(self, cut: Cut, shards: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Read shard after shard, each into its places."""
+        order = np.argsort(shards, kind="stable")
+        numbers, begins = np.unique(shards[order], return_index=True)
         features: np.ndarray | None = None
-        for number in np.unique(shards):
-            where = np.flatnonzero(shards == number)
-            index = self._shards[number]
-            part = self._read_rows(index, cut, rows[where])
+        for number, where in zip(numbers, np.split(order, begins)[1:], strict=True):
+            part = self._read_rows(self._shards[number], cut, rows[where])
             if features is None:
                 features = np.empty((len(rows), *part.shape[1:]), part.dtype)
             features[where] = part
-        assert features is not None
-        return features
+        return self._no_rows(cut) if features is None else features
 
-    def _read_rows(self, index: ShardIndex, cut: Cut, rows: np.ndarray) -> np.ndarray:
+    def row_shape(self, cut: Cut) -> tuple[int, ...]:
+        """Return the shape of one picture's features of a cut: (d,) or (h, w, c).
+
+        Raises:
+            StoreError: Nothing is cached.
+        """
+        self.require(np.empty((0, 32), np.uint8))
+        return self._no_rows(cut).shape[1:]
+
+    def _no_rows(self, cut: Cut) -> np.ndarray:
+        return self._read_rows(self._shards[0], cut, np.empty(0, int))
+
+    def _read_rows(self, shard: Shard, cut: Cut, rows: np.ndarray) -> np.ndarray:
         """Read rows; a shard that turns out damaged is out of the way before the error is told."""
         try:
-            return read_rows(index.path, index.recipe, cut, rows)
+            return read_rows(shard, cut, rows)
         except DamagedShardError as error:
-            self.set_aside(index.path, error)
+            set_aside(shard.path, error)
             raise
 
-    def writer(self, engine: str, versions: Mapping[str, str]) -> "ShardWriter":
+    def writer(self, engine: str, versions: Mapping[str, str]) -> ShardWriter:
         """Return a context manager that takes rows and publishes shards."""
         return ShardWriter(self.folder, self.recipe, engine, versions)
 
@@ -164,52 +200,13 @@ class FeatureCache:
         """Remember pictures that cannot be decoded: ``{digest in hex: reason}``."""
         if reasons:
             prepare_folder(self.folder, self.recipe)
-            write_json(self.folder / f"quarantine-{uuid.uuid4().hex}.json", dict(reasons))
+            write_quarantine(self.folder, reasons)
             self.quarantined.update(reasons)
 
+    def is_quarantined(self, digests: np.ndarray) -> np.ndarray:
+        """Return which of ``digests`` (n, 32) are known not to decode: (n,) bool, same order."""
+        return positions(quarantine_keys(self.quarantined), picture_keys(digests)) >= 0
 
-def _keys(digests: np.ndarray) -> np.ndarray:
-    """View (n, 32) uint8 as n strings of 32 bytes, which numpy sorts and searches quickly."""
-    return np.ascontiguousarray(digests, np.uint8).view("S32").ravel()
-
-
-def read_recipe(path: Path) -> Recipe:
-    """Read a ``recipe.json``.
-
-    Raises:
-        NewerFormatError: A newer version of this program wrote it.
-        StoreError: It is not a recipe.
-    """
-    try:
-        value = json.loads(path.read_text("utf-8"))
-        check_version(path, int(value.pop("format_version")))
-        value.pop("format")
-        return Recipe.from_dict(value)
-    except (KeyError, TypeError, ValueError, OSError, AttributeError) as error:
-        raise StoreError(
-            f"expected a recipe in {path}, received {type(error).__name__}: {error}; "
-            f"move that folder out of the cache"
-        ) from error
-
-
-def covering_folders(root: Path, recipe: Recipe) -> list[Path]:
-    """Return the folders under ``root`` whose recipe covers ``recipe``, the exact one first."""
-    exact = root / recipe.id
-    found = [path.parent for path in sorted(root.glob("*/recipe.json"))]
-    covering = [folder for folder in found if read_recipe(folder / "recipe.json").covers(recipe)]
-    return sorted(covering, key=lambda folder: folder != exact)
-
-
-def read_quarantine(folders: Iterable[Path]) -> dict[str, str]:
-    """Return ``{digest in hex: reason}`` of every picture known not to decode."""
-    reasons: dict[str, str] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("quarantine-*.json")):
-            try:
-                reasons.update(json.loads(path.read_text("utf-8")))
-            except (OSError, ValueError) as error:
-                raise StoreError(
-                    f"expected JSON in {path}, received {error}; move that file away, its "
-                    f"pictures are tried again"
-                ) from error
-    return reasons
+    def reason(self, digest: bytes) -> str | None:
+        """Return why the picture with this digest does not decode; None if it is not known to."""
+        return self.quarantined.get(digest.hex())

@@ -9,9 +9,10 @@ from types import TracebackType
 
 import numpy as np
 
-from pipeline.store.files import write_json
+from pipeline.errors import StoreError
+from pipeline.store.folders import prepare_folder
 from pipeline.store.recipe import Cut, Recipe
-from pipeline.store.shard import FORMAT, FORMAT_VERSION, Rows, write_shard
+from pipeline.store.shard import Rows, write_shard
 
 SHARD_BYTES = 64 << 20
 SHARD_SECONDS = 60.0
@@ -42,10 +43,31 @@ class ShardWriter:
         prepare_folder(self.folder, self.recipe)
         return self
 
-    def add(self, digests: np.ndarray, features: Mapping[Cut, np.ndarray]) -> None:
-        """Take clean rows: digests (n, 32) uint8 and one (n, …) array per cut, row-aligned."""
-        self._parts.append(Rows(digests, np.zeros(len(digests), np.int32), features))
-        self._n_bytes += sum(array.nbytes for array in features.values())
+    def add(
+        self,
+        digests: np.ndarray,
+        features: Mapping[Cut, np.ndarray],
+        views: np.ndarray | None = None,
+    ) -> None:
+        """Take rows; all arrays are row-aligned.
+
+        Args:
+            digests: SHA-256 of the files' bytes, (n, 32) uint8.
+            features: One float array (n, …) per cut; stored in the recipe's dtype.
+            views: View numbers (n,) int; None for clean pictures.
+
+        Raises:
+            StoreError: A feature is not finite, or becomes infinite in the recipe's dtype; none of
+                these rows is taken. Or a shard before could not be written.
+        """
+        if views is None:
+            views = np.zeros(len(digests), np.int32)
+        stored = {
+            cut: _as_stored(values, self.recipe.dtype, cut, digests)
+            for cut, values in features.items()
+        }
+        self._parts.append(Rows(digests, views.astype(np.int32, copy=False), stored))
+        self._n_bytes += sum(array.nbytes for array in stored.values())
         if self._n_bytes >= SHARD_BYTES or monotonic() - self._since >= SHARD_SECONDS:
             self.flush()
 
@@ -53,10 +75,13 @@ class ShardWriter:
         """Hand the collected rows to the writing thread, after the shard before is done."""
         self._wait()
         if self._parts:
-            path = self.folder / f"shard-{uuid.uuid4().hex}.h5"
-            arguments = (path, self.recipe, _join(self._parts), self._engine, self._versions)
-            self._pending = self._pool.submit(write_shard, *arguments)
+            self._pending = self._pool.submit(self._publish, self._parts)
         self._clear()
+
+    def _publish(self, parts: list[Rows]) -> None:
+        prepare_folder(self.folder, self.recipe)  # it may have been taken away since we began
+        path = self.folder / f"shard-{uuid.uuid4().hex}.h5"
+        write_shard(path, self.recipe, _join(parts), self._engine, self._versions)
 
     def _wait(self) -> None:
         pending, self._pending = self._pending, None
@@ -84,9 +109,30 @@ def _join(parts: list[Rows]) -> Rows:
     )
 
 
-def prepare_folder(folder: Path, recipe: Recipe) -> None:
-    """Make the recipe's folder and its ``recipe.json``."""
-    path = folder / "recipe.json"
-    if not path.exists():
-        value = {"format": FORMAT, "format_version": FORMAT_VERSION, **recipe.to_dict()}
-        write_json(path, value)
+def _as_stored(values: np.ndarray, dtype: str, cut: Cut, digests: np.ndarray) -> np.ndarray:
+    """Return the values in the stored dtype; refuse what is not finite in it."""
+    name = ":".join(cut)
+    finite = _finite_rows(values)
+    if not finite.all():
+        picture = digests[int(np.argmin(finite))].tobytes().hex()
+        raise StoreError(
+            f"expected finite features, received NaN or infinity from {name} for the picture with "
+            f"SHA-256 {picture}; try --precision float32, or other weights"
+        )
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype, copy=False)
+    if not _finite_rows(stored).all():
+        raise StoreError(
+            f"expected features from -{np.finfo(dtype).max:.0f} to {np.finfo(dtype).max:.0f} to "
+            f"store as {dtype}, received {_greatest(values):.6g} from {name}; use --dtype float32"
+        )
+    return stored
+
+
+def _finite_rows(values: np.ndarray) -> np.ndarray:
+    return np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+
+
+def _greatest(values: np.ndarray) -> float:
+    """Return the value that is farthest from zero."""
+    return float(values.flat[int(np.argmax(np.abs(values)))])

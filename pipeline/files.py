@@ -34,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(f"cannot write {path}: {_reason(error)}; {_way_out(error)}") from error
     finally:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(OSError):  # what went wrong before matters more, and `verify` clears up
             temporary.unlink()
 
 

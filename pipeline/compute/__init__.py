@@ -1,0 +1,22 @@
+"""Filling the cache: what is missing, what it will take, and computing it.
+
+Owns the order of work of stage 1 for one machine; what was done, and what of it is reported, is
+the stage's own.
+"""
+
+from pipeline.compute.caches import Caches, versions
+from pipeline.compute.computation import Computation, Outcome
+from pipeline.compute.preflight import Forecast
+from pipeline.compute.worklist import Work, content_keys, distinct, find_work
+
+__all__ = [
+    "Caches",
+    "Computation",
+    "Forecast",
+    "Outcome",
+    "Work",
+    "content_keys",
+    "distinct",
+    "find_work",
+    "versions",
+]

@@ -1,0 +1,159 @@
+"""Before anything long: what computing will take, and whether disk and memory hold it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from pipeline.engines import Engine
+from pipeline.errors import InputError, StoreError
+
+RESERVE_BYTES = 64 << 20
+"""Left free on the disk."""
+SHARD_BYTES_IN_MEMORY = 4 * (64 << 20)
+"""Rows being collected, the shard being laid out, and its image."""
+PROGRAM_BYTES = 300 << 20
+BATCHES_IN_MEMORY = 8
+"""Decoded ahead, on their way through the base, and being filled."""
+N_SAMPLES = 8
+MIN_TRIALS = 200
+"""Where the work is less than so many trials, trying would take a share of it."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What computing will take.
+
+    Args:
+        rows: Passes through the base.
+        disk_bytes: Size of the features.
+        disk_free: What the disk of the cache holds.
+        memory_bytes: What the process may need.
+        seconds: About how long; None where it is too little to try.
+    """
+
+    rows: int
+    disk_bytes: int
+    disk_free: int
+    memory_bytes: int
+    seconds: float | None
+
+
+def forecast(
+    engine: Engine,
+    n_rows: int,
+    dtype: str,
+    cache: Path,
+    batch: tuple[int, ...],
+    decode_seconds: Callable[[], float],
+) -> Forecast:
+    """Foresee disk, memory and time, and refuse what cannot end well.
+
+    Args:
+        engine: What will compute; knows the shape of features.
+        n_rows: Passes through the base.
+        dtype: Stored type.
+        cache: Where the features will land.
+        batch: Shape (k, size, size, 3) of a batch.
+        decode_seconds: Returns how long one picture takes to read and decode.
+
+    Raises:
+        StoreError: The disk cannot hold the features.
+        InputError: The memory cannot hold the batches.
+    """
+    row_bytes = sum(map(prod, engine.output_shapes)) * np.dtype(dtype).itemsize
+    disk_bytes, free = n_rows * (row_bytes + 36), free_bytes(cache)
+    if disk_bytes + RESERVE_BYTES > free:
+        raise StoreError(_too_large(n_rows, row_bytes, disk_bytes, free, cache))
+    row_in_memory = prod(batch[1:]) + row_bytes
+    memory = PROGRAM_BYTES + SHARD_BYTES_IN_MEMORY + BATCHES_IN_MEMORY * batch[0] * row_in_memory
+    available = available_memory()
+    if available is not None and memory > available:
+        raise InputError(
+            f"expected memory of about {size_text(memory)}, received {size_text(available)}: a "
+            f"batch of {batch[0]} pictures is too large; choose a smaller --batch-size"
+        )
+    seconds = None
+    if n_rows >= MIN_TRIALS * engine.trial_size:
+        seconds = n_rows * (_engine_seconds(engine, batch[1:]) + decode_seconds())
+    return Forecast(n_rows, disk_bytes, free, memory, seconds)
+
+
+def _too_large(n_rows: int, row_bytes: int, needed: int, free: int, cache: Path) -> str:
+    return (
+        f"expected {size_text(needed)} free for {n_rows:,} times {size_text(row_bytes)} in "
+        f"{cache}, received {size_text(free)}: name fewer --layers, use --pooling avg instead of "
+        f"none, --dtype float16 for half, or a --cache on another disk"
+    )
+
+
+def _engine_seconds(engine: Engine, shape: tuple[int, ...]) -> float:
+    """Time one trial, after one that warms up; seconds per picture."""
+    images = np.zeros((engine.trial_size, *shape), np.uint8)
+    for _ in range(2):
+        began = perf_counter()
+        for _ in engine.run(iter([images])):
+            pass
+    return (perf_counter() - began) / len(images)
+
+
+def sample(rows: np.ndarray) -> Iterator[int]:
+    """Yield a few rows, evenly spread."""
+    yield from rows[:: max(1, len(rows) // N_SAMPLES)][:N_SAMPLES].tolist()
+
+
+def free_bytes(folder: Path) -> int:
+    """Return what the disk of a folder, there already or not, can still take."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
+
+
+def available_memory() -> int | None:
+    """Return the bytes that a process may still take, in a container too; None if unknown."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    return min([available * 1024, *_container_memory()])
+
+
+def _container_memory() -> Iterator[int]:
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text("ascii").strip()
+        used = int((group / "memory.current").read_text("ascii"))
+    except (OSError, ValueError):
+        return
+    if limit.isdigit():
+        yield int(limit) - used
+
+
+def size_text(n_bytes: float) -> str:
+    """Write a number of bytes for people.
+
+    >>> size_text(5_120_000)
+    '5.1 MB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def time_text(seconds: float) -> str:
+    """Write a duration for people.
+
+    >>> time_text(4.2), time_text(400), time_text(20_000)
+    ('4 s', '7 min', '5.6 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

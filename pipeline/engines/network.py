@@ -1,0 +1,52 @@
+"""What an engine runs: how to build it, what it is, and how its outputs are called."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Network(Protocol):
+    """A frozen model that can be built at any time, and is known without building it."""
+
+    @property
+    def name(self) -> str:
+        """Readable; begins the name of a folder."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """JSON values that decide every number the model gives, whichever outputs are asked for.
+
+        Two networks of equal identity agree in every output of the same name.
+        """
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Name of each output, in the model's order, no two alike."""
+        ...
+
+    def build(self) -> "keras.Model":
+        """Make the model: (n, size, size, 3) RGB 0–255 in, a float32 array per output out."""
+        ...
+
+
+@dataclass(frozen=True)
+class GivenNetwork:
+    """A network put together from its parts; see `Network`."""
+
+    name: str
+    identity: Mapping[str, Any]
+    outputs: tuple[str, ...]
+    build: "Callable[[], keras.Model]"
+
+
+def network_key(network: Network) -> str:
+    """Return the SHA-256 of identity and outputs, in hex; the outputs' order does not matter."""
+    value = [dict(network.identity), sorted(network.outputs)]
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

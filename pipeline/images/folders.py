@@ -1,0 +1,178 @@
+"""Read labels and splits off folders, wherever the folders are."""
+
+import logging
+from collections.abc import Iterator
+
+from pipeline.errors import DataError
+from pipeline.images.layout import (
+    FILE_NAMES,
+    FOLDERS,
+    check_layout,
+    check_some_pictures,
+)
+from pipeline.images.names import SPLIT_NAMES
+from pipeline.images.pattern import SplitPath, label_as_numbered, label_by_pattern
+from pipeline.images.tree import Found, Parts, Tree
+
+logger = logging.getLogger("pipeline")
+
+
+class FolderScan:
+    """The labelled pictures below one folder of a tree.
+
+    Args:
+        where: The source, as the user named it.
+        tree: Its folders and files.
+        base: The folder to begin in.
+
+    Raises:
+        DataError: Two folders are for one split.
+    """
+
+    def __init__(self, where: str, tree: Tree, base: Parts = ()) -> None:
+        self.where, self.tree, self.base = where, tree, base
+        self.folders, self.loose = tree.list_folder(base)
+        self.splits = self._split_folders()
+
+    def _split_folders(self) -> dict[str, str]:
+        """Map folder name to split; two folders for one split are an error."""
+        names = [name for name in self.folders if name.lower() in SPLIT_NAMES]
+        named = {name: SPLIT_NAMES[name.lower()] for name in names}
+        by_split = {split: name for name, split in named.items()}
+        for name, split in named.items():
+            if by_split[split] != name:
+                raise DataError(
+                    f"expected one {split} folder in {self.where}, received {name!r} and "
+                    f"{by_split[split]!r}: merge them or move one away"
+                )
+        return named
+
+    def found(self, label_pattern: str | None) -> list[Found]:
+        """Return all pictures by class and split, and what is ignored beside them.
+
+        Args:
+            label_pattern: Where labels stand in file names; None if folders are the classes, or
+                if all pictures lie loose and are named LABEL.NUMBER.
+
+        Raises:
+            DataError: Nothing can be learnt from the layout; the message says how to mend it.
+        """
+        if label_pattern is not None:
+            found = self._by_pattern(label_pattern)
+        elif numbered := self._numbered():
+            found, example = numbered, numbered[0]
+            text = "labels are taken from file names LABEL.NUMBER, e.g. %s is of %r"
+            logger.info(text, example.pictures[0], example.label)
+        else:
+            return self._by_folder()
+        check_layout(self.where, found, FILE_NAMES)
+        return [*found, *self._others()]
+
+    def _by_pattern(self, pattern: str) -> list[Found]:
+        if not self.splits:
+            pictures: list[SplitPath] = [(None, path) for path in self.tree.walk(self.base)[0]]
+        else:
+            self._refuse_mixture()
+            pictures = [
+                (split, path)
+                for name, split in self.splits.items()
+                for path in self.tree.walk((*self.base, name))[0]
+            ]
+        return label_by_pattern(self.where, pattern, pictures)
+
+    def _numbered(self) -> list[Found] | None:
+        """Label by file names of their own accord, where pictures lie loose and nowhere else."""
+        loose: list[SplitPath] = [(None, path) for path in self.loose.pictures]
+        if self.splits:
+            beside = [(split, self._list(name)[1]) for name, split in self.splits.items()]
+            loose = [(split, path) for split, files in beside for path in files.pictures]
+        if not loose or (found := label_as_numbered(loose)) is None:
+            return None
+        n_pictures = len(self.tree.walk(self.base)[0])
+        n_above = len(self.loose.pictures) if self.splits else 0
+        return found if n_pictures == len(loose) + n_above else None
+
+    def _others(self) -> list[Found]:
+        """Return what is ignored where file names are the labels."""
+        above = self.loose.pictures if self.splits else ()
+        return [Found("", None, (), (*above, *self.tree.walk(self.base)[1]))]
+
+    def _by_folder(self) -> list[Found]:
+        self._refuse_mixture()
+        if self.splits:
+            found = list(self._scan_splits())
+        else:
+            found = [self._scan_class((), name, None) for name in self.folders]
+        check_some_pictures(self.where, self.loose, found)
+        self._refuse_one_level_up(found)
+        check_layout(self.where, found, FOLDERS)
+        return [*found, Found("", None, (), (*self.loose.pictures, *self.loose.ignored))]
+
+    def _scan_splits(self) -> Iterator[Found]:
+        for name in self.folders:
+            if name not in self.splits:
+                yield self._scan_class((), name, None)
+                continue
+            classes, loose = self._list(name)
+            found = [self._scan_class((name,), label, self.splits[name]) for label in classes]
+            self._refuse_unsorted_split(name, loose, found)
+            yield Found("", self.splits[name], (), (*loose.pictures, *loose.ignored))
+            yield from found
+
+    def _list(self, name: str) -> tuple[list[str], Found]:
+        return self.tree.list_folder((*self.base, name))
+
+    def _scan_class(self, parents: Parts, name: str, split: str | None) -> Found:
+        parts = (*self.base, *parents, name)
+        pictures, ignored = self.tree.walk(parts)
+        if not pictures:
+            # A class without a picture is no class; it is listed so that a wrong path shows.
+            ignored = ["/".join(parts) + "/"]
+        return Found(name, split, tuple(pictures), tuple(ignored))
+
+    def _refuse_mixture(self) -> None:
+        """Refuse pictures in folders beside split folders."""
+        for name in self.folders if self.splits else ():
+            if name not in self.splits and self.tree.walk((*self.base, name))[0]:
+                raise DataError(
+                    f"expected either split folders or class folders in {self.where}, received "
+                    f"both: the split folder {next(iter(self.splits))!r} and the folder {name!r} "
+                    f"with pictures; move {name!r} into a split folder, or rename "
+                    f"{next(iter(self.splits))!r} if it is a class"
+                )
+
+    def _refuse_one_level_up(self, found: list[Found]) -> None:
+        """Refuse one class that seems to be a folder of class folders."""
+        labels = {part.label for part in found if part.pictures}
+        if self.splits or len(labels) != 1:
+            return
+        (label,) = labels
+        if len(self.tree.list_folder((*self.base, label))[0]) > 1:
+            raise DataError(
+                f"expected two classes or more in {self.where}, received only {label!r}: if its "
+                f"sub-folders are the classes, give {self.where.rstrip('/')}/{label} instead"
+            )
+
+    def _refuse_unsorted_split(self, name: str, loose: Found, classes: list[Found]) -> None:
+        if loose.pictures and not any(found.pictures for found in classes):
+            raise DataError(
+                f"expected class folders in {self.where.rstrip('/')}/{name}, received pictures "
+                f"without any, e.g. {loose.pictures[0]}: move each to {name}/<class>/, say where "
+                f"labels stand in file names (--label-pattern), or move {name!r} away if its "
+                "pictures have no labels"
+            )
+
+
+def unwrapped(tree: Tree, label_pattern: str | None) -> Parts:
+    """Return the folder that holds everything in an archive, or the archive's root if none does.
+
+    A folder of pictures is no such wrapping unless their names hold the labels.
+    """
+    folders, loose = tree.list_folder(())
+    if len(folders) != 1 or loose.pictures or folders[0].lower() in SPLIT_NAMES:
+        return ()
+    inner, pictures = tree.list_folder((folders[0],))
+    named = label_pattern is not None or bool(
+        label_as_numbered([(None, path) for path in pictures.pictures])
+    )
+    return (folders[0],) if inner or named else ()

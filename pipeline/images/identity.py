@@ -1,0 +1,135 @@
+"""What tells, without reading a file, that it is still the one that was read before.
+
+A file whose size, times and inode are unchanged has not changed, unless it was rewritten within
+one tick of the file system's clock after it was looked at. So what changed shortly before it was
+looked at is not settled, and what is not settled is not trusted: the rule by which git trusts its
+index. Clocks tick coarsely (2 s on FAT), and those of other machines run differently.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LOCAL_SETTLE_NS = 2 * 10**9
+REMOTE_SETTLE_NS = 3600 * 10**9
+_LARGEST = 2**63 - 1
+
+_ETAGS = ("ETag", "etag", "e_tag", "Content-MD5", "md5Hash", "md5", "checksum")
+_TIMES = ("mtime", "modified", "LastModified", "last_modified", "updated", "Last-Modified")
+
+
+@dataclass(frozen=True, eq=False)
+class Identities:
+    """Identities of n files, row by row.
+
+    Args:
+        values: int64 (n, k); the first column is the size in bytes.
+        settled: bool (n,), whether equal values prove equal content.
+    """
+
+    values: np.ndarray
+    settled: np.ndarray
+
+
+class Stamp(NamedTuple):
+    """The identity of one file: numbers, the size first, and whether they are settled."""
+
+    values: tuple[int, ...]
+    settled: bool
+
+
+NO_STAMP = Stamp((0, 0, 0, 0), False)
+
+
+def stamp_of_stat(status: os.stat_result, now: int) -> Stamp:
+    """Return a local file's identity.
+
+    Args:
+        status: Its stat: size, time of content, time of anything (nobody can set that one), inode.
+        now: Nanoseconds of the clock, read before the stat.
+    """
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    values = (
+        status.st_size,
+        min(status.st_mtime_ns, _LARGEST),
+        min(status.st_ctime_ns, _LARGEST),
+        status.st_ino & _LARGEST,
+    )
+    return Stamp(values, changed < now - LOCAL_SETTLE_NS)
+
+
+def local_identities(paths: Iterable[str]) -> Identities:
+    """Return identities of local files; of one that is not there it is never settled."""
+    now = time.time_ns()
+    values: list[int] = []
+    settled: list[bool] = []
+    for path in paths:
+        try:
+            stamp = stamp_of_stat(os.stat(path), now)
+        except (OSError, ValueError):
+            stamp = NO_STAMP
+        values += stamp.values
+        settled.append(stamp.settled)
+    return Identities(np.array(values, np.int64).reshape(-1, 4), np.array(settled, bool))
+
+
+def stamp_of_info(info: Mapping[str, Any], now: int) -> Stamp:
+    """Return a remote file's identity from what its file system says of it.
+
+    A strong entity tag or a checksum settles it; a time does once it is an hour old. Where there
+    is neither, nothing does.
+
+    Args:
+        info: fsspec's dict.
+        now: Nanoseconds of the clock, read before the file system was asked.
+    """
+    size = info.get("size")
+    tag = next((str(info[key]) for key in _ETAGS if info.get(key)), "")
+    when = next((_nanoseconds(info[key]) for key in _TIMES if info.get(key)), None)
+    # A weak tag only says that two contents mean the same.
+    strong = bool(tag) and not tag.startswith("W/")
+    old = when is not None and when < now - REMOTE_SETTLE_NS
+    settled = isinstance(size, int) and (strong or old)
+    return Stamp((int(size or 0), when or 0, *_numbers(tag)), settled)
+
+
+def same_for_all(stamp: Stamp, own: Sequence[tuple[int, int]]) -> Identities:
+    """Return identities of the members of one file.
+
+    Args:
+        stamp: Of the file.
+        own: Of each member its size and another number, e.g. its checksum.
+    """
+    values = np.empty((len(own), 2 + len(stamp.values)), np.int64)
+    values[:, :2] = np.array(own, np.int64).reshape(-1, 2)
+    values[:, 2:] = stamp.values
+    return Identities(values, np.full(len(own), stamp.settled))
+
+
+def stacked(stamps: Sequence[Stamp]) -> Identities:
+    """Return the identities of several files, row by row."""
+    values = np.array([stamp.values for stamp in stamps], np.int64).reshape(-1, 4)
+    return Identities(values, np.array([stamp.settled for stamp in stamps], bool))
+
+
+def _nanoseconds(value: Any) -> int | None:
+    """Return a time as nanoseconds since 1970; None for what is no time."""
+    if isinstance(value, datetime):
+        return int(value.timestamp() * 1e9)
+    if isinstance(value, int | float):
+        return int(value * 1e9)
+    try:
+        return int(datetime.fromisoformat(str(value)).timestamp() * 1e9)
+    except ValueError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, int]:
+    digest = hashlib.sha256(text.encode()).digest()
+    return tuple(int.from_bytes(digest[at : at + 8], "big", signed=True) for at in (0, 8))  # type: ignore[return-value]

@@ -1,0 +1,166 @@
+"""Index a source: digest every file, number the labels, say which split each picture is for."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import DataError
+from pipeline.images.components import component_keys
+from pipeline.images.dataset import SPLITS, Dataset
+from pipeline.images.hashing import digest_files
+from pipeline.images.sources import Source, scan
+from pipeline.images.splits import hold_out
+
+
+def index(
+    location: str | Path,
+    *,
+    seed: int = 0,
+    test_fraction: float = 0.2,
+    n_threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    memory: Path | None = None,
+    label_pattern: str | None = None,
+) -> Dataset:
+    """List the pictures of a location, hash every file and say which split each belongs to.
+
+    Given splits are kept. Where there are train and validation only, validation is the final test.
+    Where there are none (or train alone), the split is made from content, see
+    :mod:`pipeline.images.splits`.
+
+    Args:
+        location: A folder, archive or table, or the URL of one, see :mod:`pipeline.images.sources`.
+        seed: Of the split made here; another seed is another split.
+        test_fraction: Share of pictures to hold out where no split is given.
+        n_threads: Threads that read and hash; None for one a core.
+        progress: Called with (files done, files in all) from the calling thread.
+        memory: Folder in which digests are remembered, so that unchanged files are not read again;
+            None to read every file.
+        label_pattern: Where labels stand in file names, e.g. ``"{label}.{}"``.
+
+    Returns:
+        The index, rows ordered by path.
+
+    Raises:
+        InputError: If the location or an argument cannot be used.
+        DataError: If nothing can be learnt from what is there.
+    """
+    source = scan(location, label_pattern)
+    digests, reasons = digest_files(source, memory, n_threads, progress)
+    return _dataset(source, digests, reasons, test_fraction, seed)
+
+
+def _dataset(
+    source: Source, digests: np.ndarray, reasons: dict[int, str], test_fraction: float, seed: int
+) -> Dataset:
+    """Put together what could be read, with its splits."""
+    kept = np.ones(len(digests), bool)
+    kept[list(reasons)] = False
+    all_labels, classes = _numbered(source.labels)
+    _check_readable(source, classes, all_labels[kept], reasons)
+    digests, labels = digests[kept], all_labels[kept]
+    groups, group_names = _groups(source, kept)
+    given = {split for split in source.splits if split} - {"train"}
+    if given:
+        splits = _given_splits(source, kept, given)
+        _check_groups(source, groups, group_names, splits)
+    else:
+        keys = component_keys(digests, groups, group_names)
+        held = hold_out(keys, labels, test_fraction, purpose="test", seed=seed)
+        splits = np.where(held, "test", "train")
+    _check_splits(source, classes, labels, splits)
+    return Dataset(
+        location=source.location,
+        name=source.name,
+        files=source.files,
+        paths=_kept(source.paths, kept),
+        digests=digests,
+        labels=labels,
+        classes=classes,
+        splits=splits,
+        groups=groups,
+        group_names=group_names,
+        given_splits=bool(given),
+        test_name="validation" if given == {"validation"} else "test",
+        ignored=source.ignored,
+        unreadable=tuple((source.paths[row], reason) for row, reason in sorted(reasons.items())),
+    )
+
+
+def _kept(values: tuple[str, ...], kept: np.ndarray) -> tuple[str, ...]:
+    if kept.all():
+        return values
+    return tuple(values[row] for row in np.flatnonzero(kept))
+
+
+def _numbered(names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the number of each name among the sorted names, and those: int64 (n,)."""
+    known = tuple(sorted(set(names)))
+    numbers = {name: number for number, name in enumerate(known)}
+    return np.array([numbers[name] for name in names], dtype=np.int64), known
+
+
+def _groups(source: Source, kept: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    if source.groups is None:
+        return None, ()
+    names = tuple(sorted({name for name in source.groups if name is not None}))
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
+    numbers[None] = -1
+    return np.array([numbers[name] for name in source.groups], np.int64)[kept], names
+
+
+def _check_readable(
+    source: Source, classes: tuple[str, ...], readable: np.ndarray, reasons: dict[int, str]
+) -> None:
+    counts = np.bincount(readable, minlength=len(classes))
+    for label in np.flatnonzero(counts == 0):
+        name = classes[label]
+        row = next(row for row in sorted(reasons) if source.labels[row] == name)
+        raise DataError(
+            f"expected readable pictures of class {name!r} in {source.location}, but none can be "
+            f"read, e.g. {source.paths[row]} ({reasons[row]}): make them readable or leave the "
+            "class out"
+        )
+
+
+def _given_splits(source: Source, kept: np.ndarray, given: set[str]) -> np.ndarray:
+    final = "validation" if given == {"validation"} else "test"
+    names = np.array(SPLITS)
+    numbers = {name: number for number, name in enumerate(SPLITS)}
+    numbers[final] = numbers["test"]
+    return names[[numbers[split or "train"] for split in source.splits]][kept]
+
+
+def _check_groups(
+    source: Source, groups: np.ndarray | None, names: tuple[str, ...], splits: np.ndarray
+) -> None:
+    """Refuse given splits that tear a group apart: its pictures would leak into the test."""
+    if groups is None:
+        return
+    home = np.full(len(names), "", splits.dtype)
+    grouped = groups >= 0
+    home[groups[grouped]] = splits[grouped]
+    torn = np.flatnonzero(grouped & (home[groups] != splits))
+    if len(torn):
+        group = groups[torn[0]]
+        raise DataError(
+            f"expected every group of {source.location} in one split, received {names[group]!r} in "
+            f"{splits[torn[0]]} and {home[group]}: give all its rows the same split"
+        )
+
+
+def _check_splits(
+    source: Source, classes: tuple[str, ...], labels: np.ndarray, splits: np.ndarray
+) -> None:
+    trained = np.bincount(labels[splits == "train"], minlength=len(classes))
+    for label in np.flatnonzero(trained == 0):
+        raise DataError(
+            f"expected readable train pictures of class {classes[label]!r} in {source.location}, "
+            "received none: make them readable, divide its groups, or remove the class"
+        )
+    if not (splits == "test").any():
+        raise DataError(
+            f"expected a picture for the final test in {source.location}, received none that can "
+            "be read and is not needed for training: add different pictures"
+        )

@@ -1,0 +1,117 @@
+"""Where pictures are: a local path or a URL, and what kind of source that is."""
+
+import os
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from pipeline.errors import InputError
+
+FOLDER, ZIP, TAR, CSV, TSV, PARQUET = "folder", "zip", "tar", "csv", "tsv", "parquet"
+MANIFESTS = (CSV, TSV, PARQUET)
+_KINDS = {f".{kind}": kind for kind in (ZIP, TAR, *MANIFESTS)}
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lzma")
+_COMPRESSED_TAR = (".tgz", ".tbz", ".tbz2", ".txz", *(f".tar{end}" for end in _COMPRESSED))
+_FILE_URL = "file://"
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place that pictures come from.
+
+    Args:
+        given: What the user said.
+        text: The same for every way to say it: the resolved absolute path, or the URL without
+            password and, on the web, without what follows its question mark.
+        name: Short name: of the folder, or of the file without its suffix.
+        kind: ``"folder"``, ``"zip"``, ``"tar"``, ``"csv"``, ``"tsv"`` or ``"parquet"``.
+        remote: Whether it is a URL.
+    """
+
+    given: str
+    text: str
+    name: str
+    kind: str
+    remote: bool
+
+    @property
+    def path(self) -> Path:
+        """The local path, as given."""
+        return _local_path(self.given)
+
+
+def resolve_location(location: str | Path) -> str:
+    """Return the one text by which a location is known: resolved path, or URL without secrets.
+
+    >>> resolve_location("https://me:secret@host/pets/")
+    'https://me@host/pets'
+    """
+    text = str(location)
+    return _public(text) if _is_remote(text) else os.path.realpath(_local_path(text))
+
+
+def locate(location: str | Path) -> Location:
+    """Say what kind of source a location is.
+
+    Raises:
+        InputError: It is not there, or a file that cannot be read in place.
+    """
+    given = str(location)
+    text = resolve_location(given)
+    if _is_remote(given):
+        bare = text.partition("://")[2]
+        kind = _kind(given, bare) or FOLDER
+        name = unquote(posixpath.basename(bare))
+    else:
+        path = _local_path(given)
+        kind, name = _local_kind(given, path), Path(text).name
+    if kind != FOLDER:
+        name = posixpath.splitext(name)[0]
+    return Location(given, text, name, kind, _is_remote(given))
+
+
+def _is_remote(text: str) -> bool:
+    return "://" in text and not text.startswith(_FILE_URL)
+
+
+def _local_path(text: str) -> Path:
+    if text.startswith(_FILE_URL):
+        return Path(unquote(text.removeprefix(_FILE_URL)))
+    return Path(text).expanduser()
+
+
+def _public(url: str) -> str:
+    """Leave out password and signature, for this text is written into every run."""
+    before, _, rest = url.partition("://")
+    if before in ("http", "https"):
+        rest = rest.partition("?")[0]
+    host, slash, path = rest.partition("/")
+    user, at, name = host.rpartition("@")
+    return f"{before}://{user.partition(':')[0]}{at}{name}{slash}{path}".rstrip("/")
+
+
+def _local_kind(given: str, path: Path) -> str:
+    if os.path.isdir(path):
+        return FOLDER
+    if not os.path.exists(path):
+        raise InputError(
+            f"expected a folder of pictures, but {given} does not exist: check the path"
+        )
+    if kind := _kind(given, path.name):
+        return kind
+    raise InputError(
+        f"expected a folder of pictures, a .zip or .tar file, or a .csv, .tsv or .parquet file of "
+        f"paths and labels, but {given} is another file: give one of these"
+    )
+
+
+def _kind(given: str, name: str) -> str | None:
+    """Return what a suffix says; None if nothing."""
+    lower = name.lower()
+    if lower.endswith(_COMPRESSED_TAR):
+        raise InputError(
+            f"expected an archive that can be read in place, received {given}: a compressed .tar "
+            "has to be read from its start for every picture; unpack it, or make it a .tar or .zip"
+        )
+    return _KINDS.get(os.path.splitext(lower)[1])

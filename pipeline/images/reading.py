@@ -1,0 +1,106 @@
+"""Where the bytes of pictures come from: local files, and what every other place offers too."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from errno import EINVAL
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.images.identity import Identities, local_identities
+
+MAX_BYTES = 1 << 30
+"""Larger files inside archives are taken for attacks, not for pictures."""
+_BLOCK = 1 << 20
+
+
+class Files(Protocol):
+    """The files of a source; every path is one that the source listed. Safe for threads."""
+
+    waits: bool
+    """Whether reading means waiting for another machine, so that many threads help."""
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; raises OSError."""
+
+    def digest(self, path: str) -> bytes:
+        """Return the SHA-256 of a file's bytes; raises OSError."""
+
+    def identities(self, paths: Sequence[str]) -> Identities:
+        """Return what tells that the files are unchanged, row by row, without reading them."""
+
+
+class LocalFiles:
+    """Files in a local folder.
+
+    Args:
+        root: The folder that paths are relative to.
+    """
+
+    waits = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._prefix = f"{root}{os.sep}" if str(root) != os.sep else os.sep
+
+    def _place(self, path: str) -> str:
+        return self._prefix + path
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; raises OSError."""
+        with open(self._place(path), "rb") as file:
+            return file.read()
+
+    def digest(self, path: str) -> bytes:
+        """Return the SHA-256 of a file's bytes; raises OSError."""
+        hasher = hashlib.sha256()
+        with open(self._place(path), "rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                hasher.update(block)
+        return hasher.digest()
+
+    def identities(self, paths: Sequence[str]) -> Identities:
+        """Return sizes, times and inodes, row by row."""
+        return local_identities(map(self._place, paths))
+
+
+class ListedFiles(LocalFiles):
+    """Local files that a manifest names; anything may be at such a path, or nothing.
+
+    Args:
+        root: The manifest's folder.
+        rows: The row of the manifest that names each path.
+    """
+
+    def __init__(self, root: Path, rows: Mapping[str, int]) -> None:
+        super().__init__(root)
+        self._rows = rows
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; raises OSError, which names the row."""
+        try:
+            self._check(path)
+            return super().read(path)
+        except OSError as error:
+            raise self._named(error, path) from error
+
+    def digest(self, path: str) -> bytes:
+        """Return the SHA-256 of a file's bytes; raises OSError, which names the row."""
+        try:
+            self._check(path)
+            return super().digest(path)
+        except OSError as error:
+            raise self._named(error, path) from error
+
+    def _place(self, path: str) -> str:
+        return path if os.path.isabs(path) else super()._place(path)
+
+    def _check(self, path: str) -> None:
+        # Opening a pipe would hang, and a device has no end.
+        if not stat.S_ISREG(os.stat(self._place(path)).st_mode):
+            raise OSError(EINVAL, "Not a file")
+
+    def _named(self, error: OSError, path: str) -> OSError:
+        reason = error.strerror or type(error).__name__
+        return OSError(error.errno or EINVAL, f"{reason} (row {self._rows[path]})")

@@ -1,0 +1,194 @@
+"""Pictures on other machines and in other stores, through fsspec."""
+
+import hashlib
+import io
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from errno import EIO
+from typing import Any, BinaryIO
+from urllib.parse import unquote
+
+from pipeline.errors import InputError
+from pipeline.images.identity import NO_STAMP, Identities, Stamp, stacked, stamp_of_info
+from pipeline.images.location import Location
+from pipeline.images.names import inner_path, is_clutter
+
+_HTTP = ("http", "https")
+
+
+class RemoteFiles:
+    """Files below one remote folder.
+
+    Args:
+        location: The URL; of the folder itself, or of a file (a manifest) in it.
+        listed: Whether to list the folder. What is not listed is never taken for unchanged.
+
+    Raises:
+        InputError: The package for the protocol is missing, or the place cannot be listed.
+    """
+
+    waits = True
+
+    def __init__(self, location: Location, *, listed: bool = True) -> None:
+        self._system, path = _open_system(location.given)
+        self._root = path.rstrip("/") if listed else path.rpartition("/")[0]
+        self._is_web = location.given.startswith(_HTTP)
+        self._stamps: dict[str, Stamp] = {}
+        self._names: dict[str, str] = {}
+        self.odd: tuple[str, ...] = ()
+        if listed:
+            self._list(location.given)
+        self.names = tuple(self._names)
+
+    def _list(self, given: str) -> None:
+        now = time.time_ns()
+        odd = []
+        with _told(given):
+            self._system.invalidate_cache()
+            for name, info in self._walk():
+                relative = name.removeprefix(self._root).lstrip("/")
+                path = inner_path(unquote(relative) if self._is_web else relative)
+                if path is None:
+                    odd.append(relative)
+                    continue
+                self._names[path] = name
+                self._stamps[path] = stamp_of_info(info, now)
+        self.odd = tuple(odd)
+        if not self._names:
+            raise InputError(
+                f"expected a folder of pictures, received {given}, which holds no files: check the "
+                "URL"
+            )
+
+    def _walk(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield every file below the root; fsspec's own ``find`` leaves out what fails."""
+        waiting = [self._root]
+        entered = set()
+        while waiting:
+            folder = waiting.pop()
+            entered.add(folder)
+            for info in self._system.ls(folder, detail=True):
+                name = info["name"].rstrip("/")
+                if not self._is_below(name, folder):
+                    continue
+                if info["type"] != "directory":
+                    yield name, info
+                elif name not in entered and not is_clutter(name.rpartition("/")[2]):
+                    waiting.append(name)
+
+    def _is_below(self, name: str, folder: str) -> bool:
+        """Leave out a page's links elsewhere and to itself in another order."""
+        return name.startswith(f"{folder}/") and not (self._is_web and "?" in name)
+
+    def _place(self, path: str) -> str:
+        if path in self._names:
+            return self._names[path]
+        if "://" in path or path.startswith("/"):
+            return str(self._system._strip_protocol(path))
+        return f"{self._root}/{path}"
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; raises OSError."""
+        try:
+            content = self._system.cat_file(self._place(path))
+        except _failures() as error:
+            if isinstance(error, OSError) and error.strerror:
+                raise
+            raise OSError(EIO, _reason(error)) from error
+        return bytes(content)
+
+    def digest(self, path: str) -> bytes:
+        """Return the SHA-256 of a file's bytes; raises OSError."""
+        return hashlib.sha256(self.read(path)).digest()
+
+    def identities(self, paths: Sequence[str]) -> Identities:
+        """Return what the listing said of each file, row by row."""
+        return stacked([self._stamps.get(path, NO_STAMP) for path in paths])
+
+
+def open_remote(location: Location) -> tuple[BinaryIO, Stamp]:
+    """Open one remote file for reading anywhere in it, and return its identity with it.
+
+    Raises:
+        InputError: The package for the protocol is missing, the file cannot be read, or the
+            server sends files only whole.
+    """
+    system, path = _open_system(location.given)
+    now = time.time_ns()
+    with _told(location.given):
+        system.invalidate_cache()
+        stamp = stamp_of_info(system.info(path), now)
+        file = system.open(path, "rb")
+        if not file.seekable():
+            file.close()
+            raise io.UnsupportedOperation("the server sends no parts of files")
+    return file, stamp
+
+
+def read_remote(location: Location) -> bytes:
+    """Return the bytes of one remote file; raises InputError."""
+    system, path = _open_system(location.given)
+    with _told(location.given):
+        return bytes(system.cat_file(path))
+
+
+def _open_system(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL, and the path in it."""
+    try:
+        # Only those who have URLs pay for it.
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise InputError(
+            f"expected the package fsspec for {url}, which is not installed: pip install fsspec"
+        ) from error
+    try:
+        system, path = url_to_fs(url)
+    except ImportError as error:
+        way_out = "pip install aiohttp" if url.startswith(_HTTP) else "install what that names"
+        raise InputError(f"cannot read {url}: {error}; {way_out}") from error
+    except ValueError as error:
+        raise InputError(f"expected a URL that fsspec knows, received {url}: {error}") from error
+    return system, str(path)
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Tell failures of a remote file system in one sentence."""
+    try:
+        yield
+    except _failures() as error:
+        raise InputError(
+            f"cannot read {url}: {_reason(error)}; check the URL and the connection, or fetch the "
+            "pictures first"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what was behind it all: file systems often only repeat the URL."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())
+    return text[:200] if text else type(error).__name__
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what file systems let out: not all of it is OSError."""
+    known = ((OSError, ValueError), *(_errors_of(*place) for place in _FOREIGN_ERRORS))
+    return tuple(kind for kinds in known for kind in kinds)
+
+
+_FOREIGN_ERRORS = (
+    ("aiohttp", "ClientError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("azure.core.exceptions", "AzureError"),
+)
+
+
+def _errors_of(module: str, name: str) -> tuple[type[Exception], ...]:
+    """Return an exception type of a package that is in use, without importing it."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return (kind,) if isinstance(kind, type) and issubclass(kind, Exception) else ()

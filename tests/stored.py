@@ -1,0 +1,46 @@
+"""What tests of the store put into it: a recipe, and features that follow from a number."""
+
+import numpy as np
+
+from pipeline.store import Recipe
+
+A, B = ("layer_a", "avg"), ("layer_b", "none")
+RECIPE = Recipe(
+    backbone="VGG16",
+    weights="00" * 32,
+    cuts=(A, B),
+    image_size=32,
+    preprocessing="caffe",
+    decoding={"version": 1},
+    view={"policy": "clean"},
+)
+
+
+def digests(*numbers):
+    """Digests that end in zero bytes, which a careless string comparison would cut off."""
+    return np.array([[n % 256, n // 256, *[0] * 30] for n in numbers], np.uint8).reshape(-1, 32)
+
+
+def features(*numbers):
+    values = np.array(numbers, np.float32)
+    return {
+        A: values[:, None] + np.arange(5, dtype=np.float32),
+        B: np.tile(values[:, None, None, None], (1, 2, 2, 3)),
+    }
+
+
+def fill(cache, *numbers):
+    with cache.writer("tensorflow", {"numpy": "2"}) as writer:
+        writer.add(digests(*numbers), features(*numbers))
+    cache.refresh()
+
+
+def shard_of(cache):
+    (path,) = cache.folder.glob("shard-*.h5")
+    return path
+
+
+def assert_holds(cache, *numbers):
+    """Every one of these is there, and is what it should be."""
+    for cut in (A, B):
+        np.testing.assert_array_equal(cache.read(cut, digests(*numbers)), features(*numbers)[cut])
