@@ -62,7 +62,7 @@ finetune: $(STAMP) $(PICTURES_READY) ## stage 3, optional: train the upper part 
 		--cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
 predict: $(STAMP) $(PICTURES_READY) ## label the pictures in DATA with RUN
-	$(BIN)/pipeline predict "$(RUN)" "$(PICTURES)" --runs "$(RUNS)" $(ARGS)
+	$(BIN)/pipeline predict "$(RUN)" "$(PICTURES)" --cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
 compare: $(STAMP) ## list the runs, best first
 	$(BIN)/pipeline compare --runs "$(RUNS)" $(ARGS)

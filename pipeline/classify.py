@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.frozen import JOIN, FrozenBase, frozen_base
+from pipeline.backbones.frozen import JOIN, FrozenBase
 from pipeline.bundle import save_head
-from pipeline.compute import Caches
+from pipeline.compute import Caches, resolve
 from pipeline.config import ClassifyConfig, to_dict
 from pipeline.evaluate import evaluate, log_loss
 from pipeline.heads import FittedHead, HeadSpec, parse_heads, softmax
@@ -76,7 +76,7 @@ def classify(
         DataError: Too few pictures for what was asked.
         StoreError: Features are missing from the cache.
     """
-    base, inputs = frozen_base(config)
+    base, inputs = resolve(config)
     specs = parse_heads(config.heads)
     caches = Caches(config, base)
     table = FeatureTable(dataset, caches.clean, base, caches.viewed, config.views)
@@ -98,7 +98,7 @@ def classify(
 def check_settings(config: ClassifyConfig) -> None:
     """Raise what `classify` would raise about its settings, before any picture is read."""
     parse_heads(config.heads)
-    frozen_base(config)
+    resolve(config)
 
 
 def check(config: ClassifyConfig, dataset: Dataset) -> None:

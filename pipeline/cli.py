@@ -143,10 +143,10 @@ def features(
     Args:
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
-    from pipeline.backbones.frozen import frozen_base
+    from pipeline.compute import resolve
     from pipeline.extract import describe
 
-    base, _ = frozen_base(config)  # first: a wrong name shows before any picture is read
+    base, _ = resolve(config)  # first: a wrong name shows before any picture is read
     dataset = _index(data, config, output, config.seed, config.label_pattern)
     show.result(describe(_extract(config, dataset, output, base)), output.json, show.features)
 

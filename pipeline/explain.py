@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.frozen import FrozenBase, frozen_base
+from pipeline.backbones.frozen import FrozenBase
+from pipeline.compute import distinct, resolve, undecodable
 from pipeline.config import FeaturesConfig
-from pipeline.errors import DamagedShardError
+from pipeline.errors import DamagedShardError, NewerFormatError
 from pipeline.images import Dataset, ViewRecipe
 from pipeline.store import FeatureCache, Recipe
 from pipeline.store.folders import folders_of, read_recipe
-from pipeline.store.keys import picture_keys
 
 MAX_PATHS = 20
 SHOWN_DIGEST = 12
@@ -64,12 +64,12 @@ def explain(config: FeaturesConfig, dataset: Dataset) -> Explanation:
         DamagedShardError: A shard of the wanted recipe is damaged.
         PipelineError: An argument, the weights or the cache cannot be used.
     """
-    base = frozen_base(config)[0]
+    base = resolve(config)[0]
     cache = FeatureCache(config.cache, base.recipe)
-    rows = _distinct(dataset, np.arange(len(dataset)))
+    rows = distinct(dataset)
     digests = dataset.digests[rows]
     cached = cache.has(digests)
-    quarantined = cache.is_quarantined(digests) & ~cached
+    quarantined = undecodable(cache, digests)
     missing = rows[~cached & ~quarantined]
     result = Explanation(
         recipe=base.recipe.id,
@@ -88,12 +88,6 @@ def explain(config: FeaturesConfig, dataset: Dataset) -> Explanation:
     return result
 
 
-def _distinct(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return the first row of each distinct content among ``rows``, ascending."""
-    _, first = np.unique(picture_keys(dataset.digests[rows]), return_index=True)
-    return rows[np.sort(first)]
-
-
 def _find_nearest(root: Path, wanted: Recipe, digests: np.ndarray, result: Explanation) -> None:
     """Find the recipe with most of these pictures, and of those the one that differs least."""
     best = (0, 0)
@@ -103,7 +97,7 @@ def _find_nearest(root: Path, wanted: Recipe, digests: np.ndarray, result: Expla
             if recipe.covers(wanted):
                 continue
             n_cached = int(FeatureCache(root, recipe).has(digests).sum())
-        except DamagedShardError as error:
+        except (DamagedShardError, NewerFormatError) as error:
             result.unreadable.append({"path": str(folder), "reason": str(error)})
             continue
         changed = changes(recipe, wanted)
@@ -141,8 +135,8 @@ def _views(
     """Count the augmented views of the training pictures that decode."""
     recipe = base.viewed(ViewRecipe(config.view_policy, config.seed)).recipe
     cache = FeatureCache(config.cache, recipe)
-    digests = dataset.digests[_distinct(dataset, dataset.select("train"))]
-    digests = digests[~clean.is_quarantined(digests)]
+    digests = dataset.digests[distinct(dataset, dataset.select("train"))]
+    digests = digests[~undecodable(clean, digests)]
     numbers = range(1, config.views + 1)
     cached = sum(int(cache.has(digests, number).sum()) for number in numbers)
     return {

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.frozen import FrozenBase, frozen_base
+from pipeline.backbones.frozen import FrozenBase
+from pipeline.compute import resolve, undecodable
 from pipeline.config import FeaturesConfig
+from pipeline.errors import DataError, InputError
 from pipeline.images import Dataset
 from pipeline.store import FeatureCache
 from pipeline.store.columns import Column, Table, array_column, text_column
@@ -71,10 +73,13 @@ def export_features(
     """
     out = out.expanduser()
     check_target(out, overwrite)
-    base = frozen_base(config)[0]
+    _refuse_views(config)
+    base = resolve(config)[0]
     cache = FeatureCache(config.cache, base.recipe)
-    bad = cache.is_quarantined(dataset.digests) & ~cache.has(dataset.digests)
+    bad = undecodable(cache, dataset.digests)
     rows = np.flatnonzero(~bad)
+    left_out = _left_out(dataset, cache, np.flatnonzero(bad))
+    _check_strictly(config, left_out)
     cache.require(dataset.digests[rows])
     columns = _feature_columns(base, dataset.digests[rows], cache, progress)
     told = {"recipe": base.recipe.id, "source": dataset.location}
@@ -90,8 +95,25 @@ def export_features(
         dtype=base.recipe.dtype,
         bytes=out.stat().st_size,
         recipe=base.recipe.id,
-        left_out=_left_out(dataset, cache, np.flatnonzero(bad)),
+        left_out=left_out,
     )
+
+
+def _refuse_views(config: FeaturesConfig) -> None:
+    if config.views:
+        raise InputError(
+            f"expected to export pictures as they are, received views={config.views}; "
+            f"leave --views out"
+        )
+
+
+def _check_strictly(config: FeaturesConfig, left_out: list[dict[str, str]]) -> None:
+    if config.strict and left_out:
+        first = left_out[0]
+        raise DataError(
+            f"expected features of every picture (--strict), {len(left_out)} have none, first "
+            f"{first['path']}: {first['reason']}; mend or remove them"
+        )
 
 
 def _feature_columns(

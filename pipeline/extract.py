@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.frozen import FrozenBase, frozen_base
-from pipeline.compute import Caches, Computation, Outcome, content_keys, distinct, find_work
+from pipeline.backbones.frozen import FrozenBase
+from pipeline.compute import Caches, Computation, Outcome, distinct, find_work, resolve
 from pipeline.compute.computation import Progress
 from pipeline.config import FeaturesConfig
-from pipeline.engines import check_engine
 from pipeline.errors import DataError
 from pipeline.images import Dataset
 
@@ -80,8 +79,7 @@ def extract(
             memory will not suffice.
     """
     began = monotonic()
-    check_engine(config.engine, config.precision)
-    base = base or frozen_base(config)[0]
+    base = base or resolve(config)[0]
     caches = Caches(config, base)
     counts = dataset.counts()
     result = Extraction(
@@ -124,7 +122,7 @@ def _account(config: FeaturesConfig, dataset: Dataset, caches: Caches, result: E
         reason = caches.clean.reason(dataset.digests[row].tobytes())
         if reason is not None:
             result.failed.append({"path": dataset.paths[row], "reason": reason})
-    n_distinct = len(np.unique(content_keys(dataset.digests[cached])))
+    n_distinct = len(distinct(dataset, np.flatnonzero(cached)))
     result.reused = n_distinct - result.computed
     result.copies = int(cached.sum()) - n_distinct
     if caches.viewed is not None:

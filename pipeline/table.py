@@ -25,7 +25,8 @@ class FeatureTable:
         n_views: Augmented views of each training picture.
 
     Raises:
-        DataError: A class has no readable picture in train or in test.
+        DataError: A class has no readable picture in train or in test, or a picture that could be
+            decoded has no features.
     """
 
     def __init__(
@@ -38,9 +39,21 @@ class FeatureTable:
     ) -> None:
         self.dataset, self.base, self._cache = dataset, base, cache
         self._viewed, self.n_views = viewed, n_views if viewed is not None else 0
-        self._usable = ~cache.is_quarantined(dataset.digests) | cache.has(dataset.digests)
+        has = cache.has(dataset.digests)
+        self._usable = ~cache.is_quarantined(dataset.digests) | has
+        self._check_computed(has)
         self._held: tuple[Input, np.ndarray] | None = None
+        self._held_views: tuple[tuple[Input, bytes], np.ndarray] | None = None
         check_classes(dataset, self._usable)
+
+    def _check_computed(self, has: np.ndarray) -> None:
+        missing = np.flatnonzero(self._usable & ~has)
+        if len(missing):
+            raise DataError(
+                f"expected features of every picture in {self.dataset.location}, received none of "
+                f"{len(missing)}, first {self.dataset.paths[missing[0]]}: it could not be read or "
+                f"was not computed; run `pipeline features` again, or take it away"
+            )
 
     def rows(self, split: str) -> np.ndarray:
         """Return the usable rows of a split, ordered by path."""
@@ -65,12 +78,14 @@ class FeatureTable:
         clean = self.features(joined, rows)
         if self._viewed is None:
             return clean
-        digests = self.dataset.digests[rows]
-        views = [
-            _side_by_side(self._viewed, joined, digests, number)
-            for number in range(1, self.n_views + 1)
-        ]
-        return np.concatenate([clean, *views])
+        if self._held_views is None or self._held_views[0] != (joined, rows.tobytes()):
+            digests = self.dataset.digests[rows]
+            views = [
+                _side_by_side(self._viewed, joined, digests, number)
+                for number in range(1, self.n_views + 1)
+            ]
+            self._held_views = ((joined, rows.tobytes()), np.concatenate([clean, *views]))
+        return self._held_views[1]
 
     def _read(self, joined: Input) -> np.ndarray:
         """Read all usable rows; the others stay zero and are never handed out."""

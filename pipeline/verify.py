@@ -1,13 +1,12 @@
 """Checking the cache: every shard, every quarantine, every converted model, byte by byte."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import MODELS
+from pipeline.engines.kept import FILES, read_kept
 from pipeline.errors import InputError
 from pipeline.store.aside import DAMAGED_PREFIX
 from pipeline.store.check import check_folder, put_aside, recipe_folders
@@ -16,8 +15,6 @@ from pipeline.store.leftovers import remove_leftovers
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) bytes."""
-
-MODEL_NAME = "model.json"
 
 
 @dataclass
@@ -73,7 +70,8 @@ def verify(cache_root: Path, progress: Progress | None = None) -> Verification:
         _verify_recipe(folder, meter, result)
     for folder in models:
         _verify_model(folder, meter, result)
-    cleared = {cache_root, cache_root / MODELS, *folders, *models}
+    within = (path for path in cache_root.iterdir() if path.is_dir())
+    cleared = {cache_root, *within, *models}
     result.leftovers_removed = sum(map(remove_leftovers, cleared))
     return result
 
@@ -134,27 +132,20 @@ def _verify_model(folder: Path, meter: _Meter, result: Verification) -> None:
     reason = _damage_of(folder)
     for path in files:
         meter.finish(path)
-    if reason is None:
-        result.models += 1
-    else:
+    if reason is not None:
         result.bad.append(put_aside(folder, reason))
+    elif (folder / FILES[0]).is_file():  # else it only remembers that a model was refused
+        result.models += 1
 
 
 def _damage_of(folder: Path) -> str | None:
     """Return what is wrong with a converted model; None if its files are what they were."""
-    path = folder / MODEL_NAME
     try:
-        for name, expected in json.loads(path.read_text("utf-8"))["files"].items():
-            if Path(name).name != name or _sha256(folder / name) != expected:
-                return f"expected {folder / name} as it was written, received other bytes"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"expected a converted model in {folder}, received {type(error).__name__}: {error}"
-    return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        kept = read_kept(folder)
+    except ValueError as error:
+        return f"expected a converted model in {folder}, received {error}"
+    reason = None if kept is None else kept.damage()
+    return reason and f"expected {folder} as it was written: {reason}"
 
 
 def describe(result: Verification) -> dict[str, Any]:

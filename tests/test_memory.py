@@ -12,8 +12,9 @@ import pytest
 from test_archives import make_tar, make_zip
 from test_dataset import many, write
 
+from pipeline import machine
 from pipeline.cli import run
-from pipeline.images import hashing, identity, index, threads
+from pipeline.images import hashing, identity, index
 from pipeline.images.memory import Memory
 from pipeline.images.reading import LocalFiles
 
@@ -307,9 +308,12 @@ def test_two_indexes_at_once(data, memory, settled):
     assert [path.suffix for path in memory.iterdir()] == [".index"]
 
 
+SMALL = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
+
+
 def test_the_command_line_remembers_in_the_cache(data, tmp_path, settled, capsys):
-    arguments = ["features", str(data), "--cache", str(tmp_path / "cache"), "--engine", "x"]
-    assert run(arguments) == 2
+    arguments = ["features", str(data), "--cache", str(tmp_path / "cache"), *SMALL]
+    assert run(arguments) == 0
     assert len(list((tmp_path / "cache" / "index").iterdir())) == 1
 
 
@@ -327,14 +331,14 @@ def test_the_command_line_remembers_in_the_cache(data, tmp_path, settled, capsys
 )
 def test_cores_are_what_a_container_leaves(tmp_path, monkeypatch, files, cores):
     write(tmp_path, files)
-    monkeypatch.setattr(threads, "CGROUPS", tmp_path)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
     own = write(tmp_path, {"self": "1:cpu:/x\n0::/own\n"}) / "self"
-    monkeypatch.setattr(threads, "OWN_CGROUP", own)
+    monkeypatch.setattr(machine, "OWN_CGROUP", own)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
-    assert threads.thread_count(None) == cores
+    assert machine.core_count() == cores
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    assert threads.thread_count(None) == 1
+    assert machine.core_count() == 1
 
 
 def test_indexing_a_local_folder_imports_nothing_heavy(data):

@@ -1,5 +1,6 @@
 """The CPU engine, the gate that its models pass, and the models that are kept."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_features_do_not_depend_on_the_batch_bit_for_bit(tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (33, 96, 96, 3), np.uint8)
     found = []
     for batch_size in (1, 8, 33):
-        engine = open_engine(base, "auto", "float32", batch_size, tmp_path)
+        engine = open_engine(base, "openvino", "float32", batch_size, tmp_path)
         assert engine.name == "openvino"
         starts = range(0, len(images), batch_size)
         parts = engine.run(images[start : start + batch_size] for start in starts)
@@ -139,20 +140,56 @@ def test_difference_beyond_the_gate_falls_back_visibly(models, caplog, monkeypat
     assert opened(models).name == "tensorflow"
     assert "OpenVINO is not used: it differs from TensorFlow by" in caplog.text
     (path,) = models.glob("*/model.json")
-    assert json.loads(path.read_text())["accepted"] is False
+    assert json.loads(path.read_text())["files"] == {}
     assert not (path.parent / "model.bin").exists()
     caplog.clear()
     assert opened(models).name == "tensorflow"  # remembered: not converted again
     assert "OpenVINO is not used" in caplog.text
 
 
-def test_refusal_by_another_version_is_forgotten(models, monkeypatch):
+def test_what_another_version_found_does_not_count(models, monkeypatch, caplog):
     with monkeypatch.context() as patched:
         patched.setattr(engines, "PARITY_LIMIT", -1.0)
         opened(models)
     (path,) = models.glob("*/model.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"openvino": "2020.1"}))
     assert opened(models).name == "openvino"
+    (path,) = models.glob("*[0-9]/model.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"openvino": "2020.1"}))
+    with pytest.raises(AssertionError, match="needs no building"):
+        opened(models, build=never)
+
+
+def test_refusal_counts_for_the_outputs_that_failed(models):
+    opened(models)
+    (path,) = models.glob("*/model.json")
+    described = json.loads(path.read_text())
+    wide = models / "a-wide-one"
+    wide.mkdir()
+    failed = described | {"files": {}, "differences": {"maps": 1.0, "vector": 1e-7, "more": 0.0}}
+    (wide / "model.json").write_text(json.dumps(failed))
+    assert opened(models, build=never, outputs=("vector",)).name == "openvino"
+    assert opened(models, outputs=("maps", "more"), build=small_model).name == "tensorflow"
+
+
+def test_kept_model_that_cannot_be_run_is_converted_again(models, caplog):
+    opened(models)
+    (path,) = models.glob("*/model.json")
+    (path.parent / "model.xml").write_text("<net/>")
+    digest = hashlib.sha256(b"<net/>").hexdigest()
+    described = json.loads(path.read_text())
+    described["files"]["model.xml"] = digest
+    path.write_text(json.dumps(described))
+    assert opened(models).name == "openvino"
+    assert "the converted model is damaged" in caplog.text
+
+
+def test_folder_that_lost_its_description_is_no_obstacle(models):
+    opened(models)
+    (path,) = models.glob("*/model.json")
+    path.unlink()
+    opened(models)
+    assert opened(models, build=never).name == "openvino"
 
 
 def test_folder_that_cannot_be_written_is_no_obstacle(tmp_path, caplog):
@@ -170,7 +207,6 @@ def test_mixed_precision_is_for_tensorflow(models):
 
 def test_devices_are_seen_without_tensorflow(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    (tmp_path / "proc").mkdir()
     assert not may_have_gpu(tmp_path)
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
@@ -179,9 +215,19 @@ def test_devices_are_seen_without_tensorflow(tmp_path, monkeypatch):
     assert not may_have_gpu(tmp_path)
 
 
-def test_system_that_tells_nothing_is_asked(tmp_path, monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert may_have_gpu(tmp_path)
+@pytest.mark.parametrize(("gpu", "expected"), [(False, "openvino"), (True, "openvino")])
+def test_choice_without_a_gpu(models, monkeypatch, gpu, expected):
+    """Where a device file is there, TensorFlow has the last word; in these tests it sees none."""
+    monkeypatch.setattr(engines, "may_have_gpu", lambda: gpu)
+    monkeypatch.setattr("pipeline.engines.tensorflow.configure_devices", lambda precision: False)
+    assert open_engine(network(), "auto", "float32", 8, models).name == expected
+
+
+def test_choice_with_a_gpu(models, monkeypatch):
+    monkeypatch.setattr(engines, "may_have_gpu", lambda: True)
+    monkeypatch.setattr("pipeline.engines.tensorflow.configure_devices", lambda precision: True)
+    assert engines._choose("auto", "float32") == "tensorflow"
+    assert engines._choose("openvino", "float32") == "openvino"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +253,7 @@ def test_bases_agree_with_tensorflow(tmp_path, backbone, size, layers, pooling):
 
 def test_kept_model_runs_without_tensorflow(tmp_path):
     base, _ = frozen_base(FeaturesConfig(image_size=64))
-    open_engine(base, "auto", "float32", 4, tmp_path)
+    open_engine(base, "openvino", "float32", 4, tmp_path)
     script = f"""
 import sys
 from pathlib import Path
@@ -216,7 +262,7 @@ from pipeline.backbones.frozen import frozen_base
 from pipeline.config import FeaturesConfig
 from pipeline.engines import open_engine
 base, _ = frozen_base(FeaturesConfig(image_size=64))
-engine = open_engine(base, "auto", "float32", 4, Path({str(tmp_path)!r}))
+engine = open_engine(base, "openvino", "float32", 4, Path({str(tmp_path)!r}))
 print(next(engine.run(iter([np.zeros((3, 64, 64, 3), np.uint8)])))[0].shape)
 print("tensorflow" in sys.modules or "keras" in sys.modules)
 """

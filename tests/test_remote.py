@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import io
 import sys
 import threading
 
@@ -11,9 +12,10 @@ from test_patterns import KAGGLE
 from test_sources import PLAIN, SPLIT, make
 
 from pipeline.errors import DataError, InputError
-from pipeline.images import index, resolve_location, scan
+from pipeline.images import index, remote, resolve_location, scan
 
 fsspec = pytest.importorskip("fsspec")
+aiohttp = pytest.importorskip("aiohttp")
 
 
 @pytest.fixture
@@ -207,3 +209,20 @@ def test_the_web_without_its_package(monkeypatch):
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, protocol, raising=False)
     with pytest.raises(InputError, match=r"cannot read http://host/pets: .*; pip install aiohttp"):
         scan("http://host/pets")
+
+
+class Dropped(io.BytesIO):
+    """Stands for a connection that is lost while a file is read."""
+
+    def read(self, size=-1):
+        raise aiohttp.ServerDisconnectedError("gone")
+
+
+@pytest.mark.parametrize(("name", "maker"), [("pets.zip", make_zip), ("pets.tar", make_tar)])
+def test_lost_connection_costs_the_files_that_were_being_read(memory, tmp_path, name, maker):
+    memory.pipe_file(f"/{name}", maker(tmp_path / name, PLAIN).read_bytes())
+    dataset = index(f"memory://{name}")
+    broken = io.BufferedReader(remote._RemoteFile(Dropped(b"0" * 100)))
+    with pytest.raises(OSError, match="gone"):
+        broken.read(10)
+    assert dataset.read(0) == dataset.paths[0].encode() * 50

@@ -40,10 +40,23 @@ def spoil(path, needle):
 def make_model(root, name, content=b"weights"):
     folder = root / "models" / name
     folder.mkdir(parents=True)
+    (folder / "model.xml").write_bytes(b"<net/>")
     (folder / "model.bin").write_bytes(content)
-    files = {"model.bin": hashlib.sha256(content).hexdigest()}
-    (folder / "model.json").write_text(json.dumps({"files": files}))
+    (folder / "model.json").write_text(json.dumps(description(content)))
     return folder
+
+
+def description(content):
+    files = {"model.xml": b"<net/>", "model.bin": content}
+    return {
+        "format": "bottleneck-model",
+        "format_version": 1,
+        "identity": {},
+        "differences": {"top": 0.0},
+        "limit": 1e-4,
+        "openvino": "2026.4",
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
 
 
 def test_sound_cache_is_counted_and_not_changed(root, cache):
@@ -149,13 +162,24 @@ def test_damaged_model_is_set_aside_as_a_whole(root, cache, damage):
     elif damage == "json":
         (folder / "model.json").write_text("{")
     else:
-        (folder / "model.json").write_text(json.dumps({"files": {"../good/model.bin": "0"}}))
+        foreign = description(b"weights") | {"files": {"../good/model.bin": "0"}}
+        (folder / "model.json").write_text(json.dumps(foreign))
     result = verify(root)
     assert result.models == 1
     assert good.is_dir()
     assert [bad["path"] for bad in result.bad] == [str(folder)]
     assert (root / "models" / "damaged-bad" / "model.json").exists()
     assert verify(root).bad == []
+
+
+def test_memory_of_a_refused_model_is_no_model(root, cache):
+    folder = make_model(root, "refused")
+    refused = description(b"") | {"files": {}, "differences": {"top": 1.0}}
+    (folder / "model.json").write_text(json.dumps(refused))
+    for name in ("model.xml", "model.bin"):
+        (folder / name).unlink()
+    result = verify(root)
+    assert (result.models, result.bad) == (0, [])
 
 
 def test_leftovers_of_killed_processes_go_when_they_are_old(root, cache):
@@ -166,10 +190,15 @@ def test_leftovers_of_killed_processes_go_when_they_are_old(root, cache):
     model = root / "models" / f".tmp-{'2' * 32}"
     model.mkdir(parents=True)
     (model / "model.bin").write_text("x")
+    index, begun = (root / name / f".tmp-{'3' * 32}-x" for name in ("index", "Base-begun"))
+    for path in (index, begun):
+        path.parent.mkdir()
+        path.write_text("x")
     long_ago = time.time() - 3700
-    for path in (cache.folder / old, cache.folder / theirs, model / "model.bin", model):
+    stale = (cache.folder / old, cache.folder / theirs, model / "model.bin", model, index, begun)
+    for path in stale:
         os.utime(path, (long_ago, long_ago))
-    assert verify(root).leftovers_removed == 2
+    assert verify(root).leftovers_removed == 4
     names = {path.name for path in root.rglob(".tmp-*")}
     assert names == {young, theirs}
 

@@ -162,7 +162,7 @@ print("tensorflow" in sys.modules or "keras" in sys.modules)
 def test_disk_that_is_too_small_is_told_before(copy, capsys, monkeypatch):
     from pipeline.compute import preflight
 
-    monkeypatch.setattr(preflight, "free_bytes", lambda folder: 10**6)
+    monkeypatch.setattr(preflight, "free_bytes", lambda folder: 10**5)
     flags = ["--layers", "block1", "--pooling", "none"]
     assert run(["features", *places(copy), *BASE, *flags]) == 2
     assert "name fewer --layers, use --pooling avg instead of none" in capsys.readouterr().err

@@ -7,7 +7,8 @@ the stage's own.
 from pipeline.compute.caches import Caches, versions
 from pipeline.compute.computation import Computation, Outcome
 from pipeline.compute.preflight import Forecast
-from pipeline.compute.worklist import Work, content_keys, distinct, find_work
+from pipeline.compute.settings import resolve
+from pipeline.compute.worklist import Work, distinct, find_work, undecodable
 
 __all__ = [
     "Caches",
@@ -15,8 +16,9 @@ __all__ = [
     "Forecast",
     "Outcome",
     "Work",
-    "content_keys",
     "distinct",
     "find_work",
+    "resolve",
+    "undecodable",
     "versions",
 ]

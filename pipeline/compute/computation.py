@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 
@@ -16,6 +16,7 @@ from pipeline.compute.worklist import Work
 from pipeline.config import FeaturesConfig
 from pipeline.engines import Engine, open_engine, paired
 from pipeline.images import Batch, Dataset, Failure, LoadTimes, load_batches
+from pipeline.images.threads import N_WAITING_THREADS
 
 logger = logging.getLogger("pipeline")
 
@@ -116,7 +117,7 @@ class Computation:
 
     def _computed(self, engine: Engine) -> Generator[Computed, None, None]:
         batches = load_batches(
-            self.dataset.read,
+            self._read,
             self.work.rows,
             self.base.decoding,
             self.config.batch_size,
@@ -124,9 +125,24 @@ class Computation:
             views=self.work.views,
             view_recipe=self.caches.view,
             times=self._times,
+            n_threads=N_WAITING_THREADS if self.dataset.files.waits else None,
         )
         pictures = self._waits.inner("pictures", batches)
         return self._waits.outer("engine", paired(engine.run, pictures))
+
+    def _read(self, row: int) -> bytes:
+        """Return a row's bytes, from a copy of the file where it cannot be read itself."""
+        try:
+            return self.dataset.read(row)
+        except OSError:
+            for copy in self._copies(row):
+                with suppress(OSError):
+                    return self.dataset.read(copy)
+            raise
+
+    def _copies(self, row: int) -> list[int]:
+        same = (self.dataset.digests == self.dataset.digests[row]).all(axis=1)
+        return [copy for copy in np.flatnonzero(same).tolist() if copy != row]
 
     def _note_failures(self, batch: Batch, outcome: Outcome) -> None:
         """Content that cannot be decoded is remembered; a file that is in flux only reported."""
@@ -149,7 +165,7 @@ class Computation:
         size, n_rows = self.base.decoding.size, len(self.work)
         batch = (min(self.config.batch_size, n_rows), size, size, 3)
         seen = forecast(
-            engine, n_rows, self.base.dtype, self.config.cache, batch, self._decode_seconds
+            engine, self.work, self.base.dtype, self.config.cache, batch, self._decode_seconds
         )
         logger.info(
             "to compute: %s, %s%s on a disk with %s free, up to %s of memory",

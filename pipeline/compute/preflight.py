@@ -9,14 +9,16 @@ from time import perf_counter
 
 import numpy as np
 
+from pipeline.compute.worklist import Work
 from pipeline.engines import Engine
 from pipeline.errors import InputError, StoreError
+from pipeline.machine import available_memory
 
-RESERVE_BYTES = 64 << 20
-"""Left free on the disk."""
-SHARD_BYTES_IN_MEMORY = 4 * (64 << 20)
-"""Rows being collected, the shard being laid out, and its image."""
+DISK_SHARE = 1.05
+"""What shards take beside their rows."""
 PROGRAM_BYTES = 300 << 20
+SHARD_BYTES_IN_MEMORY = 128 << 20
+"""Rows being collected, the shard being laid out, and its image, at most."""
 BATCHES_IN_MEMORY = 8
 """Decoded ahead, on their way through the base, and being filled."""
 N_SAMPLES = 8
@@ -45,7 +47,7 @@ class Forecast:
 
 def forecast(
     engine: Engine,
-    n_rows: int,
+    work: Work,
     dtype: str,
     cache: Path,
     batch: tuple[int, ...],
@@ -55,7 +57,7 @@ def forecast(
 
     Args:
         engine: What will compute; knows the shape of features.
-        n_rows: Passes through the base.
+        work: What there is to do.
         dtype: Stored type.
         cache: Where the features will land.
         batch: Shape (k, size, size, 3) of a batch.
@@ -65,21 +67,22 @@ def forecast(
         StoreError: The disk cannot hold the features.
         InputError: The memory cannot hold the batches.
     """
+    n_rows = len(work)
     row_bytes = sum(map(prod, engine.output_shapes)) * np.dtype(dtype).itemsize
-    disk_bytes, free = n_rows * (row_bytes + 36), free_bytes(cache)
-    if disk_bytes + RESERVE_BYTES > free:
+    disk_bytes, free = int(n_rows * (row_bytes + 36) * DISK_SHARE), free_bytes(cache)
+    if disk_bytes > free:
         raise StoreError(_too_large(n_rows, row_bytes, disk_bytes, free, cache))
-    row_in_memory = prod(batch[1:]) + row_bytes
-    memory = PROGRAM_BYTES + SHARD_BYTES_IN_MEMORY + BATCHES_IN_MEMORY * batch[0] * row_in_memory
+    batches = BATCHES_IN_MEMORY * batch[0] * (prod(batch[1:]) + row_bytes)
     available = available_memory()
-    if available is not None and memory > available:
+    if available is not None and batches > available:
         raise InputError(
-            f"expected memory of about {size_text(memory)}, received {size_text(available)}: a "
-            f"batch of {batch[0]} pictures is too large; choose a smaller --batch-size"
+            f"expected memory of {size_text(batches)} for batches of {batch[0]} pictures, received "
+            f"{size_text(available)}; choose a smaller --batch-size"
         )
+    memory = PROGRAM_BYTES + SHARD_BYTES_IN_MEMORY + batches
     seconds = None
     if n_rows >= MIN_TRIALS * engine.trial_size:
-        seconds = n_rows * (_engine_seconds(engine, batch[1:]) + decode_seconds())
+        seconds = n_rows * _engine_seconds(engine, batch[1:]) + len(work.rows) * decode_seconds()
     return Forecast(n_rows, disk_bytes, free, memory, seconds)
 
 
@@ -112,27 +115,6 @@ def free_bytes(folder: Path) -> int:
     while not existing.exists():
         existing = existing.parent
     return shutil.disk_usage(existing).free
-
-
-def available_memory() -> int | None:
-    """Return the bytes that a process may still take, in a container too; None if unknown."""
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None
-    return min([available * 1024, *_container_memory()])
-
-
-def _container_memory() -> Iterator[int]:
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text("ascii").strip()
-        used = int((group / "memory.current").read_text("ascii"))
-    except (OSError, ValueError):
-        return
-    if limit.isdigit():
-        yield int(limit) - used
 
 
 def size_text(n_bytes: float) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.images import Dataset
 from pipeline.store import FeatureCache
+from pipeline.store.keys import picture_keys
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ def find_work(
         What is missing; pictures known not to decode are left out.
     """
     rows = distinct(dataset)
-    rows = rows[~clean.is_quarantined(dataset.digests[rows])]
+    rows = rows[~undecodable(clean, dataset.digests[rows])]
     digests = dataset.digests[rows]
     missing = [~clean.has(digests)]
     if viewed is not None:
-        trained = np.isin(content_keys(digests), content_keys(_train_digests(dataset)))
+        trained = np.isin(picture_keys(digests), picture_keys(_train_digests(dataset)))
         missing += [trained & ~viewed.has(digests, number) for number in range(1, n_views + 1)]
     wanted = np.stack(missing, axis=1)
     some = wanted.any(axis=1)
@@ -53,15 +54,16 @@ def find_work(
     return Work(rows[some], views)
 
 
-def distinct(dataset: Dataset) -> np.ndarray:
-    """Return the first row of each distinct content: int64 (k,), ascending."""
-    _, first = np.unique(content_keys(dataset.digests), return_index=True)
-    return np.sort(first)
+def distinct(dataset: Dataset, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return the first row of each distinct content, of all rows or of some: int64, ascending."""
+    rows = np.arange(len(dataset)) if rows is None else rows
+    _, first = np.unique(picture_keys(dataset.digests[rows]), return_index=True)
+    return rows[np.sort(first)]
 
 
-def content_keys(digests: np.ndarray) -> np.ndarray:
-    """View digests (n, 32) uint8 as (n,) byte strings, which numpy sorts quickly."""
-    return np.ascontiguousarray(digests, np.uint8).view("S32").ravel()
+def undecodable(clean: FeatureCache, digests: np.ndarray) -> np.ndarray:
+    """Return which pictures cannot be decoded and have no features from elsewhere: (n,) bool."""
+    return clean.is_quarantined(digests) & ~clean.has(digests)
 
 
 def _train_digests(dataset: Dataset) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from pipeline.engines.devices import may_have_gpu
-from pipeline.engines.kept import find_kept, keep
+from pipeline.engines.kept import discard, find_kept, keep
 from pipeline.engines.network import GivenNetwork, Network
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.startup import import_tensorflow
@@ -165,7 +165,11 @@ def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
         return _tensorflow(network, "float32", batch_size)
     from pipeline.engines.openvino import OpenVINOEngine
 
-    return OpenVINOEngine(kept.read(), network, batch_size)
+    try:
+        return OpenVINOEngine(kept.read(), network, batch_size)
+    except RuntimeError as error:  # whole, and still nothing that OpenVINO can run
+        discard(kept.folder, _brief(error))
+        return _convert(network, batch_size, models)
 
 
 def _convert(network: Network, batch_size: int, models: Path) -> Engine:
@@ -174,8 +178,9 @@ def _convert(network: Network, batch_size: int, models: Path) -> Engine:
     import_tensorflow()
     from pipeline.engines.conversion import convert, differences, parity_images
     from pipeline.engines.openvino import OpenVINOEngine
-    from pipeline.engines.tensorflow import TensorFlowEngine
+    from pipeline.engines.tensorflow import TensorFlowEngine, configure_devices
 
+    on_gpu = configure_devices("float32")
     model = network.build()
     images = parity_images(model.inputs[0].shape[1])
     reference = TensorFlowEngine(model, len(images))
@@ -184,17 +189,17 @@ def _convert(network: Network, batch_size: int, models: Path) -> Engine:
         engine = OpenVINOEngine(converted, network, batch_size)
     except RuntimeError as error:  # what OpenVINO raises for an operation that it does not know
         logger.warning("OpenVINO cannot run %s, TensorFlow does: %s", network.name, _brief(error))
-        return TensorFlowEngine(model, batch_size)
+        return TensorFlowEngine(model, batch_size, on_gpu)
     found = differences(next(reference.run([images])), next(engine.run([images])), network)
     accepted = max(found.values()) <= PARITY_LIMIT
     try:
-        keep(models, network, converted, found, accepted)
+        keep(models, network, converted, found, PARITY_LIMIT)
     except StoreError as error:
         logger.warning("%s", error)
     if accepted:
         return engine
     _say_refused(found)
-    return TensorFlowEngine(model, batch_size)
+    return TensorFlowEngine(model, batch_size, on_gpu)
 
 
 def _say_refused(differences: Mapping[str, float]) -> None:

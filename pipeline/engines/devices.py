@@ -1,10 +1,12 @@
 """Is there a GPU? Answered from the system, so that a machine without one never asks TensorFlow."""
 
+import importlib.util
 import os
 from pathlib import Path
 
-# What the drivers of NVIDIA (Linux, WSL), AMD and Intel leave, seen without any library.
+# What the drivers of NVIDIA (Linux, WSL) and AMD leave, seen without any library.
 DEVICE_FILES = ("dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/gpus", "dev/dxg", "dev/kfd")
+METAL = "tensorflow_metal"
 
 
 def may_have_gpu(system: Path = Path("/")) -> bool:
@@ -15,6 +17,6 @@ def may_have_gpu(system: Path = Path("/")) -> bool:
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
-    if not (system / "proc").is_dir():  # no Linux: only TensorFlow knows
+    if importlib.util.find_spec(METAL):  # elsewhere TensorFlow knows a GPU by this plug-in alone
         return True
     return any((system / file).exists() for file in DEVICE_FILES)

@@ -10,11 +10,10 @@ from pipeline.images.identity import Identities
 from pipeline.images.memory import Memory
 from pipeline.images.reading import Files
 from pipeline.images.sources import Source
-from pipeline.images.threads import thread_count
+from pipeline.images.threads import N_WAITING_THREADS, thread_count
 
 Progress = Callable[[int, int], None]
 
-N_WAITING_THREADS = 16
 _TASK = 16
 # Reading less than this again costs less than a file of memories is worth.
 _FEW_FILES, _FEW_BYTES = 200, 1 << 26

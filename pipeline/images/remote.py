@@ -91,13 +91,8 @@ class RemoteFiles:
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""
-        try:
-            content = self._system.cat_file(self._place(path))
-        except _failures() as error:
-            if isinstance(error, OSError) and error.strerror:
-                raise
-            raise OSError(EIO, _reason(error)) from error
-        return bytes(content)
+        with _as_os_errors():
+            return bytes(self._system.cat_file(self._place(path)))
 
     def digest(self, path: str) -> bytes:
         """Return the SHA-256 of a file's bytes; raises OSError."""
@@ -124,7 +119,36 @@ def open_remote(location: Location) -> tuple[BinaryIO, Stamp]:
         if not file.seekable():
             file.close()
             raise io.UnsupportedOperation("the server sends no parts of files")
-    return file, stamp
+    return io.BufferedReader(_RemoteFile(file)), stamp
+
+
+class _RemoteFile(io.RawIOBase):
+    """A remote file whose failures are all OSErrors, as those of any file are."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        with _as_os_errors():
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def read_remote(location: Location) -> bytes:
@@ -163,6 +187,17 @@ def _told(url: str) -> Iterator[None]:
             f"cannot read {url}: {_reason(error)}; check the URL and the connection, or fetch the "
             "pictures first"
         ) from error
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Let failures of a remote file system be OSErrors with a reason."""
+    try:
+        yield
+    except _failures() as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise
+        raise OSError(EIO, _reason(error)) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -89,7 +89,7 @@ def _open_archive(place: Location) -> ZipFiles | TarFiles:
     file, stamp = open_remote(place) if place.remote else _open_local(place.path)
     try:
         return kind(place.given, file, stamp)
-    except InputError:
+    except BaseException:
         file.close()
         raise
 

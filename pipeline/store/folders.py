@@ -1,13 +1,16 @@
 """The recipe folders of a cache: which there are, and which hold features of a recipe."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.errors import DamagedShardError, StoreError
+from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.files import fsync, write_json
 from pipeline.store.recipe import Recipe
 from pipeline.store.shard import FORMAT, FORMAT_VERSION, check_version
+
+logger = logging.getLogger("pipeline")
 
 RECIPE_NAME = "recipe.json"
 SHARDS = "shard-*.h5"
@@ -67,7 +70,7 @@ def covering_folders(
     is lost; every shard says itself what it was made with.
 
     Raises:
-        NewerFormatError: A newer version of this program wrote one of them.
+        NewerFormatError: A newer version of this program wrote the exact one.
         StoreError: One of them may not be read.
     """
     exact = root / recipe.id
@@ -92,6 +95,11 @@ def _read_in(folder: Path, on_damage: OnDamage, expected: Recipe | None = None) 
             )
     except DamagedShardError as error:
         on_damage(path, error)
+        return None
+    except NewerFormatError as error:
+        if expected is not None:
+            raise
+        logger.info("not looked into: %s", error)
         return None
     except StoreError:
         if path.exists():

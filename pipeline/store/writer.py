@@ -14,14 +14,14 @@ from pipeline.store.folders import prepare_folder
 from pipeline.store.recipe import Cut, Recipe
 from pipeline.store.shard import Rows, write_shard
 
-SHARD_BYTES = 64 << 20
+SHARD_BYTES = 32 << 20
 SHARD_SECONDS = 60.0
 
 
 class ShardWriter:
     """Collects rows and writes them as shards in a thread of its own while others compute.
 
-    A shard is finished at 64 MiB or after a minute, whichever comes first: that is what a sudden
+    A shard is finished at 32 MiB or after a minute, whichever comes first: that is what a sudden
     end can cost. Leaving the context writes the rest, also when the reason is an exception or an
     interruption: rows that were computed are kept.
     """
@@ -80,8 +80,10 @@ class ShardWriter:
 
     def _publish(self, parts: list[Rows]) -> None:
         prepare_folder(self.folder, self.recipe)  # it may have been taken away since we began
+        rows = _join(parts)
+        parts.clear()  # else every row would be held twice while it is written
         path = self.folder / f"shard-{uuid.uuid4().hex}.h5"
-        write_shard(path, self.recipe, _join(parts), self._engine, self._versions)
+        write_shard(path, self.recipe, rows, self._engine, self._versions)
 
     def _wait(self) -> None:
         pending, self._pending = self._pending, None
