@@ -107,8 +107,13 @@ def _find_nearest(root: Path, wanted: Recipe, digests: np.ndarray, result: Expla
 
 
 def changes(cached: Recipe, wanted: Recipe) -> dict[str, dict[str, Any]]:
-    """Return what differs between two recipes, in words: ``{field: {"cached", "wanted"}}``."""
+    """Return what differs between two recipes, in words: ``{field: {"cached", "wanted"}}``.
+
+    More cuts than are wanted make no difference: they would serve.
+    """
     ours, theirs = _in_words(cached), _in_words(wanted)
+    if set(wanted.cuts) <= set(cached.cuts):
+        ours["cuts"] = theirs["cuts"]
     return {
         name: {"cached": ours.get(name), "wanted": theirs.get(name)}
         for name in {**ours, **theirs}
@@ -124,6 +129,7 @@ def _in_words(recipe: Recipe) -> dict[str, Any]:
             value.update({f"{name}.{inner}": part[inner] for inner in part})
         else:
             value[name] = part
+    value.pop("decoding.size", None)  # the same as image_size
     value["weights"] = f"{recipe.weights[:SHOWN_DIGEST]}…"
     value["cuts"] = sorted(":".join(cut) for cut in recipe.cuts)
     return value

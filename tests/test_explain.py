@@ -91,8 +91,9 @@ def test_changes_are_in_words(config):
     assert found["weights"] == {"cached": "abababababab…", "wanted": f"{wanted.weights[:12]}…"}
     assert found["cuts"]["cached"] == [":".join(wanted.cuts[0])]
     assert len(found["cuts"]["wanted"]) == 2
-    assert found["decoding.size"] == {"cached": 96, "wanted": 64}
-    assert set(found) == {"weights", "cuts", "image_size", "decoding.size", "dtype"}
+    assert found["image_size"] == {"cached": 96, "wanted": 64}
+    assert set(found) == {"weights", "cuts", "image_size", "dtype"}
+    assert "cuts" not in changes(wanted, replace(wanted, cuts=wanted.cuts[:1], dtype="float16"))
 
 
 def test_views_of_training_pictures_are_counted(dataset, config):

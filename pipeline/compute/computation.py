@@ -105,6 +105,8 @@ class Computation:
         self, engine: Engine, writers: Writers, outcome: Outcome, progress: Progress | None
     ) -> None:
         n_failed = 0
+        if progress is not None:
+            progress(0, len(self.work), "")
         with closing(self._computed(engine)) as computed:
             for batch, outputs in computed:
                 n_failed += len(batch.failed)

@@ -30,7 +30,9 @@ class Counter:
         self._bar: Progress | None = None
 
     def update(self, done: int, total: int, where: str = "") -> None:
-        """Tell that ``done`` of ``total`` are done, and where the time goes."""
+        """Tell that ``done`` of ``total`` are done, and where the time goes; 0 starts the clock."""
+        if not done:
+            self._began = self._said = monotonic()
         if self._silent:
             return
         if not self._console.is_terminal:
