@@ -14,7 +14,7 @@ RUNS ?= runs
 ifeq ($(DATA),$(DIGITS))
 IMAGE_SIZE ?= 96
 LAYERS ?= block4+block5+block6,top
-HEADS ?= all
+HEADS ?= logistic,linear-svm,ridge,lda,centroid,rbf-svm,knn,random-forest,dense
 PICTURES := $(DIGITS)/test
 RUN ?= best:digits
 PICTURES_READY := $(DIGITS)/.written

@@ -5,12 +5,13 @@ The other parts take long: ``views`` and ``scale`` five minutes, ``soak`` ten, `
 
 import sys
 
-from benchmarks import accuracy, arithmetic, families, scale, soak, speed, views
+from benchmarks import accuracy, arithmetic, families, heads, scale, soak, speed, views
 
 PARTS = {
     "speed": speed.main,
     "arithmetic": arithmetic.main,
     "accuracy": accuracy.main,
+    "heads": heads.main,
     "views": views.main,
     "scale": scale.main,
     "soak": soak.main,

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 
@@ -32,25 +31,44 @@ sys.exit(run(sys.argv[1:]))
 
 def main() -> None:
     """Kill, go on, compare with an undisturbed run; print what was found."""
-    rng = random.Random(0)
+    killer = Killer(random.Random(0))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photos(folder / "photos", N_PHOTOS)
         _start(folder, "calm").wait()  # converts the base as well
-        quickest = min(_seconds_undisturbed(folder, f"timed{i}") for i in range(3))
-        kills = rounds = differing = doubled = missing = 0
-        while kills < N_KILLS:
-            cache = f"cache{rounds}"
-            kills += _until_done(folder, cache, rng, quickest)
+        n_runs = differing = doubled = missing = 0
+        while killer.kills < N_KILLS:
+            cache = f"cache{n_runs}"
+            _until_done(folder, cache, killer)
             found = _compare(folder, cache)
             missing, differing, doubled = (
                 sum(pair) for pair in zip((missing, differing, doubled), found, strict=True)
             )
-            rounds += 1
+            n_runs += 1
         print(
-            f"{kills} kills in {rounds} runs of {N_PHOTOS} photos: {missing} rows lost, {doubled} "
-            f"doubled, {differing} not bit-equal to an undisturbed run"
+            f"{killer.kills} kills in {n_runs} runs of {N_PHOTOS} photos: {missing} rows lost, "
+            f"{doubled} doubled, {differing} not bit-equal to an undisturbed run"
         )
+
+
+class Killer:
+    """Kills at random moments; learns how long it may wait, however fast the machine is today."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng, self._longest, self.kills = rng, 2.0, 0
+
+    def lets_live(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Wait, then kill; return whether the process was quicker."""
+        try:
+            process.wait(self._rng.uniform(0.1, 1.0) * self._longest)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            self.kills += 1
+            self._longest *= 1.02
+            return False
+        self._longest *= 0.9
+        return True
 
 
 def _start(folder: Path, cache: str) -> "subprocess.Popen[bytes]":
@@ -59,34 +77,15 @@ def _start(folder: Path, cache: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _seconds_undisturbed(folder: Path, cache: str) -> float:
-    _prepare(folder, cache)
-    began = monotonic()
-    _start(folder, cache).wait()
-    return monotonic() - began
-
-
-def _prepare(folder: Path, cache: str) -> None:
+def _until_done(folder: Path, cache: str, killer: Killer) -> None:
+    """Start again and again, until a run ends by itself."""
     (folder / cache).mkdir()
     (folder / cache / "models").symlink_to(folder / "calm" / "models")
-
-
-def _until_done(folder: Path, cache: str, rng: random.Random, quickest: float) -> int:
-    """Kill at a random moment and start again, until a run ends by itself; return the kills."""
-    _prepare(folder, cache)
-    kills = 0
-    while True:
+    process = _start(folder, cache)
+    while not killer.lets_live(process):
         process = _start(folder, cache)
-        try:
-            process.wait(rng.uniform(0.2, 1.0) * quickest)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-            continue
-        if process.returncode:
-            raise RuntimeError(f"exit code {process.returncode}")
-        return kills
+    if process.returncode:
+        raise RuntimeError(f"exit code {process.returncode}")
 
 
 def _compare(folder: Path, cache: str) -> tuple[int, int, int]:

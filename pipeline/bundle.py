@@ -1,16 +1,18 @@
-"""The bundle: the part of a run that predicts, saved and loaded without pickle.
+"""The bundle: the part of a run that predicts, saved and loaded without pickle where that can be.
 
 A folder with ``bundle.json`` (format, classes, base, SHA-256 of the payload) and one payload:
 
     network.npz   linear and dense heads: kernel_0, bias_0, kernel_1, … float32
     head.skops    other scikit-learn heads, read with an explicit list of admitted types
+    head.joblib   estimators that skops cannot hold or that come from elsewhere; reading one can run
+                  any code, so it is done only for whom trusts the bundle
     model.keras   a fine-tuned model: RGB 0–255 in, class probabilities out
 """
 
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,22 +21,39 @@ import numpy as np
 
 from pipeline.errors import RunError
 from pipeline.heads import FittedHead, NetworkHead, SklearnHead
+from pipeline.heads.rowwise import ROWWISE
 
 FORMAT = "bottleneck-bundle"
 FORMAT_VERSION = 1
-PAYLOADS = {"network": "network.npz", "sklearn": "head.skops", "model": "model.keras"}
+PAYLOADS = {
+    "network": "network.npz",
+    "sklearn": "head.skops",
+    "joblib": "head.joblib",
+    "model": "model.keras",
+}
 
 ADMITTED_TYPES = frozenset(
     {
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        "sklearn.gaussian_process.kernels.ConstantKernel",
+        "sklearn.gaussian_process.kernels.Product",
+        "sklearn.gaussian_process.kernels.RBF",
         "sklearn.metrics._dist_metrics.DistanceMetric",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
         "sklearn.metrics._dist_metrics.EuclideanDistance32",
-        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.metrics._dist_metrics.ManhattanDistance32",
+        "sklearn.metrics._dist_metrics.ManhattanDistance64",
         "sklearn.neighbors._ball_tree.BallTree",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.tree._tree.Tree",
     }
 )
-"""Compiled parts of scikit-learn's trees and neighbours, which skops asks about. Nothing else."""
+"""Parts of scikit-learn's own classifiers that skops asks about: none runs code when it is read."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +82,48 @@ def save_head(folder: Path, head: FittedHead, classes: tuple[str, ...], base: An
         arrays = {f"kernel_{i}": kernel for i, kernel in enumerate(head.kernels)}
         arrays |= {f"bias_{i}": bias for i, bias in enumerate(head.biases)}
         np.savez(folder / PAYLOADS["network"], allow_pickle=False, **arrays)
-        _save_description(folder, "network", classes, base, n_layers=len(head.kernels))
+        more = {"n_layers": len(head.kernels), **_rowwise(head)}
+        _save_description(folder, "network", classes, base, **more)
     elif isinstance(head, SklearnHead):
-        from skops import io
-
-        io.dump(head.pipeline, folder / PAYLOADS["sklearn"])
-        _save_description(folder, "sklearn", classes, base, factor=head.factor)
+        kind = _save_pipeline(folder, head.pipeline)
+        more = {"estimator": _path_of(head.pipeline), "factor": head.factor, **_rowwise(head)}
+        _save_description(folder, kind, classes, base, **more)
     else:
         raise TypeError(f"no bundle format for {type(head).__name__}")
+
+
+def _rowwise(head: NetworkHead | SklearnHead) -> dict[str, Any]:
+    return {"rowwise": head.rowwise, "blocks": list(head.blocks)}
+
+
+def _path_of(pipeline: Any) -> str:
+    made = type(pipeline[-1])
+    return f"{made.__module__}:{made.__qualname__}"
+
+
+def _save_pipeline(folder: Path, pipeline: Any) -> str:
+    """Write a scikit-learn pipeline with skops if that can be read back safely, else with joblib.
+
+    Returns:
+        The kind of the payload.
+    """
+    from skops import io
+    from skops.io.exceptions import UnsupportedTypeException
+
+    path = folder / PAYLOADS["sklearn"]
+    if _path_of(pipeline).startswith("sklearn."):
+        try:
+            io.dump(pipeline, path)
+        except UnsupportedTypeException:
+            path.unlink(missing_ok=True)
+        else:
+            if not set(io.get_untrusted_types(file=path)) - ADMITTED_TYPES:
+                return "sklearn"
+            path.unlink()
+    import joblib
+
+    joblib.dump(pipeline, folder / PAYLOADS["joblib"])
+    return "joblib"
 
 
 def save_model(folder: Path, model: Any, classes: tuple[str, ...], base: Any) -> None:
@@ -96,11 +149,17 @@ def _save_description(
     (folder / "bundle.json").write_text(json.dumps(description, indent=2), "utf-8")
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, trust: bool = False) -> Bundle:
     """Read a bundle.
 
+    Args:
+        folder: The bundle's.
+        trust: Whether to read an estimator that can run any code while it is read. The digest says
+            that the file is the one that was written, not who wrote it.
+
     Raises:
-        RunError: It is not a bundle, is newer than this program, or its payload was altered.
+        RunError: It is not a bundle, is newer than this program, its payload was altered, or it
+            would have to be trusted and is not.
     """
     description = _description(folder)
     kind, classes = description["kind"], tuple(description["classes"])
@@ -109,8 +168,13 @@ def load_bundle(folder: Path) -> Bundle:
     if kind == "model":
         sha256 = description["sha256"]
         return Bundle(classes, description["base"], model_path=payload, sha256=sha256)
-    load = _load_network if kind == "network" else _load_sklearn
-    return Bundle(classes, description["base"], head=load(payload, description))
+    if kind == "joblib" and not trust:
+        raise RunError(
+            f"expected only scikit-learn's own types in a bundle, received "
+            f"{description.get('estimator')} in {payload}, and reading it can run any code; if you "
+            f"know who made this run, allow it with --trust"
+        )
+    return Bundle(classes, description["base"], head=_HEADS[kind](payload, description))
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -158,6 +222,7 @@ def _load_network(path: Path, description: Mapping[str, Any]) -> NetworkHead:
             return NetworkHead(
                 tuple(arrays[f"kernel_{i}"] for i in layers),
                 tuple(arrays[f"bias_{i}"] for i in layers),
+                *_given_rowwise(path, description),
             )
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise RunError(f"expected arrays of a head in {path}, received: {error}") from error
@@ -172,8 +237,43 @@ def _load_sklearn(path: Path, description: Mapping[str, Any]) -> SklearnHead:
             f"expected only scikit-learn's own types in {path}, received {', '.join(foreign)}; "
             f"it was not written by this program"
         )
-    pipeline = io.load(path, trusted=sorted(asked_for))
-    return SklearnHead(pipeline, len(description["classes"]), description["factor"])
+    return _sklearn_head(path, io.load(path, trusted=sorted(asked_for)), description)
+
+
+def _load_joblib(path: Path, description: Mapping[str, Any]) -> SklearnHead:
+    import joblib
+
+    try:
+        pipeline = joblib.load(path)
+    except (ImportError, AttributeError) as error:
+        raise RunError(
+            f"expected the package of {description.get('estimator')} as it was when {path} was "
+            f"written, received: {error}; install it, or train the run again"
+        ) from error
+    return _sklearn_head(path, pipeline, description)
+
+
+def _sklearn_head(path: Path, pipeline: Any, description: Mapping[str, Any]) -> SklearnHead:
+    n_classes, factor = len(description["classes"]), description["factor"]
+    return SklearnHead(pipeline, n_classes, factor, *_given_rowwise(path, description))
+
+
+def _given_rowwise(path: Path, description: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+    """Return what is done to rows before a head; nothing in bundles from before there was any."""
+    rowwise = description.get("rowwise", "none")
+    if rowwise not in ROWWISE:
+        raise RunError(
+            f"expected rowwise of {', '.join(ROWWISE)}, received rowwise={rowwise!r} beside "
+            f"{path}; update this program"
+        )
+    return rowwise, tuple(description.get("blocks", ()))
+
+
+_HEADS: Mapping[str, Callable[[Path, Mapping[str, Any]], FittedHead]] = {
+    "network": _load_network,
+    "sklearn": _load_sklearn,
+    "joblib": _load_joblib,
+}
 
 
 def _sha256(path: Path) -> str:

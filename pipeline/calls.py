@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 
-_CALL = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_CALL = re.compile(r"\s*([A-Za-z_][\w.-]*(?::\w+)?)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _OPENING, _CLOSING = "([{", ")]}"
 
 
@@ -20,7 +20,8 @@ def parse_call(text: str) -> tuple[str, dict[str, Any]]:
     """Split ``name(argument=literal, ...)`` into its name and arguments.
 
     Args:
-        text: A bare name, or a name followed by keyword arguments in brackets.
+        text: A bare name, or a name followed by keyword arguments in brackets. A name may be that
+            of a class in a module, ``package.module:Class``.
 
     Returns:
         The name and its arguments in the order written.

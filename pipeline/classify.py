@@ -220,13 +220,15 @@ class Experiment:
         features, labels = table.with_views(self.joined, train), table.labels("train")
         n_views = table.n_views
         repeated = np.tile(labels, 1 + n_views)
-        head = fit_head(self.spec, features, repeated, n_classes, seed, n_views)
+        blocks, groups = table.widths(self.joined), table.dataset.bundles(train)
+        together = (seed, n_views, blocks, groups)
+        head = fit_head(self.spec, features, repeated, n_classes, *together)
         if self.folds is None:
             scores, given = head.scores(table.features(self.joined, validation)), validation
             how = "validation split"
         else:
             scores = out_of_fold_scores(
-                self.spec, features, labels, n_classes, self.folds, seed, n_views
+                self.spec, features, labels, n_classes, self.folds, *together
             )
             given, how = train, f"{len(self.folds)}-fold cross-validation"
         unseen = table.dataset.labels[given]

@@ -16,7 +16,13 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Toml
 
 from pipeline import show
-from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig, PredictConfig
+from pipeline.config import (
+    CheckConfig,
+    ClassifyConfig,
+    FeaturesConfig,
+    FinetuneConfig,
+    PredictConfig,
+)
 from pipeline.errors import InputError, PipelineError, UnknownNameError
 from pipeline.startup import import_tensorflow
 
@@ -231,6 +237,26 @@ def predict(
         pictures = [path.expanduser() for path in paths]
         predictions = label(config, run, pictures, progress.update)
     show.result(describe(predictions), output.json, show.predictions)
+
+
+@app.command
+def check(
+    data: str, *, config: CheckConfig = CheckConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Say what is in the data: classes, copies, leaks into the test, suspect labels, bad files.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
+    """
+    from pipeline.audit import audit, describe
+    from pipeline.compute import resolve
+
+    base, _ = resolve(config)
+    dataset = _index(data, config, output, config.seed, config.label_pattern)
+    extraction = _extract(config, dataset, output, base)
+    with show.progress("check", "blocks", _silent(output)) as progress:
+        audited = audit(config, dataset, extraction.failed, config.similarity, progress.update)
+    show.result(describe(audited), output.json, show.audited)
 
 
 @app.command

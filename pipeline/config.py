@@ -115,6 +115,24 @@ class ClassifyConfig(FeaturesConfig):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class CheckConfig(FeaturesConfig):
+    """Looking at data: which features to look with, and how closely."""
+
+    folds: int = 5
+    """Folds of the cross-validation that finds suspect labels."""
+
+    similarity: float | None = None
+    """Cosine similarity from which pictures are near-duplicates; from the data if left out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self, "folds", self.folds >= 2, "at least 2")
+        similar = self.similarity
+        _require(self, "similarity", similar is None or 0 < similar <= 1, "above 0, up to 1")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
     """Stage 3: what of the base is trained, and how gently."""
 
@@ -179,6 +197,9 @@ class PredictConfig:
 
     weights: str = "default"
     """For imagenet:BACKBONE only: where its weights with the top are."""
+
+    trust: bool = False
+    """Load a head that only joblib could store; reading it can run any code. Know its maker."""
 
     batch_size: int = 32
     """Pictures per step."""

@@ -192,7 +192,15 @@ class FineTuning:
         """Fit the run's head without the validation pictures; return it and its accuracy there."""
         features = self.table.features(self.base.cuts, self.fit_rows)
         labels, n_classes = self.dataset.labels[self.fit_rows], len(self.dataset.classes)
-        head = fit_head(self.spec, features, labels, n_classes, self.source.info["seed"])
+        head = fit_head(
+            self.spec,
+            features,
+            labels,
+            n_classes,
+            self.source.info["seed"],
+            blocks=self.table.widths(self.base.cuts),
+            groups=self.dataset.bundles(self.fit_rows),
+        )
         unseen = self.table.features(self.base.cuts, self.validation_rows)
         given = self.dataset.labels[self.validation_rows]
         head = head.sharpened(self.source.info["factor"])

@@ -126,7 +126,7 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
             f"weights={config.weights!r} for {target!r}: a run has its own"
         )
     run = find_run(config.runs, target)
-    bundle = run.bundle()
+    bundle = run.bundle(config.trust)
     decoding = decoding_from_dict(bundle.base)
     if bundle.head is None:
         engine = _model_engine(config, run.name, bundle)

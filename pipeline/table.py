@@ -1,5 +1,6 @@
 """A data set joined with its cached features: rows, labels and X, aligned, split by split."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,10 @@ class FeatureTable:
         if self._held is None or self._held[0] != joined:
             self._held = (joined, self._read(joined))
         return self._held[1][rows]
+
+    def widths(self, joined: Input) -> tuple[int, ...]:
+        """Return how many features each cut of an input has."""
+        return tuple(prod(self._cache.row_shape((cut.layer, cut.pooling))) for cut in joined)
 
     def with_views(self, joined: Input, rows: np.ndarray) -> np.ndarray:
         """Return features of training pictures and of their views: ((1 + n_views) · n, d) float32.

@@ -28,7 +28,10 @@ def many(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["features", "classify", "finetune", "predict", "compare", "backbones", "summary", "digits"],
+    [
+        *("features", "classify", "finetune", "predict", "compare", "backbones", "summary"),
+        *("digits", "check", "explain", "verify", "export-features"),
+    ],
 )
 def test_every_command_explains_itself(capsys, name):
     assert run([name, "--help"]) == 0

@@ -1,11 +1,16 @@
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.datasets import make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import pairwise_distances
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 
 from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.heads import HEADS, NetworkHead, parse_head, parse_heads, softmax
@@ -16,6 +21,9 @@ from pipeline.heads.select import make_folds, out_of_fold_scores
 FAST = {
     "dense": "dense(hidden=32,epochs=60,learning_rate=0.01,dropout=0.2)",
     "random-forest": "random-forest(n_trees=40)",
+    "extra-trees": "extra-trees(n_trees=40)",
+    "boosting": "boosting(rounds=30)",
+    "mlp": "mlp(learning_rate=0.01)",
 }
 
 
@@ -76,6 +84,44 @@ def test_folded_logistic_is_the_pipeline_it_came_from(n_classes):
     np.testing.assert_allclose(softmax(head.scores(features)), expected, atol=2e-4)
 
 
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_folded_network_is_the_pipeline_it_came_from(n_classes):
+    features, labels = data(n_classes)
+    network = MLPClassifier((20, 7), max_iter=60, learning_rate_init=0.01, random_state=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = make_pipeline(StandardScaler(), network).fit(features, labels)
+    spec = parse_head("mlp(hidden=(20,7),max_iter=60,learning_rate=0.01)")
+    head = fit_head(spec, features, labels, n_classes, seed=3)
+    assert [kernel.shape for kernel in head.kernels] == [(12, 20), (20, 7), (7, n_classes)]
+    got = softmax(head.scores(features))
+    np.testing.assert_allclose(got, expected.predict_proba(features), atol=1e-3)
+
+
+def test_a_solver_that_stops_early_is_told(caplog):
+    features, labels = data(4)
+    fit_head(parse_head("logistic(max_iter=2)"), features, labels, 4, seed=0)
+    assert "logistic(max_iter=2) stopped before it converged" in caplog.text
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_centroid_predicts_the_nearest_mean(metric):
+    features, labels = data(3)
+    rows = StandardScaler().fit_transform(features.astype(np.float64))
+    seen = normalize(rows) if metric == "cosine" else rows
+    means = np.stack([seen[labels == number].mean(0) for number in range(3)])
+    expected = pairwise_distances(rows, means, metric=metric).argmin(1)
+    head = fit_head(parse_head(f"centroid(metric='{metric}')"), features, labels, 3, seed=0)
+    np.testing.assert_array_equal(head.scores(features).argmax(1), expected)
+
+
+def test_one_picture_a_class_is_enough_for_centroids():
+    features, labels = data(3, n=300)
+    first = [int(np.flatnonzero(labels == number)[0]) for number in range(3)]
+    head = fit_head(parse_head("centroid"), features[first], labels[first], 3, seed=0)
+    assert np.mean(head.scores(features).argmax(1) == labels) > 0.6
+
+
 def test_discriminant_without_shrinkage_is_scikit_learns():
     features, labels = data(4)
     features = StandardScaler().fit_transform(np.delete(features, 3, axis=1).astype(np.float64))
@@ -121,6 +167,9 @@ def test_hidden_layers_in_any_form(text):
         ("ridge(alpha=1e999)", r"expected alpha of ridge to be like 100.0, received alpha=inf"),
         ("knn(k=2.5)", r"expected k of knn to be like 5, received k=2.5"),
         ("dense(dropout=1)", r"expected dropout of dense to be like 0.5, received dropout=1"),
+        ("centroid(metric='manhattan')", r"expected metric of centroid to be like 'cosine'"),
+        ("boosting(max_leaves=1)", r"expected max_leaves of boosting to be like 8"),
+        ("mlp(hidden=0)", r"expected hidden of mlp to be like \(100,\), received hidden=0"),
         ("dense(hidden='a')", r"expected hidden of dense to be like \(256,\), received hidden='a'"),
     ],
 )
@@ -170,7 +219,7 @@ def test_fewer_folds_for_a_small_class():
 
 
 def test_a_class_of_one_picture_cannot_be_cross_validated():
-    with pytest.raises(DataError, match="at least 2 different training pictures of every class"):
+    with pytest.raises(DataError, match=r"at least 2 different training pictures"):
         make_folds(np.array([0, 0, 0, 1]), 5, 0)
 
 
@@ -237,3 +286,30 @@ def test_folds_that_copies_leave_without_a_class():
     groups = np.array([0, 3, 4, 3, 3, 3, 0, 4])
     with pytest.raises(DataError, match="byte-identical pictures"):
         make_folds(labels, 2, 0, groups)
+
+
+def test_groups_of_several_classes_count_for_each():
+    labels = np.array([0, 1] * 9 + [1])
+    groups = np.array([i // 2 for i in range(18)] + [9])
+    folds = make_folds(labels, 5, 0, groups)
+    assert len(folds) == 5
+    for fit, held_out in folds:
+        assert not set(groups[fit]) & set(groups[held_out])
+
+
+def test_groups_that_leave_no_folds_are_named():
+    labels, groups = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 2, 3])
+    with pytest.raises(DataError, match="groups count once"):
+        make_folds(labels, 3, 0, groups)
+
+
+def test_groups_are_held_out_as_a_whole():
+    from pipeline.heads.dense import held_out
+
+    labels = np.repeat([0, 1], 60)
+    groups = np.arange(120) // 4
+    marked = held_out(labels, 0, groups)
+    assert 12 <= marked.sum() <= 24
+    assert all(len(set(marked[groups == group])) == 1 for group in np.unique(groups))
+    one_group_each = held_out(labels, 0, labels)
+    assert one_group_each.sum() == 1

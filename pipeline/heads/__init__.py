@@ -6,14 +6,17 @@ scores, and its prediction is the likeliest class.
 
 from pipeline.heads.catalog import HEADS, HeadSpec, parse_head, parse_heads
 from pipeline.heads.fitted import FittedHead, NetworkHead, SklearnHead, softmax
+from pipeline.heads.preparation import Preparation, parse_preparation
 
 __all__ = [
     "HEADS",
     "FittedHead",
     "HeadSpec",
     "NetworkHead",
+    "Preparation",
     "SklearnHead",
     "parse_head",
     "parse_heads",
+    "parse_preparation",
     "softmax",
 ]

@@ -1,4 +1,4 @@
-"""The heads by name, with their parameters and defaults."""
+"""The heads by name, with their parameters and defaults; and the texts that choose one."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 from pipeline.calls import format_call, parse_call, split_calls
 from pipeline.errors import InputError, UnknownNameError
+from pipeline.heads.preparation import DEFAULT_PREPARATION, Preparation, parse_preparation
 
 Kind = Literal["linear", "sklearn", "dense"]
+PREPARE = "prepare"
+"""The parameter that every head takes besides its own: how features are prepared before it."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,25 @@ HEADS: Mapping[str, Head] = {
         Head("linear-svm", "linear", {"C": 0.01}, False, "linear support vectors, squared hinge"),
         Head("ridge", "linear", {"alpha": 100.0}, False, "least squares on one-hot labels"),
         Head("lda", "linear", {"shrinkage": "auto"}, False, "Fisher's discriminant, shrunk"),
+        Head("centroid", "linear", {"metric": "cosine"}, False, "nearest class mean"),
         Head("rbf-svm", "sklearn", {"C": 10.0, "gamma": "scale"}, False, "Gaussian-kernel SVM"),
         Head("knn", "sklearn", {"k": 5, "metric": "cosine"}, True, "nearest neighbours"),
         Head("random-forest", "sklearn", {"n_trees": 300, "max_depth": None}, True, "forest"),
+        Head("extra-trees", "sklearn", {"n_trees": 300, "max_depth": None}, True, "wilder forest"),
+        Head(
+            "boosting",
+            "sklearn",
+            {"rounds": 100, "learning_rate": 0.1, "max_leaves": 8},
+            True,
+            "gradient boosting on histograms",
+        ),
+        Head(
+            "mlp",
+            "dense",
+            {"hidden": (100,), "alpha": 1e-4, "learning_rate": 1e-3, "max_iter": 200},
+            True,
+            "scikit-learn's network: hidden layers with ReLU, no TensorFlow",
+        ),
         Head(
             "dense",
             "dense",
@@ -61,19 +80,51 @@ HEADS: Mapping[str, Head] = {
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A head with all its parameters."""
+    """A head with all its parameters.
+
+    Args:
+        head: The row of the catalog.
+        params: Every parameter of the head with its value; `PREPARE` only where it is not the
+            default, so that what was tried before keeps its name.
+    """
 
     head: Head
     params: Mapping[str, Any]
 
+    @property
+    def preparation(self) -> Preparation:
+        """How features are prepared before this head."""
+        return parse_preparation(self.params.get(PREPARE, DEFAULT_PREPARATION))
+
+    @property
+    def own_params(self) -> dict[str, Any]:
+        """The parameters of the head itself, without the preparation."""
+        return {key: value for key, value in self.params.items() if key != PREPARE}
+
+    def prepared(self, preparation: Preparation) -> "HeadSpec":
+        """Return the same head on features prepared in another way."""
+        return HeadSpec(self.head, _with_preparation(self.own_params, preparation))
+
     def __str__(self) -> str:
         """Canonical text: defaults are left out, so equal heads have equal text."""
-        given = {k: v for k, v in self.params.items() if v != self.head.defaults[k]}
+        defaults = self.head.defaults
+        given = {k: v for k, v in self.params.items() if k not in defaults or v != defaults[k]}
         return format_call(self.head.name, given)
+
+
+def _with_preparation(params: Mapping[str, Any], preparation: Preparation) -> dict[str, Any]:
+    text = str(preparation)
+    return dict(params) if text == DEFAULT_PREPARATION else {**params, PREPARE: text}
 
 
 def parse_heads(text: str) -> list[HeadSpec]:
     """Read ``"logistic(C=0.1),knn"``, or ``"all"``; doubles are dropped.
+
+    Estimators by dotted path are imported and looked at; everything said of a list of heads is said
+    before any picture is read.
+
+    Raises:
+        InputError: A head cannot be used; `parse_head` and `dotted.check_estimator` say how.
 
     Example:
         >>> [str(spec) for spec in parse_heads("logistic(C=0.1),knn(k=5)")]
@@ -86,23 +137,46 @@ def parse_heads(text: str) -> list[HeadSpec]:
         raise InputError(
             f"expected at least one head of {', '.join(HEADS)}, received heads={text!r}"
         )
-    return list({str(spec): spec for spec in specs}.values())
+    unique = list({str(spec): spec for spec in specs}.values())
+    for spec in unique:
+        if is_dotted(spec.head.name):
+            from pipeline.heads.dotted import check_estimator
+
+            check_estimator(spec)
+    return unique
 
 
 def parse_head(text: str) -> HeadSpec:
     """Read one head with its parameters.
+
+    A dotted path is read as a text only. Nothing is imported, so that a run made with a package
+    that is not here, or by someone else, can be listed.
 
     Raises:
         UnknownNameError: No head or no parameter has that name.
         InputError: The brackets do not hold ``name=value`` pairs, or a value is of another type.
     """
     name, given = parse_call(text)
+    preparation = parse_preparation(given.pop(PREPARE, DEFAULT_PREPARATION))
+    if is_dotted(name):
+        return HeadSpec(_dotted_head(name), _with_preparation(given, preparation))
     if name not in HEADS:
-        raise UnknownNameError("head", name, HEADS, f"known: {', '.join(HEADS)}")
+        hint = f"known: {', '.join(HEADS)}, and scikit-learn's as 'sklearn.svm:NuSVC(nu=0.3)'"
+        raise UnknownNameError("head", name, HEADS, hint)
     head = HEADS[name]
     for key, value in given.items():
         _check_parameter(head, key, value)
-    return HeadSpec(head, {**head.defaults, **_normalised(given)})
+    params = {**head.defaults, **_normalised(given)}
+    return HeadSpec(head, _with_preparation(params, preparation))
+
+
+def is_dotted(name: str) -> bool:
+    """Return whether a head's name is the path of a class, ``package.module:Class``."""
+    return ":" in name
+
+
+def _dotted_head(path: str) -> Head:
+    return Head(path, "sklearn", {}, False, "a classifier with scikit-learn's interface")
 
 
 def _normalised(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,16 +189,17 @@ def _normalised(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_parameter(head: Head, key: str, value: Any) -> None:
     if key not in head.defaults:
-        hint = f"{head.name} knows {', '.join(head.defaults)}"
-        raise UnknownNameError(f"parameter of {head.name}", key, head.defaults, hint)
-    if not _acceptable(key, value, head.defaults[key]):
+        known = (*head.defaults, PREPARE)
+        hint = f"{head.name} knows {', '.join(known)}"
+        raise UnknownNameError(f"parameter of {head.name}", key, known, hint)
+    if not _acceptable(head.name, key, value, head.defaults[key]):
         raise InputError(
             f"expected {key} of {head.name} to be like {head.defaults[key]!r}, "
             f"received {key}={value!r}"
         )
 
 
-def _acceptable(key: str, value: Any, default: Any) -> bool:
+def _acceptable(head: str, key: str, value: Any, default: Any) -> bool:
     if key == "hidden":
         sizes = (value,) if isinstance(value, int) else value
         return isinstance(sizes, tuple | list) and all(_is_count(size) for size in sizes)
@@ -137,7 +212,10 @@ def _acceptable(key: str, value: Any, default: Any) -> bool:
     if key == "max_depth":
         return value is None or _is_count(value)
     if key == "metric":
-        return value in ("cosine", "euclidean", "manhattan")
+        means = ("cosine", "euclidean")
+        return value in (means if head == "centroid" else (*means, "manhattan"))
+    if key == "max_leaves":
+        return _is_count(value) and value > 1
     if isinstance(default, int):
         return _is_count(value)
     return _is_number(value) and value > 0

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.heads.fitted import NetworkHead, safe_scale
+from pipeline.heads.fitted import NetworkHead
 
 VALIDATION_SHARE = 0.1
 
@@ -19,41 +19,42 @@ def fit_dense(
     n_classes: int,
     seed: int,
     n_views: int = 0,
+    groups: np.ndarray | None = None,
 ) -> NetworkHead:
     """Train hidden layers with dropout; a seeded tenth of the pictures decides when to stop.
 
     Args:
         params: hidden, dropout, learning_rate, epochs, patience, batch_size.
-        features: (n, d) float; with augmented views all pictures, then view 1 of each, ….
+        features: (n, d) float, prepared; with augmented views all pictures, then view 1 of each, ….
         labels: (n,) int in 0 … n_classes-1.
         n_classes: k.
         seed: Seed of the weights, the order, dropout and the held-out tenth.
         n_views: Augmented views of each picture; those of the held-out tenth are not used.
+        groups: (n pictures,) int; pictures of one group are held out together.
 
     Returns:
-        The network of the epoch with the lowest held-out loss; standardisation is folded in.
+        The network of the epoch with the lowest held-out loss, for features prepared so.
     """
     keras.utils.set_random_seed(seed)
-    mean, scale = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
-    scale = safe_scale(mean, scale)
-    standard = ((features - mean) / scale).astype(np.float32)
-    network = build_dense(features.shape[1], params["hidden"], params["dropout"], n_classes)
-    held_out = _held_out(labels[: len(labels) // (1 + n_views)], seed)
-    _train(network, standard, labels, held_out, params, seed)
-    return _folded(network, mean, scale)
+    rows = np.asarray(features, np.float32)
+    network = build_dense(rows.shape[1], params["hidden"], params["dropout"], n_classes)
+    unseen = held_out(labels[: len(labels) // (1 + n_views)], seed, groups)
+    _train(network, rows, labels, unseen, params, seed)
+    weights = network.get_weights()
+    return NetworkHead(tuple(weights[0::2]), tuple(weights[1::2]))
 
 
 def _train(
     network: keras.Model,
     features: np.ndarray,
     labels: np.ndarray,
-    held_out: np.ndarray,
+    unseen: np.ndarray,
     params: Mapping[str, Any],
     seed: int,
 ) -> None:
     """Train with Adam until the held-out loss has not fallen for ``patience`` epochs.
 
-    ``held_out`` marks pictures; rows beyond them are views of the same pictures, in order.
+    ``unseen`` marks pictures; rows beyond them are views of the same pictures, in order.
 
     One compiled step over row numbers: making Keras' data iterators, twice an epoch, takes longer
     than the epochs of so small a network (1,150 rows of 384 features: 4.7 s a fit against 1.7 s).
@@ -61,7 +62,7 @@ def _train(
     optimizer = keras.optimizers.Adam(params["learning_rate"])
     optimizer.build(network.trainable_variables)
     inputs, targets = tf.constant(features), tf.constant(labels, tf.int64)
-    unseen = tf.constant(np.flatnonzero(held_out))
+    judged = tf.constant(np.flatnonzero(unseen))
 
     def loss_of(rows: Any, training: bool) -> Any:
         logits = network(tf.gather(inputs, rows), training=training)
@@ -75,8 +76,8 @@ def _train(
         gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply(gradients, network.trainable_variables)
 
-    unseen_loss = tf.function(lambda: loss_of(unseen, training=False), autograph=False)
-    rows = np.flatnonzero(~np.tile(held_out, len(labels) // len(held_out)))
+    unseen_loss = tf.function(lambda: loss_of(judged, training=False), autograph=False)
+    rows = np.flatnonzero(~np.tile(unseen, len(labels) // len(unseen)))
     rng, size = np.random.default_rng(seed), params["batch_size"]
     best, best_loss, best_epoch = network.get_weights(), np.inf, 0
     for epoch in range(params["epochs"]):
@@ -101,22 +102,34 @@ def build_dense(
     return keras.Model(inputs, keras.layers.Dense(n_classes)(outputs))
 
 
-def _held_out(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Mark a tenth of each class, at least one picture in all: (n,) bool."""
+def held_out(labels: np.ndarray, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
+    """Mark a tenth of each class, at least one picture in all: (n,) bool.
+
+    Groups are marked as a whole, unless no picture of some class would be left to learn from.
+    """
     order = np.random.default_rng(seed).permutation(len(labels))
-    held_out = np.zeros(len(labels), bool)
+    if groups is not None:
+        return _groups_held_out(labels, order, groups)
+    marked = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = order[labels[order] == label]
-        held_out[members[: round(VALIDATION_SHARE * len(members))]] = True
-    if not held_out.any():
-        held_out[order[0]] = True
-    return held_out
+        marked[members[: round(VALIDATION_SHARE * len(members))]] = True
+    if not marked.any():
+        marked[order[0]] = True
+    return marked
 
 
-def _folded(network: keras.Model, mean: np.ndarray, scale: np.ndarray) -> NetworkHead:
-    weights = network.get_weights()
-    kernels, biases = weights[0::2], weights[1::2]
-    first = kernels[0] / scale[:, None]
-    biases[0] = (biases[0] - mean @ first).astype(np.float32)
-    kernels[0] = first.astype(np.float32)
-    return NetworkHead(tuple(kernels), tuple(biases))
+def _groups_held_out(labels: np.ndarray, order: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    marked, classes = np.zeros(len(labels), bool), np.unique(labels)
+    for label in classes:
+        members = order[labels[order] == label]
+        wanted = max(1, round(VALIDATION_SHARE * len(members)))
+        for row in members:
+            if marked[members].sum() >= wanted:
+                break
+            candidate = marked | (groups == groups[row])
+            if len(np.unique(labels[~candidate])) == len(classes):
+                marked = candidate
+    if not marked.any():  # a group holds a whole class: there is no better to be had
+        marked[order[0]] = True
+    return marked

@@ -1,9 +1,12 @@
 """Fitted heads: what predicts, and what a bundle stores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.heads.rowwise import apply_rowwise
 
 ABSENT = -1e3
 """Score of a class that the head has never seen: probability 0 in float64, and still finite."""
@@ -32,20 +35,25 @@ class FittedHead(Protocol):
 class NetworkHead:
     """Dense layers with ReLU between them; one layer is a linear head.
 
-    Standardisation is folded into the first layer, so the head takes raw features and can sit on
-    the base as plain Dense layers.
+    Standardisation and principal components are folded into the first layer, so the head takes raw
+    features and can sit on the base as plain Dense layers.
 
     Args:
         kernels: One (d_in, d_out) float32 array per layer.
         biases: One (d_out,) float32 array per layer.
+        rowwise: What is done to each row before the first layer, one of `rowwise.ROWWISE`.
+        blocks: Widths of the cuts side by side, each brought to unit length for itself; empty for
+            one block.
     """
 
     kernels: tuple[np.ndarray, ...]
     biases: tuple[np.ndarray, ...]
+    rowwise: str = "none"
+    blocks: tuple[int, ...] = ()
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return scores (n, k) of features (n, d), same row order."""
-        values = np.asarray(features, np.float32)
+        values = apply_rowwise(features, self.rowwise, self.blocks)
         last = len(self.kernels) - 1
         for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
             values = values @ kernel + bias
@@ -57,41 +65,70 @@ class NetworkHead:
         """Return the same head with its scores multiplied by ``factor``."""
         *first, kernel = self.kernels
         *before, bias = self.biases
-        return NetworkHead((*first, _f32(kernel * factor)), (*before, _f32(bias * factor)))
+        kernels, biases = (*first, f32(kernel * factor)), (*before, f32(bias * factor))
+        return replace(self, kernels=kernels, biases=biases)
 
 
 @dataclass(frozen=True)
 class SklearnHead:
-    """A fitted scikit-learn pipeline (scaler, estimator).
+    """A fitted scikit-learn pipeline (scaler, principal components where asked for, estimator).
 
     Args:
-        pipeline: Knows ``decision_function`` or ``predict_proba``, and ``classes_``.
+        pipeline: Knows ``decision_function``, ``predict_proba`` or ``predict``, and ``classes_``.
         n_classes: k, which may exceed the classes that the pipeline has seen.
         factor: What decision values are multiplied with before the softmax.
+        rowwise: What is done to each row before the pipeline, as in `NetworkHead`.
+        blocks: As in `NetworkHead`.
     """
 
     pipeline: Any
     n_classes: int
     factor: float = 1.0
+    rowwise: str = "none"
+    blocks: tuple[int, ...] = ()
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Return scores (n, k) of features (n, d), same row order."""
-        seen = self.pipeline.classes_
+        """Return scores (n, k) of features (n, d), same row order.
+
+        Raises:
+            InputError: The estimator refuses the features, or gives NaN or infinity.
+        """
+        seen, name = self.pipeline.classes_, type(self.pipeline[-1]).__name__
         scores = np.full((len(features), self.n_classes), ABSENT)
-        scores[:, seen] = estimator_scores(self.pipeline, features) * self.factor
+        rows = apply_rowwise(features, self.rowwise, self.blocks)
+        try:
+            scores[:, seen] = estimator_scores(self.pipeline, rows) * self.factor
+        except ValueError as error:
+            said = (str(error).splitlines() or ["no reason given"])[0].rstrip(". ")
+            raise InputError(
+                f"expected {name} to score {len(scores)} pictures, it refused: {said}; choose "
+                f"another head or other parameters"
+            ) from error
+        if not np.isfinite(scores).all():
+            n_bad = int(np.sum(~np.isfinite(scores).all(axis=1)))
+            raise InputError(
+                f"expected finite scores of {name}, received NaN or infinity for {n_bad} of "
+                f"{len(scores)} pictures; choose another head or another preparation"
+            )
         return scores
 
     def sharpened(self, factor: float) -> "SklearnHead":
         """Return the same head with its scores multiplied by ``factor``."""
-        return SklearnHead(self.pipeline, self.n_classes, self.factor * factor)
+        return replace(self, factor=self.factor * factor)
 
 
 def estimator_scores(estimator: Any, features: np.ndarray) -> np.ndarray:
-    """Return decision values, or log probabilities where there are none: (n, classes seen)."""
+    """Return decision values (n, classes seen), else log probabilities, else 1 for the choice."""
+    n_classes = len(estimator.classes_)
     if hasattr(estimator, "decision_function"):
-        decisions = estimator.decision_function(features)
-        return two_columns(decisions) if decisions.ndim == 1 else decisions
-    return np.log(np.clip(estimator.predict_proba(features), 1e-12, 1))
+        decisions = np.asarray(estimator.decision_function(features), np.float64)
+        if decisions.ndim == 1:
+            return two_columns(decisions)
+        if decisions.shape[1] == n_classes:  # a machine of pairs may have one value per pair
+            return decisions
+    if hasattr(estimator, "predict_proba"):
+        return np.log(np.clip(estimator.predict_proba(features), 1e-12, 1))
+    return np.equal(estimator.predict(features)[:, None], estimator.classes_).astype(np.float64)
 
 
 def two_columns(decisions: np.ndarray) -> np.ndarray:
@@ -107,31 +144,25 @@ def safe_scale(mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.where(scale <= 1e-5 * np.abs(mean), 1.0, np.where(scale > 0, scale, 1.0))
 
 
-def fold_linear(
-    coefficients: np.ndarray, intercept: np.ndarray, scaler: Any, seen: np.ndarray, n_classes: int
-) -> NetworkHead:
-    """Fold standardisation and a linear classifier into one Dense layer.
-
-    With z = (x - mean) / scale, the scores z·Cᵀ + b equal x·(Cᵀ / scale) + b - (mean / scale)·Cᵀ.
+def all_classes(
+    kernel: np.ndarray, bias: np.ndarray, seen: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last layer of a head with a column for every class.
 
     Args:
-        coefficients: scikit-learn's ``coef_``, (classes, d); (1, d) or (d,) for two classes.
-        intercept: scikit-learn's ``intercept_``.
-        scaler: Fitted StandardScaler, or None.
-        seen: Class numbers of the rows of ``coefficients``.
+        kernel: (d, classes seen), or (d, 1): the decision between two classes.
+        bias: (classes seen,) or (1,).
+        seen: Class numbers of the columns.
         n_classes: k; classes that were not seen get a score that no picture can raise.
     """
-    kernel = np.atleast_2d(np.asarray(coefficients, np.float64)).T
-    bias = np.atleast_1d(np.asarray(intercept, np.float64))
+    kernel, bias = np.asarray(kernel, np.float64), np.asarray(bias, np.float64)
     if len(seen) == 2 and kernel.shape[1] == 1:
         kernel, bias = two_columns(kernel[:, 0]), two_columns(bias)[0]
-    if scaler is not None:
-        bias = bias - (scaler.mean_ / scaler.scale_) @ kernel
-        kernel = kernel / scaler.scale_[:, None]
     wide_kernel, wide_bias = np.zeros((len(kernel), n_classes)), np.full(n_classes, ABSENT)
     wide_kernel[:, seen], wide_bias[seen] = kernel, bias
-    return NetworkHead((_f32(wide_kernel),), (_f32(wide_bias),))
+    return wide_kernel, wide_bias
 
 
-def _f32(array: np.ndarray) -> np.ndarray:
+def f32(array: np.ndarray) -> np.ndarray:
+    """Return the array as it is stored in a head: float32, row by row in memory."""
     return np.ascontiguousarray(array, np.float32)

@@ -1,5 +1,7 @@
 """Scores of pictures that a head has not seen: what heads are compared by."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -18,6 +20,8 @@ def out_of_fold_scores(
     folds: Folds,
     seed: int,
     n_views: int = 0,
+    blocks: Sequence[int] | None = None,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Score every picture by a head that was fitted on the other folds.
 
@@ -32,6 +36,8 @@ def out_of_fold_scores(
         folds: From `make_folds`.
         seed: Seed of the head.
         n_views: Augmented views of each picture.
+        blocks: Widths of the cuts side by side, as in `fit_head`.
+        groups: (n,) int, the groups that the folds kept together, as in `fit_head`.
 
     Returns:
         Scores (n, k), in the order of ``labels``.
@@ -40,7 +46,8 @@ def out_of_fold_scores(
     for fit, held_out in folds:
         rows = np.concatenate([fit + view * len(labels) for view in range(1 + n_views)])
         given = np.tile(labels[fit], 1 + n_views)
-        head = fit_head(spec, features[rows], given, n_classes, seed, n_views)
+        together = None if groups is None else groups[fit]
+        head = fit_head(spec, features[rows], given, n_classes, seed, n_views, blocks, together)
         scores[held_out] = head.scores(features[held_out])
     return scores
 
@@ -57,14 +64,18 @@ def make_folds(
         groups: (n,) int; pictures of one group are always in one fold.
 
     Raises:
-        DataError: A class has a single picture, or copies leave a fold without some class.
+        DataError: A class has a single picture, or copies or groups leave a fold without some
+            class.
     """
-    units = labels if groups is None else labels[np.unique(groups, return_index=True)[1]]
+    units = labels
+    if groups is not None:  # a group counts once for each class that it holds
+        units = np.unique(np.stack([labels, groups], axis=1), axis=0)[:, 0]
     smallest = int(np.bincount(units)[np.unique(units)].min())
     if smallest < 2:
         raise DataError(
-            "expected at least 2 different training pictures of every class for cross-validation, "
-            "received a class with 1; add pictures, or a validation split beside the test split"
+            "expected at least 2 different training pictures of every class for cross-validation "
+            "(byte-identical pictures and groups count once), received a class with 1; add "
+            "pictures, or a validation split beside the test split"
         )
     n_splits = min(folds, smallest)
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
@@ -73,8 +84,8 @@ def make_folds(
     for fit, held_out in made:
         if not len(held_out) or len(np.unique(labels[fit])) < len(np.unique(labels)):
             raise DataError(
-                "expected folds in which every class can be learnt, byte-identical pictures (of "
-                "one class, or of several) do not leave enough different ones; remove the copies "
-                "or give a validation split beside the test split"
+                "expected folds in which every class can be learnt, groups or byte-identical "
+                "pictures (of one class, or of several) do not leave enough different ones; divide "
+                "the groups, remove the copies, or give a validation split beside the test split"
             )
     return made

@@ -1,8 +1,11 @@
 """Setting a fitted head on its base: the same arithmetic as plain Keras layers."""
 
+from typing import Any
+
 import keras
 
 from pipeline.heads.fitted import NetworkHead
+from pipeline.heads.rowwise import SHORTEST, SOFTENING, spans
 
 
 def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) -> keras.Model:
@@ -13,7 +16,7 @@ def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) 
     Args:
         extractor: Pictures (n, s, s, 3) RGB 0–255 to one or several outputs, which the head sees
             flat and side by side.
-        head: Kernels and biases for raw features.
+        head: Kernels and biases for raw features, and what is done to rows before them.
         dropout: Dropout after each hidden layer while training.
     """
     outputs = extractor.outputs
@@ -22,6 +25,7 @@ def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) 
         for i, output in enumerate(outputs)
     ]
     values = keras.layers.Concatenate(name="head_features")(flat) if len(flat) > 1 else flat[0]
+    values = _rowwise(values, head)
     last = len(head.kernels) - 1
     for i, (kernel, bias) in enumerate(zip(head.kernels, head.biases, strict=True)):
         activation = None if i == last else "relu"
@@ -31,6 +35,24 @@ def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) 
         if i < last and dropout:
             values = keras.layers.Dropout(dropout, name=f"head_dropout_{i}")(values)
     return keras.Model(extractor.inputs[0], values, name="classifier")
+
+
+def _rowwise(values: Any, head: NetworkHead) -> Any:
+    """Do to (n, d) what `apply_rowwise` does; its gradients are finite for zeros too."""
+    if head.rowwise == "none":
+        return values
+    ops = keras.ops
+    values = ops.cast(values, "float32")
+    if head.rowwise == "sqrt-l2":
+        values = values / ops.sqrt(ops.abs(values) + SOFTENING)
+    parts = [values[:, start:end] for start, end in spans(head.blocks, values.shape[1])]
+    scaled = [_unit(part) for part in parts]
+    return ops.concatenate(scaled, axis=1) if len(scaled) > 1 else scaled[0]
+
+
+def _unit(part: Any) -> Any:
+    squared = keras.ops.sum(part * part, axis=1, keepdims=True)
+    return part / keras.ops.sqrt(keras.ops.maximum(squared, SHORTEST**2))
 
 
 def with_probabilities(logits_model: keras.Model) -> keras.Model:

@@ -94,9 +94,9 @@ class Run:
             "ci95": accuracy["ci95"],
         }
 
-    def bundle(self) -> Bundle:
-        """Load what predicts; raises RunError when it is damaged."""
-        return load_bundle(self.path / "bundle")
+    def bundle(self, trust: bool = False) -> Bundle:
+        """Load what predicts; raises RunError when it is damaged, or could run code unasked."""
+        return load_bundle(self.path / "bundle", trust)
 
     def correct(self) -> dict[tuple[str, str, int], bool]:
         """Return whether each test picture was labelled rightly.

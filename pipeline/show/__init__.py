@@ -1,5 +1,6 @@
 """What people see. The only room that prints; it computes nothing but rates."""
 
+from pipeline.show.audit import audited
 from pipeline.show.counters import epochs, progress
 from pipeline.show.results import (
     LogHandler,
@@ -18,6 +19,7 @@ from pipeline.show.store import explanation, exported, verification
 
 __all__ = [
     "LogHandler",
+    "audited",
     "backbones",
     "classification",
     "digits",

@@ -1,0 +1,42 @@
+"""Judging predictions: figures, intervals, comparisons, mistakes. Arrays in, numbers out.
+
+The room never reads a file and knows nothing of heads: whatever gives probabilities can be judged.
+"""
+
+from pipeline.evaluate.calibration import Reliability, ReliabilityPoint, log_loss, reliability
+from pipeline.evaluate.compare import (
+    SIGNIFICANCE,
+    Comparison,
+    compare_paired,
+    holm,
+    mcnemar_p_value,
+    paired_difference,
+)
+from pipeline.evaluate.counts import Counts, Estimate, per_class, share
+from pipeline.evaluate.metrics import Metrics, evaluate
+from pipeline.evaluate.mistakes import confident_mistakes, confused_pairs
+from pipeline.evaluate.ranking import average_precision, roc_auc, top_accuracy
+
+__all__ = [
+    "SIGNIFICANCE",
+    "Comparison",
+    "Counts",
+    "Estimate",
+    "Metrics",
+    "Reliability",
+    "ReliabilityPoint",
+    "average_precision",
+    "compare_paired",
+    "confident_mistakes",
+    "confused_pairs",
+    "evaluate",
+    "holm",
+    "log_loss",
+    "mcnemar_p_value",
+    "paired_difference",
+    "per_class",
+    "reliability",
+    "roc_auc",
+    "share",
+    "top_accuracy",
+]

@@ -1,0 +1,107 @@
+"""Everything that is said of probabilities on one split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from pipeline.evaluate.calibration import Reliability, log_loss, reliability
+from pipeline.evaluate.counts import (
+    Counts,
+    Estimate,
+    accuracy,
+    balanced_accuracy,
+    estimate,
+    macro_f1,
+    per_class,
+)
+from pipeline.evaluate.ranking import rank_figures, top_accuracy
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How well probabilities meet labels on one split.
+
+    ``confusion[i, j]`` counts pictures of class i that were called class j. Classes that the split
+    does not contain count in no average over classes.
+
+    Args:
+        n: Pictures.
+        accuracy: Share that was called right; this and the two below with bootstrap intervals.
+        balanced_accuracy: Mean recall of the classes.
+        macro_f1: Mean F1 of the classes.
+        log_loss: Mean negative log probability of the given labels.
+        confusion: (k, k) int.
+        roc_auc: Binary or macro one-vs-rest, with DeLong's interval; None if there is one class.
+        average_precision: Binary or macro one-vs-rest; None if there is one class.
+        top5_accuracy: None where there are five classes or fewer.
+        reliability: The reliability curve; its ``error`` is the expected calibration error.
+    """
+
+    n: int
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    macro_f1: Estimate
+    log_loss: float
+    confusion: np.ndarray
+    roc_auc: Estimate | None
+    average_precision: float | None
+    top5_accuracy: Estimate | None
+    reliability: Reliability
+
+    def to_dict(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return plain JSON values, with a row of precision, recall and F1 per class."""
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy.to_dict(),
+            "balanced_accuracy": self.balanced_accuracy.to_dict(),
+            "macro_f1": self.macro_f1.to_dict(),
+            "log_loss": self.log_loss,
+            "roc_auc": _plain(self.roc_auc),
+            "average_precision": self.average_precision,
+            "top5_accuracy": _plain(self.top5_accuracy),
+            "calibration_error": self.reliability.error,
+            "reliability": self.reliability.to_dict(),
+            "confusion": self.confusion.tolist(),
+            "classes": per_class(self.confusion, classes),
+        }
+
+
+def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
+    return None if estimate is None else estimate.to_dict()
+
+
+def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Metrics:
+    """Judge class probabilities.
+
+    Args:
+        probabilities: (n, k) float, rows summing to 1; row i belongs to ``labels[i]``.
+        labels: (n,) int, class numbers 0 … k-1.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The metrics, with intervals from 2,000 resamples of the n pictures.
+
+    Example:
+        >>> import numpy as np
+        >>> evaluate(np.eye(2)[[0, 1, 1]], np.array([0, 1, 0])).accuracy.value
+        0.6666666666666666
+    """
+    n_classes = probabilities.shape[1]
+    confusion = confusion_matrix(labels, probabilities.argmax(1), labels=np.arange(n_classes))
+    measured, resampled = Counts.of(confusion), Counts.resampled(confusion, seed)
+    area, precision = rank_figures(probabilities, labels)
+    return Metrics(
+        n=len(labels),
+        accuracy=estimate(accuracy, measured, resampled),
+        balanced_accuracy=estimate(balanced_accuracy, measured, resampled),
+        macro_f1=estimate(macro_f1, measured, resampled),
+        log_loss=log_loss(probabilities, labels),
+        confusion=confusion,
+        roc_auc=area,
+        average_precision=precision,
+        top5_accuracy=top_accuracy(probabilities, labels, seed=seed),
+        reliability=reliability(probabilities, labels),
+    )

@@ -1,0 +1,127 @@
+"""Sums over rows that least squares needs; those of a part can be taken off those of all."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK = 2**22
+"""Numbers that are turned into float64 at once: 32 MiB."""
+
+_DOUBTFUL = 1e-6
+"""Where so small a share of a feature's variance is left, subtraction has cost too many digits."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Plain sums over some rows x (d,), each less one shift that all share, in float64.
+
+    Args:
+        counts: (k,) rows of each class.
+        rows: (d, k) sum of the rows of each class.
+        products: (d, d) sum of x·xᵀ.
+    """
+
+    counts: np.ndarray
+    rows: np.ndarray
+    products: np.ndarray
+
+    def less(self, other: "Sums") -> "Sums":
+        """Return the sums without the rows of another."""
+        return Sums(
+            self.counts - other.counts, self.rows - other.rows, self.products - other.products
+        )
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over some rows about their own mean, in float64.
+
+    Args:
+        counts: (k,) rows of each class.
+        mean: (d,) of the rows less the source's shift.
+        rows: (d, k) sum of the centred rows of each class.
+        products: (d, d) sum of z·zᵀ over centred rows z.
+    """
+
+    counts: np.ndarray
+    mean: np.ndarray
+    rows: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, sums: Sums) -> "Moments":
+        """Centre plain sums."""
+        n_rows = sums.counts.sum()
+        mean = sums.rows.sum(1) / n_rows
+        rows = sums.rows - np.outer(mean, sums.counts)
+        return cls(sums.counts, mean, rows, sums.products - n_rows * np.outer(mean, mean))
+
+    @property
+    def variances(self) -> np.ndarray:
+        """Variance of each feature: (d,), never negative."""
+        return np.maximum(np.diagonal(self.products) / self.counts.sum(), 0)
+
+
+class MomentSource:
+    """Makes the moments of any rows of a table; those of nearly all cost what the others cost.
+
+    Args:
+        features: (n, d) float, n at least 1.
+        labels: (n,) int.
+        n_classes: k.
+    """
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
+        self._features, self._labels, self._n_classes = features, labels, n_classes
+        # Products of rows far from zero would lose their digits.
+        self.shift = features.mean(0, dtype=np.float64)
+        self._all = self._sum(np.arange(len(features)))
+        self._variances = Moments.of(self._all).variances
+
+    def of(self, rows: np.ndarray) -> Moments:
+        """Return the moments of the given rows, each named once."""
+        others = np.setdiff1d(np.arange(len(self._features)), rows)
+        if not len(others):
+            return Moments.of(self._all)
+        if len(others) >= len(rows):
+            return self._mended(Moments.of(self._sum(rows)), rows)
+        return self._mended(Moments.of(self._all.less(self._sum(others))), rows)
+
+    def _sum(self, rows: np.ndarray) -> Sums:
+        d, k = self._features.shape[1], self._n_classes
+        sums, products = np.zeros((d, k)), np.zeros((d, d))
+        for some, block in self._blocks(rows):
+            sums += block.T @ np.eye(k)[self._labels[some]]
+            products += block.T @ block
+        return Sums(np.bincount(self._labels[rows], minlength=k), sums, products)
+
+    def _blocks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield stretches of ``rows``, and their features in float64 less the shift."""
+        for stretch in stretches(len(rows), self._features.shape[1]):
+            yield rows[stretch], self._features[rows[stretch]] - self.shift
+
+    def _mended(self, moments: Moments, rows: np.ndarray) -> Moments:
+        """Sum anew what subtraction has spoilt: a unit that is alive in the other rows only."""
+        lost = moments.variances <= _DOUBTFUL * self._variances
+        few = np.flatnonzero(lost & (self._variances > 0))
+        if not len(few):
+            return moments
+        own = self._features[np.ix_(rows, few)].mean(0, dtype=np.float64)
+        mean, sums, products = moments.mean.copy(), moments.rows.copy(), moments.products.copy()
+        mean[few], sums[few], products[few] = own - self.shift[few], 0, 0
+        for some, block in self._blocks(rows):
+            centred = block - mean
+            # From the rows as they are: less the shift, a constant would no longer be one.
+            centred[:, few] = self._features[np.ix_(some, few)] - own
+            sums[few] += centred[:, few].T @ np.eye(self._n_classes)[self._labels[some]]
+            products[few] += centred[:, few].T @ centred
+        products[:, few] = products[few].T
+        return Moments(moments.counts, mean, sums, products)
+
+
+def stretches(total: int, width: int) -> Iterator[slice]:
+    """Cut ``total`` rows, or columns, of ``width`` numbers each into blocks of bounded size."""
+    size = max(1, BLOCK // max(1, width))
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
