@@ -1,14 +1,16 @@
 """Whole processes, timed: seconds of wall time, peak memory, and what they printed."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any
+
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,37 @@ def python(*arguments: str) -> Finished:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as log:
         began = monotonic()
         process = subprocess.Popen(command, stdout=out, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = _watch(process)
         seconds = monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         log.seek(0)
         text = out.read().decode()
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command, text, log.read())
-    return Finished(seconds, usage.ru_maxrss * 1024, text)
+    return Finished(seconds, peak, text)
+
+
+def _watch(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a process; return the largest resident memory that the kernel told of it.
+
+    What ``getrusage`` says of a child is never less than what its parent had: not its own.
+    """
+    peak = 0
+    while True:
+        peak = max(peak, _peak_bytes(process.pid))
+        try:
+            process.wait(POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return peak
+
+
+def _peak_bytes(pid: int) -> int:
+    try:
+        rows = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(row.split()[1]) << 10 for row in rows if row.startswith("VmHWM:")), 0)
 
 
 def pipeline(*arguments: str) -> Finished:
