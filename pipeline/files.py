@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +38,34 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what went wrong before matters more, and `verify` clears up
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(final: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``final``; on success it becomes ``final``, else it goes.
+
+    Where another process was quicker, its folder stays. Raises OSError as it comes.
+    """
+    temporary = final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in (*temporary.rglob("*"), temporary):
+            fsync(path)
+        with suppress(FileExistsError):
+            _rename_folder(temporary, final)
+        fsync(final.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename_folder(temporary: Path, final: Path) -> None:
+    try:
+        os.rename(temporary, final)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(final) from error
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

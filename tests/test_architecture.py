@@ -27,7 +27,7 @@ LEVELS = [
     {"store"},
     {"images"},
     {"config"},
-    {"calls", "startup", "files", "machine"},
+    {"calls", "startup", "files", "machine", "units"},
     {"errors"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}

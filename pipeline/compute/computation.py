@@ -10,13 +10,14 @@ import numpy as np
 
 from pipeline.backbones.frozen import FrozenBase
 from pipeline.compute.caches import Caches, Writers
-from pipeline.compute.preflight import Forecast, forecast, sample, size_text, time_text
+from pipeline.compute.preflight import Forecast, forecast, sample
 from pipeline.compute.waits import Waits
 from pipeline.compute.worklist import Work
 from pipeline.config import FeaturesConfig
 from pipeline.engines import Engine, open_engine, paired
 from pipeline.images import Batch, Dataset, Failure, LoadTimes, load_batches
 from pipeline.images.threads import N_WAITING_THREADS
+from pipeline.units import size_text, time_text
 
 logger = logging.getLogger("pipeline")
 

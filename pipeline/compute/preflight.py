@@ -13,6 +13,7 @@ from pipeline.compute.worklist import Work
 from pipeline.engines import Engine
 from pipeline.errors import InputError, StoreError
 from pipeline.machine import available_memory
+from pipeline.units import size_text
 
 DISK_SHARE = 1.05
 """What shards take beside their rows."""
@@ -115,27 +116,3 @@ def free_bytes(folder: Path) -> int:
     while not existing.exists():
         existing = existing.parent
     return shutil.disk_usage(existing).free
-
-
-def size_text(n_bytes: float) -> str:
-    """Write a number of bytes for people.
-
-    >>> size_text(5_120_000)
-    '5.1 MB'
-    """
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"
-
-
-def time_text(seconds: float) -> str:
-    """Write a duration for people.
-
-    >>> time_text(4.2), time_text(400), time_text(20_000)
-    ('4 s', '7 min', '5.6 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

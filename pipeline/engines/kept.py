@@ -6,13 +6,9 @@ SHA-256 of both files. A model that failed the gate is remembered by its ``model
 A kept model serves every request for some of its outputs.
 """
 
-import errno
 import json
 import logging
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.engines.network import Network, network_key
 from pipeline.errors import StoreError
-from pipeline.files import TEMPORARY_PREFIX, fsync, sha256
+from pipeline.files import TEMPORARY_PREFIX, atomic_folder, sha256
 from pipeline.store.aside import DAMAGED_PREFIX, set_aside
 
 if TYPE_CHECKING:
@@ -174,32 +170,16 @@ def keep(
         StoreError: The folder cannot be written, or the disk is full.
     """
     final = models / _folder_name(network, max(differences.values()) <= limit)
-    temporary = models / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
-        temporary.mkdir(parents=True)
-        _write(temporary, network, model, differences, limit)
         if final.exists() and not (final / DESCRIPTION).is_file():
             set_aside(final, f"it has no {DESCRIPTION}")
-        with suppress(FileExistsError):
-            _rename(temporary, final)
-        fsync(models)
+        with atomic_folder(final) as temporary:
+            _write(temporary, network, model, differences, limit)
     except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as RuntimeError
         raise StoreError(
             f"cannot keep the converted model in {models}: {' '.join(str(error).split())}; free "
             f"some space or name another folder with --cache"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _rename(temporary: Path, final: Path) -> None:
-    """Rename a folder; raises FileExistsError where another process was quicker."""
-    try:
-        temporary.rename(final)
-    except OSError as error:
-        if error.errno == errno.ENOTEMPTY:
-            raise FileExistsError(error.errno, error.strerror, str(final)) from error
-        raise
 
 
 def _folder_name(network: Network, accepted: bool) -> str:
@@ -231,6 +211,3 @@ def _write(
         "files": files,
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
-    for path in folder.iterdir():
-        fsync(path)
-    fsync(folder)

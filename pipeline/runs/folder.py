@@ -11,17 +11,13 @@ A run folder appears whole or not at all, and is never changed afterwards.
 
 import csv
 import datetime
-import errno
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import shutil
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +26,7 @@ import numpy as np
 
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.errors import RunError, StoreError
-from pipeline.files import TEMPORARY_PREFIX, fsync
+from pipeline.files import atomic_folder
 from pipeline.images import Dataset
 from pipeline.store.recipe import canonical_json
 
@@ -142,31 +138,14 @@ def new_run(runs: Path, name: str) -> Iterator[Path]:
     Raises:
         StoreError: The folder cannot be written.
     """
-    temporary = runs / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        for path in (*temporary.rglob("*"), temporary):
-            fsync(path)
-        with suppress(FileExistsError):
-            _publish(temporary, runs / name)
-        fsync(runs)
+        with atomic_folder(runs / name) as temporary:
+            yield temporary
     except OSError as error:
         raise StoreError(
             f"cannot write the run {runs / name}: {error.strerror or error}; "
             f"make room or name another folder with --runs"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _publish(temporary: Path, final: Path) -> None:
-    try:
-        os.rename(temporary, final)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise FileExistsError(final) from error
-        raise
 
 
 def write_run(

@@ -59,7 +59,7 @@ def features(value: Value) -> None:
     elif value["reused"]:
         print(f"nothing to compute: features of all {value['reused']} pictures are cached")
     print(f"recipe {value['recipe']}")
-    _failures(value["failed"])
+    left_out(value["failed"])
 
 
 def where_time_went(where: Value) -> str:
@@ -84,7 +84,8 @@ def _data(value: Value) -> None:
         print(f"{len(value['ignored'])} files or folders are not used: {listed}{more}")
 
 
-def _failures(failed: list[Value]) -> None:
+def left_out(failed: list[Value]) -> None:
+    """List the pictures without features or predictions, and why."""
     if failed:
         print(f"{len(failed)} pictures left out:")
         for failure in failed[:MAX_LISTED]:
@@ -125,7 +126,7 @@ def classification(value: Value) -> None:
     ):
         if count:
             print(f"beware of {count} {what}")
-    _failures(value["failed"])
+    left_out(value["failed"])
     print(f"next: pipeline predict {value['best']} PICTURES, or pipeline finetune")
 
 
@@ -150,7 +151,7 @@ def finetuned(value: Value) -> None:
         f"{' (from disk)' if value['reused'] else ''}\naccuracy on {test['n']} {test['split']} "
         f"pictures: {test['accuracy']:.4f}, 95 % interval {interval(test['ci95'])}"
     )
-    _failures(value["failed"])
+    left_out(value["failed"])
 
 
 def predictions(value: Value) -> None:
@@ -158,7 +159,7 @@ def predictions(value: Value) -> None:
     for row in value["predictions"]:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
         print(f"{row['path']}: {listed}")
-    _failures(value["failed"])
+    left_out(value["failed"])
 
 
 def leaderboard(value: Value) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-MAX_LISTED = 20
+from pipeline.show.results import left_out
+from pipeline.units import size_text
 
 Value = Mapping[str, Any]
 
@@ -11,9 +12,9 @@ Value = Mapping[str, Any]
 def verification(value: Value) -> None:
     """Say what was checked, and list what is bad."""
     for recipe in value["recipes"]:
-        print(f"{recipe['id']}: {recipe['rows']} rows, {_size(recipe['bytes'])}")
+        print(f"{recipe['id']}: {recipe['rows']} rows, {size_text(recipe['bytes'])}")
     print(
-        f"{value['shards']} shards with {value['rows']} rows ({_size(value['bytes'])}) and "
+        f"{value['shards']} shards with {value['rows']} rows ({size_text(value['bytes'])}) and "
         f"{value['models']} converted models are sound"
     )
     for problem in value["bad"]:
@@ -60,26 +61,10 @@ def exported(value: Value) -> None:
     )
     print(
         f"{value['path']}: {value['rows']} rows of {layers} {value['dtype']}, with y, classes, "
-        f"path, split and digest, {_size(value['bytes'])}"
+        f"path, split and digest, {size_text(value['bytes'])}"
     )
-    left_out = value["left_out"]
-    if left_out:
-        print(f"{len(left_out)} pictures left out:")
-    for failure in left_out[:MAX_LISTED]:
-        print(f"  {failure['path']}: {failure['reason']}")
-    if len(left_out) > MAX_LISTED:
-        print(f"  … and {len(left_out) - MAX_LISTED} more (--json lists all)")
+    left_out(value["left_out"])
 
 
 def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _size(n_bytes: int) -> str:
-    """Write a size like ``12.3 MiB``."""
-    size, unit = float(n_bytes), "bytes"
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

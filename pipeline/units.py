@@ -1,0 +1,25 @@
+"""Sizes and durations in words."""
+
+
+def size_text(n_bytes: float) -> str:
+    """Write a number of bytes for people.
+
+    >>> size_text(5_120_000)
+    '5.1 MB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def time_text(seconds: float) -> str:
+    """Write a duration for people.
+
+    >>> time_text(4.2), time_text(400), time_text(20_000)
+    ('4 s', '7 min', '5.6 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
