@@ -23,3 +23,12 @@ def time_text(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def counted(n: int, one: str) -> str:
+    """Write a number of things.
+
+    >>> counted(1, "picture"), counted(2_000, "picture")
+    ('1 picture', '2000 pictures')
+    """
+    return f"{n} {one}" if n == 1 else f"{n} {one}s"

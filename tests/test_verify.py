@@ -239,5 +239,5 @@ def test_what_people_see(root, cache, capsys):
     spoil(shard_of(cache), features(*range(50))[A].tobytes())
     verification(describe(verify(root)))
     said = capsys.readouterr().out
-    assert "0 shards with 0 rows (0 bytes) and 0 converted models are sound" in said
+    assert "sound: 0 shards with 0 rows (0 bytes), 0 converted models" in said
     assert "bad, set aside as" in said

@@ -155,7 +155,7 @@ print("tensorflow" in sys.modules or "keras" in sys.modules)
     process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert "1 pictures computed by openvino" in process.stdout
+    assert "1 picture computed by openvino" in process.stdout
     assert process.stdout.splitlines()[-1] == "False", process.stderr
 
 

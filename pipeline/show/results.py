@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.show.counters import epoch_line
+from pipeline.units import counted
 
 MAX_LISTED = 20
 MIN_TABLE_WIDTH, PLAIN_WIDTH = 110, 160
@@ -49,9 +50,9 @@ def features(value: Value) -> None:
     """Say what stage 1 found and did."""
     _data(value)
     if value["computed"] or value["computed_views"]:
-        views = f" and {value['computed_views']} views" if value["computed_views"] else ""
+        views = f" and {counted(n, 'view')}" if (n := value["computed_views"]) else ""
         print(
-            f"{value['computed']} pictures{views} computed by {value['engine']} at "
+            f"{counted(value['computed'], 'picture')}{views} computed by {value['engine']} at "
             f"{value['images_per_second']:.1f} a second, {value['reused']} reused, "
             f"{value['seconds']:.1f} s in all"
         )
@@ -87,7 +88,7 @@ def _data(value: Value) -> None:
 def left_out(failed: list[Value]) -> None:
     """List the pictures without features or predictions, and why."""
     if failed:
-        print(f"{len(failed)} pictures left out:")
+        print(f"{counted(len(failed), 'picture')} left out:")
         for failure in failed[:MAX_LISTED]:
             print(f"  {failure['path']}: {failure['reason']}")
         if len(failed) > MAX_LISTED:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.show.results import left_out
-from pipeline.units import size_text
+from pipeline.units import counted, size_text
 
 Value = Mapping[str, Any]
 
@@ -14,8 +14,8 @@ def verification(value: Value) -> None:
     for recipe in value["recipes"]:
         print(f"{recipe['id']}: {recipe['rows']} rows, {size_text(recipe['bytes'])}")
     print(
-        f"{value['shards']} shards with {value['rows']} rows ({size_text(value['bytes'])}) and "
-        f"{value['models']} converted models are sound"
+        f"sound: {counted(value['shards'], 'shard')} with {counted(value['rows'], 'row')} "
+        f"({size_text(value['bytes'])}), {counted(value['models'], 'converted model')}"
     )
     for problem in value["bad"]:
         done = f"set aside as {problem['set_aside']}" if problem["set_aside"] else "still there"
