@@ -10,11 +10,12 @@ DIGITS := data/digits
 DATA ?= $(DIGITS)
 CACHE ?= features
 RUNS ?= runs
-# What suits pictures of 8 by 8 pixels: a small input, and layers from the middle of the base.
+# What suits pictures of 8 by 8 pixels: a small input. Which layers, the search finds out.
 ifeq ($(DATA),$(DIGITS))
 IMAGE_SIZE ?= 96
-LAYERS ?= block4+block5+block6,top
-HEADS ?= logistic,linear-svm,ridge,lda,centroid,rbf-svm,knn,random-forest,dense
+LAYERS ?= best
+TUNE ?= yes
+HEADS ?= logistic,linear-svm,ridge,lda,centroid,knn
 PICTURES := $(DIGITS)/test
 RUN ?= best:digits
 PICTURES_READY := $(DIGITS)/.written
@@ -26,15 +27,15 @@ endif
 FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--layers "$(LAYERS)") \
 	$(if $(POOLING),--pooling "$(POOLING)") $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
 	$(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) --cache "$(CACHE)"
-HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") --runs "$(RUNS)"
+HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") $(if $(TUNE),--tune) --runs "$(RUNS)"
 
 .PHONY: help install data features classify finetune predict compare demo test lint check bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
-	@echo 'Variables: DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS EPOCHS RUN CACHE RUNS ARGS'
-	@echo 'Example:   make classify DATA=~/pictures BACKBONE="MobileNet(alpha=0.25)" HEADS=logistic,knn'
+	@echo 'Variables: DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS TUNE EPOCHS RUN CACHE RUNS ARGS'
+	@echo 'Example:   make classify DATA=~/pictures BACKBONE="MobileNet(alpha=0.25)" HEADS=logistic,knn TUNE=yes'
 
 install: $(STAMP) ## make .venv and install the pipeline into it
 

@@ -1,19 +1,33 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
-The other parts take long: ``views`` and ``scale`` five minutes, ``soak`` ten, ``families`` more.
+The other parts take long: ``views`` and ``scale`` five minutes, ``soak`` ten, ``tune`` half an
+hour, ``families`` more.
 """
 
 import sys
 
-from benchmarks import accuracy, arithmetic, families, heads, scale, soak, speed, views
+from benchmarks import (
+    accuracy,
+    arithmetic,
+    blocks,
+    families,
+    heads,
+    scale,
+    soak,
+    speed,
+    tuning,
+    views,
+)
 
 PARTS = {
     "speed": speed.main,
     "arithmetic": arithmetic.main,
     "accuracy": accuracy.main,
     "heads": heads.main,
+    "tune": tuning.main,
     "views": views.main,
     "scale": scale.main,
+    "blocks": blocks.main,
     "soak": soak.main,
     "families": families.main,
 }

@@ -1,10 +1,10 @@
 """What cached augmented views are worth: heads with and without them, few pictures and many."""
 
 import os
-import random
 import tempfile
 from pathlib import Path
 
+from benchmarks.few import link_few
 from benchmarks.processes import pipeline
 
 HEADS = "logistic,lda,dense"
@@ -38,23 +38,13 @@ def _few(title: str, folder: Path, data: Path, *flags: str) -> None:
     draws = []
     for draw in range(N_DRAWS):
         few = folder / f"{data.name}-few{draw}"
-        _link_few(data, few, random.Random(draw))
+        link_few(data, few, FEW, draw)
         draws.append(_both(folder, few, *flags))
     means = {
         head: [sum(draw[head][i] for draw in draws) / N_DRAWS for i in range(4)]
         for head in draws[0]
     }
     _print(f"{title}, {FEW} a class (mean of {N_DRAWS} draws)", means)
-
-
-def _link_few(data: Path, few: Path, rng: random.Random) -> None:
-    for split in ("train", "test"):
-        for folder in sorted((data / split).iterdir()):
-            pictures = sorted(folder.iterdir())
-            chosen = rng.sample(pictures, FEW) if split == "train" else pictures
-            (few / split / folder.name).mkdir(parents=True)
-            for path in chosen:
-                (few / split / folder.name / path.name).symlink_to(path)
 
 
 def _report(title: str, folder: Path, data: Path, *flags: str) -> None:

@@ -1,49 +1,23 @@
 """Stage 2: train heads on cached features, experiment after experiment, without the pictures."""
 
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from time import monotonic
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.frozen import JOIN, FrozenBase
-from pipeline.bundle import save_head
+from pipeline.backbones.frozen import asks_for_best
 from pipeline.compute import Caches, resolve
-from pipeline.config import ClassifyConfig, to_dict
-from pipeline.evaluate import evaluate, log_loss
-from pipeline.heads import FittedHead, HeadSpec, parse_heads, softmax
-from pipeline.heads.fit import fit_head, fitting_factor
-from pipeline.heads.select import Folds, make_folds, out_of_fold_scores
-from pipeline.images import Dataset, ViewRecipe
-from pipeline.runs import (
-    PredictionRows,
-    Run,
-    best_run,
-    experiment_digest,
-    load_finished,
-    load_run,
-    new_run,
-    run_name,
-    write_run,
-)
+from pipeline.config import ClassifyConfig
+from pipeline.experiments import Experiment, Result, Selection, check_memory, select_by, tune
+from pipeline.heads import HeadSpec, parse_heads
+from pipeline.images import Dataset
+from pipeline.learning_curve import describe as describe_curve
+from pipeline.learning_curve import learning_curve
+from pipeline.runs import Run, best_run, keep_learning_curve
 from pipeline.table import FeatureTable, Input, check_classes
 
-logger = logging.getLogger("pipeline")
-
 Progress = Callable[[int, int], None]
-PROTOCOL = 1
-"""Grows when the same settings would give another run."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """One experiment: the run it left, and whether it was there before."""
-
-    run: Run
-    reused: bool
 
 
 @dataclass(frozen=True)
@@ -51,20 +25,26 @@ class Classification:
     """What stage 2 did.
 
     Args:
-        results: One per input and head, in the order asked for.
+        results: One per input and head, in the order asked for; one per head after a search.
         best: The run with the highest selection accuracy; the test split had no say.
         leaked: Test pictures that are byte-identical to a training picture.
         contradictory: Pictures that are byte-identical to one of another class.
+        curve: Whether more pictures would help the best run's head; None unless asked for.
     """
 
     results: tuple[Result, ...]
     best: Run
     leaked: int
     contradictory: int
+    curve: Mapping[str, Any] | None = None
 
 
 def classify(
-    config: ClassifyConfig, dataset: Dataset, progress: Progress | None = None
+    config: ClassifyConfig,
+    dataset: Dataset,
+    progress: Progress | None = None,
+    searching: Progress | None = None,
+    learning: Progress | None = None,
 ) -> Classification:
     """Train every head on every input and keep each experiment as a run.
 
@@ -72,189 +52,108 @@ def classify(
     the data has one beside its test split. Each head is then fitted on train and judged on the test
     split once. An experiment that was done before is answered from its run folder.
 
+    Args:
+        config: Heads, inputs, what judges, and what is searched.
+        dataset: The pictures.
+        progress: Told of finished experiments.
+        searching: Told of a search's finished pieces of work.
+        learning: Told of rows, where features do not fit in memory and are learnt in blocks.
+
     Raises:
         DataError: Too few pictures for what was asked.
         StoreError: Features are missing from the cache.
     """
     base, inputs = resolve(config)
-    specs = parse_heads(config.heads)
     caches = Caches(config, base)
-    table = FeatureTable(dataset, caches.clean, base, caches.viewed, config.views)
-    folds = _folds(config, dataset, table.rows("train"), table.rows("validation"))
-    if folds is not None and len(folds) < config.folds:
-        logger.warning("%d folds instead of %d: some class is that small", len(folds), config.folds)
-    experiments = [
-        Experiment(config, table, folds, joined, spec) for joined in inputs for spec in specs
-    ]
+    table = FeatureTable(
+        dataset, caches.clean, base, caches.viewed, config.views, config.test_views
+    )
+    selection = select_by(config, dataset, table.rows("train"), table.rows("validation"))
+    planned = _planned(config, table, selection, inputs, searching)
+    experiments = [replace(experiment, progress=learning) for experiment in planned]
+    for experiment in experiments:
+        check_memory(experiment.task)
     results = []
     for experiment in experiments:
         results.append(experiment.run())
         if progress is not None:
             progress(len(results), len(experiments))
     best = best_run([result.run for result in results], config.runs)
-    return Classification(tuple(results), best, dataset.n_leaked, dataset.n_contradictory)
+    curve = None
+    if config.learning_curve:
+        place = [result.run.name for result in results].index(best.name)
+        curve = _curve(experiments[place], best)
+    return Classification(tuple(results), best, dataset.n_leaked, dataset.n_contradictory, curve)
+
+
+def _planned(
+    config: ClassifyConfig,
+    table: FeatureTable,
+    selection: Selection,
+    inputs: tuple[Input, ...],
+    searching: Progress | None,
+) -> list[Experiment]:
+    """Return what is to be done: every head on every input, or on what a search finds for it."""
+    specs, parts = _specs(config), (config, table, selection)
+    if not config.tune and not asks_for_best(config.layers):
+        return [Experiment(*parts, joined, spec) for joined in inputs for spec in specs]
+    return [Experiment(*parts, *found) for found in tune(*parts, inputs, specs, searching)]
+
+
+def _specs(config: ClassifyConfig) -> list[HeadSpec]:
+    specs = parse_heads(config.heads)
+    return specs if config.class_weight == "none" else [spec.balanced() for spec in specs]
+
+
+def _curve(experiment: Experiment, run: Run) -> Mapping[str, Any]:
+    """Return the learning curve of a run's head, and keep it; the test split has no part in it."""
+    if (kept := run.learning_curve()) is not None:
+        return kept
+    table, config = experiment.table, experiment.config
+    train = table.rows("train")
+    curve = learning_curve(
+        experiment.spec,
+        table.features(experiment.joined, train),
+        table.dataset.labels[train],
+        len(table.dataset.classes),
+        table.dataset.bundles(train),
+        config.folds,
+        config.seed,
+    )
+    described = describe_curve(curve)
+    from pipeline.plots import plot_learning_curve
+
+    plot_learning_curve(described, run.path / "plots" / "learning_curve.svg")
+    return keep_learning_curve(run, described)
 
 
 def check_settings(config: ClassifyConfig) -> None:
     """Raise what `classify` would raise about its settings, before any picture is read."""
-    parse_heads(config.heads)
+    _specs(config)
     resolve(config)
 
 
 def check(config: ClassifyConfig, dataset: Dataset) -> None:
     """Raise what `classify` would raise about its data, before anything long begins."""
     check_classes(dataset, np.ones(len(dataset), bool))
-    _folds(config, dataset, dataset.select("train"), dataset.select("validation"))
+    select_by(config, dataset, dataset.select("train"), dataset.select("validation"))
 
 
-def _folds(
-    config: ClassifyConfig, dataset: Dataset, train: np.ndarray, validation: np.ndarray
-) -> Folds | None:
-    """Make the folds of the training rows, or None where a validation split selects."""
-    if len(validation):
-        return None
-    return make_folds(dataset.labels[train], config.folds, config.seed, dataset.bundles(train))
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted head, the factor in its scores, and how it does on pictures unseen."""
-
-    head: FittedHead
-    factor: float
-    selection: Mapping[str, Any]
-
-
-def _selection(scores: np.ndarray, labels: np.ndarray, how: str) -> dict[str, Any]:
+def describe(classification: Classification) -> dict[str, Any]:
+    """Return the stage's ``--json`` value."""
     return {
-        "by": how,
-        "n": len(labels),
-        "accuracy": float(np.mean(scores.argmax(1) == labels)),
-        "log_loss": log_loss(softmax(scores), labels),
+        "best": classification.best.name,
+        "results": [_describe_result(result) for result in classification.results],
+        "leaked": classification.leaked,
+        "contradictory": classification.contradictory,
+        "learning_curve": classification.curve,
     }
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """One head on one input of one data set."""
-
-    config: ClassifyConfig
-    table: FeatureTable
-    folds: Folds | None
-    joined: Input
-    spec: HeadSpec
-
-    def run(self) -> Result:
-        """Answer from the run folder, or train and write it."""
-        key = self._key()
-        name = run_name(self._name_parts(), experiment_digest(key))
-        path = self.config.runs / name
-        if (finished := load_finished(path, key)) is not None:
-            return Result(finished, reused=True)
-        with new_run(self.config.runs, name) as folder:  # made first: it may not be writable
-            self._train(key, folder)
-        return Result(load_run(path), reused=False)
-
-    @property
-    def _base(self) -> FrozenBase:
-        return self.table.base.with_cuts(self.joined)
-
-    def _key(self) -> dict[str, Any]:
-        """Everything that decides the outcome; where files lie and their names do not."""
-        return {
-            "kind": "classify",
-            "protocol": PROTOCOL,
-            "dataset": self.table.dataset.digest,
-            "test": self.table.dataset.test_name,
-            "recipe": self._base.recipe.digest,
-            "joined": [[cut.layer, cut.pooling] for cut in self.joined],
-            "head": self.spec.head.name,
-            "params": dict(self.spec.params),
-            "folds": self.config.folds,
-            "seed": self.config.seed,
-            **self._views(),
-        }
-
-    def _views(self) -> dict[str, Any]:
-        """Say which augmented views took part; nothing where none did."""
-        config = self.config
-        if not config.views:
-            return {}
-        view = ViewRecipe(config.view_policy, config.seed).to_dict()
-        return {"views": config.views, "view": view}
-
-    def _name_parts(self) -> tuple[str, ...]:
-        layers = JOIN.join(self._base.layers)
-        views = (f"views{self.config.views}",) if self.config.views else ()
-        name = self.table.dataset.name
-        return name, str(self.table.base.spec), layers, str(self.spec), *views
-
-    def _train(self, key: Mapping[str, Any], folder: Path) -> None:
-        """Select inside train, fit on train, look at the test split once, write the run."""
-        began = monotonic()
-        fit = self._fit()
-        head = fit.head
-        test = self.table.rows("test")
-        probabilities = softmax(head.scores(self.table.features(self.joined, test)))
-        dataset, base = self.table.dataset, self._base
-        judged = evaluate(probabilities, dataset.labels[test], self.config.seed)
-        metrics = {
-            "selection": fit.selection,
-            "test": {"split": dataset.test_name, **judged.to_dict(dataset.classes)},
-        }
-        info = self._describe(key) | {
-            "factor": fit.factor,
-            "seconds": round(monotonic() - began, 3),
-        }
-        write_run(folder, info, metrics, PredictionRows.of(dataset, test, probabilities))
-        save_head(folder / "bundle", head, dataset.classes, base.to_dict())
-
-    def _fit(self) -> Fit:
-        """Fit on train, and see how well such a head does on pictures it has not seen.
-
-        A head whose scores are no log probabilities gets one factor, fitted on those unseen
-        pictures, that makes them so.
-        """
-        table, seed, n_classes = self.table, self.config.seed, len(self.table.dataset.classes)
-        train, validation = table.rows("train"), table.rows("validation")
-        features, labels = table.with_views(self.joined, train), table.labels("train")
-        n_views = table.n_views
-        repeated = np.tile(labels, 1 + n_views)
-        blocks, groups = table.widths(self.joined), table.dataset.bundles(train)
-        together = (seed, n_views, blocks, groups)
-        head = fit_head(self.spec, features, repeated, n_classes, *together)
-        if self.folds is None:
-            scores, given = head.scores(table.features(self.joined, validation)), validation
-            how = "validation split"
-        else:
-            scores = out_of_fold_scores(
-                self.spec, features, labels, n_classes, self.folds, *together
-            )
-            given, how = train, f"{len(self.folds)}-fold cross-validation"
-        unseen = table.dataset.labels[given]
-        factor = 1.0 if self.spec.head.calibrated else fitting_factor(scores, unseen)
-        return Fit(head.sharpened(factor), factor, _selection(scores * factor, unseen, how))
-
-    def _describe(self, key: Mapping[str, Any]) -> dict[str, Any]:
-        base = self._base
-        return {
-            "kind": "classify",
-            "experiment": key,
-            "config": to_dict(self.config),
-            "base": base.to_dict(),
-            "recipe": base.recipe.to_dict(),
-            "dataset": self.table.describe(),
-            "head": str(self.spec),
-            "layers": list(base.layers),
-            "params": dict(self.spec.params),
-            "seed": self.config.seed,
-        }
-
-
-def describe(result: Result) -> dict[str, Any]:
-    """Return one row of the stage's ``--json`` value."""
+def _describe_result(result: Result) -> dict[str, Any]:
     info, metrics = result.run.info, result.run.metrics
     selection, test = metrics["selection"], metrics["test"]
+    by_folds = "fold" in selection["by"]
     return {
         "run": result.run.name,
         "head": info["head"],
@@ -262,13 +161,19 @@ def describe(result: Result) -> dict[str, Any]:
         "params": info["params"],
         "selected_by": selection["by"],
         "selection_accuracy": selection["accuracy"],
+        "selection_ci95": selection["ci95"],
         "selection_log_loss": selection["log_loss"],
-        "cv_accuracy": selection["accuracy"] if "fold" in selection["by"] else None,
+        "cv_accuracy": selection["accuracy"] if by_folds else None,
+        "uncorrected_accuracy": selection.get("uncorrected"),
+        "candidates": selection.get("candidates"),
+        "threshold": selection.get("threshold"),
         "test": {
             **result.run.test(),
-            "balanced_accuracy": test["balanced_accuracy"]["value"],
-            "macro_f1": test["macro_f1"]["value"],
+            **{name: test[name]["value"] for name in ("balanced_accuracy", "macro_f1")},
             "log_loss": test["log_loss"],
+            "confused": test["confused"],
+            "mistakes": test["mistakes"],
+            "answered": test.get("answered"),
         },
         "seconds": info["seconds"],
         "reused": result.reused,

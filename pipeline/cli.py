@@ -174,13 +174,16 @@ def classify(
     dataset = _index(data, config, output, config.seed, config.label_pattern)
     check(config, dataset)
     extraction = _extract(config, dataset, output)
-    with show.progress("classify", "experiments", _silent(output)) as progress:
-        classification = train(config, dataset, progress.update)
+    silent = _silent(output)
+    with (
+        show.progress("search", "steps", silent) as searching,
+        show.progress("classify", "experiments", silent) as progress,
+        show.progress("learning", "rows", silent) as learning,
+    ):
+        told = (progress.update, searching.update, learning.update)
+        classification = train(config, dataset, *told)
     value = {
-        "best": classification.best.name,
-        "results": [describe(result) for result in classification.results],
-        "leaked": classification.leaked,
-        "contradictory": classification.contradictory,
+        **describe(classification),
         "data": describe_stage1(extraction),
         "failed": extraction.failed,
     }

@@ -16,6 +16,7 @@ N_SEEDS = 1 << 32
 DTYPES = ("float32", "float16")
 MODELS = "models"
 MAX_VIEWS = 1000
+CLASS_WEIGHTS = ("none", "balanced")
 
 
 @Parameter(name="*")
@@ -62,6 +63,9 @@ class FeaturesConfig:
     view_policy: str = "crop,flip"
     """What views change: crop, flip, shift, zoom, rotate, brightness, contrast."""
 
+    test_views: int = 0
+    """Augmented views of each picture over which its probabilities are averaged with its own."""
+
     label_pattern: str | None = None
     """Where labels stand in file names, for flat folders: "{label}.{}" reads cat from cat.0.jpg."""
 
@@ -81,7 +85,8 @@ class FeaturesConfig:
         _expand_paths(self)
         _require(self, "batch_size", self.batch_size >= 1, "at least 1")
         _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
-        _require(self, "views", 0 <= self.views <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
+        for name in ("views", "test_views"):
+            _require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
         _require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))
 
     @property
@@ -105,12 +110,38 @@ class ClassifyConfig(FeaturesConfig):
     folds: int = 5
     """Folds of the stratified cross-validation inside train."""
 
+    repeats: int | None = None
+    """How often folds are drawn anew; up to 10 times where there are few pictures if left out."""
+
+    tune: bool = False
+    """Search for each head's layers, preparation and parameters, inside train."""
+
+    class_weight: str = "none"
+    """none, or balanced: rare classes count as much as frequent ones, in heads that can."""
+
+    calibrate: bool = False
+    """Fit one factor to the scores of every head, so that its probabilities can be believed."""
+
+    max_error: float | None = None
+    """Largest share of wrong answers; `predict` says "don't know" to pictures too unsure for it."""
+
+    learning_curve: bool = False
+    """Say whether more pictures would help: trains the best head on growing parts of train."""
+
+    jobs: int = -1
+    """Processes of a search; -1 for one per core."""
+
     runs: Path = Path("runs")
     """Folder of the runs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self, "folds", self.folds >= 2, "at least 2")
+        _require(self, "repeats", self.repeats is None or 1 <= self.repeats <= 100, "from 1 to 100")
+        _require(self, "class_weight", self.class_weight in CLASS_WEIGHTS, "none or balanced")
+        error = self.max_error
+        _require(self, "max_error", error is None or 0 < error < 1, "between 0 and 1")
+        _require(self, "jobs", self.jobs == -1 or self.jobs >= 1, "at least 1, or -1 for all cores")
 
 
 @Parameter(name="*")

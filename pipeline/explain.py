@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.backbones.frozen import FrozenBase
-from pipeline.compute import distinct, resolve, undecodable
+from pipeline.compute import cached_views, distinct, resolve, undecodable, wanted_views
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DamagedShardError, NewerFormatError
 from pipeline.images import Dataset, ViewRecipe
@@ -34,8 +34,8 @@ class Explanation:
         nearest: Where pictures are missing, the other recipe that has most of this data set.
         changed: What differs from it: ``{field: {"cached", "wanted"}}``.
         missing_paths: The first 20 missing pictures.
-        views: ``{"recipe", "cached", "missing"}``, augmented views of the distinct training
-            pictures; None where none are asked for.
+        views: ``{"recipe", "cached", "missing"}``, augmented views of the distinct pictures, of
+            those that are asked for; None where none are.
         unreadable: Other recipes that could not be looked into: ``[{"path", "reason"}]``.
     """
 
@@ -83,8 +83,8 @@ def explain(config: FeaturesConfig, dataset: Dataset) -> Explanation:
     )
     if result.missing:
         _find_nearest(config.cache, base.recipe, digests, result)
-    if config.views:
-        result.views = _views(config, base, dataset, cache)
+    if config.views or config.test_views:
+        result.views = _views(config, base, dataset, rows[~quarantined])
     return result
 
 
@@ -136,19 +136,16 @@ def _in_words(recipe: Recipe) -> dict[str, Any]:
 
 
 def _views(
-    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, clean: FeatureCache
+    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, rows: np.ndarray
 ) -> dict[str, Any]:
-    """Count the augmented views of the training pictures that decode."""
+    """Count the augmented views that are wanted of pictures that decode."""
     recipe = base.viewed(ViewRecipe(config.view_policy, config.seed)).recipe
-    cache = FeatureCache(config.cache, recipe)
-    digests = dataset.digests[distinct(dataset, dataset.select("train"))]
-    digests = digests[~undecodable(clean, digests)]
-    numbers = range(1, config.views + 1)
-    cached = sum(int(cache.has(digests, number).sum()) for number in numbers)
+    wanted = wanted_views(config, dataset, rows)
+    cached = cached_views(config, dataset, rows, FeatureCache(config.cache, recipe))
     return {
         "recipe": recipe.id,
-        "cached": cached,
-        "missing": len(digests) * config.views - cached,
+        "cached": int((wanted & cached).sum()),
+        "missing": int((wanted & ~cached).sum()),
     }
 
 

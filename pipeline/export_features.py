@@ -100,11 +100,12 @@ def export_features(
 
 
 def _refuse_views(config: FeaturesConfig) -> None:
-    if config.views:
-        raise InputError(
-            f"expected to export pictures as they are, received views={config.views}; "
-            f"leave --views out"
-        )
+    for name in ("views", "test_views"):
+        if number := getattr(config, name):
+            raise InputError(
+                f"expected to export pictures as they are, received {name}={number}; "
+                f"leave --{name.replace('_', '-')} out"
+            )
 
 
 def _check_strictly(config: FeaturesConfig, left_out: list[dict[str, str]]) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 
 from pipeline.backbones.frozen import FrozenBase
-from pipeline.compute import Caches, Computation, Outcome, distinct, find_work, resolve
+from pipeline.compute import (
+    Caches,
+    Computation,
+    Outcome,
+    cached_views,
+    distinct,
+    find_work,
+    resolve,
+    wanted_views,
+)
 from pipeline.compute.computation import Progress
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError
@@ -89,7 +98,7 @@ def extract(
         splits=counts["splits"],
         ignored=list(dataset.ignored),
     )
-    work = find_work(dataset, caches.clean, caches.viewed, config.views)
+    work = find_work(config, dataset, caches.clean, caches.viewed)
     if len(work):
         _note(Computation(config, base, dataset, caches, work).run(progress), dataset, result)
     _account(config, dataset, caches, result)
@@ -126,9 +135,9 @@ def _account(config: FeaturesConfig, dataset: Dataset, caches: Caches, result: E
     result.reused = n_distinct - result.computed
     result.copies = int(cached.sum()) - n_distinct
     if caches.viewed is not None:
-        digests = dataset.digests[distinct(dataset)]
-        numbers = range(1, config.views + 1)
-        result.views = sum(int(caches.viewed.has(digests, number).sum()) for number in numbers)
+        rows = distinct(dataset)
+        views = cached_views(config, dataset, rows, caches.viewed)
+        result.views = int((views & wanted_views(config, dataset, rows)).sum())
 
 
 def _strictly(failed: list[dict[str, str]], n_images: int) -> str:

@@ -1,19 +1,21 @@
 """Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.averaging import ViewAverage
 from pipeline.backbones.frozen import decoding_from_dict, frozen_from_dict
 from pipeline.bundle import Bundle
 from pipeline.config import PredictConfig
 from pipeline.engines import Engine, GivenNetwork, open_engine, paired
 from pipeline.errors import DataError, InputError
 from pipeline.heads import FittedHead, softmax
-from pipeline.images import Batch, DecodeRecipe, find_pictures, load_batches
+from pipeline.images import Batch, DecodeRecipe, Failure, find_pictures, load_batches
 from pipeline.runs import find_run
 
 Progress = Callable[[int, int], None]
@@ -26,13 +28,14 @@ class Prediction:
 
     Args:
         path: The picture, as it was named or found.
-        label: The likeliest class.
-        probability: Its probability.
+        label: The likeliest class; None where its probability is below the run's threshold, which
+            means "don't know".
+        probability: The probability of the likeliest class, whether it is the label or not.
         top: The likeliest classes with their probabilities, best first.
     """
 
     path: str
-    label: str
+    label: str | None
     probability: float
     top: tuple[tuple[str, float], ...]
 
@@ -56,17 +59,21 @@ class Predictor:
         classes: Names of the columns.
         decoding: How pictures are decoded, the same as in training.
         probabilities: Turns batches (k, s, s, 3) uint8 into probabilities (k, n_classes).
+        test_views: Augmented views whose probabilities are averaged with the clean picture's.
+        threshold: Lowest probability of the likeliest class that is answered.
     """
 
     classes: Sequence[str]
     decoding: DecodeRecipe
     probabilities: Labeller
+    test_views: ViewAverage | None = None
+    threshold: float | None = None
 
 
 def predict(
     config: PredictConfig, target: str, paths: Sequence[Path], progress: Progress | None = None
 ) -> Predictions:
-    """Label pictures, decoded exactly as in training.
+    """Label pictures, decoded and judged exactly as in training.
 
     Args:
         config: How many classes to list, and where runs and weights are.
@@ -83,10 +90,10 @@ def predict(
     predictor = open_predictor(config, target)
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []
-    for batch, probabilities in _labelled(config, predictor, pictures):
-        failed += [{"path": str(pictures[f.row]), "reason": f.reason} for f in batch.failed]
-        for row, values in zip(batch.rows, probabilities, strict=True):
-            results.append(_prediction(str(pictures[row]), values, predictor.classes, config.top))
+    for labelled in _labelled(config, predictor, pictures):
+        failed += [{"path": str(pictures[f.row]), "reason": f.reason} for f in labelled.failed]
+        for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
+            results.append(_prediction(str(pictures[row]), values, predictor, config.top))
         if progress is not None:
             progress(len(results) + len(failed), len(pictures))
     if config.strict and failed:
@@ -97,23 +104,53 @@ def predict(
     return Predictions(tuple(results), tuple(failed))
 
 
+@dataclass(frozen=True)
+class _Labelled:
+    """Rows (k,) int, their probabilities (k, n_classes), and the pictures met that have none."""
+
+    rows: np.ndarray
+    probabilities: np.ndarray
+    failed: tuple[Failure, ...]
+
+
 def _labelled(
     config: PredictConfig, predictor: Predictor, pictures: Sequence[Path]
-) -> Generator[tuple[Batch, np.ndarray], None, None]:
-    """Yield each batch with its probabilities (k, n_classes)."""
+) -> Generator[_Labelled, None, None]:
+    """Yield pictures as they come, each with the mean probabilities of its views."""
+    average = predictor.test_views
+    numbers = range(1) if average is None else average.numbers
     batches = load_batches(
         lambda row: pictures[row].read_bytes(),
         range(len(pictures)),
         predictor.decoding,
         config.batch_size,
+        views=[numbers] * len(pictures),
+        view_recipe=None if average is None else average.view,
     )
-    return paired(predictor.probabilities, batches)
+    return _whole_pictures(paired(predictor.probabilities, batches), len(numbers))
 
 
-def _prediction(path: str, values: np.ndarray, classes: Sequence[str], top: int) -> Prediction:
+def _whole_pictures(
+    labelled: Generator[tuple[Batch, np.ndarray], None, None], n_views: int
+) -> Generator[_Labelled, None, None]:
+    """Average over the views of each picture; they come one after another, maybe in two batches."""
+    rows, waiting = np.empty(0, np.int64), list[np.ndarray]()
+    with closing(labelled):
+        for batch, probabilities in labelled:
+            rows = np.concatenate([rows, batch.rows])
+            waiting += list(probabilities)
+            n = len(rows) // n_views * n_views
+            means = [np.mean(waiting[i : i + n_views], axis=0) for i in range(0, n, n_views)]
+            yield _Labelled(rows[:n:n_views], np.array(means), batch.failed)
+            rows, waiting = rows[n:], waiting[n:]
+
+
+def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -> Prediction:
     best = np.argsort(-values, kind="stable")[:top]
-    listed = tuple((classes[i], float(values[i])) for i in best)
-    return Prediction(path, *listed[0], listed)
+    listed = tuple((predictor.classes[i], float(values[i])) for i in best)
+    label, probability = listed[0]
+    unsure = predictor.threshold is not None and probability < predictor.threshold
+    return Prediction(path, None if unsure else label, probability, listed)
 
 
 def open_predictor(config: PredictConfig, target: str) -> Predictor:
@@ -133,7 +170,13 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
         return Predictor(bundle.classes, decoding, _only_output(engine))
     base = frozen_from_dict(bundle.base)
     engine = open_engine(base, "auto", base.precision, config.batch_size, config.models)
-    return Predictor(bundle.classes, decoding, head_on(engine, bundle.head))
+    return Predictor(
+        bundle.classes,
+        decoding,
+        head_on(engine, bundle.head),
+        bundle.test_views,
+        bundle.threshold,
+    )
 
 
 def _imagenet(config: PredictConfig, backbone: str) -> Predictor:

@@ -10,6 +10,7 @@ from pipeline.backbones.frozen import FrozenBase
 from pipeline.errors import DataError
 from pipeline.images import Dataset
 from pipeline.store import FeatureCache
+from pipeline.store.blocks import ChainedBlocks
 
 Input = tuple[Cut, ...]
 """What a head sees: one cut, or several side by side."""
@@ -23,7 +24,8 @@ class FeatureTable:
         cache: Where the features are; pictures that are quarantined there are left out.
         base: The base whose features they are.
         viewed: Where the features of augmented views are, if any are wanted.
-        n_views: Augmented views of each training picture.
+        n_views: Augmented views of each training picture, to learn from.
+        n_test_views: Augmented views of each picture, to judge it by.
 
     Raises:
         DataError: A class has no readable picture in train or in test, or a picture that could be
@@ -37,9 +39,11 @@ class FeatureTable:
         base: FrozenBase,
         viewed: FeatureCache | None = None,
         n_views: int = 0,
+        n_test_views: int = 0,
     ) -> None:
         self.dataset, self.base, self._cache = dataset, base, cache
-        self._viewed, self.n_views = viewed, n_views if viewed is not None else 0
+        self._viewed = viewed
+        self.n_views, self.n_test_views = (0, 0) if viewed is None else (n_views, n_test_views)
         has = cache.has(dataset.digests)
         self._usable = ~cache.is_quarantined(dataset.digests) | has
         self._check_computed(has)
@@ -81,16 +85,56 @@ class FeatureTable:
         The pictures as they are in the order of ``rows``, then view 1 of each, and so on.
         """
         clean = self.features(joined, rows)
-        if self._viewed is None:
+        if not self.n_views:
             return clean
         if self._held_views is None or self._held_views[0] != (joined, rows.tobytes()):
-            digests = self.dataset.digests[rows]
-            views = [
-                _side_by_side(self._viewed, joined, digests, number)
-                for number in range(1, self.n_views + 1)
-            ]
+            numbers = range(1, self.n_views + 1)
+            views = [self.view_features(joined, rows, number) for number in numbers]
             self._held_views = ((joined, rows.tobytes()), np.concatenate([clean, *views]))
         return self._held_views[1]
+
+    def view_features(self, joined: Input, rows: np.ndarray, number: int) -> np.ndarray:
+        """Return features of one view of the given rows, flat and side by side: (n, d) float32.
+
+        Views are read whenever they are asked for, so that memory holds one at a time.
+
+        Args:
+            joined: The cuts.
+            rows: (n,) int.
+            number: Which view; 0 is the picture as it is.
+
+        Raises:
+            StoreError: Some row's view is not cached.
+        """
+        if number == 0:
+            return self.features(joined, rows)
+        assert self._viewed is not None, f"a table without views was asked for view {number}"
+        return _side_by_side(self._viewed, joined, self.dataset.digests[rows], number)
+
+    def blocks(self, joined: Input, rows: np.ndarray, n_views: int = 0) -> ChainedBlocks:
+        """Return features to be read in blocks, any number of times; nothing of them is held.
+
+        Args:
+            joined: The cuts, side by side.
+            rows: (n,) int.
+            n_views: Augmented views of each row: after the pictures as they are in the order of
+                ``rows`` comes view 1 of each, and so on, as in `with_views`.
+
+        Raises:
+            StoreError: Some row is not cached.
+        """
+        cuts = [(cut.layer, cut.pooling) for cut in joined]
+        digests = self.dataset.digests[rows]
+        parts = [self._cache.blocks(cuts, digests)]
+        if n_views:
+            assert self._viewed is not None, f"a table without views was asked for {n_views}"
+            parts += [self._viewed.blocks(cuts, digests, view + 1) for view in range(n_views)]
+        return ChainedBlocks(parts)
+
+    def n_bytes(self, joined: Input) -> int:
+        """Return what `features` of an input, and `with_views` of it, hold in memory."""
+        n_rows = len(self.dataset) + self.n_views * len(self.rows("train"))
+        return 4 * n_rows * sum(self.widths(joined))
 
     def _read(self, joined: Input) -> np.ndarray:
         """Read all usable rows; the others stay zero and are never handed out."""

@@ -316,7 +316,7 @@ def test_stage_2_takes_groups_from_a_manifest(tmp_path, capsys):
     assert run(["classify", str(tmp_path / "pets.csv"), *flags, *places, *heads]) == 0
     value = json.loads(capsys.readouterr().out)
     assert value["best"].startswith("pets-MobileNet")
-    assert value["results"][0]["selected_by"] == "3-fold cross-validation"
+    assert value["results"][0]["selected_by"] == "3-fold cross-validation, repeated 10 times"
     info = json.loads((tmp_path / "runs" / value["best"] / "run.json").read_text())
     assert info["dataset"]["root"] == str(tmp_path / "pets.csv")
     assert info["dataset"]["name"] == "pets"

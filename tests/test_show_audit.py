@@ -22,9 +22,9 @@ def test_mistakes_with_their_pictures(capsys):
     given = probabilities, np.array([1, 1]), ["a.jpg", "b.jpg"], ("cat", "dog")
     mistaken(confused_pairs(*given), confident_mistakes(*given))
     assert capsys.readouterr().out == (
-        "1 pairs of classes are confused:\n"
+        "most often confused:\n"
         "  dog called cat: 1 (50.0%), e.g. a.jpg\n"
-        "1 surest mistakes:\n"
+        "surest mistakes:\n"
         "  a.jpg: dog (0.100), called cat (0.900)\n"
     )
     mistaken([], [])

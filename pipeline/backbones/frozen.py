@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 JOIN = "+"
 BLOCKS = "blocks"
+EACH, CONCAT, BEST = "each", "concat", "best"
 CLEAN = {"policy": "clean"}
 
 
@@ -160,20 +161,40 @@ def frozen_base(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ..
 def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[tuple[Cut, ...], ...]:
     """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings.
 
-    ``blocks`` stands for the output of every block, each an input of its own.
+    ``blocks`` stands for the output of every block, each an input of its own; ``each`` and
+    ``best`` for the top and every block; ``concat`` for those, every two and every three
+    neighbours side by side, and all.
     """
     poolings = _names(pooling, "pooling")
     for name in poolings:
         if name not in POOLINGS:
             raise UnknownNameError("pooling", name, POOLINGS, f"known: {', '.join(POOLINGS)}")
     texts = [name for text in _names(layers, "layers") for name in _expanded(spec, text)]
-    joined = [[spec.resolve_layer(part.strip()) for part in text.split(JOIN)] for text in texts]
+    # Two names may be one layer, such as the top and the last block of VGG16.
+    joined = [
+        tuple(dict.fromkeys(spec.resolve_layer(part.strip()) for part in text.split(JOIN)))
+        for text in texts
+    ]
     inputs = (tuple(Cut(layer, name) for layer in names) for names in joined for name in poolings)
     return tuple(dict.fromkeys(inputs))
 
 
 def _expanded(spec: BackboneSpec, text: str) -> list[str]:
-    return [point for point in spec.cut_points() if point != TOP] if text == BLOCKS else [text]
+    points = list(spec.cut_points())
+    blocks = [point for point in points if point != TOP]
+    if text == BLOCKS:
+        return blocks
+    if text in (EACH, BEST):
+        return [TOP, *blocks]
+    if text == CONCAT:
+        runs = [points[at : at + n] for n in (2, 3) for at in range(len(points) - n + 1)]
+        return [TOP, *blocks, *(JOIN.join(run) for run in [*runs, points])]
+    return [text]
+
+
+def asks_for_best(layers: str) -> bool:
+    """Return whether layers are to be chosen from, instead of trying all of them."""
+    return BEST in (part.strip() for part in layers.split(","))
 
 
 def _names(text: str, what: str) -> list[str]:

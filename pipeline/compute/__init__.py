@@ -8,7 +8,14 @@ from pipeline.compute.caches import Caches, versions
 from pipeline.compute.computation import Computation, Outcome
 from pipeline.compute.preflight import Forecast
 from pipeline.compute.settings import resolve
-from pipeline.compute.worklist import Work, distinct, find_work, undecodable
+from pipeline.compute.worklist import (
+    Work,
+    cached_views,
+    distinct,
+    find_work,
+    undecodable,
+    wanted_views,
+)
 
 __all__ = [
     "Caches",
@@ -16,9 +23,11 @@ __all__ = [
     "Forecast",
     "Outcome",
     "Work",
+    "cached_views",
     "distinct",
     "find_work",
     "resolve",
     "undecodable",
     "versions",
+    "wanted_views",
 ]

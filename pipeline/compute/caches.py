@@ -24,7 +24,8 @@ class Caches:
     """The cache of the pictures as they are, and that of their augmented views."""
 
     def __init__(self, config: FeaturesConfig, base: FrozenBase) -> None:
-        self.view = ViewRecipe(config.view_policy, config.seed) if config.views else None
+        viewed = config.views or config.test_views
+        self.view = ViewRecipe(config.view_policy, config.seed) if viewed else None
         self.clean = FeatureCache(config.cache, base.recipe, set_aside_damaged=True)
         self.viewed = None
         if self.view is not None:

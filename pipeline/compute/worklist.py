@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.config import FeaturesConfig
 from pipeline.images import Dataset
 from pipeline.store import FeatureCache
 from pipeline.store.keys import picture_keys
@@ -28,30 +29,60 @@ class Work:
 
 
 def find_work(
-    dataset: Dataset, clean: FeatureCache, viewed: FeatureCache | None, n_views: int
+    config: FeaturesConfig, dataset: Dataset, clean: FeatureCache, viewed: FeatureCache | None
 ) -> Work:
     """Compare a data set with the cache.
 
     Args:
+        config: How many views of which pictures are wanted.
         dataset: The pictures, by content.
         clean: Features of the pictures as they are.
         viewed: Features of their augmented views, if any are wanted.
-        n_views: How many views each training picture shall have.
 
     Returns:
         What is missing; pictures known not to decode are left out.
     """
     rows = distinct(dataset)
     rows = rows[~undecodable(clean, dataset.digests[rows])]
-    digests = dataset.digests[rows]
-    missing = [~clean.has(digests)]
+    missing = ~clean.has(dataset.digests[rows])[:, None]
     if viewed is not None:
-        trained = np.isin(picture_keys(digests), picture_keys(_train_digests(dataset)))
-        missing += [trained & ~viewed.has(digests, number) for number in range(1, n_views + 1)]
-    wanted = np.stack(missing, axis=1)
-    some = wanted.any(axis=1)
-    views = [tuple(np.flatnonzero(row).tolist()) for row in wanted[some]]
-    return Work(rows[some], views)
+        views = wanted_views(config, dataset, rows) & ~cached_views(config, dataset, rows, viewed)
+        missing = np.concatenate([missing, views], axis=1)
+    some = missing.any(axis=1)
+    numbers = [tuple(np.flatnonzero(row).tolist()) for row in missing[some]]
+    return Work(rows[some], numbers)
+
+
+def wanted_views(config: FeaturesConfig, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return which augmented views pictures shall have: heads learn from some, others judge.
+
+    Whatever content is in train has views to learn from. Views to judge by are for every picture:
+    those of train are judged as well, while a head that has not seen them is selected.
+
+    Args:
+        config: ``views`` and ``test_views``.
+        dataset: The pictures, by content.
+        rows: (k,) int.
+
+    Returns:
+        (k, highest number) bool, row-aligned; column ``j`` is view ``j + 1``.
+    """
+    contents = picture_keys(dataset.digests)
+    trained = np.isin(contents[rows], contents[dataset.select("train")])
+    number = _numbers(config)
+    return (number <= config.test_views) | (trained[:, None] & (number <= config.views))
+
+
+def cached_views(
+    config: FeaturesConfig, dataset: Dataset, rows: np.ndarray, viewed: FeatureCache
+) -> np.ndarray:
+    """Return which augmented views of pictures are cached: bool, shaped as `wanted_views`."""
+    digests = dataset.digests[rows]
+    return np.stack([viewed.has(digests, number) for number in _numbers(config)], axis=1)
+
+
+def _numbers(config: FeaturesConfig) -> np.ndarray:
+    return np.arange(1, max(config.views, config.test_views) + 1)
 
 
 def distinct(dataset: Dataset, rows: np.ndarray | None = None) -> np.ndarray:
@@ -64,7 +95,3 @@ def distinct(dataset: Dataset, rows: np.ndarray | None = None) -> np.ndarray:
 def undecodable(clean: FeatureCache, digests: np.ndarray) -> np.ndarray:
     """Return which pictures cannot be decoded and have no features from elsewhere: (n,) bool."""
     return clean.is_quarantined(digests) & ~clean.has(digests)
-
-
-def _train_digests(dataset: Dataset) -> np.ndarray:
-    return dataset.digests[dataset.select("train")]

@@ -15,9 +15,12 @@ from pipeline.evaluate.compare import (
 from pipeline.evaluate.counts import Counts, Estimate, per_class, share
 from pipeline.evaluate.metrics import Metrics, evaluate
 from pipeline.evaluate.mistakes import confident_mistakes, confused_pairs
+from pipeline.evaluate.proportion import proportion
 from pipeline.evaluate.ranking import average_precision, roc_auc, top_accuracy
+from pipeline.evaluate.threshold import NEVER, Threshold, choose_threshold, judge_threshold
 
 __all__ = [
+    "NEVER",
     "SIGNIFICANCE",
     "Comparison",
     "Counts",
@@ -25,16 +28,20 @@ __all__ = [
     "Metrics",
     "Reliability",
     "ReliabilityPoint",
+    "Threshold",
     "average_precision",
+    "choose_threshold",
     "compare_paired",
     "confident_mistakes",
     "confused_pairs",
     "evaluate",
     "holm",
+    "judge_threshold",
     "log_loss",
     "mcnemar_p_value",
     "paired_difference",
     "per_class",
+    "proportion",
     "reliability",
     "roc_auc",
     "share",

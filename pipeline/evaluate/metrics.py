@@ -17,6 +17,7 @@ from pipeline.evaluate.counts import (
     macro_f1,
     per_class,
 )
+from pipeline.evaluate.proportion import proportion
 from pipeline.evaluate.ranking import rank_figures, top_accuracy
 
 
@@ -29,8 +30,8 @@ class Metrics:
 
     Args:
         n: Pictures.
-        accuracy: Share that was called right; this and the two below with bootstrap intervals.
-        balanced_accuracy: Mean recall of the classes.
+        accuracy: Share that was called right, with Wilson's interval.
+        balanced_accuracy: Mean recall of the classes; this and the next with bootstrap intervals.
         macro_f1: Mean F1 of the classes.
         log_loss: Mean negative log probability of the given labels.
         confusion: (k, k) int.
@@ -82,7 +83,8 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Me
         seed: Seed of the bootstrap.
 
     Returns:
-        The metrics, with intervals from 2,000 resamples of the n pictures.
+        The metrics; intervals of figures that are no plain shares come from 2,000 resamples of the
+        n pictures.
 
     Example:
         >>> import numpy as np
@@ -95,7 +97,7 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Me
     area, precision = rank_figures(probabilities, labels)
     return Metrics(
         n=len(labels),
-        accuracy=estimate(accuracy, measured, resampled),
+        accuracy=proportion(float(accuracy(measured)[0]), len(labels)),
         balanced_accuracy=estimate(balanced_accuracy, measured, resampled),
         macro_f1=estimate(macro_f1, measured, resampled),
         log_loss=log_loss(probabilities, labels),

@@ -1,17 +1,20 @@
 """The heads by name, with their parameters and defaults; and the texts that choose one."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.calls import format_call, parse_call, split_calls
 from pipeline.errors import InputError, UnknownNameError
+from pipeline.heads.class_weights import BALANCED, check_class_weight
+from pipeline.heads.parameters import acceptable
 from pipeline.heads.preparation import DEFAULT_PREPARATION, Preparation, parse_preparation
 
 Kind = Literal["linear", "sklearn", "dense"]
 PREPARE = "prepare"
 """The parameter that every head takes besides its own: how features are prepared before it."""
+CLASS_WEIGHT = "class_weight"
+"""The parameter of every head that can make rare classes count as much as frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Head:
         calibrated: Whether its scores are log probabilities already; else one factor is fitted on
             out-of-fold scores.
         about: One line for `--help` and the README.
+        weighs: Whether it takes `CLASS_WEIGHT`. Neighbours vote for what lies near them, whatever
+            it counts, and class means are balanced by nature.
     """
 
     name: str
@@ -32,6 +37,7 @@ class Head:
     defaults: Mapping[str, Any]
     calibrated: bool
     about: str
+    weighs: bool = True
 
 
 HEADS: Mapping[str, Head] = {
@@ -41,9 +47,16 @@ HEADS: Mapping[str, Head] = {
         Head("linear-svm", "linear", {"C": 0.01}, False, "linear support vectors, squared hinge"),
         Head("ridge", "linear", {"alpha": 100.0}, False, "least squares on one-hot labels"),
         Head("lda", "linear", {"shrinkage": "auto"}, False, "Fisher's discriminant, shrunk"),
-        Head("centroid", "linear", {"metric": "cosine"}, False, "nearest class mean"),
+        Head("centroid", "linear", {"metric": "cosine"}, False, "nearest class mean", weighs=False),
         Head("rbf-svm", "sklearn", {"C": 10.0, "gamma": "scale"}, False, "Gaussian-kernel SVM"),
-        Head("knn", "sklearn", {"k": 5, "metric": "cosine"}, True, "nearest neighbours"),
+        Head(
+            "knn",
+            "sklearn",
+            {"k": 5, "metric": "cosine"},
+            True,
+            "nearest neighbours",
+            weighs=False,
+        ),
         Head("random-forest", "sklearn", {"n_trees": 300, "max_depth": None}, True, "forest"),
         Head("extra-trees", "sklearn", {"n_trees": 300, "max_depth": None}, True, "wilder forest"),
         Head(
@@ -67,12 +80,13 @@ HEADS: Mapping[str, Head] = {
                 "hidden": (256,),
                 "dropout": 0.5,
                 "learning_rate": 1e-3,
+                "weight_decay": 0.0,
                 "epochs": 60,
                 "patience": 6,
                 "batch_size": 64,
             },
             True,
-            "Keras network: hidden layers with ReLU and dropout, early stopping",
+            "network: hidden layers with ReLU and dropout, early stopping",
         ),
     )
 }
@@ -84,8 +98,8 @@ class HeadSpec:
 
     Args:
         head: The row of the catalog.
-        params: Every parameter of the head with its value; `PREPARE` only where it is not the
-            default, so that what was tried before keeps its name.
+        params: Every parameter of the head with its value; `PREPARE` and `CLASS_WEIGHT` only
+            where they are not the default, so that what was tried before keeps its name.
     """
 
     head: Head
@@ -104,6 +118,33 @@ class HeadSpec:
     def prepared(self, preparation: Preparation) -> "HeadSpec":
         """Return the same head on features prepared in another way."""
         return HeadSpec(self.head, _with_preparation(self.own_params, preparation))
+
+    @property
+    def class_weight(self) -> Any:
+        """What rows count by their class: None, ``"balanced"``, or what an estimator was given."""
+        return self.params.get(CLASS_WEIGHT)
+
+    def balanced(self) -> "HeadSpec":
+        """Return the same head with every class counting alike, however many pictures it has.
+
+        An estimator by dotted path is imported, to see whether it knows the parameter.
+
+        Raises:
+            InputError: The head cannot weigh classes.
+
+        Example:
+            >>> str(parse_head("logistic(C=0.1)").balanced())
+            "logistic(C=0.1, class_weight='balanced')"
+        """
+        spec = HeadSpec(self.head, {**self.params, CLASS_WEIGHT: BALANCED})
+        if is_dotted(self.head.name):
+            _check_dotted(spec)
+        elif not self.head.weighs:
+            able = ", ".join(head.name for head in HEADS.values() if head.weighs)
+            raise InputError(
+                f"expected a head that can weigh classes, received {self}; choose one of {able}"
+            )
+        return spec
 
     def __str__(self) -> str:
         """Canonical text: defaults are left out, so equal heads have equal text."""
@@ -140,10 +181,14 @@ def parse_heads(text: str) -> list[HeadSpec]:
     unique = list({str(spec): spec for spec in specs}.values())
     for spec in unique:
         if is_dotted(spec.head.name):
-            from pipeline.heads.dotted import check_estimator
-
-            check_estimator(spec)
+            _check_dotted(spec)
     return unique
+
+
+def _check_dotted(spec: HeadSpec) -> None:
+    from pipeline.heads.dotted import check_estimator
+
+    check_estimator(spec)
 
 
 def parse_head(text: str) -> HeadSpec:
@@ -176,54 +221,29 @@ def is_dotted(name: str) -> bool:
 
 
 def _dotted_head(path: str) -> Head:
-    return Head(path, "sklearn", {}, False, "a classifier with scikit-learn's interface")
+    return Head(path, "sklearn", {}, False, "a classifier with scikit-learn's interface", False)
 
 
 def _normalised(given: Mapping[str, Any]) -> dict[str, Any]:
-    """``hidden=256`` and ``hidden=[256]`` mean ``hidden=(256,)``."""
-    hidden = given.get("hidden")
-    if isinstance(hidden, int):
-        return {**given, "hidden": (hidden,)}
-    return {**given, "hidden": tuple(hidden)} if hidden is not None else dict(given)
+    """``hidden=256`` and ``hidden=[256]`` mean ``hidden=(256,)``; unweighted is unsaid."""
+    params = dict(given)
+    if (hidden := params.get("hidden")) is not None:
+        params["hidden"] = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+    if params.get(CLASS_WEIGHT) is None:
+        params.pop(CLASS_WEIGHT, None)
+    return params
 
 
 def _check_parameter(head: Head, key: str, value: Any) -> None:
+    if key == CLASS_WEIGHT and head.weighs:
+        check_class_weight(value)
+        return
     if key not in head.defaults:
-        known = (*head.defaults, PREPARE)
+        known = (*head.defaults, PREPARE, *((CLASS_WEIGHT,) if head.weighs else ()))
         hint = f"{head.name} knows {', '.join(known)}"
         raise UnknownNameError(f"parameter of {head.name}", key, known, hint)
-    if not _acceptable(head.name, key, value, head.defaults[key]):
+    if not acceptable(head.name, key, value, head.defaults[key]):
         raise InputError(
             f"expected {key} of {head.name} to be like {head.defaults[key]!r}, "
             f"received {key}={value!r}"
         )
-
-
-def _acceptable(head: str, key: str, value: Any, default: Any) -> bool:
-    if key == "hidden":
-        sizes = (value,) if isinstance(value, int) else value
-        return isinstance(sizes, tuple | list) and all(_is_count(size) for size in sizes)
-    if key == "dropout":
-        return _is_number(value) and 0 <= value < 1
-    if key == "shrinkage":
-        return value == default or (_is_number(value) and 0 <= value <= 1)
-    if key == "gamma":
-        return value == default or (_is_number(value) and value > 0)
-    if key == "max_depth":
-        return value is None or _is_count(value)
-    if key == "metric":
-        means = ("cosine", "euclidean")
-        return value in (means if head == "centroid" else (*means, "manhattan"))
-    if key == "max_leaves":
-        return _is_count(value) and value > 1
-    if isinstance(default, int):
-        return _is_count(value)
-    return _is_number(value) and value > 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

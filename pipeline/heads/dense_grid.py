@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from pipeline.errors import InputError
 from pipeline.heads.affine import fit_affine
+from pipeline.heads.catalog import HeadSpec
+from pipeline.heads.class_weights import class_weights
 from pipeline.heads.dense import held_out
 from pipeline.heads.fit import folded
 from pipeline.heads.fitted import NetworkHead
@@ -62,7 +64,8 @@ class Trained:
 
     Args:
         candidate: Which.
-        loss: Its lowest held-out cross-entropy, in nats; infinity if there never was one.
+        loss: Its lowest held-out cross-entropy, in nats (a weighted mean where classes are
+            weighted); infinity if there never was one.
         epoch: The pass that reached it, from 1; 0 if none did.
         head: The network as it was then, for features as they are.
     """
@@ -83,6 +86,8 @@ def fit_dense_grid(
     n_views: int = 0,
     preparation: Preparation | None = None,
     blocks: Sequence[int] | None = None,
+    class_weight: str | None = None,
+    groups: np.ndarray | None = None,
 ) -> list[Trained]:
     """Train all candidates; a seeded tenth of the pictures decides when each of them stops.
 
@@ -96,20 +101,24 @@ def fit_dense_grid(
         n_views: Augmented views of each picture; those of the held-out tenth are not used.
         preparation: Of the features, as in `fit_head`.
         blocks: Widths of the cuts side by side, as in `fit_head`.
+        class_weight: ``"balanced"`` weighs classes by their numbers, in the loss that is lowered
+            and in the held-out one.
+        groups: (n pictures,) int; pictures of one group are held out together.
 
     Returns:
         One per candidate, in their order.
 
     Raises:
-        InputError: There is no candidate, or one of its values cannot be used.
+        InputError: There is no candidate, or a value cannot be used.
     """
     _check(candidates)
     schedule, preparation = schedule or Schedule(), preparation or Preparation()
     widths = tuple(blocks or ()) if preparation.rowwise != "none" else ()
     rows = apply_rowwise(features, preparation.rowwise, widths)
     steps, prepared = fit_affine(preparation, rows, seed)
-    unseen = held_out(labels[: len(labels) // (1 + n_views)], seed)
-    grid = _Grid(candidates, prepared, labels, n_classes, schedule)
+    unseen = held_out(labels[: len(labels) // (1 + n_views)], seed, groups)
+    weights = class_weights(labels, n_classes, class_weight)
+    grid = _Grid(candidates, prepared, labels, n_classes, schedule, weights)
     grid.train(np.flatnonzero(~np.tile(unseen, 1 + n_views)), np.flatnonzero(unseen), seed)
     trained = []
     for place, candidate in enumerate(candidates):
@@ -118,6 +127,41 @@ def fit_dense_grid(
         epoch, loss = int(grid.best_epoch[place]), float(grid.best_loss[place])
         trained.append(Trained(candidate, loss, epoch, head))
     return trained
+
+
+def fit_dense_heads(
+    specs: Sequence[HeadSpec],
+    features: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    seed: int,
+    n_views: int = 0,
+    blocks: Sequence[int] | None = None,
+    groups: np.ndarray | None = None,
+) -> list[NetworkHead]:
+    """Fit dense heads of one preparation and one class weight; those of one schedule at once.
+
+    A head comes out the same whether it is alone or one of many. Arguments are those of `fit_head`.
+    """
+    schedules = [_schedule(spec) for spec in specs]
+    heads: dict[int, NetworkHead] = {}
+    for schedule in dict.fromkeys(schedules):
+        places = [place for place, its in enumerate(schedules) if its == schedule]
+        params = [specs[place].params for place in places]
+        candidates = [
+            Candidate(one["learning_rate"], one["weight_decay"], one["dropout"], seed)
+            for one in params
+        ]
+        given = (features, labels, n_classes, seed, schedule, n_views, specs[0].preparation, blocks)
+        trained = fit_dense_grid(candidates, *given, specs[0].class_weight, groups)
+        heads |= {place: one.head for place, one in zip(places, trained, strict=True)}
+    return [heads[place] for place in range(len(specs))]
+
+
+def _schedule(spec: HeadSpec) -> Schedule:
+    params = spec.params
+    hidden = tuple(params["hidden"])
+    return Schedule(hidden, params["epochs"], params["patience"], params["batch_size"])
 
 
 def _check(candidates: Sequence[Candidate]) -> None:
@@ -150,6 +194,7 @@ class _Grid:
         labels: np.ndarray,
         n_classes: int,
         schedule: Schedule,
+        class_weights: np.ndarray | None,
     ) -> None:
         self._schedule, self._active = schedule, np.arange(len(candidates))
         self._inputs = tf.constant(rows, tf.float32)
@@ -157,7 +202,7 @@ class _Grid:
         sizes = (rows.shape[1], *schedule.hidden, n_classes)
         self._best = initial_layers(sizes, [one.seed for one in candidates])
         recipes = _recipes(candidates)
-        self._network = WideNetwork.start(self._best, recipes)
+        self._network = WideNetwork.start(self._best, recipes, class_weights)
         self.best_loss = np.full(len(candidates), np.inf)
         self._done = np.zeros(len(candidates), bool)
         self.best_epoch = np.zeros(len(candidates), int)

@@ -15,10 +15,13 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
 
     Args:
         shrinkage: ``"auto"`` (Ledoit-Wolf), or from 0 (as measured) to 1 (identity only).
+        class_weight: ``"balanced"`` takes every class for equally likely beforehand; None takes
+            them for as likely as they are among the rows. The covariance is the same: all classes
+            share it, and every row tells as much of it.
     """
 
-    def __init__(self, shrinkage: str | float = "auto") -> None:
-        self.shrinkage = shrinkage
+    def __init__(self, shrinkage: str | float = "auto", class_weight: str | None = None) -> None:
+        self.shrinkage, self.class_weight = shrinkage, class_weight
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> "PooledDiscriminant":
         """Fit on features (n, d) and class numbers (n,)."""
@@ -26,6 +29,8 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         rows = np.asarray(features, np.float64)
         means = np.stack([rows[index == i].mean(0) for i in range(len(self.classes_))])
         self.coef_ = self._solve(rows - means[index], means)
+        if self.class_weight is not None:
+            counts = np.ones_like(counts)
         self.intercept_ = np.log(counts / counts.sum()) - 0.5 * np.sum(means * self.coef_, axis=1)
         return self
 

@@ -20,15 +20,23 @@ Params = Mapping[str, Any]
 
 
 def _logistic(params: Params, seed: int) -> Any:
-    return LogisticRegression(C=params["C"], max_iter=params["max_iter"])
+    return LogisticRegression(
+        C=params["C"], max_iter=params["max_iter"], class_weight=params.get("class_weight")
+    )
 
 
 def _linear_svm(params: Params, seed: int) -> Any:
-    return LinearSVC(C=params["C"], dual="auto", max_iter=5000, random_state=seed)
+    return LinearSVC(
+        C=params["C"],
+        dual="auto",
+        max_iter=5000,
+        random_state=seed,
+        class_weight=params.get("class_weight"),
+    )
 
 
 def _lda(params: Params, seed: int) -> Any:
-    return PooledDiscriminant(params["shrinkage"])
+    return PooledDiscriminant(params["shrinkage"], params.get("class_weight"))
 
 
 def _centroid(params: Params, seed: int) -> Any:
@@ -36,7 +44,12 @@ def _centroid(params: Params, seed: int) -> Any:
 
 
 def _rbf_svm(params: Params, seed: int) -> Any:
-    return SVC(C=params["C"], gamma=params["gamma"], decision_function_shape="ovr")
+    return SVC(
+        C=params["C"],
+        gamma=params["gamma"],
+        decision_function_shape="ovr",
+        class_weight=params.get("class_weight"),
+    )
 
 
 def _knn(params: Params, seed: int) -> Any:
@@ -44,15 +57,20 @@ def _knn(params: Params, seed: int) -> Any:
 
 
 def _random_forest(params: Params, seed: int) -> Any:
-    return RandomForestClassifier(
-        params["n_trees"], max_depth=params["max_depth"], n_jobs=-1, random_state=seed
-    )
+    return RandomForestClassifier(**_trees(params), random_state=seed)
 
 
 def _extra_trees(params: Params, seed: int) -> Any:
-    return ExtraTreesClassifier(
-        params["n_trees"], max_depth=params["max_depth"], n_jobs=-1, random_state=seed
-    )
+    return ExtraTreesClassifier(**_trees(params), random_state=seed)
+
+
+def _trees(params: Params) -> dict[str, Any]:
+    return {
+        "n_estimators": params["n_trees"],
+        "max_depth": params["max_depth"],
+        "class_weight": params.get("class_weight"),
+        "n_jobs": -1,
+    }
 
 
 def _boosting(params: Params, seed: int) -> Any:
@@ -62,6 +80,7 @@ def _boosting(params: Params, seed: int) -> Any:
         max_leaf_nodes=params["max_leaves"],
         early_stopping=False,  # its own held-out rows would be views of the others
         random_state=seed,
+        class_weight=params.get("class_weight"),
     )
 
 

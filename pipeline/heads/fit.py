@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.errors import InputError
 from pipeline.heads.affine import Steps, fit_affine, fold
 from pipeline.heads.catalog import HeadSpec, is_dotted
+from pipeline.heads.class_weights import class_weights
 from pipeline.heads.dotted import fit_estimator
 from pipeline.heads.estimators import ESTIMATORS, Params
 from pipeline.heads.fitted import FittedHead, NetworkHead, SklearnHead, all_classes, f32
@@ -61,6 +62,9 @@ def fit_head(
     Raises:
         InputError: The features are not finite, or a parameter cannot work with this data.
 
+    The parameter ``class_weight`` of a head weighs the classes by their numbers among ``labels``;
+    preparations are fitted to all rows alike.
+
     A solver that stops before it converged is reported in the log and its head is used as it is.
     """
     _check_finite(features)
@@ -70,11 +74,19 @@ def fit_head(
     head: NetworkHead | SklearnHead
     if spec.head.name == "ridge":
         alpha = spec.params["alpha"]
-        head = ridge_head(features, labels, n_classes, alpha, preparation, widths)
+        head = ridge_head(
+            features, labels, n_classes, alpha, preparation, widths, spec.class_weight
+        )
+    elif spec.head.name == "dense":
+        import_tensorflow()
+        from pipeline.heads.dense_grid import fit_dense_heads
+
+        given = (features, labels, n_classes, seed, n_views, widths, groups)
+        (head,) = fit_dense_heads([spec], *given)
     else:
         rows = apply_rowwise(features, preparation.rowwise, widths)
         steps, prepared = fit_affine(preparation, rows, seed)
-        head = _fit(spec, prepared, labels, n_classes, seed, steps, n_views, groups)
+        head = _fit(spec, prepared, labels, n_classes, seed, steps)
     _check_weights(spec, head, len(labels))
     return replace(head, rowwise=preparation.rowwise, blocks=widths)
 
@@ -86,27 +98,29 @@ def _fit(
     n_classes: int,
     seed: int,
     steps: Steps,
-    n_views: int,
-    groups: np.ndarray | None,
 ) -> NetworkHead | SklearnHead:
     """Fit to prepared rows; what comes back takes rows as they were before ``steps``."""
-    if spec.head.name == "dense":
-        import_tensorflow()
-        from pipeline.heads.dense import fit_dense
-
-        network = fit_dense(spec.params, rows, labels, n_classes, seed, n_views, groups)
-        return folded(list(network.kernels), list(network.biases), steps)
     with _reported_convergence(spec), _fitting_threads(spec, rows):
         if is_dotted(spec.head.name):
             estimator = fit_estimator(spec, rows, labels, seed)
         else:
             make = ESTIMATORS[spec.head.name]
-            estimator = make(_fitting(spec, len(labels)), seed).fit(rows, labels)
+            given = _row_weights(spec, labels, n_classes)
+            estimator = make(_fitting(spec, len(labels)), seed).fit(rows, labels, **given)
     if spec.head.kind == "sklearn":
         return SklearnHead(make_pipeline(*steps, estimator), n_classes)
     kernels, biases = layers_of(estimator)
     kernels[-1], biases[-1] = all_classes(kernels[-1], biases[-1], estimator.classes_, n_classes)
     return folded(kernels, biases, steps)
+
+
+def _row_weights(spec: HeadSpec, labels: np.ndarray, n_classes: int) -> dict[str, np.ndarray]:
+    """Return what scikit-learn's network is fitted with: it is told of rows, not of classes."""
+    if spec.head.name != "mlp" or spec.class_weight is None:
+        return {}
+    weights = class_weights(labels, n_classes, spec.class_weight)
+    assert weights is not None
+    return {"sample_weight": weights[labels]}
 
 
 def layers_of(estimator: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:

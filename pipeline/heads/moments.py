@@ -37,6 +37,8 @@ class Sums:
 class Moments:
     """Sums over some rows about their own mean, in float64.
 
+    Where rows are weighted, all four are weighted sums and means.
+
     Args:
         counts: (k,) rows of each class.
         mean: (d,) of the rows less the source's shift.
@@ -118,6 +120,37 @@ class MomentSource:
             products[few] += centred[:, few].T @ centred
         products[:, few] = products[few].T
         return Moments(moments.counts, mean, sums, products)
+
+
+def weighted_moments(
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, rows: np.ndarray
+) -> tuple[Moments, np.ndarray, np.ndarray]:
+    """Return the weighted moments of some rows, and their plain mean and variances.
+
+    Weights depend on how many rows of each class there are, so those of a part do not follow from
+    those of all: every part is summed for itself.
+
+    Args:
+        features: (n, d) float.
+        labels: (n,) int.
+        weights: (k,) what a row of each class counts.
+        rows: Row numbers.
+
+    Returns:
+        The moments, shifted by the rows' plain mean; that mean (d,); the plain variances (d,).
+    """
+    (d, k), shift = (features.shape[1], len(weights)), features[rows].mean(0, dtype=np.float64)
+    sums, products, squares = np.zeros((d, k)), np.zeros((d, d)), np.zeros(d)
+    for stretch in stretches(len(rows), d):
+        some = rows[stretch]
+        block = features[some] - shift
+        squares += np.einsum("nd,nd->d", block, block)
+        sums += block.T @ np.eye(k)[labels[some]]
+        block *= np.sqrt(weights)[labels[some], None]
+        products += block.T @ block
+    counts = weights * np.bincount(labels[rows], minlength=k)
+    moments = Moments.of(Sums(counts, sums * weights, products))
+    return moments, shift, squares / len(rows)
 
 
 def stretches(total: int, width: int) -> Iterator[slice]:

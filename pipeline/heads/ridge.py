@@ -9,19 +9,23 @@ are standardised as a matrix, so nothing leaks and no row is read again.
 
 Targets are 1 and -1 (for two classes 1/2 and -1/2: the halves of scikit-learn's one decision), and
 the intercept is not penalised: scores and the meaning of alpha are those of RidgeClassifier on
-prepared features.
+prepared features. With class weights, rows and targets are centred by their weighted means and
+multiplied by the roots of their weights, as in RidgeClassifier; what features are divided by, and
+the components of a PCA, are those of the rows as they are, as with every other head.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.linalg import eigh
 
-from pipeline.heads.affine import common_scale, fitting_components
+from pipeline.heads.affine import common_scale, fit_affine, fold
+from pipeline.heads.class_weights import check_class_weight, class_weights
 from pipeline.heads.fitted import NetworkHead, f32, safe_scale
-from pipeline.heads.moments import MomentSource, stretches
+from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_moments
 from pipeline.heads.preparation import Preparation
 from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.spectrum import by_cholesky, expand, inverses_of, parts
 from pipeline.heads.targets import Layers, Targets
 
 LAMBDAS: tuple[float, ...] = tuple(float(value) for value in np.logspace(-3, 8, 45))
@@ -41,6 +45,7 @@ class RidgePath:
         n_views: Augmented views of each picture.
         preparation: Applied as if anew inside every fold.
         blocks: Widths of the cuts side by side, as in `apply_rowwise`.
+        class_weight: ``"balanced"`` weighs classes by their numbers, anew inside every fold.
     """
 
     def __init__(
@@ -51,7 +56,10 @@ class RidgePath:
         n_views: int = 0,
         preparation: Preparation | None = None,
         blocks: Sequence[int] | None = None,
+        class_weight: str | None = None,
     ) -> None:
+        check_class_weight(class_weight)
+        self._class_weight = class_weight
         self._preparation = preparation or Preparation()
         self._blocks = tuple(blocks or ()) if self._preparation.rowwise != "none" else ()
         self._rows = apply_rowwise(features, self._preparation.rowwise, self._blocks)
@@ -98,6 +106,8 @@ class RidgePath:
     ) -> Iterator[tuple[np.ndarray, Layers, np.ndarray]]:
         """Yield places in ``lambdas``, layers for rows less a shift, and that shift (d,)."""
         solve = self._by_features if self._rows.shape[1] <= len(rows) else self._by_rows
+        if self._class_weight is not None and self._preparation.pca is not None:
+            solve = self._by_components
         size = max(1, _MOST_NUMBERS // (self._rows.shape[1] * self._n_classes))
         strengths = np.asarray(lambdas, np.float64)
         yield from solve(rows, strengths, size)
@@ -105,28 +115,39 @@ class RidgePath:
     def _by_features(
         self, rows: np.ndarray, lambdas: np.ndarray, size: int
     ) -> Iterator[tuple[np.ndarray, Layers, np.ndarray]]:
-        if self._moments is None:
-            self._moments = MomentSource(self._rows, self._labels, self._n_classes)
-        source, moments = self._moments, self._moments.of(rows)
-        scale = self._scale(source.shift + moments.mean, moments.variances)
+        moments, scale, shift = self._fit_moments(rows)
         gram = moments.products / scale / scale[:, None]
         targets = Targets(moments.counts)
         cross = targets.height * moments.rows / scale[:, None]
         if len(lambdas) == 1 and self._preparation.pca is None:
-            one = _by_cholesky(gram, cross, float(lambdas[0]))
+            one = by_cholesky(gram, cross, float(lambdas[0]))
             if one is not None:
                 yield (
                     np.arange(1),
                     targets.layers(one[None] / scale[:, None], moments.mean),
-                    source.shift,
+                    shift,
                 )
                 return
         values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
-        inverses = self._inverses(values, lambdas, len(rows))
+        inverses = inverses_of(
+            values, lambdas, self._preparation.pca, (len(rows), self._rows.shape[1])
+        )
         projected = vectors.T @ cross
-        for places in _parts(len(lambdas), size):
-            kernels = _expand(vectors / scale[:, None], inverses[places], projected)
-            yield places, targets.layers(kernels, moments.mean), source.shift
+        for places in parts(len(lambdas), size):
+            kernels = expand(vectors / scale[:, None], inverses[places], projected)
+            yield places, targets.layers(kernels, moments.mean), shift
+
+    def _fit_moments(self, rows: np.ndarray) -> tuple[Moments, np.ndarray, np.ndarray]:
+        """Return the moments of a fit, what its features are divided by, and the shift (d,)."""
+        weights = class_weights(self._labels[rows], self._n_classes, self._class_weight)
+        if weights is not None:
+            moments, mean, variances = weighted_moments(self._rows, self._labels, weights, rows)
+            return moments, self._scale(mean, variances), mean
+        if self._moments is None:
+            self._moments = MomentSource(self._rows, self._labels, self._n_classes)
+        source, moments = self._moments, self._moments.of(rows)
+        scale = self._scale(source.shift + moments.mean, moments.variances)
+        return moments, scale, source.shift
 
     def _by_rows(
         self, rows: np.ndarray, lambdas: np.ndarray, size: int
@@ -136,21 +157,45 @@ class RidgePath:
         mean = features.mean(0, dtype=np.float64)
         variances = [features[:, some].var(0, dtype=np.float64) for some in columns]
         scale = self._scale(mean, np.concatenate(variances))
+        counts, roots = np.bincount(labels, minlength=self._n_classes), np.ones(len(rows))
+        if (weights := class_weights(labels, self._n_classes, self._class_weight)) is not None:
+            counts, roots = counts * weights, np.sqrt(weights[labels])
+            means = [np.average(features[:, some], 0, roots**2) for some in columns]
+            mean = np.concatenate(means)
         products = np.zeros((len(rows), len(rows)))
         for some in columns:
             block = (features[:, some] - mean[some]) / scale[some]
             products += block @ block.T
-        targets = Targets(np.bincount(labels, minlength=self._n_classes))
+        products *= np.outer(roots, roots)
+        targets = Targets(counts)
         values, vectors = eigh(products, overwrite_a=True, check_finite=False)
-        inverses = self._inverses(values, lambdas, len(rows))
-        projected = vectors.T @ targets.centred(labels)
-        for places in _parts(len(lambdas), size):
-            weights = _expand(vectors, inverses[places], projected)
+        inverses = inverses_of(
+            values, lambdas, self._preparation.pca, (len(rows), self._rows.shape[1])
+        )
+        projected = vectors.T @ (roots[:, None] * targets.centred(labels))
+        for places in parts(len(lambdas), size):
+            duals = roots[:, None] * expand(vectors, inverses[places], projected)
             kernels = np.empty((len(places), features.shape[1], self._n_classes))
             for some in columns:
                 block = (features[:, some] - mean[some]) / scale[some] ** 2
-                kernels[:, some] = np.einsum("nd,ank->adk", block, weights, optimize=True)
+                kernels[:, some] = np.einsum("nd,ank->adk", block, duals, optimize=True)
             yield places, targets.layers(kernels, np.zeros_like(mean)), mean
+
+    def _by_components(
+        self, rows: np.ndarray, lambdas: np.ndarray, size: int
+    ) -> Iterator[tuple[np.ndarray, Layers, np.ndarray]]:
+        """Weigh rows of components: those of weighted rows would be other directions."""
+        steps, prepared = fit_affine(self._preparation, self._rows[rows], seed=0)
+        labels, k = self._labels[rows], self._n_classes
+        inner = _AsTheyAre(prepared, labels, k, class_weight=self._class_weight)
+        given = np.arange(len(rows)), lambdas.tolist()
+        for places, (kernels, biases), shift in inner._solutions(*given):
+            layers = [
+                fold(one, bias - shift @ one, steps)
+                for one, bias in zip(kernels, biases, strict=True)
+            ]
+            both = np.stack([one for one, _ in layers]), np.stack([bias for _, bias in layers])
+            yield places, both, np.zeros(self._rows.shape[1])
 
     def _scale(self, mean: np.ndarray, variances: np.ndarray) -> np.ndarray:
         """Return what features are divided by, (d,), from the mean and variance of a fit's rows."""
@@ -158,49 +203,12 @@ class RidgePath:
             return safe_scale(mean, np.sqrt(variances))
         return np.full(len(mean), common_scale(variances))
 
-    def _inverses(self, values: np.ndarray, lambdas: np.ndarray, n_rows: int) -> np.ndarray:
-        """Return 1 / (w + a), (a, r), and 0 for the directions that a PCA drops.
 
-        Principal components are the very directions that were found, so none has to be fitted.
+class _AsTheyAre(RidgePath):
+    """Ridge on rows that were prepared before."""
 
-        Args:
-            values: w (r,), ascending, up to rounding not negative.
-            lambdas: a.
-            n_rows: Rows of the fit.
-        """
-        values = np.maximum(values, 0)
-        inverses = 1 / (values + lambdas[:, None])
-        wanted = self._preparation.pca
-        if wanted is None:
-            return inverses
-        if isinstance(wanted, float):
-            reached = np.cumsum(values[::-1]) / max(values.sum(), 1e-300)
-            wanted = int(np.searchsorted(reached, wanted, side="right")) + 1
-        else:
-            wanted = fitting_components(wanted, n_rows, self._rows.shape[1])
-        inverses[:, : max(0, len(values) - wanted)] = 0
-        return inverses
-
-
-def _by_cholesky(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray | None:
-    """Solve for one strength in a tenth of the time; None where the matrix is all but singular."""
-    raised = gram.copy()
-    raised.flat[:: len(gram) + 1] += strength
-    try:
-        return cho_solve(cho_factor(raised, overwrite_a=True, check_finite=False), cross)
-    except LinAlgError:
-        return None
-
-
-def _expand(vectors: np.ndarray, inverses: np.ndarray, projected: np.ndarray) -> np.ndarray:
-    """Return vectors · diag(each row of inverses) · projected: (a, n, k), as one product."""
-    wide = (inverses.T[:, :, None] * projected[:, None, :]).reshape(len(projected), -1)
-    return (vectors @ wide).reshape(len(vectors), len(inverses), -1).transpose(1, 0, 2)
-
-
-def _parts(total: int, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, total, size):
-        yield np.arange(start, min(start + size, total))
+    def _scale(self, mean: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        return np.ones(len(mean))
 
 
 def ridge_path(
@@ -212,12 +220,13 @@ def ridge_path(
     n_views: int = 0,
     preparation: Preparation | None = None,
     blocks: Sequence[int] | None = None,
+    class_weight: str | None = None,
 ) -> np.ndarray:
     """Return out-of-fold scores (n_lambda, n, k) float32; a picture in no fold scores NaN.
 
     `RidgePath.out_of_fold` gives the same fold by fold, where all of it is too much to hold.
     """
-    path = RidgePath(features, labels, n_classes, n_views, preparation, blocks)
+    path = RidgePath(features, labels, n_classes, n_views, preparation, blocks, class_weight)
     scores = np.full((len(lambdas), len(labels), n_classes), np.nan, np.float32)
     for places, held_out, some in path.out_of_fold(folds, lambdas):
         scores[np.ix_(places, held_out)] = some
@@ -231,7 +240,8 @@ def ridge_head(
     alpha: float,
     preparation: Preparation | None = None,
     blocks: Sequence[int] | None = None,
+    class_weight: str | None = None,
 ) -> NetworkHead:
     """Return the ridge head of one strength, for features (n, d) as they are."""
-    path = RidgePath(features, labels, n_classes, 0, preparation, blocks)
+    path = RidgePath(features, labels, n_classes, 0, preparation, blocks, class_weight)
     return next(path.heads((alpha,)))

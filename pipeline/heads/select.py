@@ -1,6 +1,6 @@
 """Scores of pictures that a head has not seen: what heads are compared by."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -8,8 +8,47 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from pipeline.errors import DataError
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.fit import fit_head
+from pipeline.heads.fitted import FittedHead
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
+"""Row numbers to fit on, and row numbers held out."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pictures with their augmented views, as heads learn from them.
+
+    Args:
+        features: ((1 + n_views) · n, d) float: n pictures, then view 1 of each, ….
+        labels: (n,) int in 0 … n_classes-1.
+        n_classes: k.
+        seed: Seed of everything random in a head.
+        n_views: Augmented views of each picture.
+        blocks: Widths of the cuts side by side, as in `fit_head`.
+        groups: (n,) int, rows that belong together; None where each is by itself.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    n_classes: int
+    seed: int = 0
+    n_views: int = 0
+    blocks: tuple[int, ...] | None = None
+    groups: np.ndarray | None = None
+
+    def part(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return features and labels of some pictures and of all their views."""
+        step = len(self.labels)
+        viewed = np.concatenate([rows + view * step for view in range(1 + self.n_views)])
+        return self.features[viewed], np.tile(self.labels[rows], 1 + self.n_views)
+
+
+def fit_sample(spec: HeadSpec, sample: Sample, rows: np.ndarray) -> FittedHead:
+    """Fit a head on some of the pictures and on all their views."""
+    features, labels = sample.part(rows)
+    groups = None if sample.groups is None else sample.groups[rows]
+    together = (sample.n_classes, sample.seed, sample.n_views, sample.blocks, groups)
+    return fit_head(spec, features, labels, *together)
 
 
 def out_of_fold_scores(
@@ -20,7 +59,7 @@ def out_of_fold_scores(
     folds: Folds,
     seed: int,
     n_views: int = 0,
-    blocks: Sequence[int] | None = None,
+    blocks: tuple[int, ...] | None = None,
     groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Score every picture by a head that was fitted on the other folds.
@@ -42,13 +81,10 @@ def out_of_fold_scores(
     Returns:
         Scores (n, k), in the order of ``labels``.
     """
+    sample = Sample(features, labels, n_classes, seed, n_views, blocks, groups)
     scores = np.zeros((len(labels), n_classes))
     for fit, held_out in folds:
-        rows = np.concatenate([fit + view * len(labels) for view in range(1 + n_views)])
-        given = np.tile(labels[fit], 1 + n_views)
-        together = None if groups is None else groups[fit]
-        head = fit_head(spec, features[rows], given, n_classes, seed, n_views, blocks, together)
-        scores[held_out] = head.scores(features[held_out])
+        scores[held_out] = fit_sample(spec, sample, fit).scores(features[held_out])
     return scores
 
 

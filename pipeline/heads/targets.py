@@ -12,7 +12,7 @@ class Targets:
     """One-hot targets of a fit, and the layers that they lead to.
 
     Args:
-        counts: (k,) rows of each class in the fit.
+        counts: (k,) rows of each class in the fit, or the sums of their weights.
     """
 
     def __init__(self, counts: np.ndarray) -> None:
@@ -21,7 +21,7 @@ class Targets:
         """From the target of the other classes to that of a picture's own."""
 
     def centred(self, labels: np.ndarray) -> np.ndarray:
-        """Return the targets less their means: (n, k)."""
+        """Return the targets less their (weighted) means: (n, k)."""
         return self.height * (np.eye(len(self._shares))[labels] - self._shares)
 
     def layers(self, kernels: np.ndarray, mean: np.ndarray) -> Layers:

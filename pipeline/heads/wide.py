@@ -121,11 +121,24 @@ class WideNetwork:
     """m networks that see the same batches: dense layers, ReLU and dropout between them.
 
     The gradients are written out, because a tape would give those of the divided weights.
+
+    Args:
+        kernels: Of each layer.
+        biases: Of each layer.
+        recipes: How each network is trained.
+        n_steps: Steps taken already.
+        class_weights: (k,) what a row of each class counts in the loss; None where all count 1.
     """
 
     def __init__(
-        self, kernels: list[_Weights], biases: list[_Weights], recipes: Recipes, n_steps: int
+        self,
+        kernels: list[_Weights],
+        biases: list[_Weights],
+        recipes: Recipes,
+        n_steps: int,
+        class_weights: np.ndarray | None = None,
     ) -> None:
+        self._class_weights = class_weights
         self._kernels, self._biases, self._recipes = kernels, biases, recipes
         self._n_steps = tf.Variable(n_steps, dtype=tf.int64)
         self._rates = tf.constant(recipes.rates, tf.float32)[:, None, None]
@@ -137,17 +150,20 @@ class WideNetwork:
         self._judge = tf.function(self._sums, input_signature=signature, autograph=False)
 
     @classmethod
-    def start(cls, layers: Sequence[Stacked], recipes: Recipes) -> "WideNetwork":
+    def start(
+        cls, layers: Sequence[Stacked], recipes: Recipes, class_weights: np.ndarray | None = None
+    ) -> "WideNetwork":
         """Return networks with the given first weights."""
         kernels = [_Weights.start(one.kernels, recipes.rates) for one in layers]
         biases = [_Weights.start(one.biases, recipes.rates) for one in layers]
-        return cls(kernels, biases, recipes, 0)
+        return cls(kernels, biases, recipes, 0, class_weights)
 
     def only(self, chosen: np.ndarray) -> "WideNetwork":
         """Return some of the networks, (m,) bool, as far as they have come."""
         kernels = [one.only(chosen) for one in self._kernels]
         biases = [one.only(chosen) for one in self._biases]
-        return WideNetwork(kernels, biases, self._recipes.only(chosen), int(self._n_steps))
+        recipes, n_steps = self._recipes.only(chosen), int(self._n_steps)
+        return WideNetwork(kernels, biases, recipes, n_steps, self._class_weights)
 
     def layers(self, chosen: np.ndarray) -> list[Stacked]:
         """Return the weights of some of the networks, (m,) bool."""
@@ -162,17 +178,24 @@ class WideNetwork:
         self._compiled(rows, labels)
 
     def losses(self, rows: Any, labels: Any) -> np.ndarray:
-        """Return the mean cross-entropy of each network over some rows: (m,), in nats."""
+        """Return the (weighted) mean cross-entropy of each network over rows: (m,), in nats."""
         widest = max(int(np.prod(bias.scaled.shape)) for bias in self._biases)
         size = max(1, _JUDGED_AT_ONCE // widest)
         starts = range(0, len(labels), size)
         sums = [self._judge(rows[i : i + size], labels[i : i + size]).numpy() for i in starts]
-        return np.sum(sums, axis=0) / len(labels)
+        return np.sum(sums, axis=0) / float(tf.reduce_sum(self._counts(labels)))
 
     def _sums(self, rows: Any, labels: Any) -> Any:
         logits = self._forward(rows, masks=None)[-1]
         wide = tf.broadcast_to(labels, tf.shape(logits)[:2])
-        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits), axis=1)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wide, logits)
+        return tf.reduce_sum(self._counts(labels) * losses, axis=1)
+
+    def _counts(self, labels: Any) -> Any:
+        """Return what each row counts: (b,) float32."""
+        if self._class_weights is None:
+            return tf.ones(tf.shape(labels), tf.float32)
+        return tf.gather(tf.constant(self._class_weights, tf.float32), labels)
 
     def _forward(self, rows: Any, masks: Any) -> list[Any]:
         """Return what each layer gives, (m, b, units), after ReLU and dropout but for the last."""
@@ -189,7 +212,8 @@ class WideNetwork:
         outputs = self._forward(rows, masks)
         n_rows = tf.cast(tf.shape(rows)[0], tf.float32)
         wanted = tf.one_hot(labels, outputs[-1].shape[-1])
-        slope = (tf.nn.softmax(outputs[-1]) - wanted) / n_rows
+        counts = self._counts(labels)[:, None]
+        slope = (tf.nn.softmax(outputs[-1]) - wanted) * counts / n_rows
         gradients = self._gradients(rows, outputs, slope, masks)
         count = tf.cast(self._n_steps.assign_add(1), tf.float32)
         powers = (tf.pow(BETA_1, count), tf.pow(BETA_2, count))

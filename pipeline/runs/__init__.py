@@ -8,9 +8,9 @@ from pipeline.runs.choose import (
     transplantable_head,
 )
 from pipeline.runs.folder import (
-    PredictionRows,
     Run,
     experiment_digest,
+    keep_learning_curve,
     list_runs,
     load_finished,
     load_run,
@@ -19,22 +19,27 @@ from pipeline.runs.folder import (
     write_run,
 )
 from pipeline.runs.leaderboard import Standing, describe_leaderboard, leaderboard
+from pipeline.runs.predictions import PredictionRows
+from pipeline.runs.searches import SearchMemory, search_folder
 
 __all__ = [
     "PredictionRows",
     "Run",
+    "SearchMemory",
     "Standing",
     "best_run",
     "describe_leaderboard",
     "experiment_digest",
     "find_run",
     "index_settings",
+    "keep_learning_curve",
     "leaderboard",
     "list_runs",
     "load_finished",
     "load_run",
     "new_run",
     "run_name",
+    "search_folder",
     "source_run",
     "transplantable_head",
     "write_run",

@@ -57,9 +57,16 @@ def _newest_data(candidates: list[Run], suffix: str) -> list[Run]:
     return [run for run in named if newest and run.data == newest.data]
 
 
-def order(run: Run) -> tuple[float, float, str]:
-    """Sort key that puts the best run first: selection accuracy, then log loss, then name."""
-    return -run.selection_accuracy, run.selection_loss, run.name
+def order(run: Run) -> tuple[float, float, str, str]:
+    """Sort key that puts the best run first: selection accuracy, then log loss, then name.
+
+    Runs that nothing could be chosen by come last, in the order in which they were made: that of
+    the list of heads.
+    """
+    accuracy, loss = run.selection_accuracy, run.selection_loss
+    if accuracy is None or loss is None:
+        return 1.0, 0.0, str(run.info["created"]), run.name
+    return -accuracy, loss, "", run.name
 
 
 def best_run(candidates: Sequence[Run], runs: Path) -> Run:

@@ -4,34 +4,34 @@
     metrics.json      how good it is, on which split
     predictions.csv   path, digest, split, label, prediction, and a probability per class
     bundle/           what predicts
+    plots/            how good it is, drawn
+    search.json       what a search tried of this head, where there was one
     history.csv       fine-tuning only: one row per epoch
+    learning_curve.json   added later, where it was asked for
 
-A run folder appears whole or not at all, and is never changed afterwards.
+A run folder appears whole or not at all, and nothing in it is changed afterwards.
 """
 
-import csv
 import datetime
 import hashlib
 import importlib.metadata
 import json
 import platform
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.bundle import Bundle, load_bundle
 from pipeline.errors import RunError, StoreError
-from pipeline.files import atomic_folder
-from pipeline.images import Dataset
+from pipeline.files import atomic_folder, write_json
+from pipeline.runs.predictions import PredictionRows, read_correct, read_pictures
 from pipeline.store.recipe import canonical_json
 
 FORMAT = "bottleneck-run"
 FORMAT_VERSION = 1
+LEARNING_CURVE, PREDICTIONS = "learning_curve.json", "predictions.csv"
 VERSIONED = ("bottleneck-pipeline", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
 
 
@@ -70,14 +70,19 @@ class Run:
         return str(self.info["dataset"].get("name", Path(self.root).name))
 
     @property
-    def selection_accuracy(self) -> float:
-        """The figure that runs are chosen by: never one of the test split."""
-        return float(self.metrics["selection"]["accuracy"])
+    def selection_accuracy(self) -> float | None:
+        """The figure that runs are chosen by, never one of the test split; None if there is none.
+
+        There is none where no training picture could be held out.
+        """
+        accuracy = self.metrics["selection"]["accuracy"]
+        return None if accuracy is None else float(accuracy)
 
     @property
-    def selection_loss(self) -> float:
+    def selection_loss(self) -> float | None:
         """What decides between runs of the same selection accuracy."""
-        return float(self.metrics["selection"]["log_loss"])
+        loss = self.metrics["selection"]["log_loss"]
+        return None if loss is None else float(loss)
 
     def test(self) -> dict[str, Any]:
         """Return what every command says of the final test."""
@@ -94,24 +99,18 @@ class Run:
         """Load what predicts; raises RunError when it is damaged, or could run code unasked."""
         return load_bundle(self.path / "bundle", trust)
 
-    def correct(self) -> dict[tuple[str, str, int], bool]:
-        """Return whether each test picture was labelled rightly.
+    def learning_curve(self) -> dict[str, Any] | None:
+        """Return what was kept by `keep_learning_curve`; None if there is none yet."""
+        path = self.path / LEARNING_CURVE
+        return _read(path) if path.is_file() else None
 
-        Pictures are known by their content and label, whatever they are called today; the number
-        tells identical ones apart.
-        """
-        path = self.path / "predictions.csv"
-        right: dict[tuple[str, str, int], bool] = {}
-        seen: Counter[tuple[str, str]] = Counter()
-        try:
-            with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-                for row in csv.DictReader(file):
-                    picture = (row["digest"], row["label"])
-                    right[(*picture, seen[picture])] = row["label"] == row["prediction"]
-                    seen[picture] += 1
-        except (OSError, KeyError, csv.Error) as error:
-            raise RunError(f"expected predictions in {path}, received: {error}") from error
-        return right
+    def tested(self) -> list[tuple[str, str]]:
+        """Return path (relative to the data's root) and hex digest of each test picture."""
+        return read_pictures(self.path / PREDICTIONS)
+
+    def correct(self) -> dict[tuple[str, str, int], bool]:
+        """Return whether each test picture was labelled rightly, see `read_correct`."""
+        return read_correct(self.path / PREDICTIONS)
 
 
 def experiment_digest(experiment: Mapping[str, Any]) -> str:
@@ -149,7 +148,7 @@ def new_run(runs: Path, name: str) -> Iterator[Path]:
 
 
 def write_run(
-    folder: Path, info: Mapping[str, Any], metrics: Mapping[str, Any], rows: "PredictionRows"
+    folder: Path, info: Mapping[str, Any], metrics: Mapping[str, Any], rows: PredictionRows
 ) -> None:
     """Write ``run.json``, ``metrics.json`` and ``predictions.csv`` into a folder of `new_run`."""
     described = {
@@ -160,7 +159,7 @@ def write_run(
         "python": platform.python_version(),
         **info,
     }
-    rows.write(folder / "predictions.csv")
+    rows.write(folder / PREDICTIONS)
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False), "utf-8")
     (folder / "run.json").write_text(json.dumps(described, indent=2), "utf-8")
 
@@ -172,52 +171,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-@dataclass(frozen=True)
-class PredictionRows:
-    """Predictions of one split, row-aligned.
-
-    Args:
-        paths: (n,) relative to the data's root.
-        digests: (n, 32) uint8, SHA-256 of the files' bytes.
-        split: The split they come from.
-        labels: (n,) int.
-        probabilities: (n, k) float.
-        classes: k names.
-    """
-
-    paths: Sequence[str]
-    digests: np.ndarray
-    split: str
-    labels: np.ndarray
-    probabilities: np.ndarray
-    classes: Sequence[str]
-
-    @classmethod
-    def of(cls, dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> "PredictionRows":
-        """Take rows of the final test split, with their probabilities (len(rows), k)."""
-        return cls(
-            [dataset.paths[row] for row in rows],
-            dataset.digests[rows],
-            dataset.test_name,
-            dataset.labels[rows],
-            probabilities,
-            dataset.classes,
-        )
-
-    def write(self, path: Path) -> None:
-        """Write one CSV row per picture, with a probability column ``p:<class>`` each."""
-        # File names need not be text on every system; what they are made of comes back as it was.
-        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            table = csv.writer(file)
-            header = ["path", "digest", "split", "label", "prediction"]
-            table.writerow(header + [f"p:{name}" for name in self.classes])
-            for i, picture in enumerate(self.paths):
-                probabilities = self.probabilities[i]
-                label = self.classes[self.labels[i]]
-                prediction = self.classes[int(probabilities.argmax())]
-                digest = self.digests[i].tobytes().hex()
-                figures = [f"{value:.6g}" for value in probabilities]
-                table.writerow([picture, digest, self.split, label, prediction, *figures])
+def keep_learning_curve(run: Run, curve: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add a learning curve, as plain JSON values, to a run's folder; return it as it was given."""
+    write_json(run.path / LEARNING_CURVE, curve)
+    return curve
 
 
 def load_run(path: Path) -> Run:

@@ -7,13 +7,16 @@ form one group with it: to choose among them by their test accuracy would be to 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.evaluate import SIGNIFICANCE, Comparison, compare_paired, holm
 from pipeline.runs.choose import order
 from pipeline.runs.folder import Run
+
+if TYPE_CHECKING:
+    # Slow to import, for SciPy's sake: choosing a run to predict with does without.
+    from pipeline.evaluate import Comparison
 
 CORRECTION = "McNemar's exact test, corrected by Holm's method"
 
@@ -32,7 +35,7 @@ class Standing:
     """
 
     run: Run
-    behind: Comparison | None
+    behind: "Comparison | None"
     p_uncorrected: float | None = None
     is_leader: bool = False
 
@@ -61,6 +64,8 @@ def leaderboard(runs: Sequence[Run]) -> list[list[Standing]]:
 
 
 def _ranked(runs: list[Run]) -> list[Standing]:
+    from pipeline.evaluate import SIGNIFICANCE, holm
+
     leader = runs[0].correct()
     behind = [_behind(run, leader) for run in runs[1:]]
     corrected = iter(holm([one.p_value for one in behind if one is not None]))
@@ -76,7 +81,9 @@ def _ranked(runs: list[Run]) -> list[Standing]:
     return standings
 
 
-def _behind(run: Run, leader: Mapping[Any, bool]) -> Comparison | None:
+def _behind(run: Run, leader: Mapping[Any, bool]) -> "Comparison | None":
+    from pipeline.evaluate import compare_paired
+
     ours = run.correct()
     if ours.keys() != leader.keys():
         return None

@@ -2,16 +2,15 @@
 
 from pipeline.show.audit import audited
 from pipeline.show.counters import epochs, progress
+from pipeline.show.experiments import classification, leaderboard
 from pipeline.show.results import (
     LogHandler,
     backbones,
-    classification,
     digits,
     error,
     features,
     finetuned,
     layers,
-    leaderboard,
     predictions,
     result,
 )

@@ -41,8 +41,13 @@ def learned(value: Value) -> None:
 
 def mistaken(pairs: Sequence[Value], surest: Sequence[Value]) -> None:
     """Print the most confused pairs of classes, and the surest mistakes."""
-    _listed("pairs of classes are confused", pairs, _pair)
-    _listed("surest mistakes", surest, _mistake)
+    for title, rows, line in (
+        ("most often confused", pairs, _pair),
+        ("surest mistakes", surest, _mistake),
+    ):
+        if rows:
+            print(f"{title}:")
+            _lines(rows, line)
 
 
 def _overview(value: Value) -> None:
@@ -92,6 +97,10 @@ def _listed(title: str, rows: Sequence[Value], line: Callable[[Value], str]) -> 
     if not rows:
         return
     print(f"{len(rows)} {title}:")
+    _lines(rows, line)
+
+
+def _lines(rows: Sequence[Value], line: Callable[[Value], str]) -> None:
     for row in rows[:MAX_LISTED]:
         print(f"  {line(row)}")
     _more(len(rows) - MAX_LISTED)

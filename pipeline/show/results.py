@@ -6,15 +6,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from pipeline.show.counters import epoch_line
+from pipeline.show.tables import interval, print_table, table
 from pipeline.units import counted
 
 MAX_LISTED = 20
-MIN_TABLE_WIDTH, PLAIN_WIDTH = 110, 160
 
 Value = Mapping[str, Any]
 
@@ -48,7 +44,7 @@ def digits(value: Value) -> None:
 
 def features(value: Value) -> None:
     """Say what stage 1 found and did."""
-    _data(value)
+    data(value)
     if value["computed"] or value["computed_views"]:
         views = f" and {counted(n, 'view')}" if (n := value["computed_views"]) else ""
         print(
@@ -72,7 +68,8 @@ def where_time_went(where: Value) -> str:
     )
 
 
-def _data(value: Value) -> None:
+def data(value: Value) -> None:
+    """Say which pictures there are."""
     classes = ", ".join(f"{name} {count}" for name, count in value["classes"].items())
     if len(value["classes"]) > MAX_LISTED:
         classes = f"{len(value['classes'])} classes"
@@ -93,47 +90,6 @@ def left_out(failed: list[Value]) -> None:
             print(f"  {failure['path']}: {failure['reason']}")
         if len(failed) > MAX_LISTED:
             print(f"  … and {len(failed) - MAX_LISTED} more (--json lists all)")
-
-
-def classification(value: Value) -> None:
-    """Print one row per experiment, best first, and the best run."""
-    _data(value["data"])
-    rows = sorted(
-        value["results"], key=lambda row: (-row["selection_accuracy"], row["selection_log_loss"])
-    )
-    table = _table("head", "layers", "selection", "test", "95 % interval", "log loss", "seconds")
-    for row in rows:
-        test = row["test"]
-        seconds = "from disk" if row["reused"] else f"{row['seconds']:.1f}"
-        table.add_row(
-            escape(row["head"]),
-            escape("+".join(row["layers"])),
-            f"{row['selection_accuracy']:.4f}",
-            f"{test['accuracy']:.4f}",
-            interval(test["ci95"]),
-            f"{test['log_loss']:.4f}",
-            seconds,
-        )
-    _print(table)
-    best = next(row for row in rows if row["run"] == value["best"])
-    print(
-        f"best by {best['selected_by']}: {value['best']}\n"
-        f"accuracy on {best['test']['n']} {best['test']['split']} pictures: "
-        f"{best['test']['accuracy']:.4f}, 95 % interval {interval(best['test']['ci95'])}"
-    )
-    for count, what in (
-        (value["leaked"], "test pictures that are byte-identical to training pictures"),
-        (value["contradictory"], "pictures that are byte-identical to one of another class"),
-    ):
-        if count:
-            print(f"beware of {count} {what}")
-    left_out(value["failed"])
-    print(f"next: pipeline predict {value['best']} PICTURES, or pipeline finetune")
-
-
-def interval(ci95: list[float]) -> str:
-    """Write an interval like ``0.962 – 0.991``."""
-    return f"{ci95[0]:.3f} – {ci95[1]:.3f}"
 
 
 def finetuned(value: Value) -> None:
@@ -159,43 +115,16 @@ def predictions(value: Value) -> None:
     """Print one line per picture."""
     for row in value["predictions"]:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
-        print(f"{row['path']}: {listed}")
+        unsure = "don't know; " if row["label"] is None else ""
+        print(f"{row['path']}: {unsure}{listed}")
     left_out(value["failed"])
-
-
-def leaderboard(value: Value) -> None:
-    """Print one table per data set, best run first."""
-    if not value["runs"]:
-        print("no runs yet; `pipeline classify DATA` makes some")
-    for root in dict.fromkeys(row["data"] for row in value["runs"]):
-        rows = [row for row in value["runs"] if row["data"] == root]
-        table = _table("run", "selection", "test", "95 % interval", "against the first")
-        for row in rows:
-            table.add_row(
-                escape(row["run"]),
-                f"{row['selection_accuracy']:.4f}",
-                f"{row['test']['accuracy']:.4f}",
-                interval(row["test"]["ci95"]),
-                difference(row["difference"]),
-            )
-        print(f"{rows[0]['data_root']}: {rows[0]['test']['n']} {rows[0]['test']['split']} pictures")
-        _print(table)
-
-
-def difference(value: Value | None) -> str:
-    """Write a paired difference of test accuracies, or why there is none."""
-    if value is None:
-        return ""
-    if not value["distinguishable"]:
-        return "not distinguishable"
-    return f"{value['value']:+.4f} ({value['ci95'][0]:+.3f} to {value['ci95'][1]:+.3f})"
 
 
 def backbones(value: Value) -> None:
     """Print the catalog."""
-    table = _table("backbone", "size", "smallest", "preprocessing", "parameters", "cut points")
+    rows = table("backbone", "size", "smallest", "preprocessing", "parameters", "cut points")
     for row in value["backbones"]:
-        table.add_row(
+        rows.add_row(
             row["name"],
             str(row["input_size"]),
             str(row["min_size"]),
@@ -203,31 +132,15 @@ def backbones(value: Value) -> None:
             f"{row['n_parameters']:,}",
             ", ".join(row["cut_points"]),
         )
-    _print(table)
+    print_table(rows)
 
 
 def layers(value: Value) -> None:
     """Print a backbone's layers."""
-    table = _table("layer", "kind", "output", "parameters", "cut point")
+    rows = table("layer", "kind", "output", "parameters", "cut point")
     for row in value["layers"]:
         shape = "×".join(map(str, row["output_shape"]))
         points = ", ".join(row["cut_points"])
-        table.add_row(row["name"], row["class_name"], shape, f"{row['n_parameters']:,}", points)
-    _print(table)
+        rows.add_row(row["name"], row["class_name"], shape, f"{row['n_parameters']:,}", points)
+    print_table(rows)
     print(f"{sum(row['n_parameters'] for row in value['layers']):,} parameters")
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for header in headers:
-        table.add_column(header, no_wrap=header == "run", overflow="fold")
-    return table
-
-
-def _print(table: Table) -> None:
-    """Print a table at least wide enough for a run's name, without spaces at the ends of lines."""
-    console = Console(highlight=False)
-    console.width = max(console.width, MIN_TABLE_WIDTH) if console.is_terminal else PLAIN_WIDTH
-    with console.capture() as captured:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -6,17 +6,19 @@ everything, more cuts), so asking for fewer layers than before computes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import DamagedShardError, StoreError
 from pipeline.store.aside import set_aside
+from pipeline.store.blocks import FeatureBlocks
 from pipeline.store.folders import SHARDS, covering_folders, prepare_folder
+from pipeline.store.gather import gather_rows, read_or_set_aside
 from pipeline.store.keys import ROW_KEY, picture_keys, positions, row_keys
 from pipeline.store.quarantine import quarantine_keys, read_quarantines, write_quarantine
-from pipeline.store.reader import Shard, ShardIndex, read_index, read_rows
+from pipeline.store.reader import Shard, ShardIndex, read_index
 from pipeline.store.recipe import Cut, Recipe
 from pipeline.store.writer import ShardWriter
 
@@ -148,7 +150,7 @@ class FeatureCache:
         """
         self.require(digests, views)
         found = self._positions(digests, views)
-        return self._gather(cut, self._shard_of[found], self._row_of[found])
+        return gather_rows(self._shards, cut, self._shard_of[found], self._row_of[found])
 
     def require(self, digests: np.ndarray, views: Views = 0) -> None:
         """Raise `StoreError` unless every row is cached."""
@@ -160,17 +162,29 @@ class FeatureCache:
                 f"changed meanwhile"
             )
 
-    def _gather(self, cut: Cut, shards: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Read shard after shard, each into its places."""
-        order = np.argsort(shards, kind="stable")
-        numbers, begins = np.unique(shards[order], return_index=True)
-        features: np.ndarray | None = None
-        for number, where in zip(numbers, np.split(order, begins)[1:], strict=True):
-            part = self._read_rows(self._shards[number], cut, rows[where])
-            if features is None:
-                features = np.empty((len(rows), *part.shape[1:]), part.dtype)
-            features[where] = part
-        return self._no_rows(cut) if features is None else features
+    def blocks(
+        self, cuts: Sequence[Cut], digests: np.ndarray, views: Views = 0, n_rows: int | None = None
+    ) -> FeatureBlocks:
+        """Return features to be read in blocks, however many there are.
+
+        Args:
+            cuts: Cuts of the recipe; they lie side by side, each flat.
+            digests: (n, 32) uint8.
+            views: One view number for all, or (n,) int.
+            n_rows: Most rows in one block; None for 16 MiB of float32.
+
+        Returns:
+            What can be iterated over any number of times; each pass yields every place in
+            ``digests`` once, with its features in float32.
+
+        Raises:
+            StoreError: Some of them are not cached.
+        """
+        self.require(digests, views)
+        found = self._positions(digests, views)
+        shapes = [self.row_shape(cut) for cut in cuts]
+        where = (self._shard_of[found], self._row_of[found])
+        return FeatureBlocks(self._shards, cuts, shapes, *where, n_rows)
 
     def row_shape(self, cut: Cut) -> tuple[int, ...]:
         """Return the shape of one picture's features of a cut: (d,) or (h, w, c).
@@ -182,15 +196,7 @@ class FeatureCache:
         return self._no_rows(cut).shape[1:]
 
     def _no_rows(self, cut: Cut) -> np.ndarray:
-        return self._read_rows(self._shards[0], cut, np.empty(0, int))
-
-    def _read_rows(self, shard: Shard, cut: Cut, rows: np.ndarray) -> np.ndarray:
-        """Read rows; a shard that turns out damaged is out of the way before the error is told."""
-        try:
-            return read_rows(shard, cut, rows)
-        except DamagedShardError as error:
-            set_aside(shard.path, error)
-            raise
+        return read_or_set_aside(self._shards[0], cut, np.empty(0, int))
 
     def writer(self, engine: str, versions: Mapping[str, str]) -> ShardWriter:
         """Return a context manager that takes rows and publishes shards."""

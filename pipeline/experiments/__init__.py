@@ -1,0 +1,8 @@
+"""Experiments on cached features: what judges, what is searched, and the runs that are left."""
+
+from pipeline.experiments.experiment import Experiment, Result, Tuned
+from pipeline.experiments.learning import check_memory
+from pipeline.experiments.selection import Selection, select_by
+from pipeline.experiments.tuning import tune
+
+__all__ = ["Experiment", "Result", "Selection", "Tuned", "check_memory", "select_by", "tune"]

@@ -1,0 +1,101 @@
+"""Heads that differ in their parameters only, judged fold by fold: what they share is done once."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from pipeline.heads.affine import fit_affine
+from pipeline.heads.catalog import HeadSpec
+from pipeline.heads.estimators import ESTIMATORS
+from pipeline.heads.fit import folded, layers_of
+from pipeline.heads.fitted import FittedHead, all_classes
+from pipeline.heads.ridge import RidgePath
+from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.select import Folds, Sample, fit_sample
+from pipeline.startup import import_tensorflow
+
+Scored = tuple[int, np.ndarray, np.ndarray]
+"""A place in the list of heads, held-out rows (h,), and their scores (h, k)."""
+
+
+def grid_scores(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iterator[Scored]:
+    """Fit heads on each fold and score what it holds out.
+
+    A ridge of any strength comes from one decomposition a fold; logistic regression goes from
+    strong to weak regularisation, each fit starting where the one before ended; dense heads are
+    trained side by side as one network. Others are fitted one after the other.
+
+    Args:
+        specs: Heads of one name, one preparation and one class weight.
+        sample: What they learn from.
+        folds: Rows to fit on, and rows held out.
+
+    Yields:
+        Each head's place in ``specs``, a fold's held-out rows, and their scores.
+    """
+    name = specs[0].head.name
+    if name == "ridge":
+        yield from _ridge(specs, sample, folds)
+        return
+    fitted = {"logistic": _logistic, "dense": _dense}.get(name, _each)
+    for fit, held_out in folds:
+        for place, head in fitted(specs, sample, fit):
+            yield place, held_out, head.scores(sample.features[held_out])
+
+
+def _ridge(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iterator[Scored]:
+    path = RidgePath(
+        sample.features,
+        sample.labels,
+        sample.n_classes,
+        sample.n_views,
+        specs[0].preparation,
+        sample.blocks,
+        specs[0].class_weight,
+    )
+    for places, held_out, scores in path.out_of_fold(folds, [one.params["alpha"] for one in specs]):
+        for place, some in zip(places.tolist(), scores, strict=True):
+            yield place, held_out, some
+
+
+def _each(
+    specs: Sequence[HeadSpec], sample: Sample, fit: np.ndarray
+) -> Iterator[tuple[int, FittedHead]]:
+    for place, spec in enumerate(specs):
+        yield place, fit_sample(spec, sample, fit)
+
+
+def _dense(
+    specs: Sequence[HeadSpec], sample: Sample, fit: np.ndarray
+) -> Iterator[tuple[int, FittedHead]]:
+    import_tensorflow()
+    from pipeline.heads.dense_grid import fit_dense_heads
+
+    features, labels = sample.part(fit)
+    groups = None if sample.groups is None else sample.groups[fit]
+    given = (sample.n_classes, sample.seed, sample.n_views, sample.blocks, groups)
+    yield from enumerate(fit_dense_heads(specs, features, labels, *given))
+
+
+def _logistic(
+    specs: Sequence[HeadSpec], sample: Sample, fit: np.ndarray
+) -> Iterator[tuple[int, FittedHead]]:
+    features, labels = sample.part(fit)
+    preparation = specs[0].preparation
+    widths = tuple(sample.blocks or ()) if preparation.rowwise != "none" else ()
+    rows = apply_rowwise(features, preparation.rowwise, widths)
+    steps, prepared = fit_affine(preparation, rows, sample.seed)
+    estimator = ESTIMATORS["logistic"](specs[0].params, sample.seed).set_params(warm_start=True)
+    for place in sorted(range(len(specs)), key=lambda place: specs[place].params["C"]):
+        estimator.set_params(C=specs[place].params["C"])
+        with warnings.catch_warnings():
+            # A candidate is judged as it is; of the head that is kept it is said aloud.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            estimator.fit(prepared, labels)
+        (kernel,), (bias,) = layers_of(estimator)
+        kernel, bias = all_classes(kernel, bias, estimator.classes_, sample.n_classes)
+        head = folded([kernel], [bias], steps)
+        yield place, replace(head, rowwise=preparation.rowwise, blocks=widths)

@@ -1,0 +1,183 @@
+"""Heads that follow from moments: ridge, Fisher's discriminant, nearest class mean.
+
+Each is what its counterpart on a table in memory is (`ridge`, `discriminant`, `centroid`), from one
+pass over the data, or two where something is asked of single rows that sums do not tell.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+
+from pipeline.heads.fitted import all_classes
+from pipeline.heads.moments import Moments
+from pipeline.heads.streamed.basis import Basis
+from pipeline.heads.streamed.fits import Fits
+from pipeline.heads.streamed.source import Source
+from pipeline.heads.streamed.sums import FitMoments, GroupSums, sums_by
+from pipeline.heads.targets import Targets
+
+Layer = tuple[np.ndarray, np.ndarray]
+"""A kernel (d, k) and a bias (k,), for rows as they are."""
+
+_AT_ONCE = 512
+"""Rows that are prepared together: what they take fits into a core's cache."""
+
+
+def ridge_layers(
+    source: Source,
+    fits: Fits,
+    bases: Sequence[Basis],
+    sums: GroupSums,
+    alpha: float,
+    weighted: bool,
+) -> list[Layer]:
+    """Solve least squares on one-hot labels for every fit."""
+    layers = []
+    for fit, basis in enumerate(bases):
+        moments = sums.weighted_moments(fit) if weighted else _plain(sums.moments(fit))
+        targets = Targets(moments.counts)
+        cross = targets.height * basis.inward(moments.rows)
+        kernel = basis.outward(_solve(basis.products(moments.products), cross, alpha))
+        (kernel,), (bias,) = targets.layers(kernel[None], moments.mean)
+        layers.append((kernel, bias - source.shift.astype(np.float64) @ kernel))
+    return layers
+
+
+def _plain(moments: FitMoments) -> Moments:
+    assert moments.products is not None, "least squares without products"
+    rows = (moments.counts[:, None] * (moments.means - moments.mean)).T
+    return Moments(moments.counts, moments.mean, rows, moments.products)
+
+
+def _solve(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray:
+    """Return (gram + strength·I)⁻¹·cross, with eigenvalues that are all but 0 taken for 0."""
+    raised = gram.copy()
+    raised.flat[:: len(gram) + 1] += strength
+    try:
+        return cho_solve(cho_factor(raised, overwrite_a=True), cross)
+    except LinAlgError:
+        values, vectors = eigh(gram)
+        return vectors @ ((vectors.T @ cross) / (np.maximum(values, 0) + strength)[:, None])
+
+
+def lda_layers(
+    source: Source,
+    fits: Fits,
+    bases: Sequence[Basis],
+    sums: GroupSums,
+    shrinkage: str | float,
+    weighted: bool,
+) -> list[Layer]:
+    """Solve Fisher's discriminant for every fit; its own shrinkage takes a second pass."""
+    auto = shrinkage == "auto"
+    fourths = _mean_fourths(source, fits, bases, sums) if auto else [0.0] * len(bases)
+    layers = []
+    for fit, (basis, fourth) in enumerate(zip(bases, fourths, strict=True)):
+        moments = sums.moments(fit)
+        seen = np.flatnonzero(moments.counts)
+        means, counts = basis.apply(moments.means[seen]), moments.counts[seen]
+        given = fourth if auto else None
+        kernel = _discriminant(basis.products(moments.within()), means, counts, given, shrinkage)
+        priors = np.full(len(seen), 1 / len(seen)) if weighted else counts / counts.sum()
+        bias = np.log(priors) - 0.5 * np.sum(means.T * kernel, axis=0)
+        layers.append(_outer(basis, kernel, bias, seen, source, len(moments.counts)))
+    return layers
+
+
+def _discriminant(
+    within: np.ndarray,
+    means: np.ndarray,
+    counts: np.ndarray,
+    fourth: float | None,
+    shrinkage: str | float,
+) -> np.ndarray:
+    """Return the inverse of the shrunk covariance times the class means: (r, classes)."""
+    n_rows, width = int(counts.sum()), len(within)
+    level = np.trace(within) / n_rows / width
+    if level <= 1e-12 * np.mean(means**2):  # nothing varies within classes: nearest mean
+        return means.T
+    share = _ledoit_wolf(within, level, n_rows, fourth) if fourth is not None else float(shrinkage)
+    within *= (1 - share) / n_rows
+    # A trace of the identity keeps the factorisation alive where nothing is shrunk.
+    within.flat[:: width + 1] += max(share, 1e-9) * level
+    kernel: np.ndarray = cho_solve(cho_factor(within, overwrite_a=True), means.T)
+    return kernel
+
+
+def _ledoit_wolf(within: np.ndarray, level: float, n_rows: int, fourth: float) -> float:
+    """Return the share of the identity, as `discriminant.ledoit_wolf`, from the mean of |x|⁴."""
+    squared = float(np.sum(within**2)) / n_rows**2
+    d2 = squared - len(within) * level**2
+    return min((fourth - squared) / n_rows / d2, 1.0) if d2 > 0 else 1.0
+
+
+def _mean_fourths(
+    source: Source, fits: Fits, bases: Sequence[Basis], sums: GroupSums
+) -> list[float]:
+    """Return the mean of |z - its class mean|⁴ over the rows of each fit."""
+    means = [sums.moments(fit).means.astype(np.float32) for fit in range(fits.n_fits)]
+    scales = [basis.scale.astype(np.float32) for basis in bases]
+    totals = np.zeros(fits.n_fits)
+
+    def add(fit: int, rows: np.ndarray, labels: np.ndarray) -> None:
+        centred = bases[fit].turned((rows - means[fit][labels]) / scales[fit])
+        squares = np.einsum("nd,nd->n", centred, centred).astype(np.float64)
+        totals[fit] += squares @ squares
+
+    _each_fit(source, fits, add)
+    means_of_fourths: list[float] = (totals / (fits.counts.sum(1) * source.n_versions)).tolist()
+    return means_of_fourths
+
+
+def centroid_layers(
+    source: Source, fits: Fits, bases: Sequence[Basis], sums: GroupSums, metric: str
+) -> list[Layer]:
+    """Return nearest class means for every fit; cosines take a second pass."""
+    units = _unit_sums(source, fits, bases) if metric == "cosine" else None
+    layers = []
+    for fit, basis in enumerate(bases):
+        seen = np.flatnonzero(fits.counts[fit])
+        if units is not None:
+            means = _unit(units[fit][seen])
+            bias = np.zeros(len(seen))
+        else:
+            means = basis.apply(sums.moments(fit).means[seen])
+            bias = -0.5 * np.sum(means**2, axis=1)
+        layers.append(_outer(basis, means.T, bias, seen, source, fits.counts.shape[1]))
+    return layers
+
+
+def _unit_sums(source: Source, fits: Fits, bases: Sequence[Basis]) -> list[np.ndarray]:
+    """Return sums of rows at unit length, class by class: (k, r) for each fit."""
+    k = fits.counts.shape[1]
+    totals = [np.zeros((k, basis.width)) for basis in bases]
+
+    def add(fit: int, rows: np.ndarray, labels: np.ndarray) -> None:
+        totals[fit] += sums_by(labels, _unit(bases[fit].apply(rows)), k)
+
+    _each_fit(source, fits, add)
+    return totals
+
+
+def _each_fit(
+    source: Source, fits: Fits, add: Callable[[int, np.ndarray, np.ndarray], None]
+) -> None:
+    """Make a pass; hand every fit its rows and their labels, a few at a time."""
+    for chunk in source:
+        for start in range(0, len(chunk.rows), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            for fit in range(fits.n_fits):
+                chosen = fits.rows(chunk.pictures[some], fit)
+                add(fit, chunk.rows[some][chosen], chunk.labels[some][chosen])
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Return rows of unit length; a row of zeros stays one."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _outer(
+    basis: Basis, kernel: np.ndarray, bias: np.ndarray, seen: np.ndarray, source: Source, k: int
+) -> Layer:
+    return basis.fold(*all_classes(kernel, bias, seen, k), source.shift)

@@ -1,0 +1,132 @@
+"""Dense heads in blocks: minibatches of whatever block is there, every fit's network at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.heads.dense import held_out
+from pipeline.heads.streamed.basis import Basis
+from pipeline.heads.streamed.fits import Fits
+from pipeline.heads.streamed.source import Chunk, Source
+from pipeline.heads.wide import Layers, Recipes, WideNetwork, initial_layers
+
+
+def fit_networks(
+    params: Mapping[str, Any],
+    source: Source,
+    fits: Fits,
+    bases: Sequence[Basis],
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> list[Layers]:
+    """Train a network for every fit; a seeded tenth of its pictures decides when it stops.
+
+    The networks, their steps and what they stop by are those of `dense_grid`. An epoch is a pass in
+    a drawn order of chunks, whose rows are shuffled block by block, and a pass over the held-out
+    tenths. A network that has stopped only waits for the others.
+
+    Args:
+        params: Of the head.
+        source: The rows.
+        fits: Which of them each network sees.
+        bases: How rows are prepared for it.
+        seed: Seed of the weights, the order, dropout and the held-out tenths.
+        groups: (n,) int; pictures of one group are held out together.
+
+    Returns:
+        For each fit the kernels and biases, layer after layer, for prepared rows.
+    """
+    trainees = [
+        Trainee(params, source.labels, fits, fit, basis.width, seed, groups)
+        for fit, basis in enumerate(bases)
+    ]
+    for epoch in range(1, params["epochs"] + 1):
+        active = [pair for pair in zip(trainees, bases, strict=True) if not pair[0].done]
+        if not active:
+            break
+        for chunk in source.shuffled(seed + epoch):
+            for one, basis in active:
+                one.learn(chunk, basis)
+        for chunk in source:
+            for one, basis in active:
+                one.judge(chunk, basis)
+        for one, _ in active:
+            one.end(epoch)
+    return [one.best for one in trainees]
+
+
+class Trainee:
+    """One fit's network on its way, and the best that it has been.
+
+    Args:
+        params: Of the head.
+        labels: (n,) int, of all pictures.
+        fits: Which of them it sees.
+        fit: Which it is.
+        width: Of a prepared row.
+        seed: As in `fit_networks`.
+        groups: As in `fit_networks`.
+    """
+
+    def __init__(
+        self,
+        params: Mapping[str, Any],
+        labels: np.ndarray,
+        fits: Fits,
+        fit: int,
+        width: int,
+        seed: int,
+        groups: np.ndarray | None,
+    ) -> None:
+        self._params, self._weights = params, fits.weights[fit]
+        inside = np.flatnonzero(fits.members[fits.group_of, fit])
+        unseen = held_out(labels[inside], seed, None if groups is None else groups[inside])
+        self._learnt, self._judged = np.zeros(len(labels), bool), np.zeros(len(labels), bool)
+        self._learnt[inside[~unseen]], self._judged[inside[unseen]] = True, True
+        sizes = (width, *params["hidden"], fits.counts.shape[1])
+        rate, decay, dropout = (
+            np.array([params[name]]) for name in ("learning_rate", "weight_decay", "dropout")
+        )
+        recipe = Recipes(rate, decay, dropout, np.array([seed]))
+        layers = initial_layers(sizes, [seed])
+        self._network = WideNetwork.start(layers, recipe, self._weights)
+        self._rng = np.random.default_rng(seed)
+        self._loss, self._best_loss, self._best_epoch = 0.0, np.inf, 0
+        self.done = False
+        self.best = self._layers()
+
+    def _layers(self) -> Layers:
+        layers = self._network.layers(np.ones(1, bool))
+        return [one.kernels[0] for one in layers], [one.biases[0] for one in layers]
+
+    def learn(self, chunk: Chunk, basis: Basis) -> None:
+        """Take a step for each minibatch of a block, views of its pictures among them."""
+        some = self._rng.permutation(np.flatnonzero(self._learnt[chunk.pictures]))
+        size = self._params["batch_size"]
+        for start in range(0, len(some), size):
+            batch = some[start : start + size]
+            self._network.step(*_tensors(chunk, basis, batch))
+
+    def judge(self, chunk: Chunk, basis: Basis) -> None:
+        """Add up the loss of held-out pictures, as they are."""
+        some = np.flatnonzero(self._judged[chunk.pictures] & (chunk.views == 0))
+        if len(some):
+            (mean,) = self._network.losses(*_tensors(chunk, basis, some))
+            self._loss += float(mean) * float(self._weights[chunk.labels[some]].sum())
+
+    def end(self, epoch: int) -> None:
+        """Keep the weights if they are the best so far; stop where patience ends.
+
+        A sum of losses stands for their mean: the held-out pictures are always the same.
+        """
+        if self._loss < self._best_loss:
+            self.best, self._best_loss, self._best_epoch = self._layers(), self._loss, epoch
+        self.done = epoch - self._best_epoch >= self._params["patience"]
+        self._loss = 0.0
+
+
+def _tensors(chunk: Chunk, basis: Basis, some: np.ndarray) -> tuple[Any, Any]:
+    rows = basis.apply(chunk.rows[some])
+    return tf.constant(rows), tf.constant(chunk.labels[some], tf.int64)

@@ -1,0 +1,42 @@
+"""Names of classes as they can stand in a figure."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+LONGEST = 24
+ELLIPSIS = "…"
+
+
+def shown(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Return names that fit and can be written as XML, still all different.
+
+    Names that begin and end alike would become one by shortening, and get their number.
+
+    Args:
+        names: Any texts, also names of files that are not Unicode.
+        longest: Most characters of a name.
+
+    Example:
+        >>> shown(["cat", "a very long name that nobody can read in a figure"], 16)
+        ['cat', 'a very lo…figure']
+    """
+    texts = [shortened(clean(name), longest) for name in names]
+    counts = Counter(texts)
+    return [
+        shortened(f"{number}: {clean(name)}", longest) if counts[text] > 1 else text
+        for number, (name, text) in enumerate(zip(names, texts, strict=True))
+    ]
+
+
+def clean(name: str) -> str:
+    """Return the name with signs that no font shows as blanks or replacement characters."""
+    letters = (c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in name)
+    return "".join(letters)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Leave out the middle of a text: names of classes differ at their ends as well."""
+    if len(text) <= longest:
+        return text
+    last = (longest - 1) * 2 // 5
+    return text[: longest - 1 - last] + ELLIPSIS + text[-last:]

@@ -1,0 +1,95 @@
+"""The predictions of a run, one CSV row per picture."""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import RunError
+from pipeline.images import Dataset
+
+
+@dataclass(frozen=True)
+class PredictionRows:
+    """Predictions of one split, row-aligned.
+
+    Args:
+        paths: (n,) relative to the data's root.
+        digests: (n, 32) uint8, SHA-256 of the files' bytes.
+        split: The split they come from.
+        labels: (n,) int.
+        probabilities: (n, k) float.
+        classes: k names.
+    """
+
+    paths: Sequence[str]
+    digests: np.ndarray
+    split: str
+    labels: np.ndarray
+    probabilities: np.ndarray
+    classes: Sequence[str]
+
+    @classmethod
+    def of(cls, dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> "PredictionRows":
+        """Take rows of the final test split, with their probabilities (len(rows), k)."""
+        return cls(
+            [dataset.paths[row] for row in rows],
+            dataset.digests[rows],
+            dataset.test_name,
+            dataset.labels[rows],
+            probabilities,
+            dataset.classes,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write one CSV row per picture, with a probability column ``p:<class>`` each."""
+        # File names need not be text on every system; what they are made of comes back as it was.
+        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            table = csv.writer(file)
+            header = ["path", "digest", "split", "label", "prediction"]
+            table.writerow(header + [f"p:{name}" for name in self.classes])
+            for i, picture in enumerate(self.paths):
+                probabilities = self.probabilities[i]
+                label = self.classes[self.labels[i]]
+                prediction = self.classes[int(probabilities.argmax())]
+                digest = self.digests[i].tobytes().hex()
+                figures = [f"{value:.6g}" for value in probabilities]
+                table.writerow([picture, digest, self.split, label, prediction, *figures])
+
+
+def read_correct(path: Path) -> dict[tuple[str, str, int], bool]:
+    """Return whether each test picture was labelled rightly.
+
+    Pictures are known by their content and label, whatever they are called today; the number
+    tells identical ones apart.
+
+    Raises:
+        RunError: The file is gone or is none of ours.
+    """
+    right: dict[tuple[str, str, int], bool] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            for row in csv.DictReader(file):
+                picture = (row["digest"], row["label"])
+                right[(*picture, seen[picture])] = row["label"] == row["prediction"]
+                seen[picture] += 1
+    except (OSError, KeyError, csv.Error) as error:
+        raise RunError(f"expected predictions in {path}, received: {error}") from error
+    return right
+
+
+def read_pictures(path: Path) -> list[tuple[str, str]]:
+    """Return path and digest, in hex, of each picture, in the order of the file.
+
+    Raises:
+        RunError: The file is gone or is none of ours.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            return [(row["path"], row["digest"]) for row in csv.DictReader(file)]
+    except (OSError, KeyError, csv.Error) as error:
+        raise RunError(f"expected predictions in {path}, received: {error}") from error

@@ -1,0 +1,24 @@
+"""Searching for the input, the preparation and the parameters of a head, inside train only.
+
+Arrays in, measured candidates out. The test split has no part in it, nothing is read or written:
+what keeps finished work is handed in.
+"""
+
+from pipeline.search.choose import Choice, choose
+from pipeline.search.grids import grid
+from pipeline.search.searcher import Found, Memory, Search, search
+from pipeline.search.trial import Cuts, Pool, Trial, Unit
+
+__all__ = [
+    "Choice",
+    "Cuts",
+    "Found",
+    "Memory",
+    "Pool",
+    "Search",
+    "Trial",
+    "Unit",
+    "choose",
+    "grid",
+    "search",
+]

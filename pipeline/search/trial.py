@@ -1,0 +1,180 @@
+"""What a search tries, and how each try is measured on pictures that it has not seen."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+import numpy as np
+from scipy.special import log_softmax
+
+from pipeline.heads import HeadSpec
+from pipeline.heads.fit import fitting_factor
+from pipeline.heads.grid import grid_scores
+from pipeline.heads.select import Folds, Sample
+
+Cuts = tuple[int, ...]
+"""An input: places of cuts in the pool, side by side in this order."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Everything that a search learns from.
+
+    Args:
+        features: One array ((1 + n_views) · n, d) float32 per cut: n pictures, then view 1 of
+            each, ….
+        labels: (n,) int in 0 … n_classes-1.
+        n_classes: k.
+        folds: Rows to fit on and rows held out, of all repeats one after the other. Rows that are
+            held out nowhere, or fitted on nowhere, may be among the n.
+        groups: (n,) int, rows that belong together; None where each is by itself.
+        seed: Seed of everything random.
+        n_views: Augmented views of each picture.
+    """
+
+    features: tuple[np.ndarray, ...]
+    labels: np.ndarray
+    n_classes: int
+    folds: Folds
+    groups: np.ndarray | None = None
+    seed: int = 0
+    n_views: int = 0
+
+    @property
+    def judged(self) -> np.ndarray:
+        """The rows that some fold holds out: (m,) int, ascending."""
+        return np.unique(np.concatenate([held_out for _, held_out in self.folds]))
+
+    def sample(self, cuts: Cuts) -> Sample:
+        """Return one input as heads learn from it."""
+        parts = [self.features[cut] for cut in cuts]
+        features = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        widths = tuple(part.shape[1] for part in parts)
+        return Sample(
+            features, self.labels, self.n_classes, self.seed, self.n_views, widths, self.groups
+        )
+
+    def only(self, cuts: Cuts) -> "Pool":
+        """Return the pool of some cuts alone, in that order: what one unit of work needs."""
+        return replace(self, features=tuple(self.features[cut] for cut in cuts))
+
+    def subset(self, n_rows: int) -> "Pool":
+        """Return about ``n_rows`` of the rows, each class in its share, in the same folds."""
+        rows = stratified_rows(self.labels, n_rows, self.seed)
+        place = np.full(len(self.labels), -1)
+        place[rows] = np.arange(len(rows))
+        folds = [(_kept(place[fit]), _kept(place[held_out])) for fit, held_out in self.folds]
+        step = len(self.labels)
+        viewed = np.concatenate([rows + view * step for view in range(1 + self.n_views)])
+        return replace(
+            self,
+            features=tuple(part[viewed] for part in self.features),
+            labels=self.labels[rows],
+            folds=folds,
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
+
+def _kept(places: np.ndarray) -> np.ndarray:
+    return places[places >= 0]
+
+
+def stratified_rows(labels: np.ndarray, n_rows: int, seed: int) -> np.ndarray:
+    """Draw about ``n_rows`` rows, at least ten of each class where it has them: int, ascending."""
+    rng, drawn = np.random.default_rng(seed), []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        drawn.append(members[: max(10, round(n_rows * len(members) / len(labels)))])
+    return np.sort(np.concatenate(drawn))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of work: one input and heads that differ in their own parameters only."""
+
+    cuts: Cuts
+    specs: tuple[HeadSpec, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate, measured.
+
+    Args:
+        cuts: Its input.
+        spec: Its head with all parameters and its preparation.
+        right: (m,) float32, for each judged row the share of repeats that called it right.
+        losses: (m,) float32, its mean negative log probability of the given label, in nats.
+        factor: What its scores are multiplied with to become log probabilities.
+        seconds: Its share of the time that its unit took.
+    """
+
+    cuts: Cuts
+    spec: HeadSpec
+    right: np.ndarray
+    losses: np.ndarray
+    factor: float
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the judged rows that were called right."""
+        return float(self.right.mean())
+
+    @property
+    def log_loss(self) -> float:
+        """Mean of the losses."""
+        return float(self.losses.mean())
+
+    def on(self, places: np.ndarray) -> "Trial":
+        """Return the same candidate, judged on some of the judged rows only."""
+        return replace(self, right=self.right[places], losses=self.losses[places])
+
+
+def measure(unit: Unit, pool: Pool) -> list[Trial]:
+    """Fit every head of a unit on every fold, and judge it on what the fold holds out.
+
+    Args:
+        unit: Its cuts are places in ``pool``.
+        pool: What there is to learn from.
+
+    Returns:
+        One trial per head, in their order.
+    """
+    began, judged = monotonic(), pool.judged
+    scored = _scored(unit.specs, pool.sample(unit.cuts), pool.folds)
+    measured = [
+        _judge(spec, rows, scores, pool.labels, judged)
+        for spec, (rows, scores) in zip(unit.specs, scored, strict=True)
+    ]
+    seconds = (monotonic() - began) / len(unit.specs)
+    return [
+        Trial(unit.cuts, spec, *figures, seconds)
+        for spec, figures in zip(unit.specs, measured, strict=True)
+    ]
+
+
+def _scored(
+    specs: Sequence[HeadSpec], sample: Sample, folds: Folds
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each head the rows it was judged on, of all folds, and its scores of them."""
+    rows: list[list[np.ndarray]] = [[] for _ in specs]
+    scores: list[list[np.ndarray]] = [[] for _ in specs]
+    for place, held_out, some in grid_scores(specs, sample, folds):
+        rows[place].append(held_out)
+        scores[place].append(some)
+    for some_rows, some_scores in zip(rows, scores, strict=True):
+        yield np.concatenate(some_rows), np.concatenate(some_scores)
+
+
+def _judge(
+    spec: HeadSpec, rows: np.ndarray, scores: np.ndarray, labels: np.ndarray, judged: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    given = labels[rows]
+    factor = 1.0 if spec.head.calibrated else fitting_factor(scores, given)
+    losses = -log_softmax(scores * factor, axis=1)[np.arange(len(rows)), given]
+    places = np.searchsorted(judged, rows)
+    repeats = np.bincount(places, minlength=len(judged))
+    right = np.bincount(places, scores.argmax(1) == given, len(judged)) / repeats
+    losses = np.bincount(places, losses, len(judged)) / repeats
+    return right.astype(np.float32), losses.astype(np.float32), factor
