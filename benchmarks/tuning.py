@@ -11,7 +11,7 @@ from benchmarks.few import link_few
 from benchmarks.processes import pipeline
 
 HEADS = "logistic,ridge,lda,knn"
-N_DRAWS = 10
+N_DRAWS = 5
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Stage 2: train heads on cached features, experiment after experiment, without the pictures."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,13 +10,24 @@ import numpy as np
 from pipeline.backbones.frozen import asks_for_best
 from pipeline.compute import Caches, resolve
 from pipeline.config import ClassifyConfig
-from pipeline.experiments import Experiment, Result, Selection, check_memory, select_by, tune
+from pipeline.experiments import (
+    Experiment,
+    Result,
+    Selection,
+    check_memory,
+    default_preparation,
+    prepared,
+    select_by,
+    tune,
+)
 from pipeline.heads import HeadSpec, parse_heads
 from pipeline.images import Dataset
 from pipeline.learning_curve import describe as describe_curve
 from pipeline.learning_curve import learning_curve
 from pipeline.runs import Run, best_run, keep_learning_curve
 from pipeline.table import FeatureTable, Input, check_classes
+
+logger = logging.getLogger("pipeline")
 
 Progress = Callable[[int, int], None]
 
@@ -69,6 +81,8 @@ def classify(
         dataset, caches.clean, base, caches.viewed, config.views, config.test_views
     )
     selection = select_by(config, dataset, table.rows("train"), table.rows("validation"))
+    if selection.note:
+        logger.warning("%s", selection.note)
     planned = _planned(config, table, selection, inputs, searching)
     experiments = [replace(experiment, progress=learning) for experiment in planned]
     for experiment in experiments:
@@ -95,9 +109,12 @@ def _planned(
 ) -> list[Experiment]:
     """Return what is to be done: every head on every input, or on what a search finds for it."""
     specs, parts = _specs(config), (config, table, selection)
+    preparation = default_preparation(config.prepare, table.labels("train"))
     if not config.tune and not asks_for_best(config.layers):
-        return [Experiment(*parts, joined, spec) for joined in inputs for spec in specs]
-    return [Experiment(*parts, *found) for found in tune(*parts, inputs, specs, searching)]
+        heads = prepared(specs, preparation)
+        return [Experiment(*parts, joined, spec) for joined in inputs for spec in heads]
+    found = tune(*parts, inputs, specs, preparation, searching)
+    return [Experiment(*parts, *one) for one in found]
 
 
 def _specs(config: ClassifyConfig) -> list[HeadSpec]:
@@ -130,6 +147,7 @@ def _curve(experiment: Experiment, run: Run) -> Mapping[str, Any]:
 def check_settings(config: ClassifyConfig) -> None:
     """Raise what `classify` would raise about its settings, before any picture is read."""
     _specs(config)
+    default_preparation(config.prepare, np.zeros(1, int))
     resolve(config)
 
 

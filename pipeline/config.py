@@ -107,6 +107,10 @@ class ClassifyConfig(FeaturesConfig):
     heads: str = "logistic,ridge,lda,knn"
     """Heads separated by commas, parameters in brackets: "logistic(C=0.1),knn"; or all."""
 
+    prepare: str = "auto"
+    """Features before heads that do not say it themselves: standard, l2, sqrt-l2, pca(128), or
+    several; auto: l2 up to 10 training pictures a class, else standard."""
+
     folds: int = 5
     """Folds of the stratified cross-validation inside train."""
 

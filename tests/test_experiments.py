@@ -12,6 +12,7 @@ from conftest import write_picture
 
 from pipeline.bundle import load_bundle
 from pipeline.cli import run
+from pipeline.experiments import default_preparation
 from pipeline.runs import load_run
 
 BASE = ["--image-size", "32", "--layers", "block2,block3"]
@@ -65,6 +66,22 @@ def test_few_pictures_are_divided_again_and_again(project, tmp_path, capsys):
     assert once["run"] != result["run"]
 
 
+def test_few_pictures_a_class_are_not_standardised(project, tmp_path, capsys):
+    few = answer(capsys, classify(project, tmp_path, heads="lda,knn(prepare='pca(3)')"))["results"]
+    assert [row["head"] for row in few[:2]] == ["lda(prepare='l2')", "knn(prepare='pca(3)')"]
+    told = answer(capsys, classify(project, tmp_path, "--prepare", "standard", heads="lda"))
+    assert told["results"][0]["head"] == "lda"
+    assert run(classify(project, tmp_path, "--prepare", "l3")) == 2
+    assert "unknown preparation 'l3'; nearest: l2" in capsys.readouterr().err
+
+
+def test_many_pictures_a_class_are_standardised():
+    few, enough = np.arange(10 * 3) % 3, np.arange(11 * 3) % 3
+    assert str(default_preparation("auto", few)) == "l2"
+    assert str(default_preparation("auto", enough)) == "standard"
+    assert str(default_preparation("sqrt-l2", few)) == "sqrt-l2"
+
+
 def test_one_picture_a_class_is_learnt_from_and_nothing_is_chosen(project, tmp_path, capsys):
     root = tmp_path / "few"
     shutil.copytree(project / "features", root / "features")
@@ -77,12 +94,13 @@ def test_one_picture_a_class_is_learnt_from_and_nothing_is_chosen(project, tmp_p
     arguments = classify(root, tmp_path / "runs", heads="logistic,centroid")
     assert run(arguments) == 0
     captured = capsys.readouterr()
-    assert "some class has a single training picture" in captured.err
+    assert captured.err.count("some class has a single training picture") == 1
     assert "best by nothing: some class has one training picture" in captured.out
     value = answer(capsys, arguments)
     assert value["results"][0]["selection_accuracy"] is None
     assert value["best"] == value["results"][0]["run"]
     assert value["results"][0]["test"]["accuracy"] > 0.5
+    assert all(row["test"]["log_loss"] < np.log(3) for row in value["results"])  # not too sure
     rows = answer(capsys, ["compare", "--runs", str(tmp_path / "runs")])["runs"]
     assert [row["selection_accuracy"] for row in rows] == [None] * 4
     assert run(["compare", "--runs", str(tmp_path / "runs")]) == 0
@@ -167,9 +185,9 @@ def test_two_searches_at_once(project, tmp_path, capsys):
 def test_best_layers_for_a_head_as_it_is(project, tmp_path, capsys):
     more = ("--layers", "best", "--jobs", "1")
     (result,) = answer(capsys, classify(project, tmp_path, *more, heads="lda"))["results"]
-    assert result["params"] == {"shrinkage": "auto"}
+    assert result["params"] == {"shrinkage": "auto", "prepare": "l2"}
     candidates = json.loads((tmp_path / result["run"] / "search.json").read_text())
-    assert {row["head"] for row in candidates} == {"lda"}
+    assert {row["head"] for row in candidates} == {"lda(prepare='l2')"}
     assert candidates[0]["layers"] == ["top"]
 
 

@@ -185,7 +185,7 @@ class Experiment:
         """
         head = learner.head()
         if not self.selection.folds:
-            return Fit(head, 1.0, nothing_judged(self.selection.how), None)
+            return self._fit_unjudged(head, learner)
         places, views = learner.unseen()
         labels = self.table.dataset.labels[self.selection.rows[places]]
         given = self.spec.head.calibrated and not self.config.calibrate
@@ -198,6 +198,16 @@ class Experiment:
         if threshold is not None:
             selection["threshold"] = threshold.to_dict()
         return Fit(head.sharpened(factor), factor, selection, threshold)
+
+    def _fit_unjudged(self, head: FittedHead, learner: Learner) -> Fit:
+        """Do what can be done where no picture can be held out.
+
+        The factor comes from the training pictures: as these few show little, `fitting_factor` does
+        not make a head surer than (n + 1) / (n + 2) of them.
+        """
+        train = self.selection.train
+        factor = fitting_factor(learner.scores(head, train)[0], self.table.dataset.labels[train])
+        return Fit(head.sharpened(factor), factor, nothing_judged(self.selection.how), None)
 
     def _threshold(self, unseen: Unseen) -> Threshold | None:
         if self.config.max_error is None:

@@ -1,6 +1,5 @@
 """How heads are compared inside train: which pictures are learnt from, and which judge."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,6 @@ from pipeline.heads import softmax
 from pipeline.heads.select import Folds, Sample, make_folds
 from pipeline.images import Dataset
 from pipeline.table import FeatureTable, Input
-
-logger = logging.getLogger("pipeline")
 
 MOST_REPEATS = 10
 ENOUGH_JUDGED = 500
@@ -31,6 +28,7 @@ class Selection:
             repeats one after the other. Empty where nothing can be held out.
         how: The same for people.
         repeats: How often folds were drawn.
+        note: What people should know about it, if anything.
     """
 
     train: np.ndarray
@@ -38,6 +36,7 @@ class Selection:
     folds: Folds
     how: str
     repeats: int = 1
+    note: str = ""
 
     @property
     def rows(self) -> np.ndarray:
@@ -89,21 +88,22 @@ def select_by(
         return Selection(train, validation, [(fit, held_out)], "validation split")
     labels, groups = dataset.labels[train], dataset.bundles(train)
     if np.unique(labels, return_counts=True)[1].min() < 2:
-        logger.warning(
+        note = (
             "some class has a single training picture: nothing can be held out, so nothing is "
-            "chosen by its figures and probabilities are only as good as the head's own"
+            "chosen by its figures, and how sure a head is comes from the pictures it has learnt"
         )
-        return Selection(train, validation, [], "nothing: some class has one training picture")
+        how = "nothing: some class has one training picture"
+        return Selection(train, validation, [], how, note=note)
     repeats = config.repeats or max(1, min(MOST_REPEATS, ENOUGH_JUDGED // len(train)))
     folds: Folds = []
     for number in range(repeats):
         folds += make_folds(labels, config.folds, config.seed + number, groups)
     n_folds = len(folds) // repeats
-    if n_folds < config.folds:
-        logger.warning("%d folds instead of %d: some class is that small", n_folds, config.folds)
+    few = n_folds < config.folds
+    note = f"{n_folds} folds instead of {config.folds}: some class is that small" if few else ""
     again = f", repeated {repeats} times" if repeats > 1 else ""
     how = f"{n_folds}-fold cross-validation{again}"
-    return Selection(train, validation, folds, how, repeats)
+    return Selection(train, validation, folds, how, repeats, note)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pipeline.errors import DataError
 from pipeline.experiments.experiment import PROTOCOL, Tuned, learnt_from
 from pipeline.experiments.selection import Selection
 from pipeline.files import write_json
-from pipeline.heads import HeadSpec, parse_head
+from pipeline.heads import HeadSpec, Preparation, parse_head
 from pipeline.machine import available_memory
 from pipeline.runs import SearchMemory, experiment_digest, search_folder
 from pipeline.search import Cuts, Found, Pool, Trial, search
@@ -34,6 +34,7 @@ def tune(
     selection: Selection,
     inputs: Sequence[Input],
     specs: Sequence[HeadSpec],
+    preparation: Preparation,
     progress: Progress | None = None,
 ) -> list[Candidate]:
     """Return for each head the input, preparation and parameters that the training pictures favour.
@@ -44,6 +45,7 @@ def tune(
         selection: What judges; the test split has no part in it.
         inputs: Inputs to start from; the first is the default.
         specs: The heads.
+        preparation: That of the default, for heads that do not say their own.
         progress: Told how many pieces of work are done, and of how many so far.
 
     Raises:
@@ -54,7 +56,7 @@ def tune(
             "expected at least 2 training pictures of every class for a search, received a class "
             "with 1; add pictures, or leave out --tune and name layers and heads"
         )
-    return _Tuning(config, table, selection, inputs).run(specs, progress)
+    return _Tuning(config, table, selection, inputs, preparation).run(specs, progress)
 
 
 class _Tuning:
@@ -64,8 +66,10 @@ class _Tuning:
         table: FeatureTable,
         selection: Selection,
         inputs: Sequence[Input],
+        preparation: Preparation,
     ) -> None:
         self._config, self._table, self._selection = config, table, selection
+        self._preparation = preparation
         self._cuts = tuple(dict.fromkeys(cut for joined in inputs for cut in joined))
         self._inputs = [tuple(self._cuts.index(cut) for cut in joined) for joined in inputs]
         self._folder = search_folder(config.runs)
@@ -80,6 +84,7 @@ class _Tuning:
                 self._inputs,
                 missing,
                 memory,
+                self._preparation,
                 whole=self._config.tune,
                 n_jobs=self._config.jobs,
                 progress=progress,
@@ -131,6 +136,7 @@ class _Tuning:
             "recipe": self._table.base.with_cuts(self._cuts).recipe.digest,
             "inputs": [list(cuts) for cuts in self._inputs],
             "head": str(spec),
+            "prepare": str(self._preparation),
             "whole": self._config.tune,
             **learnt_from(self._config, self._table),
         }

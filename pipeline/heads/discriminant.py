@@ -32,6 +32,9 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         if self.class_weight is not None:
             counts = np.ones_like(counts)
         self.intercept_ = np.log(counts / counts.sum()) - 0.5 * np.sum(means * self.coef_, axis=1)
+        # What all classes share is by far the greatest part of these, and costs float32 its digits.
+        self.coef_ = self.coef_ - self.coef_.mean(0)
+        self.intercept_ = self.intercept_ - self.intercept_.mean()
         return self
 
     def _solve(self, centred: np.ndarray, means: np.ndarray) -> np.ndarray:

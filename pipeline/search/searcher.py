@@ -9,6 +9,7 @@ from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
 from pipeline.heads import HeadSpec, Preparation, parse_head
+from pipeline.heads.catalog import PREPARE
 from pipeline.search.choose import Choice, choose
 from pipeline.search.grids import grid, preparations, shortlisted
 from pipeline.search.trial import Cuts, Pool, Trial, Unit, measure
@@ -65,6 +66,7 @@ def search(
     inputs: Sequence[Cuts],
     specs: Sequence[HeadSpec],
     memory: Memory,
+    preparation: Preparation | None = None,
     *,
     whole: bool = True,
     n_jobs: int = -1,
@@ -81,16 +83,23 @@ def search(
         inputs: Inputs to start from; the first one, standardised, is the default.
         specs: Heads; what is not at its default in them is kept as it is.
         memory: Keeps what was measured.
+        preparation: That of the default, for heads that do not say their own; standardised if left
+            out.
         whole: Whether preparations, parameters and joined cuts are searched too, or inputs alone.
         n_jobs: Processes; -1 for as many as there are cores.
         progress: Told how many pieces of work are done, and of how many so far.
     """
+    preparation = preparation or Preparation()
     work = _Work(pool, memory, n_jobs, progress)
-    screening = _screen(work, inputs, whole)
-    units = [_units(spec, screening.finalists, inputs[0], whole) for spec in specs]
+    screening = _screen(work, inputs, preparation, whole)
+    defaults = [spec if PREPARE in spec.params else spec.prepared(preparation) for spec in specs]
+    units = [
+        _units(spec, default, screening.finalists, inputs[0], whole)
+        for spec, default in zip(specs, defaults, strict=True)
+    ]
     measured = iter(work.measure([unit for some in units for unit in some]))
     found = []
-    for spec, some in zip(specs, units, strict=True):
+    for spec, some in zip(defaults, units, strict=True):
         trials = [trial for _ in some for trial in next(measured)]
         default = _place(trials, inputs[0], spec)
         choice = choose(trials, default, pool.seed, work.groups(len(pool.labels)))
@@ -173,9 +182,9 @@ class _Screening:
     optimism: float = 0.0
 
 
-def _screen(work: _Work, inputs: Sequence[Cuts], whole: bool) -> _Screening:
+def _screen(work: _Work, inputs: Sequence[Cuts], default: Preparation, whole: bool) -> _Screening:
     ridge, result = parse_head("ridge"), _Screening()
-    prepared = preparations(ridge) if whole else (Preparation(),)
+    prepared = dict.fromkeys((default, *preparations(ridge))) if whole else (default,)
 
     def tried(candidates: Sequence[Cuts], ways: Sequence[Preparation]) -> list[Trial]:
         units = [Unit(cuts, grid(ridge.prepared(way))) for cuts in candidates for way in ways]
@@ -184,9 +193,9 @@ def _screen(work: _Work, inputs: Sequence[Cuts], whole: bool) -> _Screening:
         return trials
 
     if len(inputs) > 1 or whole:
-        tried(inputs, prepared)
+        tried(inputs, tuple(prepared))
         if whole:
-            _join(result, tried, prepared, range(len(work.screening_pool.features)))
+            _join(result, tried, range(len(work.screening_pool.features)))
         ranked = sorted(result.trials, key=standing)
         result.finalists = [(trial.cuts, trial.spec.preparation) for trial in ranked]
         n_rows = len(work.screening_pool.labels)
@@ -208,7 +217,6 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 def _join(
     result: _Screening,
     tried: Callable[[Sequence[Cuts], Sequence[Preparation]], list[Trial]],
-    prepared: Sequence[Preparation],
     cuts: Sequence[int],
 ) -> None:
     """Join the best input with one cut more, as long as that is better on these pictures.
@@ -229,18 +237,19 @@ def _join(
 
 def _units(
     spec: HeadSpec,
+    default: HeadSpec,
     finalists: Sequence[tuple[Cuts, Preparation]],
-    default: Cuts,
+    first: Cuts,
     whole: bool,
 ) -> list[Unit]:
-    """Return what is tried of a head: the default first, then the shortlist."""
+    """Return what is tried of a head: the default on the first input, then the shortlist."""
     if not whole:
-        inputs = dict.fromkeys([default, *(cuts for cuts, _ in finalists)])
-        return [Unit(cuts, (spec,)) for cuts in list(inputs)[: 1 + shortlisted(spec.head.name)]]
+        inputs = dict.fromkeys([first, *(cuts for cuts, _ in finalists)])
+        return [Unit(cuts, (default,)) for cuts in list(inputs)[: 1 + shortlisted(spec.head.name)]]
     allowed = preparations(spec)
-    pairs = [(default, spec.preparation)]
+    pairs = [(first, default.preparation)]
     pairs += [
-        (cuts, way if way in allowed else spec.preparation)
+        (cuts, way if len(allowed) > 1 else spec.preparation)
         for cuts, way in finalists[: shortlisted(spec.head.name)]
     ]
     if len(allowed) > 1 and finalists:

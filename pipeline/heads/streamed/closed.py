@@ -81,6 +81,8 @@ def lda_layers(
         kernel = _discriminant(basis.products(moments.within()), means, counts, given, shrinkage)
         priors = np.full(len(seen), 1 / len(seen)) if weighted else counts / counts.sum()
         bias = np.log(priors) - 0.5 * np.sum(means.T * kernel, axis=0)
+        # What all classes share is by far the greatest part of these, and costs float32 its digits.
+        kernel, bias = kernel - kernel.mean(1, keepdims=True), bias - bias.mean()
         layers.append(_outer(basis, kernel, bias, seen, source, len(moments.counts)))
     return layers
 
