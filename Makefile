@@ -29,12 +29,12 @@ FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--laye
 	$(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) --cache "$(CACHE)"
 HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") $(if $(TUNE),--tune) --runs "$(RUNS)"
 
-.PHONY: help install data features classify finetune predict compare demo test lint check bench clean
+.PHONY: help install data features classify finetune predict export compare demo test lint check bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
-	@echo 'Variables: DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS TUNE EPOCHS RUN CACHE RUNS ARGS'
+	@echo 'Variables: DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS TUNE EPOCHS RUN OUT CACHE RUNS ARGS'
 	@echo 'Example:   make classify DATA=~/pictures BACKBONE="MobileNet(alpha=0.25)" HEADS=logistic,knn TUNE=yes'
 
 install: $(STAMP) ## make .venv and install the pipeline into it
@@ -64,6 +64,9 @@ finetune: $(STAMP) $(PICTURES_READY) ## stage 3, optional: train the upper part 
 
 predict: $(STAMP) $(PICTURES_READY) ## label the pictures in DATA with RUN
 	$(BIN)/pipeline predict "$(RUN)" "$(PICTURES)" --cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
+
+export: $(STAMP) ## write RUN as one model: OUT=cats.keras, .onnx, .tflite, or a folder for OpenVINO
+	$(BIN)/pipeline export "$(RUN)" "$(OUT)" --cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
 compare: $(STAMP) ## list the runs, best first
 	$(BIN)/pipeline compare --runs "$(RUNS)" $(ARGS)

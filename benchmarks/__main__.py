@@ -1,7 +1,7 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
-The other parts take long: ``views`` and ``scale`` five minutes, ``soak`` ten, ``tune`` half an
-hour, ``families`` more.
+The other parts take long: ``views``, ``scale`` and ``finetuning`` five minutes, ``soak`` ten,
+``tune`` half an hour, ``families`` more.
 """
 
 import sys
@@ -11,6 +11,7 @@ from benchmarks import (
     arithmetic,
     blocks,
     families,
+    finetuning,
     heads,
     scale,
     soak,
@@ -25,6 +26,7 @@ PARTS = {
     "accuracy": accuracy.main,
     "heads": heads.main,
     "tune": tuning.main,
+    "finetuning": finetuning.main,
     "views": views.main,
     "scale": scale.main,
     "blocks": blocks.main,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
 from pipeline.config import MAX_VIEWS, FeaturesConfig
 from pipeline.errors import InputError
@@ -84,5 +83,7 @@ def averaged(scores_per_view: Sequence[np.ndarray]) -> np.ndarray:
         >>> np.exp(scores).round(3).tolist()
         [[0.7, 0.3]]
     """
+    from scipy.special import log_softmax, logsumexp  # slow to import; predicting does without
+
     views = np.stack([log_softmax(np.asarray(scores, np.float64), 1) for scores in scores_per_view])
     return np.asarray(logsumexp(views, axis=0) - np.log(len(views)))

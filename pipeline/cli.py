@@ -19,6 +19,7 @@ from pipeline import show
 from pipeline.config import (
     CheckConfig,
     ClassifyConfig,
+    ExportConfig,
     FeaturesConfig,
     FinetuneConfig,
     PredictConfig,
@@ -200,20 +201,22 @@ def finetune(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.backbones.frozen import frozen_from_dict
+    from pipeline.finetuning.settings import stage1_config
     from pipeline.runs import index_settings, source_run, transplantable_head
 
     dataset = _index(data, config, output, **index_settings(config.runs, config.source, data))
     source = source_run(config.runs, config.source, data, dataset.digest)
     transplantable_head(source)
     base = frozen_from_dict(source.info["base"])
-    stage1 = FeaturesConfig(cache=config.cache, precision=base.precision)
-    extraction = _extract(stage1, dataset, output, base)
+    extraction = _extract(stage1_config(config, source, base), dataset, output, base)
     import_tensorflow()
-    from pipeline.finetune import describe
+    from pipeline.finetune import Watch, describe
     from pipeline.finetune import finetune as train
 
-    with show.epochs(_silent(output)) as epochs:
-        finetuned = train(config, dataset, source, epochs.on_epoch, epochs.on_step)
+    silent = _silent(output)
+    with show.epochs(silent) as epochs, show.progress("maps", "pictures", silent) as maps:
+        watch = Watch(epochs.on_epoch, epochs.on_step, maps.update)
+        finetuned = train(config, dataset, source, watch)
     value = {**describe(finetuned), "failed": extraction.failed}
     show.result(value, output.json, show.finetuned)
 
@@ -231,15 +234,38 @@ def predict(
 
     Args:
         run: Name or folder of a run, best, or for example imagenet:EfficientNetLite0.
-        paths: Picture files and folders.
+        paths: Picture files, folders, and .zip or .tar files of pictures.
     """
     from pipeline.predict import describe
     from pipeline.predict import predict as label
 
+    keep = output.json or config.csv is None
     with show.progress("predict", "pictures", _silent(output)) as progress:
         pictures = [path.expanduser() for path in paths]
-        predictions = label(config, run, pictures, progress.update)
+        predictions = label(config, run, pictures, progress.update, keep=keep)
     show.result(describe(predictions), output.json, show.predictions)
+
+
+@app.command
+def export(
+    run: str,
+    out: Path,
+    /,
+    *,
+    config: ExportConfig = ExportConfig(),
+    output: Output = DEFAULT_OUTPUT,
+) -> None:
+    """Write a run as one model: RGB pictures of 0 to 255 in, class probabilities out.
+
+    Args:
+        run: Name or folder of a run, or best; its head must be linear or dense, or it fine-tuned.
+        out: File that ends in .keras, .onnx or .tflite, or a folder for OpenVINO.
+    """
+    from pipeline.export import describe
+    from pipeline.export import export as write
+
+    exported = write(config, run, out.expanduser())
+    show.result(describe(exported), output.json, show.exported_model)
 
 
 @app.command

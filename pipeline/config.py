@@ -17,6 +17,8 @@ DTYPES = ("float32", "float16")
 MODELS = "models"
 MAX_VIEWS = 1000
 CLASS_WEIGHTS = ("none", "balanced")
+FINETUNE_MODES = ("full", "tail", "frozen")
+TRAINING_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
 @Parameter(name="*")
@@ -174,14 +176,28 @@ class FinetuneConfig:
     source: Annotated[str, Parameter(name="--from")] = "best"
     """Run whose head to start from: its name, its folder, or best (of those on the same data)."""
 
+    mode: str = "full"
+    """full (from the picture), tail (on cached activations below what learns), frozen (head)."""
+
     unfreeze: str = "auto"
     """Lowest part that learns: a block, a layer, a number of layers, all; auto is two blocks."""
 
-    augment: str = "shift,rotate,zoom"
-    """Changes of training pictures: shift, rotate, zoom, flip, brightness, contrast; or none."""
+    augment: str = "auto"
+    """Changes in each step: shift, rotate, zoom, flip, brightness, contrast, randaugment, mixup,
+    cutmix; or none. auto: shift,rotate,zoom, or none where there are views."""
+
+    views: int | None = None
+    """Seeded augmented views of each training picture, one of which an epoch shows; left out: for
+    tail as many as the run had, else none."""
+
+    view_policy: str | None = None
+    """What views change, as in stage 1; the run's own policy when left out."""
 
     epochs: int = 12
     """Most passes over the training pictures."""
+
+    head_epochs: int = 0
+    """Of these, passes in which the head alone learns, before the base is unfrozen."""
 
     patience: int = 6
     """Epochs without a lower validation loss before training stops."""
@@ -189,8 +205,20 @@ class FinetuneConfig:
     learning_rate: float = 1e-4
     """Peak step size of AdamW; it warms up over the first epoch and then falls along a cosine."""
 
+    block_decay: float = 1.0
+    """Factor on the step size from block to block downwards, above 0 and at most 1."""
+
     weight_decay: float = 1e-4
     """Decoupled weight decay of AdamW."""
+
+    batch_norm: str = "frozen"
+    """BatchNorm of what learns: frozen (inference mode), or update (statistics and weights)."""
+
+    class_weight: str = "auto"
+    """none, balanced (rare classes count as much as frequent ones), or auto: as the run's head."""
+
+    precision: str = "float32"
+    """Arithmetic of training: float32; mixed_float16 or mixed_bfloat16 for GPUs."""
 
     label_smoothing: float = 0.0
     """Share of a label's probability that is spread over all classes, 0 to below 1."""
@@ -200,6 +228,9 @@ class FinetuneConfig:
 
     batch_size: int = 32
     """Pictures per training step."""
+
+    tensorboard: Path | None = None
+    """Folder for a TensorBoard log of the epochs."""
 
     seed: int = 0
     """Seed of the order, the augmentation and dropout."""
@@ -215,6 +246,22 @@ class FinetuneConfig:
         _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
         for name in ("epochs", "patience", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "mode", self.mode in FINETUNE_MODES, "full, tail or frozen")
+        if self.mode == "tail" and self.augment not in ("auto", "none"):
+            raise InputError(
+                f"expected no --augment beside --mode tail, which trains on cached activations and "
+                f"sees no picture, received augment={self.augment!r}; ask for --views, or for "
+                f"--mode full"
+            )
+        views = self.views is None or 0 <= self.views <= MAX_VIEWS
+        _require(self, "views", views, f"from 0 to {MAX_VIEWS}")
+        _require(self, "head_epochs", 0 <= self.head_epochs < self.epochs, "from 0 to below epochs")
+        _require(self, "block_decay", 0 < self.block_decay <= 1, "above 0, at most 1")
+        _require(self, "batch_norm", self.batch_norm in ("frozen", "update"), "frozen or update")
+        weighs = self.class_weight in ("auto", *CLASS_WEIGHTS)
+        _require(self, "class_weight", weighs, "auto, none or balanced")
+        precise = self.precision in TRAINING_PRECISIONS
+        _require(self, "precision", precise, " or ".join(TRAINING_PRECISIONS))
         _require(self, "learning_rate", self.learning_rate > 0, "above 0")
         _require(self, "weight_decay", self.weight_decay >= 0, "at least 0")
         _require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
@@ -236,6 +283,12 @@ class PredictConfig:
     trust: bool = False
     """Load a head that only joblib could store; reading it can run any code. Know its maker."""
 
+    csv: Path | None = None
+    """File to write: path, label, probability, and a probability per class; a row a picture."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Replace the CSV file if it is there."""
+
     batch_size: int = 32
     """Pictures per step."""
 
@@ -252,6 +305,32 @@ class PredictConfig:
         _expand_paths(self)
         for name in ("top", "batch_size"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
+
+    @property
+    def models(self) -> Path:
+        """Folder of the converted models."""
+        return self.cache / MODELS
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """One file, or folder, that predicts without this program."""
+
+    format: str | None = None
+    """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Replace the model, and the JSON file beside it, if they are there."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache; beside it lie the converted models."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        _expand_paths(self)
 
     @property
     def models(self) -> Path:

@@ -1,24 +1,24 @@
 """Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
 
+import csv
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.averaging import ViewAverage
-from pipeline.backbones.frozen import decoding_from_dict, frozen_from_dict
-from pipeline.bundle import Bundle
 from pipeline.config import PredictConfig
-from pipeline.engines import Engine, GivenNetwork, open_engine, paired
+from pipeline.engines import paired
 from pipeline.errors import DataError, InputError
-from pipeline.heads import FittedHead, softmax
-from pipeline.images import Batch, DecodeRecipe, Failure, find_pictures, load_batches
+from pipeline.files import atomic_path
+from pipeline.images import Batch, Failure, Pictures, find_pictures, load_batches
+from pipeline.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
 
 Progress = Callable[[int, int], None]
+WriteRow = Callable[["Prediction", np.ndarray], None]
 IMAGENET = "imagenet:"
 
 
@@ -42,66 +42,104 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions in the order of the pictures, and the pictures that cannot be read."""
+    """What was labelled.
+
+    Args:
+        predictions: In the order of the pictures; empty where they were not to be kept.
+        failed: The pictures that cannot be read: ``{"path", "reason"}``.
+        labelled: How many pictures were labelled.
+        csv: The file with a row for each of them, if one was asked for.
+    """
 
     predictions: tuple[Prediction, ...]
     failed: tuple[dict[str, str], ...]
-
-
-Labeller = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """Something that labels decoded pictures.
-
-    Args:
-        classes: Names of the columns.
-        decoding: How pictures are decoded, the same as in training.
-        probabilities: Turns batches (k, s, s, 3) uint8 into probabilities (k, n_classes).
-        test_views: Augmented views whose probabilities are averaged with the clean picture's.
-        threshold: Lowest probability of the likeliest class that is answered.
-    """
-
-    classes: Sequence[str]
-    decoding: DecodeRecipe
-    probabilities: Labeller
-    test_views: ViewAverage | None = None
-    threshold: float | None = None
+    labelled: int
+    csv: str | None = None
 
 
 def predict(
-    config: PredictConfig, target: str, paths: Sequence[Path], progress: Progress | None = None
+    config: PredictConfig,
+    target: str,
+    paths: Sequence[Path],
+    progress: Progress | None = None,
+    *,
+    keep: bool = True,
 ) -> Predictions:
     """Label pictures, decoded and judged exactly as in training.
 
     Args:
-        config: How many classes to list, and where runs and weights are.
+        config: How many classes to list, where runs and weights are, and the CSV file if one is
+            wanted.
         target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
-        paths: Picture files, and folders of them.
+        paths: Picture files, folders and archives of them.
         progress: Called with (done, total).
+        keep: Whether to return the predictions; without, memory does not grow with the pictures,
+            but for their names.
 
     Raises:
         RunError: The run is not there or damaged.
-        InputError: A path is not there, or there is no picture under it.
-        DataError: With ``config.strict``, a picture cannot be read.
+        InputError: A path is not there, there is no picture under it, or the CSV file exists.
+        DataError: With ``config.strict``, a picture cannot be read; no CSV file is left then.
     """
+    _check_csv(config)
     pictures = find_pictures(paths)
     predictor = open_predictor(config, target)
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []
-    for labelled in _labelled(config, predictor, pictures):
-        failed += [{"path": str(pictures[f.row]), "reason": f.reason} for f in labelled.failed]
-        for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
-            results.append(_prediction(str(pictures[row]), values, predictor, config.top))
-        if progress is not None:
-            progress(len(results) + len(failed), len(pictures))
+    n = 0
+    with _table(config.csv, predictor.classes) as write:
+        for labelled in _labelled(config, predictor, pictures):
+            failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
+            for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
+                prediction = _prediction(pictures.name(row), values, predictor, config.top)
+                write(prediction, values)
+                results += [prediction] if keep else []
+            n += len(labelled.rows)
+            if progress is not None:
+                progress(n + len(failed), len(pictures))
+        _check_strictly(config, failed, len(pictures))
+    csv_path = None if config.csv is None else str(config.csv)
+    return Predictions(tuple(results), tuple(failed), n, csv_path)
+
+
+def _check_csv(config: PredictConfig) -> None:
+    """Refuse a CSV file that cannot be written, before any picture is read."""
+    path = config.csv
+    if path is None or not path.exists() or (config.overwrite and not path.is_dir()):
+        return
+    kind, way_out = ("folder", "") if path.is_dir() else ("file", ", or use --overwrite")
+    raise InputError(
+        f"expected a new file, received csv={path}, a {kind} that exists; name another one{way_out}"
+    )
+
+
+def _check_strictly(config: PredictConfig, failed: list[dict[str, str]], n_pictures: int) -> None:
     if config.strict and failed:
         raise DataError(
-            f"expected every picture to be readable (--strict), {len(failed)} of {len(pictures)} "
+            f"expected every picture to be readable (--strict), {len(failed)} of {n_pictures} "
             f"are not, first {failed[0]['path']}: {failed[0]['reason']}"
         )
-    return Predictions(tuple(results), tuple(failed))
+
+
+@contextmanager
+def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
+    """Yield what writes a prediction as a row of the CSV file, which appears whole at the end."""
+    if path is None:
+        yield lambda prediction, values: None
+        return
+    # File names need not be text on every system; what they are made of comes back as it was.
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "probability", *(f"p:{name}" for name in classes)])
+
+        def write(prediction: Prediction, values: np.ndarray) -> None:
+            figures = [f"{value:.9g}" for value in (prediction.probability, *values)]
+            rows.writerow([prediction.path, prediction.label or "", *figures])
+
+        yield write
 
 
 @dataclass(frozen=True)
@@ -114,17 +152,17 @@ class _Labelled:
 
 
 def _labelled(
-    config: PredictConfig, predictor: Predictor, pictures: Sequence[Path]
+    config: PredictConfig, predictor: Predictor, pictures: Pictures
 ) -> Generator[_Labelled, None, None]:
     """Yield pictures as they come, each with the mean probabilities of its views."""
     average = predictor.test_views
     numbers = range(1) if average is None else average.numbers
     batches = load_batches(
-        lambda row: pictures[row].read_bytes(),
+        pictures.read,
         range(len(pictures)),
         predictor.decoding,
         config.batch_size,
-        views=[numbers] * len(pictures),
+        views=None if average is None else [numbers] * len(pictures),
         view_recipe=None if average is None else average.view,
     )
     return _whole_pictures(paired(predictor.probabilities, batches), len(numbers))
@@ -156,82 +194,20 @@ def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -
 def open_predictor(config: PredictConfig, target: str) -> Predictor:
     """Load a run or an ImageNet classifier and make it ready to label."""
     if target.startswith(IMAGENET):
-        return _imagenet(config, target.removeprefix(IMAGENET))
+        backbone = target.removeprefix(IMAGENET)
+        return imagenet_predictor(backbone, config.weights, config.models, config.batch_size)
     if config.weights != PredictConfig.weights:
         raise InputError(
             f"expected --weights beside {IMAGENET}BACKBONE only, received "
             f"weights={config.weights!r} for {target!r}: a run has its own"
         )
     run = find_run(config.runs, target)
-    bundle = run.bundle(config.trust)
-    decoding = decoding_from_dict(bundle.base)
-    if bundle.head is None:
-        engine = _model_engine(config, run.name, bundle)
-        return Predictor(bundle.classes, decoding, _only_output(engine))
-    base = frozen_from_dict(bundle.base)
-    engine = open_engine(base, "auto", base.precision, config.batch_size, config.models)
-    return Predictor(
-        bundle.classes,
-        decoding,
-        head_on(engine, bundle.head),
-        bundle.test_views,
-        bundle.threshold,
-    )
-
-
-def _imagenet(config: PredictConfig, backbone: str) -> Predictor:
-    from pipeline.backbones.catalog import parse_backbone
-    from pipeline.backbones.imagenet import class_names
-    from pipeline.backbones.weights import resolve_weights
-
-    spec = parse_backbone(backbone)
-    source = resolve_weights(spec, config.weights, 0, include_top=True)
-    size = spec.backbone.input_size
-
-    def build() -> Any:
-        from pipeline.backbones.build import build_classifier
-
-        return build_classifier(spec, source, size)
-
-    identity = {"kind": "classifier", "backbone": str(spec), "weights": source.digest}
-    network = GivenNetwork(f"{spec}-imagenet", identity, ("probabilities",), build)
-    engine = open_engine(network, "auto", "float32", config.batch_size, config.models)
-    return Predictor(class_names(), DecodeRecipe(size), _only_output(engine))
-
-
-def _model_engine(config: PredictConfig, name: str, bundle: Bundle) -> Engine:
-    def load() -> Any:
-        import keras
-
-        return keras.saving.load_model(bundle.model_path, compile=False, safe_mode=True)
-
-    identity = {"kind": "fine-tuned", "sha256": bundle.sha256}
-    network = GivenNetwork(f"{name}-model", identity, ("probabilities",), load)
-    precision = bundle.base["precision"]
-    return open_engine(network, "auto", precision, config.batch_size, config.models)
-
-
-def head_on(engine: Engine, head: FittedHead) -> Labeller:
-    """Return what turns batches into probabilities: the engine's outputs, flat, and a head."""
-
-    def probabilities(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
-        for outputs in engine.run(batches):
-            if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
-                yield np.empty((0, 0))
-                continue
-            flat = [output.reshape(len(output), -1) for output in outputs]
-            yield softmax(head.scores(np.concatenate(flat, axis=1)))
-
-    return probabilities
-
-
-def _only_output(engine: Engine) -> Labeller:
-    return lambda batches: (output for (output,) in engine.run(batches))
+    return bundle_predictor(run.name, run.bundle(config.trust), config.models, config.batch_size)
 
 
 def describe(predictions: Predictions) -> dict[str, Any]:
     """Return the command's ``--json`` value."""
-    return {
+    value = {
         "predictions": [
             {
                 "path": prediction.path,
@@ -243,3 +219,6 @@ def describe(predictions: Predictions) -> dict[str, Any]:
         ],
         "failed": list(predictions.failed),
     }
+    if predictions.csv is not None:
+        value |= {"csv": predictions.csv, "labelled": predictions.labelled}
+    return value

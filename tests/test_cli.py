@@ -30,7 +30,7 @@ def many(tmp_path):
     "name",
     [
         *("features", "classify", "finetune", "predict", "compare", "backbones", "summary"),
-        *("digits", "check", "explain", "verify", "export-features"),
+        *("digits", "check", "explain", "verify", "export", "export-features"),
     ],
 )
 def test_every_command_explains_itself(capsys, name):

@@ -1,19 +1,25 @@
 """Fine-tuning on a real base: what learns, what does not, and what is kept."""
 
 import itertools
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
-from pipeline.augment import AUGMENTATIONS, augmentation
+from pipeline.augment import AUGMENTATIONS, MIXINGS, augmentation
 from pipeline.backbones import Cut, parse_backbone, resolve_weights
 from pipeline.backbones.build import build_extractor
 from pipeline.backbones.unfreeze import unfreeze
+from pipeline.engines.tensorflow import dtype_policy
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.heads import NetworkHead, softmax
+from pipeline.heads.class_weights import class_weights
 from pipeline.heads.transplant import transplant, with_probabilities
-from pipeline.training import Plan, Trainer, best_epoch, cross_entropy
+from pipeline.training.loss import counts, cross_entropy, wanted
+from pipeline.training.optimizer import make_optimizer, schedule
+from pipeline.training.plan import Plan, best_epoch
+from pipeline.training.trainer import Trainer
 
 SIZE = 32
 
@@ -72,9 +78,9 @@ def train(model, plan, losses=None, seed=0):
 
     def batches(epoch):
         for start in (0, 6):
-            yield images(12, epoch)[start : start + 6], labels[start : start + 6]
+            yield (images(12, epoch)[start : start + 6],), labels[start : start + 6]
 
-    trainer = Trainer(model, augmentation("shift,flip", SIZE, seed), plan)
+    trainer = Trainer(model, augmentation("shift,flip", seed), plan)
     return trainer.fit(batches, lambda: (float(next(iterator)), 0.5))
 
 
@@ -177,9 +183,9 @@ def test_best_epoch_is_kept():
 
     def batches(epoch):
         for start in (0, 6):
-            yield images(12, epoch)[start : start + 6], labels[start : start + 6]
+            yield (images(12, epoch)[start : start + 6],), labels[start : start + 6]
 
-    Trainer(again, augmentation("shift,flip", SIZE, 0), same).fit(batches, validate)
+    Trainer(again, augmentation("shift,flip", 0), same).fit(batches, validate)
     final = weights_of(model)
     for path, value in kept.items():
         np.testing.assert_allclose(final[path], value, atol=1e-6)
@@ -218,7 +224,9 @@ def test_cross_entropy_is_kerass():
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentations_change_pictures_within_range(name):
     given = images().astype("f4")
-    changed = np.asarray(augmentation(name, SIZE, seed=1)(given, training=True))
+    targets = np.eye(3, dtype="f4")[np.arange(12) % 3]
+    changed, kept = map(np.asarray, augmentation(name, seed=1)((given,), targets))
+    np.testing.assert_array_equal(kept, targets)
     assert changed.shape == given.shape
     assert not np.array_equal(changed, given)
     assert changed.min() >= 0
@@ -227,9 +235,145 @@ def test_augmentations_change_pictures_within_range(name):
 
 def test_no_augmentation_changes_nothing():
     given = images().astype("f4")
-    np.testing.assert_array_equal(augmentation("none", SIZE, 0)(given, training=True), given)
+    changed, _ = augmentation("none", 0)((given,), np.eye(12, 3, dtype="f4"))
+    np.testing.assert_array_equal(changed, given)
+
+
+@pytest.mark.parametrize("name", MIXINGS)
+def test_mixed_pictures_have_mixed_labels(name):
+    given, targets = images().astype("f4"), np.eye(3, dtype="f4")[np.arange(12) % 3]
+    changed, mixed = map(np.asarray, augmentation(name, seed=1)((given,), targets))
+    assert not np.array_equal(changed, given)
+    np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-6)
+    assert (mixed.max(1) < 1).any()
 
 
 def test_unknown_augmentation():
     with pytest.raises(UnknownNameError, match="unknown augmentation 'mirror'"):
-        augmentation("shift,mirror", SIZE, 0)
+        augmentation("shift,mirror", 0)
+
+
+def test_without_factors_the_optimizer_is_adamw():
+    rng = np.random.default_rng(0)
+    gradients = [rng.normal(size=(3, 2)).astype("f4") for _ in range(5)]
+    plan = Plan(2, 1, 3, 1e-2, 0.1, 0.0)
+    ours, theirs = keras.Variable(np.ones((3, 2), "f4")), keras.Variable(np.ones((3, 2), "f4"))
+    optimizer = make_optimizer(plan, [1.0], scale_loss=False)
+    reference = keras.optimizers.AdamW(schedule(plan), weight_decay=0.1, clipnorm=1.0)
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [ours])
+        reference.apply([keras.ops.convert_to_tensor(gradient)], [theirs])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_a_factor_scales_the_step():
+    plan = Plan(1, 1, 1, 1e-2, 0.0, 0.0)
+    whole, half = keras.Variable(np.zeros(2, "f4")), keras.Variable(np.zeros(2, "f4"))
+    optimizer = make_optimizer(plan, [1.0, 0.5], scale_loss=False)
+    for _ in range(2):
+        optimizer.apply([keras.ops.ones(2), keras.ops.ones(2)], [whole, half])
+    assert np.all(np.asarray(whole) < 0)
+    np.testing.assert_allclose(half, np.asarray(whole) / 2, rtol=1e-6)
+
+
+def test_the_schedule_warms_up_and_falls_once_for_each_phase():
+    steps, plan = range(24), Plan(6, 1, 4, 1.0, 0.0, 0.0, head_epochs=2)
+    rates = [float(schedule(plan)(step)) for step in steps]
+    assert rates[0] == rates[8] == 0
+    assert rates[4] == rates[12] == 1
+    assert rates[8:13] == sorted(rates[8:13])
+    assert rates[12:] == sorted(rates[12:], reverse=True)
+    alone = [float(schedule(Plan(4, 1, 4, 1.0, 0.0, 0.0))(step)) for step in range(16)]
+    assert rates[8:] == pytest.approx(alone)
+
+
+def test_the_head_learns_first():
+    model, learning, plan = model_and_plan(epochs=1, head_epochs=1)
+    before = weights_of(model)
+    train(model, plan)
+    after = weights_of(model)
+    assert moved_layers(before, after) == {"head_0"}
+    train(model, replace(plan, epochs=2))
+    assert moved_layers(before, weights_of(model)) == {*learning, "head_0"}
+
+
+def moved_layers(before, after):
+    return {path.split("/")[0] for path in before if not np.array_equal(before[path], after[path])}
+
+
+def test_batch_norm_is_updated_where_that_is_asked_for():
+    spec, extractor = base()
+    model = transplant(extractor, head(sum(out.shape[-1] for out in extractor.outputs)))
+    learning = unfreeze(model, spec, "block4", batch_norm=True)
+    before = weights_of(model)
+    train(model, Plan(2, 9, 2, 1e-3, 0.0, 0.0))
+    after = weights_of(model)
+    moved = {path for path in before if not np.array_equal(before[path], after[path])}
+    assert "block4a_expand_bn/moving_mean" in moved
+    assert {path.split("/")[0] for path in moved} == {*learning, "head_0"}
+    assert not any(path.startswith(("stem", "block1", "block2", "block3")) for path in moved)
+
+
+def test_weighted_classes_count_alike_in_the_loss():
+    logits = np.random.default_rng(0).normal(size=(4, 2)).astype("f4")
+    labels = np.array([0, 0, 0, 1])
+    weights = class_weights(labels, 2, "balanced")
+    losses = np.asarray(cross_entropy(logits, labels))
+    weighed = losses * np.asarray(counts(wanted(labels, 2), tuple(weights)))
+    assert weighed.mean() == pytest.approx((losses[:3].mean() + losses[3]) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_learns_in_float32_weights(precision):
+    spec = parse_backbone("EfficientNetLite0")
+    with dtype_policy(precision):
+        extractor = build_extractor(spec, resolve_weights(spec), SIZE, [Cut("block2")])
+    model = transplant(extractor, head(extractor.outputs[0].shape[-1]))
+    learning = unfreeze(model, spec, "block2")
+    before = weights_of(model)
+    assert model.get_layer("block2a_dwconv").compute_dtype == precision.removeprefix("mixed_")
+    trainer = Trainer(
+        model, augmentation("shift", 0), Plan(2, 9, 2, 1e-3, 0.0, 0.0, class_weights=(1, 1, 1))
+    )
+    labels = np.arange(12) % 3
+    history = trainer.fit(
+        # Steps whose gradients overflow are left out while the factor on the loss finds itself.
+        lambda epoch: iter([((images(12, epoch),), labels)] * 12),
+        iter([(3.0, 0.0), (2.0, 0.0), (1.0, 0.0)]).__next__,
+    )
+    after = weights_of(model)
+    assert {value.dtype for value in after.values()} == {np.dtype("f4")}
+    assert all(np.isfinite(value).all() for value in after.values())
+    assert np.isfinite(history[-1].train_loss)
+    assert moved_layers(before, after) == {*learning, "head_0"}
+
+
+def test_going_on_from_a_state_is_going_on():
+    def losses():
+        return iter([(loss, 0.5) for loss in (5.0, 4.0, 3.0, 6.0, 2.0)]).__next__
+
+    def batches(epoch):
+        labels = np.arange(12) % 3
+        yield (images(12, epoch),), labels
+
+    def trainer(epochs):
+        keras.utils.set_random_seed(0)
+        model, _, _ = model_and_plan()
+        plan = Plan(epochs, 9, 1, 1e-3, 1e-4, 0.0, seed=4)
+        return model, Trainer(model, augmentation("shift,randaugment,mixup", 0), plan)
+
+    kept = []
+    straight, first = trainer(4)
+    whole = first.fit(batches, losses(), keep=kept.append)
+    again, second = trainer(4)
+    rest = losses()
+    for _ in range(3):
+        rest()
+    assert second.fits(kept[1])
+    resumed = second.fit(batches, rest, resumed=kept[1])
+    assert [epoch.train_loss for epoch in resumed[1:]] == pytest.approx(
+        [epoch.train_loss for epoch in whole[1:]], rel=1e-5
+    )
+    ours, theirs = weights_of(again), weights_of(straight)
+    for path, value in theirs.items():
+        np.testing.assert_allclose(ours[path], value, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Which layers of a base learn: everything from a named part upwards, and never BatchNorm."""
+"""Which layers of a base learn: everything from a named part upwards; BatchNorm if asked to."""
 
 import re
 from collections.abc import Collection
@@ -13,12 +13,14 @@ HEAD_PREFIX = "head_"
 ALL, AUTO = "all", "auto"
 
 
-def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]:
+def unfreeze(
+    model: keras.Model, spec: BackboneSpec, boundary: str, batch_norm: bool = False
+) -> list[str]:
     """Let the head and the base from ``boundary`` upwards learn; freeze the rest.
 
-    BatchNorm layers stay frozen: Keras then runs them in inference mode, so their moving statistics
-    keep every bit. Frozen layers also stop dropping units: they compute what feature extraction
-    computed.
+    BatchNorm layers stay frozen unless asked for: Keras then runs them in inference mode, so their
+    moving statistics keep every bit. Frozen layers also stop dropping units: they compute what
+    feature extraction computed.
 
     Args:
         model: A base with a head whose layers are called ``head_…``.
@@ -26,6 +28,7 @@ def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]
         boundary: ``block5`` (that block and all above), a Keras layer name (that layer and all
             above), a number of layers with weights counted from the top, ``all``, or ``auto``
             (the two highest blocks below the head).
+        batch_norm: Whether BatchNorm from ``boundary`` upwards learns as well, in training mode.
 
     Returns:
         The names of the base's layers that learn, from the bottom up.
@@ -37,7 +40,7 @@ def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]
     wanted = _from(base, spec, boundary)
     learning = []
     for layer in base:
-        learns = layer.name in wanted and not isinstance(layer, keras.layers.BatchNormalization)
+        learns = layer.name in wanted and (batch_norm or not is_batch_norm(layer))
         layer.trainable = learns
         if learns and layer.trainable_variables:
             learning.append(layer.name)
@@ -49,6 +52,19 @@ def unfreeze(model: keras.Model, spec: BackboneSpec, boundary: str) -> list[str]
             f"{spec} below it; choose a lower --unfreeze: {', '.join(spec.cut_points())}"
         )
     return learning
+
+
+def freeze(model: keras.Model) -> None:
+    """Let the head alone learn."""
+    for layer in model.layers:
+        if not layer.name.startswith(HEAD_PREFIX):
+            layer.trainable = False
+            _stop_dropping(layer)
+
+
+def is_batch_norm(layer: keras.Layer) -> bool:
+    """Return whether a layer has moving statistics."""
+    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _stop_dropping(layer: keras.Layer) -> None:
@@ -74,6 +90,26 @@ def _from(base: list[keras.Layer], spec: BackboneSpec, boundary: str) -> Collect
             f"cut points: {', '.join(spec.cut_points())}; `pipeline summary` lists all layers"
         )
     return set(names[names.index(boundary) :])
+
+
+def block_factors(
+    model: keras.Model, spec: BackboneSpec, learning: Collection[str], decay: float
+) -> dict[str, float]:
+    """Return factors on the step of layers that learn: less from block to block downwards.
+
+    Args:
+        model: A base with a head, whose own factor is 1.
+        spec: The backbone, for the ends of its blocks.
+        learning: Names of layers that learn.
+        decay: What a block has of the factor of the block above it; the highest one has it of 1.
+    """
+    by_name = {layer.name: layer for layer in model.layers}
+    points = spec.cut_points().items()
+    ends = [end for point, end in points if point != TOP and end in by_name]
+    under = [ancestors(by_name[end]) for end in ends]
+    block_of = {name: sum(name not in below for below in under) for name in learning}
+    blocks = sorted(set(block_of.values()), reverse=True)
+    return {name: decay ** (1 + blocks.index(block)) for name, block in block_of.items()}
 
 
 def _second_highest_block(names: list[str], spec: BackboneSpec) -> int:
@@ -120,10 +156,11 @@ def ancestors(layer: keras.Layer) -> set[str]:
         current = waiting.pop()
         if current.name not in found:
             found.add(current.name)
-            waiting += _parents(current)
+            waiting += parents(current)
     return found
 
 
-def _parents(layer: keras.Layer) -> list[keras.Layer]:
+def parents(layer: keras.Layer) -> list[keras.Layer]:
+    """Return the layers, or bare operations, whose outputs a layer takes."""
     nodes: list[Any] = layer._inbound_nodes
     return [parent.operation for node in nodes for parent in node.parent_nodes]

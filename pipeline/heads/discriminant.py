@@ -64,7 +64,7 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         return (means - scale * inner.T @ centred) / floor
 
     def decision_function(self, features: np.ndarray) -> np.ndarray:
-        """Return log posteriors up to a constant: (n, classes)."""
+        """Return log posteriors up to what all classes share: (n, classes), each row of mean 0."""
         return np.asarray(features, np.float64) @ self.coef_.T + self.intercept_
 
     def predict(self, features: np.ndarray) -> np.ndarray:

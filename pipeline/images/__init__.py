@@ -9,7 +9,7 @@ file, and imports neither TensorFlow nor h5py.
 from pipeline.images.dataset import SPLITS, Dataset, validation_slice
 from pipeline.images.decode import MAX_PIXELS, decode, decode_full
 from pipeline.images.digits import DigitsReport, write_digits
-from pipeline.images.find import find_pictures
+from pipeline.images.find import Pictures, find_pictures, open_reader
 from pipeline.images.indexing import index
 from pipeline.images.loader import Batch, load_batches
 from pipeline.images.location import resolve_location
@@ -32,6 +32,7 @@ __all__ = [
     "DigitsReport",
     "Failure",
     "LoadTimes",
+    "Pictures",
     "Source",
     "ViewRecipe",
     "decode",
@@ -40,6 +41,7 @@ __all__ = [
     "index",
     "load_batches",
     "make_view",
+    "open_reader",
     "resolve_location",
     "scan",
     "validation_slice",

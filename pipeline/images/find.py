@@ -1,33 +1,111 @@
-"""Pictures to be labelled: files as they are named, folders with all that is in them."""
+"""Pictures to be labelled: files as they are named, folders and archives with all in them."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from pipeline.errors import DataError, InputError
+from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
+from pipeline.images.reading import LocalFiles
+from pipeline.images.sources import open_archive
+from pipeline.images.tree import NamedTree
 from pipeline.images.walk import LocalTree
 
 
-def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """Return the named files, and every picture in the named folders, sorted within each folder.
+@dataclass(frozen=True)
+class _Part:
+    """Pictures that are read alike: their paths, and what stands before each when it is named."""
 
-    A file that is named is taken whatever its name; in folders the suffix decides.
+    before: str
+    paths: Sequence[str]
+    read: Callable[[str], bytes]
+
+
+class Pictures:
+    """Pictures by row number; in memory are their names, nothing of what is in them.
+
+    Args:
+        parts: Where they are, in order.
+    """
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = [part for part in parts if part.paths]
+        self._ends = list(accumulate(len(part.paths) for part in self._parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def name(self, row: int) -> str:
+        """Return a picture's path: as it was named, or as it was found in what was named."""
+        part, path = self._place(row)
+        return part.before + path
+
+    def read(self, row: int) -> bytes:
+        """Return a picture's bytes; raises OSError. Several threads may read at once."""
+        part, path = self._place(row)
+        return part.read(path)
+
+    def _place(self, row: int) -> tuple[_Part, str]:
+        number = bisect_right(self._ends, row)
+        part = self._parts[number]
+        return part, part.paths[row - self._ends[number] + len(part.paths)]
+
+
+def find_pictures(paths: Sequence[Path]) -> Pictures:
+    """Return the named files, and every picture in the named folders and archives, sorted in each.
+
+    A file that is named is taken whatever its name; in folders and archives the suffix decides. A
+    picture in an archive is named by the archive's path and its own, with a slash between.
+
+    Args:
+        paths: Picture files, folders, .zip and .tar files.
 
     Raises:
-        InputError: A path is not there.
-        DataError: The folders hold no pictures.
+        InputError: A path is not there, or an archive cannot be read in place.
+        DataError: There are no pictures under any of them.
     """
-    found: list[Path] = []
+    parts: list[_Part] = []
     for path in paths:
         if not path.exists():
             raise InputError(
-                f"expected a picture or a folder of pictures, received {path}, which is not there"
+                f"expected a picture, a folder or an archive of pictures, received {path}, which "
+                f"is not there"
             )
-        found += _pictures_in(path) if path.is_dir() else [path]
-    if not found:
+        parts.append(_part(path))
+    pictures = Pictures(parts)
+    if not len(pictures):
         raise DataError(f"expected pictures in {', '.join(map(str, paths))}, received none")
-    return found
+    return pictures
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    pictures, _ = LocalTree(folder).walk(())
-    return sorted(folder / name for name in pictures)
+def _part(path: Path) -> _Part:
+    if path.is_dir():
+        names, _ = LocalTree(path).walk(())
+        return _Part(str(path / "_")[:-1], sorted(names), LocalFiles(path).read)
+    if archive_kind(path) is None:
+        return _Part("", [str(path)], _read)
+    files = open_archive(locate(path))
+    names, _ = NamedTree(files.names, files.odd).walk(())
+    return _Part(f"{path}/", sorted(names), files.read)
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def open_reader(location: str) -> Callable[[str], bytes]:
+    """Return what reads the pictures of a local source by the paths that its index has.
+
+    Args:
+        location: A folder, an archive, or a table of pictures, whose own folder they are in.
+
+    Raises:
+        InputError: It is not there, or cannot be read in place.
+    """
+    place = locate(location)
+    if place.kind in (ZIP, TAR):
+        return open_archive(place).read
+    folder = place.path if place.kind == FOLDER else place.path.parent
+    return lambda path: (folder / path).read_bytes()

@@ -71,6 +71,16 @@ def locate(location: str | Path) -> Location:
     return Location(given, text, name, kind, _is_remote(given))
 
 
+def archive_kind(path: Path) -> str | None:
+    """Return ``"zip"`` or ``"tar"`` if the suffix says so, else None.
+
+    Raises:
+        InputError: It is an archive that cannot be read in place.
+    """
+    kind = _kind(str(path), path.name)
+    return kind if kind in (ZIP, TAR) else None
+
+
 def _is_remote(text: str) -> bool:
     return "://" in text and not text.startswith(_FILE_URL)
 

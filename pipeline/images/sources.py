@@ -76,7 +76,7 @@ def scan(location: str | Path, label_pattern: str | None = None) -> Source:
     if place.kind == FOLDER and not place.remote:
         scanned = FolderScan(place.given, LocalTree(place.path))
         return _assemble(place, LocalFiles(place.path), scanned.found(label_pattern))
-    files = RemoteFiles(place) if place.kind == FOLDER else _open_archive(place)
+    files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
     tree = NamedTree(files.names, files.odd)
     base = unwrapped(tree, label_pattern) if place.kind != FOLDER else ()
     found = FolderScan(place.given, tree, base).found(label_pattern)
@@ -84,7 +84,8 @@ def scan(location: str | Path, label_pattern: str | None = None) -> Source:
     return _assemble(place, files, [*found, Found("", None, (), above.ignored)])
 
 
-def _open_archive(place: Location) -> ZipFiles | TarFiles:
+def open_archive(place: Location) -> ZipFiles | TarFiles:
+    """Open a .zip or .tar file; raises InputError where it cannot be read in place."""
     kind = ZipFiles if place.kind == ZIP else TarFiles
     file, stamp = open_remote(place) if place.remote else _open_local(place.path)
     try:

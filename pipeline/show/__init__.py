@@ -3,6 +3,7 @@
 from pipeline.show.audit import audited
 from pipeline.show.counters import epochs, progress
 from pipeline.show.experiments import classification, leaderboard
+from pipeline.show.model import exported_model
 from pipeline.show.results import (
     LogHandler,
     backbones,
@@ -26,6 +27,7 @@ __all__ = [
     "error",
     "explanation",
     "exported",
+    "exported_model",
     "features",
     "finetuned",
     "layers",

@@ -112,7 +112,9 @@ def finetuned(value: Value) -> None:
 
 
 def predictions(value: Value) -> None:
-    """Print one line per picture."""
+    """Print one line per picture, or where the table with a row for each is."""
+    if "csv" in value:
+        print(f"{value['csv']}: {counted(value['labelled'], 'picture')} labelled")
     for row in value["predictions"]:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
         unsure = "don't know; " if row["label"] is None else ""
