@@ -21,6 +21,8 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices("GPU")
+    # Else it warns of functions that are compiled often; for networks of many shapes that is meant.
+    tf.get_logger().setLevel("ERROR")
 
 
 @contextmanager
