@@ -10,7 +10,7 @@ from pipeline.backbones.frozen import decoding_from_dict
 from pipeline.bundle import Bundle
 from pipeline.bundle.payload import PAYLOADS
 from pipeline.config import ExportConfig
-from pipeline.errors import RunError
+from pipeline.errors import PipelineError, RunError
 from pipeline.exporting import (
     Format,
     Runtime,
@@ -145,11 +145,14 @@ def _write(
 
 
 def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]) -> Runtime:
-    """Write a model and load it again; converters and runtimes raise what they like."""
+    """Write a model and load it again; converters and runtimes raise what they like.
+
+    What is ours, the disk's, the memory's or an installation's fault is told as it is.
+    """
     try:
         wanted.write(path, model, described)
         return wanted.load(path)
-    except OSError:
+    except (PipelineError, OSError, MemoryError, ImportError, NameError, AssertionError):
         raise
     except Exception as error:
         said = " ".join(str(error).split())[:200] or type(error).__name__

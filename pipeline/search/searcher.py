@@ -55,10 +55,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search found: for every head its best, and what was tried at all."""
+    """What a search found, one for each head, in the order of the heads."""
 
     found: tuple[Found, ...]
-    screened: tuple[Trial, ...]
 
 
 def search(
@@ -80,7 +79,7 @@ def search(
 
     Args:
         pool: What there is to learn from; the test split is not in it.
-        inputs: Inputs to start from; the first one, standardised, is the default.
+        inputs: Inputs to start from; the first one is the default.
         specs: Heads; what is not at its default in them is kept as it is.
         memory: Keeps what was measured.
         preparation: That of the default, for heads that do not say their own; standardised if left
@@ -104,7 +103,7 @@ def search(
         default = _place(trials, inputs[0], spec)
         choice = choose(trials, default, pool.seed, work.groups(len(pool.labels)))
         found.append(Found(tuple(trials), choice.humbled(screening.optimism)))
-    return Search(tuple(found), tuple(screening.trials))
+    return Search(tuple(found))
 
 
 def _place(trials: Sequence[Trial], cuts: Cuts, spec: HeadSpec) -> int:
