@@ -77,7 +77,7 @@ demo: ## all of it on the embedded digits: data, features, classify, finetune, c
 	done
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## check style and types
 	$(BIN)/ruff check .

@@ -46,6 +46,7 @@ KERAS_MODULES = {
     "training.average",
     "training.loss",
     "training.optimizer",
+    "training.spread",
     "training.trainer",
     "engines.conversion",
     "engines.tensorflow",
