@@ -33,6 +33,7 @@ from pipeline.runs import (
     write_run,
 )
 from pipeline.training.plan import Epoch, OnStep
+from pipeline.training.spread import Spread, all_devices
 from pipeline.training.trainer import Trainer
 
 logger = logging.getLogger("pipeline")
@@ -114,13 +115,17 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, watch: Watch) -> None:
     keras.utils.set_random_seed(config.seed)
     on_gpu = configure_devices(config.precision)
     start = fit_starting_head(task.table, task.spec, task.source, task.fit, task.validation)
-    network = build_network(config, task.base, start.head, task.spec)
+    spread = all_devices()
+    with spread.scope():
+        network = build_network(config, task.base, start.head, task.spec)
     opened = open_examples(task, network, on_gpu, watch.on_maps)
     initial = initial_figures(task, opened.examples.probabilities(task.validation), start)
-    history = _train(task, network, opened.examples, checkpoint, _telling(config, name, watch))
+    told = _telling(config, name, watch)
+    history = _train(task, network, opened.examples, checkpoint, told, spread)
     test = task.table.rows("test")
     probabilities = opened.examples.probabilities(test)
     info = description(task, network, opened.boundary)
+    info["devices"] = spread.n_devices
     info["seconds"] = round(monotonic() - began, 3)
     with new_run(config.runs, name) as folder:
         figures = metrics(task, initial, history, test, probabilities)
@@ -132,11 +137,20 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, watch: Watch) -> None:
 
 
 def _train(
-    task: Task, network: Network, examples: Examples, checkpoint: Checkpoint, watch: Watch
+    task: Task,
+    network: Network,
+    examples: Examples,
+    checkpoint: Checkpoint,
+    watch: Watch,
+    spread: Spread,
 ) -> list[Epoch]:
     """Train from the start, or from where it was interrupted."""
+    if spread.n_devices > 1:
+        logger.info("each batch is shared by %d devices", spread.n_devices)
     augment = augmentation(task.changed.names, task.config.seed)
-    trainer = Trainer(network.logits, augment, task.plan(), examples.network, network.factors)
+    trainer = Trainer(
+        network.logits, augment, task.plan(), examples.network, network.factors, spread
+    )
     resumed = checkpoint.load()
     if resumed is not None and not trainer.fits(resumed):
         checkpoint.ignore("it is of another model")

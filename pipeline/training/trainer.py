@@ -15,6 +15,7 @@ from pipeline.training.loss import counts, soft_cross_entropy, wanted
 from pipeline.training.optimizer import current_rate, make_optimizer
 from pipeline.training.plan import Batch, Epoch, Inputs, OnStep, Plan, State, best_epoch, is_over
 from pipeline.training.randomness import begin_epoch, random_states
+from pipeline.training.spread import Spread, one_device
 
 HEAD_PREFIX = "head_"
 
@@ -33,6 +34,7 @@ class Trainer:
         plan: The schedule.
         network: What batches go through: the model, or the part of it above some activations.
         factors: On the step of each layer, by the layer's name; 1 where none is given.
+        spread: The devices that share each batch; the model was built in its scope.
     """
 
     def __init__(
@@ -42,17 +44,19 @@ class Trainer:
         plan: Plan,
         network: keras.Model | None = None,
         factors: Mapping[str, float] | None = None,
+        spread: Spread | None = None,
     ) -> None:
         self.model, self._augment, self.plan = model, augment, plan
+        self._spread = one_device() if spread is None else spread
         self._network = model if network is None else network
         owners = {id(v): layer.name for layer in model.layers for v in layer.trainable_variables}
         self._learning = list(model.trainable_variables)
         names = [owners[id(variable)] for variable in self._learning]
         self._of_head = [name.startswith(HEAD_PREFIX) for name in names]
-        self._optimizer = make_optimizer(
-            plan, [(factors or {}).get(name, 1.0) for name in names], _in_float16(model)
-        )
-        self._optimizer.build(self._learning)
+        steps = [(factors or {}).get(name, 1.0) for name in names]
+        with self._spread.scope():
+            self._optimizer = make_optimizer(plan, steps, _in_float16(model))
+            self._optimizer.build(self._learning)
         changing = self._learning + _updated_statistics(model)
         self._average = Average(changing, 1 - 1 / (1 + plan.steps_per_epoch))
         self._states = random_states([*augment.layers, *model.layers])
@@ -79,15 +83,29 @@ class Trainer:
         """Do one step; return the sum of the losses and the number of hits."""
         targets = wanted(labels, self.model.output.shape[-1])
         changed, targets = self._augment(inputs, targets)
+
+        def learn(inputs: Any, targets: Any, share: Any) -> tuple[Any, Any, list[Any]]:
+            return self._gradients(inputs, targets, share, variables)
+
+        loss, hits, gradients = self._spread.sum_over_shares(learn, changed, targets)
+        self._optimizer.apply(gradients, variables)
+        self._average.follow()
+        n_examples = tf.cast(tf.shape(labels)[0], tf.float32)
+        return loss * n_examples, hits * n_examples
+
+    def _gradients(
+        self, inputs: Any, targets: Any, share: Any, variables: list[Any]
+    ) -> tuple[Any, Any, list[Any]]:
+        """Return one device's part of the mean loss, of the share of hits, and of the gradients."""
         with tf.GradientTape() as tape:
-            logits = self._network(changed, training=True)
+            logits = self._network(inputs, training=True)
             losses = soft_cross_entropy(logits, targets, self.plan.label_smoothing)
             losses *= counts(targets, self.plan.class_weights)
-            loss = self._optimizer.scale_loss(tf.reduce_mean(losses))
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
-        self._average.follow()
+            loss = share * tf.reduce_mean(losses)
+            scaled = self._optimizer.scale_loss(loss)
         hits = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
-        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.int64))
+        hit_share = share * tf.reduce_mean(tf.cast(hits, tf.float32))
+        return loss, hit_share, tape.gradient(scaled, variables)
 
     def _run_step(self, inputs: Inputs, labels: np.ndarray, head_only: bool) -> tuple[float, int]:
         if head_only not in self._steps:
@@ -95,7 +113,7 @@ class Trainer:
         tensors = tuple(tf.constant(part) for part in inputs)
         try:
             loss, hits = self._steps[head_only](tensors, tf.constant(labels, tf.int64))
-            return float(loss), int(hits)
+            return float(loss), round(float(hits))
         except tf.errors.ResourceExhaustedError as error:
             raise InputError(
                 f"expected memory for a training step of {len(labels)} pictures, the device has "
