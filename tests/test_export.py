@@ -183,12 +183,12 @@ def test_bases_that_flip_channels_and_pool_by_powers(tmp_path):
 
 @pytest.mark.parametrize("name", SUFFIXES)
 def test_what_converters_stumble_over(tmp_path, name):
-    """Constants that are no variables (EfficientNet), functions in functions (ConvNeXt)."""
+    """Constants that are no variables (EfficientNet), groups and GELU (ConvNeXt)."""
     import keras
 
     images = keras.Input((8, 8, 3), name="images")
     scaled = keras.layers.Normalization(mean=[90.0, 120.0, 150.0], variance=[1e3, 2e3, 3e3])(images)
-    grouped = keras.layers.Conv2D(6, 3, groups=3)(scaled)
+    grouped = keras.layers.Conv2D(6, 3, groups=3, activation="gelu")(scaled)
     probabilities = keras.layers.Softmax()(keras.layers.GlobalAveragePooling2D()(grouped))
     model = keras.Model(images, probabilities)
     out = tmp_path / f"model{SUFFIXES[name]}"
