@@ -59,6 +59,19 @@ def atomic_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def rename(path: Path, to: Path) -> None:
+    """Give a file another name in its folder.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    try:
+        os.replace(path, to)
+        fsync(to.parent)
+    except OSError as error:
+        raise StoreError(f"cannot rename {path}: {_reason(error)}; {_way_out(error)}") from error
+
+
 def _rename_folder(temporary: Path, final: Path) -> None:
     try:
         os.rename(temporary, final)

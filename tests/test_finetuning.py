@@ -298,9 +298,15 @@ def test_checkpoints_that_are_of_no_use(tmp_path, caplog, spoil, words):
     checkpoint = Checkpoint(tmp_path, "d")
     checkpoint.save(state())
     spoil(checkpoint.path)
+    spoilt = checkpoint.path.read_bytes()
     with caplog.at_level("WARNING", logger="pipeline"):
         assert checkpoint.load() is None
     assert words in caplog.text
+    checkpoint.save(state())
+    checkpoint.remove()
+    (kept,) = checkpoint.folder.iterdir()
+    assert kept.name in caplog.text
+    assert kept.read_bytes() == spoilt
 
 
 def snapshot(root):

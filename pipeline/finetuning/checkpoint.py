@@ -3,20 +3,21 @@
     runs/.checkpoints/<digest of the experiment>/checkpoint.npz   arrays, and the history as JSON
     runs/.checkpoints/<digest of the experiment>/history.csv      the same history, to look at
 
-Written after every epoch, removed when the run is there. Randomness needs no place in it: what is
+Written after every epoch, removed when the run is there. One that is of no use is kept beside it as
+``unused-….npz``. Randomness needs no place in it: what is
 drawn in an epoch follows from the seed and the epoch's number.
 """
 
 import json
 import logging
-import shutil
+import uuid
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.files import atomic_path
+from pipeline.files import atomic_path, rename
 from pipeline.finetuning.logs import write_history
 from pipeline.training.plan import Epoch, State
 
@@ -60,7 +61,7 @@ class Checkpoint:
     def load(self) -> State | None:
         """Return where the training stood; None where there is nothing to go on from.
 
-        A file that is damaged, or of another experiment, is told of and not used.
+        A file that is damaged, or of another experiment, is told of, set aside and not used.
         """
         if not self.path.is_file():
             return None
@@ -80,12 +81,24 @@ class Checkpoint:
         return State(history, arrays)
 
     def ignore(self, reason: str) -> None:
-        """Say that the checkpoint is not used; the next epoch replaces it."""
-        logger.warning("%s is not used: %s; training begins anew", self.path, reason)
+        """Set the checkpoint aside, and say so: it may be all that is left of somebody's training.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        aside = self.path.with_name(f"unused-{uuid.uuid4().hex[:8]}.npz")
+        rename(self.path, aside)
+        logger.warning(
+            "%s is not used: %s; training begins anew, and the file is kept as %s",
+            self.path,
+            reason,
+            aside.name,
+        )
 
     def remove(self) -> None:
-        """Remove the checkpoint, and the folder of all of them if it was the last one."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        folder = self.folder.parent
-        if folder.is_dir() and not any(folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Remove the checkpoint, and the folders that are empty without it."""
+        for path in (self.path, self.folder / HISTORY):
+            path.unlink(missing_ok=True)
+        for folder in (self.folder, self.folder.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
