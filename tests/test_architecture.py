@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 LEVELS = [
     {"__main__"},
     {"cli"},
+    {"api"},
     {"show"},
     {
         *("extract", "classify", "finetune", "predict", "export"),

@@ -1,0 +1,116 @@
+"""Stage 1 as a function, and its features as arrays."""
+
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from pipeline.api import stages
+from pipeline.api.opened import Held, OpenedFeatures
+from pipeline.api.progress import Wanted, reporter
+from pipeline.api.settings import filled, takes
+from pipeline.compute import Caches, cached_views, resolve, undecodable, wanted_views
+from pipeline.config import FeaturesConfig
+from pipeline.errors import DataError, InputError
+from pipeline.extract import Extraction
+
+
+@takes(FeaturesConfig)
+def extract_features(
+    data: str | PathLike[str], *, progress: Wanted = None, **settings: Any
+) -> Extraction:
+    """Run every picture once through a frozen base and cache its features (stage 1).
+
+    What is cached already is not computed again; interrupting keeps what is done. Features are
+    keyed by the content of the pictures, so moving, renaming and relabelling compute nothing.
+
+    Args:
+        data: Folder ``DATA/{train,validation,test}/CLASS/…`` or ``DATA/CLASS/…``, a .zip, .tar or
+            .csv file, or a URL.
+        progress: True for the command line's progress on stderr; or a function that is called with
+            (done, total, what), what being ``"index"`` or ``"features"``.
+        **settings: Fields of `pipeline.config.FeaturesConfig`: ``backbone``, ``layers`` (a text
+            with commas, or a list), ``pooling``, ``weights``, ``image_size``, ``cache``, ….
+
+    Returns:
+        What was done: ``computed``, ``reused`` and ``copies`` count distinct pictures, ``failed``
+        lists those that cannot be read with their reasons.
+
+    Raises:
+        UnknownNameError: No setting, backbone, layer or pooling has that name.
+        PipelineError: The data, the weights or the cache cannot be used.
+
+    Example:
+        >>> import pipeline
+        >>> done = pipeline.extract_features(
+        ...     "digits", image_size=32, layers="block3", cache="cache"
+        ... )
+        >>> done.images == done.computed + done.reused + done.copies
+        True
+    """
+    config = filled(FeaturesConfig, settings, "extract_features")
+    return stages.features(fspath(data), config, reporter(progress))
+
+
+@takes(FeaturesConfig)
+def open_features(data: str | PathLike[str], **settings: Any) -> OpenedFeatures:
+    """Open cached features as arrays; nothing is computed and no base is built.
+
+    Args:
+        data: As for `extract_features`; the files are looked at again, only unchanged ones are not
+            read.
+        **settings: The same as for `extract_features`. Where they ask for several layers or
+            poolings, their features lie side by side.
+
+    Returns:
+        The pictures that have features, ordered by path; what cannot be decoded is in ``left_out``.
+
+    Raises:
+        InputError: Features are missing: how many, and what computes them.
+        DataError: With ``strict``, a picture cannot be decoded.
+        PipelineError: A setting, the data or the cache cannot be used.
+
+    Example:
+        >>> import pipeline
+        >>> features = pipeline.open_features(
+        ...     "digits", image_size=32, layers="block3", cache="cache"
+        ... )
+        >>> train, test = features.split("train"), features.split("test")
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> model = KNeighborsClassifier().fit(train.X, train.y)
+        >>> bool(model.score(test.X, test.y) > 0.8)
+        True
+    """
+    config = filled(FeaturesConfig, settings, "open_features")
+    base, _ = resolve(config)
+    dataset = stages.indexed(
+        fspath(data), config, reporter(None), config.seed, config.label_pattern
+    )
+    held = Held(dataset, base, Caches(config, base), max(config.views, config.test_views))
+    rows = np.flatnonzero(~undecodable(held.caches.clean, dataset.digests))
+    _require(config, held, rows)
+    opened = OpenedFeatures(held, rows, base.cuts)
+    if config.strict and opened.left_out:
+        path, reason = opened.left_out[0]
+        raise DataError(
+            f"expected features of every picture (strict=True), {len(opened.left_out)} have none, "
+            f"first {path}: {reason}; mend or remove them"
+        )
+    return opened
+
+
+def _require(config: FeaturesConfig, held: Held, rows: np.ndarray) -> None:
+    """Refuse features that are not all there."""
+    clean, viewed = held.caches.clean, held.caches.viewed
+    missing = [(int(np.sum(~clean.has(held.dataset.digests[rows]))), len(rows), "pictures")]
+    if viewed is not None:
+        wanted = wanted_views(config, held.dataset, rows)
+        cached = wanted & cached_views(config, held.dataset, rows, viewed)
+        missing.append((int(wanted.sum() - cached.sum()), int(wanted.sum()), "views"))
+    for n_missing, n_all, what in missing:
+        if n_missing:
+            raise InputError(
+                f"expected features of all {n_all} {what} of {held.dataset.location} in "
+                f"{clean.folder}, {n_missing} are missing; call pipeline.extract_features, or "
+                f"run `pipeline features`, with the same settings"
+            )

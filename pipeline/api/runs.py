@@ -1,0 +1,183 @@
+"""A finished run that labels pictures: paths, folders, or arrays."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.api.given import Given, given_pictures
+from pipeline.api.settings import filled
+from pipeline.config import PredictConfig
+from pipeline.engines import paired
+from pipeline.errors import DataError
+from pipeline.images import load_batches
+from pipeline.labelling import Predictor
+from pipeline.predict import open_predictor
+from pipeline.runs import Run as RunFolder
+from pipeline.runs import find_run
+
+Pictures = Any
+"""A path or several (files, folders, archives), or an array (h, w, 3) or (n, h, w, 3), or several
+arrays (h, w, 3), of RGB from 0 to 255."""
+
+
+class Run:
+    """A finished run. Made by `pipeline.load_run`, and part of what training returns.
+
+    Attributes:
+        name: Name of its folder.
+        path: The folder.
+        classes: Class names; column j of every probability is ``classes[j]``.
+        info: ``run.json``: config, base, recipe, data, head, versions.
+        metrics: ``metrics.json``: ``selection``, ``test``, and ``epochs`` of a fine-tuned run.
+    """
+
+    def __init__(self, folder: RunFolder, config: PredictConfig) -> None:
+        self._folder, self._config = folder, config
+        self.name, self.path = folder.name, folder.path
+        self.info: Mapping[str, Any] = folder.info
+        self.metrics: Mapping[str, Any] = folder.metrics
+        self.classes: tuple[str, ...] = tuple(folder.info["dataset"]["classes"])
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r})"
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def test_accuracy(self) -> float:
+        """Accuracy on the final test."""
+        return float(self._folder.test()["accuracy"])
+
+    @property
+    def test_interval(self) -> tuple[float, float]:
+        """Its 95 % interval."""
+        low, high = self._folder.test()["ci95"]
+        return float(low), float(high)
+
+    @property
+    def threshold(self) -> float | None:
+        """Lowest probability that is answered; None where every picture is."""
+        return self._predictor.threshold
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return open_predictor(self._config, str(self.path))
+
+    def paths(self, pictures: Pictures) -> list[str]:
+        """Return what the rows of `predict` and `predict_proba` are, in their order.
+
+        Args:
+            pictures: As for these; of a folder or an archive these are the pictures in it.
+        """
+        given = given_pictures(pictures)
+        return [given.name(row) for row in range(len(given))]
+
+    def predict(self, pictures: Pictures, *, strict: bool = True) -> np.ndarray:
+        """Label pictures, decoded and judged exactly as in training.
+
+        Args:
+            pictures: A path or several, of files, folders and .zip or .tar archives; or pixels,
+                RGB from 0 to 255: (h, w, 3), (n, h, w, 3), or a list of (h, w, 3).
+            strict: Raise where a picture cannot be read; else its label is None.
+
+        Returns:
+            (n,) object: class names in the order of the pictures, those of a folder or an archive
+            sorted by path; None where a run with a threshold does not know.
+
+        Raises:
+            InputError: ``pictures`` are nothing of these.
+            DataError: A picture cannot be read or decoded, or there is none.
+        """
+        probabilities = self.predict_proba(pictures, strict=strict)
+        labels = np.full(len(probabilities), None, object)
+        threshold = 0.0 if self.threshold is None else self.threshold
+        sure = np.flatnonzero(probabilities.max(axis=1) >= threshold)  # never where it is NaN
+        labels[sure] = np.array(self.classes, object)[probabilities[sure].argmax(axis=1)]
+        return labels
+
+    def predict_proba(self, pictures: Pictures, *, strict: bool = True) -> np.ndarray:
+        """Return the probability of each class for each picture.
+
+        Args:
+            pictures: As for `predict`.
+            strict: Raise where a picture cannot be read; else its row is NaN.
+
+        Returns:
+            (n, k) float, rows in the order of the pictures, columns in that of ``classes``.
+
+        Raises:
+            InputError: ``pictures`` are nothing of these.
+            DataError: A picture cannot be read or decoded, or there is none.
+        """
+        given = given_pictures(pictures)
+        probabilities, failed = self._probabilities(given)
+        if failed and strict:
+            row, reason = failed[0]
+            raise DataError(
+                f"expected every picture to be readable, {len(failed)} of {len(given)} are not, "
+                f"first {given.name(row)}: {reason}; mend or remove them, or pass strict=False"
+            )
+        return probabilities
+
+    def _probabilities(self, given: Given) -> tuple[np.ndarray, list[tuple[int, str]]]:
+        """Return the mean over the views that the run averages, and (row, reason) of failures."""
+        predictor = self._predictor
+        average = predictor.test_views
+        numbers = range(1) if average is None else average.numbers
+        batches = load_batches(
+            given.read,
+            range(len(given)),
+            predictor.decoding,
+            self._config.batch_size,
+            views=[numbers] * len(given),
+            view_recipe=None if average is None else average.view,
+        )
+        sums = np.zeros((len(given), len(self.classes)))
+        failed: list[tuple[int, str]] = []
+        for batch, labelled in paired(predictor.probabilities, batches):
+            failed += [(failure.row, failure.reason) for failure in batch.failed]
+            if len(batch.rows):
+                np.add.at(sums, batch.rows, labelled)
+        sums[[row for row, _ in failed]] = np.nan
+        return sums / len(numbers), failed
+
+
+def load_run(
+    run: str | PathLike[str],
+    *,
+    runs: str | PathLike[str] = PredictConfig.runs,
+    cache: str | PathLike[str] = PredictConfig.cache,
+    batch_size: int = PredictConfig.batch_size,
+    trust: bool = PredictConfig.trust,
+) -> Run:
+    """Open a finished run, to label pictures with it.
+
+    The base is loaded on the first prediction; where its converted model is kept beside the cache,
+    TensorFlow is not imported.
+
+    Args:
+        run: Name or folder of a run, the beginning of its name, or ``"best"``: of the data that
+            were learnt from last, the run with the highest selection accuracy.
+        runs: Folder of the runs.
+        cache: Folder of the feature cache; the converted models lie in it.
+        batch_size: Pictures per step.
+        trust: Load a head that only joblib could store; reading it can run any code.
+
+    Raises:
+        RunError: There is no such run, or it is damaged.
+
+    Example:
+        >>> import pipeline
+        >>> run = pipeline.load_run("best", runs="runs", cache="cache")
+        >>> probabilities = run.predict_proba("digits/test")
+        >>> probabilities.shape == (len(run.paths("digits/test")), len(run.classes))
+        True
+    """
+    settings = {"runs": runs, "cache": cache, "batch_size": batch_size, "trust": trust}
+    config = filled(PredictConfig, settings, "load_run")
+    return Run(find_run(config.runs, str(Path(fspath(run)).expanduser())), config)

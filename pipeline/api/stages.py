@@ -1,0 +1,98 @@
+"""One stage after the other: what runs first, what each is given. No stage's logic, no printing.
+
+The stages never import one another; who wants several calls them here.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.api.progress import Reporter
+from pipeline.backbones.frozen import FrozenBase
+from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
+from pipeline.extract import Extraction, extract
+from pipeline.images import Dataset, index
+from pipeline.startup import import_tensorflow
+
+if TYPE_CHECKING:
+    from pipeline.classify import Classification
+    from pipeline.finetune import Finetuned
+
+
+class HasCache(Protocol):
+    """Settings that name the folder of the feature cache."""
+
+    @property
+    def cache(self) -> Path:
+        """The folder."""
+
+
+def indexed(
+    data: str, config: HasCache, reporter: Reporter, seed: int, label_pattern: str | None
+) -> Dataset:
+    """Index a location, with the digests remembered beside the cache."""
+    with reporter.counter("index", "files") as told:
+        return index(
+            data,
+            seed=seed,
+            progress=told.update,
+            memory=config.cache / "index",
+            label_pattern=label_pattern,
+        )
+
+
+def extracted(
+    config: FeaturesConfig, dataset: Dataset, reporter: Reporter, base: FrozenBase | None = None
+) -> Extraction:
+    """Run stage 1 on an index."""
+    with reporter.counter("features", "pictures") as told:
+        return extract(config, dataset, told.update, base)
+
+
+def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extraction:
+    """Run stage 1 on a location."""
+    from pipeline.compute import resolve
+
+    base, _ = resolve(config)  # first: a wrong name shows before any picture is read
+    dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
+    return extracted(config, dataset, reporter, base)
+
+
+def classified(
+    data: str, config: ClassifyConfig, reporter: Reporter
+) -> tuple["Classification", Extraction]:
+    """Run stage 2 on a location, after stage 1 for what is missing."""
+    from pipeline.classify import check, check_settings, classify
+
+    check_settings(config)
+    dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
+    check(config, dataset)
+    extraction = extracted(config, dataset, reporter)
+    with (
+        reporter.counter("search", "steps") as searching,
+        reporter.counter("classify", "experiments") as experiments,
+        reporter.counter("learning", "rows") as learning,
+    ):
+        told = (experiments.update, searching.update, learning.update)
+        return classify(config, dataset, *told), extraction
+
+
+def finetuned(
+    data: str, config: FinetuneConfig, reporter: Reporter
+) -> tuple["Finetuned", Extraction]:
+    """Run stage 3 on a location, after stage 1 for what the run's head learns from."""
+    from pipeline.backbones.frozen import frozen_from_dict
+    from pipeline.finetuning.settings import stage1_config
+    from pipeline.runs import index_settings, source_run, transplantable_head
+
+    as_then = index_settings(config.runs, config.source, data)
+    dataset = indexed(data, config, reporter, as_then["seed"], as_then["label_pattern"])
+    source = source_run(config.runs, config.source, data, dataset.digest)
+    transplantable_head(source)
+    base = frozen_from_dict(source.info["base"])
+    extraction = extracted(stage1_config(config, source, base), dataset, reporter, base)
+    import_tensorflow()
+    from pipeline.finetune import Watch, finetune
+
+    with reporter.epochs() as epochs, reporter.counter("maps", "pictures") as maps:
+        watch = Watch(epochs.on_epoch, epochs.on_step, maps.update)
+        return finetune(config, dataset, source, watch), extraction

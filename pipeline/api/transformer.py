@@ -1,0 +1,250 @@
+"""A frozen base as a scikit-learn transformer: pictures in, cached bottleneck features out."""
+
+import logging
+from math import prod
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from pipeline.api.columns import column_names
+from pipeline.api.given import Given, UnusableInputError, content_digests, given_samples
+from pipeline.api.settings import filled
+from pipeline.api.turns import one_at_a_time
+from pipeline.backbones.frozen import FrozenBase, frozen_from_dict
+from pipeline.compute import resolve
+from pipeline.config import FeaturesConfig
+from pipeline.extract import Extraction, extract
+from pipeline.images import Dataset
+from pipeline.images.identity import NO_STAMP, Identities, stacked
+from pipeline.store import FeatureCache
+
+logger = logging.getLogger("pipeline")
+
+
+class FrozenFeatures(TransformerMixin, BaseEstimator):
+    """Bottleneck features of pictures by a frozen base, each picture computed once.
+
+    Features come from the cache wherever they are there: those of a cross-validation, a grid search
+    or another program are computed once per backbone and layers. The cache is keyed by content;
+    arrays of pixels are cached like the files that hold them would be, and processes that want the
+    same features wait for one another.
+
+    Nothing is learnt from the pictures that it is fitted on: fitting finds the base and computes
+    their features. A base is converted for the CPU on first use, by TensorFlow; fitting it once
+    before a search of several processes spares each of them that.
+
+    Args:
+        backbone: Pretrained base, arguments in brackets: ``"MobileNet(alpha=0.25)"``.
+        layer: Cut layer, ``block1`` … ``blockN``, ``top``, or any Keras layer name; several joined
+            by ``+`` lie side by side.
+        pooling: How a cut's map becomes a vector: avg, max, avg+max, gem, none (flattened).
+        weights: default, imagenet, none, or a file.
+        image_size: Side in pixels of the square the base sees; None for the base's own.
+        resize: How a picture becomes square: squash, crop, pad.
+        interpolation: bilinear, bicubic or lanczos.
+        jpeg: JPEG decoding: full, or scaled.
+        precision: Arithmetic of the base: float32 or mixed_float16.
+        engine: auto, openvino or tensorflow.
+        dtype: Stored type of the features: float32 or float16.
+        batch_size: Pictures per step; changes no value.
+        seed: Of random weights, with ``weights="none"``.
+        cache: Folder of the feature cache; None for ``features``.
+
+    Attributes:
+        n_features_out_: Features of each picture.
+        layers_: Names of the layers side by side.
+        base_: The base, its weights' digest and its decoding, as plain values: `transform` refuses
+            weights that are not the same.
+        computed_: Distinct pictures that went through the base while fitting.
+        reused_: Distinct pictures whose features were there before.
+
+    Example:
+        >>> from glob import glob
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> import pipeline
+        >>> paths = sorted(glob("digits/train/[01]/*.png"))
+        >>> labels = [path.split("/")[-2] for path in paths]
+        >>> base = pipeline.FrozenFeatures(layer="block3", image_size=32, cache="cache")
+        >>> model = make_pipeline(base, LogisticRegression(max_iter=1000)).fit(paths, labels)
+        >>> model.score(paths, labels) > 0.9
+        True
+    """
+
+    def __init__(
+        self,
+        backbone: str = FeaturesConfig.backbone,
+        *,
+        layer: str = FeaturesConfig.layers,
+        pooling: str = FeaturesConfig.pooling,
+        weights: str = FeaturesConfig.weights,
+        image_size: int | None = FeaturesConfig.image_size,
+        resize: str = FeaturesConfig.resize,
+        interpolation: str = FeaturesConfig.interpolation,
+        jpeg: str = FeaturesConfig.jpeg,
+        precision: str = FeaturesConfig.precision,
+        engine: str = FeaturesConfig.engine,
+        dtype: str = FeaturesConfig.dtype,
+        batch_size: int = FeaturesConfig.batch_size,
+        seed: int = FeaturesConfig.seed,
+        cache: Any = None,
+    ) -> None:
+        self.backbone = backbone
+        self.layer = layer
+        self.pooling = pooling
+        self.weights = weights
+        self.image_size = image_size
+        self.resize = resize
+        self.interpolation = interpolation
+        self.jpeg = jpeg
+        self.precision = precision
+        self.engine = engine
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.seed = seed
+        self.cache = cache
+
+    def fit(self, X: Any, y: Any = None) -> "FrozenFeatures":
+        """Find the base, and compute the features of these pictures that are not cached.
+
+        Args:
+            X: n pictures: paths of files (a list, an array, a pandas Series, or a table of one
+                column), or pixels, RGB from 0 to 255: (n, h, w, 3), or a list of (h, w, 3).
+            y: Not used.
+
+        Returns:
+            Itself.
+
+        Raises:
+            InputError: A parameter or a picture cannot be used; it is a ValueError for pictures.
+            WeightsError: The weights are not there.
+        """
+        config = self._config()
+        base, inputs = resolve(config)
+        if len(inputs) > 1:
+            raise UnusableInputError(
+                f"expected one layer and one pooling, received layer={self.layer!r}, "
+                f"pooling={self.pooling!r}; join layers with '+', or search over them"
+            )
+        cache, _, extraction = _cached(config, base, given_samples(X))
+        widths = [prod(cache.row_shape((cut.layer, cut.pooling))) for cut in base.cuts]
+        self.base_, self.layers_ = base.to_dict(), base.layers
+        self._widths = widths
+        self.n_features_out_ = sum(widths)
+        self.computed_, self.reused_ = extraction.computed, extraction.reused
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the features of pictures; computes and caches those that are missing.
+
+        Args:
+            X: n pictures, as for `fit`.
+
+        Returns:
+            (n, n_features_out_) float32, in the order of X.
+
+        Raises:
+            NotFittedError: It was not fitted.
+            InputError: A picture cannot be used; a ValueError too.
+            WeightsError: The weights are not those that it was fitted with.
+        """
+        check_is_fitted(self)
+        base = frozen_from_dict(self.base_)
+        cache, digests, _ = _cached(self._config(), base, given_samples(X))
+        blocks = cache.blocks([(cut.layer, cut.pooling) for cut in base.cuts], digests)
+        features = np.empty((blocks.n_rows, blocks.n_features), np.float32)
+        for places, rows in blocks:
+            features[places] = rows
+        return features
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns, (n_features_out_,) object: ``top_0``, ``top_1``, ….
+
+        Args:
+            input_features: Not used; pictures have no columns.
+        """
+        check_is_fitted(self)
+        return np.array(column_names(self.layers_, self._widths), object)
+
+    def _config(self) -> FeaturesConfig:
+        settings = {name: value for name, value in self.get_params().items() if name != "cache"}
+        settings["layers"] = settings.pop("layer")
+        if self.cache is not None:
+            settings["cache"] = self.cache
+        return filled(FeaturesConfig, settings, "FrozenFeatures")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "base_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that X is a list of paths or an array of pictures, not a table of numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _cached(
+    config: FeaturesConfig, base: FrozenBase, pictures: Given
+) -> tuple[FeatureCache, np.ndarray, Extraction]:
+    """Compute what is missing, and return a cache that has all, the digests, and what was done."""
+    dataset = _unlabelled(pictures)
+    cache = FeatureCache(config.cache, base.recipe, set_aside_damaged=True)
+    if cache.has(dataset.digests).all():
+        n_distinct = len(np.unique(dataset.digests, axis=0))
+        done = Extraction(base.recipe.id, len(dataset), reused=n_distinct)
+        return cache, dataset.digests, done
+    with one_at_a_time(config.cache, base.recipe.id):
+        done = extract(config, dataset, None, base)
+    if done.failed:
+        first = done.failed[0]
+        raise UnusableInputError(
+            f"expected pictures that can be decoded, {len(done.failed)} of {len(dataset)} cannot, "
+            f"first {first['path']}: {first['reason']}; leave them out"
+        )
+    cache.refresh()
+    return cache, dataset.digests, done
+
+
+def _unlabelled(pictures: Given) -> Dataset:
+    """Return pictures as stage 1 takes them; what a data set says beyond content is not used."""
+    n = len(pictures)
+    paths = tuple(pictures.name(row) for row in range(n))
+    return Dataset(
+        location="X",
+        name="X",
+        files=_Files(pictures, paths),
+        paths=paths,
+        digests=content_digests(pictures),
+        labels=np.zeros(n, np.int64),
+        classes=("X",),
+        splits=np.full(n, "train"),
+        groups=None,
+        group_names=(),
+        given_splits=False,
+        test_name="test",
+        ignored=(),
+        unreadable=(),
+    )
+
+
+class _Files:
+    """Given pictures as the files of a source; one path given twice is one file."""
+
+    waits = False
+
+    def __init__(self, pictures: Given, paths: tuple[str, ...]) -> None:
+        self._pictures, self._rows = pictures, dict(zip(paths, range(len(paths)), strict=True))
+
+    def read(self, path: str) -> bytes:
+        return self._pictures.read(self._rows[path])
+
+    def digest(self, path: str) -> bytes:
+        return content_digests(self._pictures)[self._rows[path]].tobytes()
+
+    def identities(self, paths: Any) -> Identities:
+        return stacked([NO_STAMP] * len(paths))
