@@ -29,7 +29,7 @@ FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--laye
 	$(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) --cache "$(CACHE)"
 HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") $(if $(TUNE),--tune) --runs "$(RUNS)"
 
-.PHONY: help install data features classify finetune predict export compare demo test lint check bench clean
+.PHONY: help install data features classify finetune predict export compare report demo test lint check bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -70,6 +70,10 @@ export: $(STAMP) ## write RUN as one model: OUT=cats.keras, .onnx, .tflite, or a
 
 compare: $(STAMP) ## list the runs, best first
 	$(BIN)/pipeline compare --runs "$(RUNS)" $(ARGS)
+
+report: OUT ?= report.html
+report: $(STAMP) ## write OUT, one HTML file about the runs; report.html if left out
+	$(BIN)/pipeline report --out "$(OUT)" --cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
 demo: ## all of it on the embedded digits: data, features, classify, finetune, compare
 	@for stage in data features classify finetune compare; do \

@@ -23,6 +23,7 @@ from pipeline.config import (
     FeaturesConfig,
     FinetuneConfig,
     PredictConfig,
+    ReportConfig,
 )
 from pipeline.errors import InputError, PipelineError, UnknownNameError
 from pipeline.startup import import_tensorflow
@@ -181,8 +182,7 @@ def classify(
         show.progress("classify", "experiments", silent) as progress,
         show.progress("learning", "rows", silent) as learning,
     ):
-        told = (progress.update, searching.update, learning.update)
-        classification = train(config, dataset, *told)
+        classification = train(config, dataset, progress.update, searching.update, learning.update)
     value = {
         **describe(classification),
         "data": describe_stage1(extraction),
@@ -264,8 +264,7 @@ def export(
     from pipeline.export import describe
     from pipeline.export import export as write
 
-    exported = write(config, run, out.expanduser())
-    show.result(describe(exported), output.json, show.exported_model)
+    show.result(describe(write(config, run, out.expanduser())), output.json, show.exported_model)
 
 
 @app.command
@@ -355,6 +354,23 @@ def compare(*, runs: Path = Path("runs"), output: Output = DEFAULT_OUTPUT) -> No
 
     value = describe_leaderboard(leaderboard(list_runs(runs)))
     show.result({"runs": value}, output.json, show.leaderboard)
+
+
+@app.command
+def report(
+    *run: str, out: Path, config: ReportConfig = ReportConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Write one HTML file about runs: figures, pictures, findings, maps; it needs no network.
+
+    Args:
+        run: Names or folders of runs, or best; none for all, the best of each data set in detail.
+        out: File that ends in .html.
+    """
+    from pipeline.report import describe, write_report
+
+    with show.progress("report", "steps", _silent(output)) as progress:
+        written = write_report(config, run, out.expanduser(), progress.update)
+    show.result(describe(written), output.json, show.report)
 
 
 @app.command

@@ -350,6 +350,36 @@ def _require(config: Any, name: str, good: bool, expected: str) -> None:
         raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """One HTML file about runs: what it shows, and how much of it."""
+
+    map: str = "auto"
+    """Maps of the features: pca, tsne, umap, several with commas; auto: pca, and tsne where that
+    takes no more than 5,000 pictures."""
+
+    pictures: int = 5000
+    """Most pictures in the file; of more, a seeded sample that keeps the mistakes."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Replace the file if it is there."""
+
+    seed: int = 0
+    """Seed of the sample and of the maps."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        _expand_paths(self)
+        _require(self, "pictures", self.pictures >= 1, "at least 1")
+        _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a config as plain JSON values, in the order of its fields."""
     return {

@@ -15,6 +15,7 @@ LEVELS = [
     {"cli"},
     {"api"},
     {"show"},
+    {"report"},
     {
         *("extract", "classify", "finetune", "predict", "export"),
         *("verify", "explain", "export_features", "audit"),

@@ -4,6 +4,7 @@ from pipeline.show.audit import audited
 from pipeline.show.counters import epochs, progress
 from pipeline.show.experiments import classification, leaderboard
 from pipeline.show.model import exported_model
+from pipeline.show.report import report
 from pipeline.show.results import (
     LogHandler,
     backbones,
@@ -34,6 +35,7 @@ __all__ = [
     "leaderboard",
     "predictions",
     "progress",
+    "report",
     "result",
     "verification",
 ]

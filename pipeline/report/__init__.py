@@ -1,0 +1,11 @@
+"""One HTML file about runs: opens from disk, needs no network, loads nothing from elsewhere.
+
+The room reads run folders, the feature cache and the pictures, and writes one file. It recomputes
+no result: figures are those of the run folders, findings those of `pipeline check`, groups those of
+`pipeline compare`; it draws them. Names of classes and files are data: they are escaped on their
+way into the page, and the page's script writes them as text only. Nothing here imports TensorFlow.
+"""
+
+from pipeline.report.write import Written, check_target, describe, write_report
+
+__all__ = ["Written", "check_target", "describe", "write_report"]

@@ -1,0 +1,157 @@
+"""The pictures of one data set that a report shows, and where each comes from."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.images import SPLITS, Dataset
+from pipeline.report.predictions import Predictions
+
+Key = tuple[bytes, str, int]
+"""A picture by its content and label, whatever it is called; the number tells copies apart."""
+
+
+@dataclass(frozen=True)
+class Album:
+    """Pictures in the order of the data set.
+
+    Args:
+        paths: n paths, as the data set names them today.
+        labels: n class names.
+        splits: n names of splits.
+        digests: (n, 32) uint8.
+        rows: (n,) int, rows of the data set; None where it is not what it was.
+        n_all: Pictures there are; more than n where this is a sample.
+        n_mistakes: Mistakes among the pictures there are.
+        n_mistakes_kept: Mistakes among these.
+        places: Where each picture of the data set is among these, by its key.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    digests: np.ndarray
+    rows: np.ndarray | None
+    n_all: int
+    n_mistakes: int
+    n_mistakes_kept: int
+    places: dict[Key, int]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def of(self, predictions: Predictions) -> np.ndarray:
+        """Return where each predicted picture is among these: (m,) int, -1 where it is not."""
+        return np.array([self.places.get(key, -1) for key in predicted_keys(predictions)], int)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether there are more pictures than these."""
+        return len(self) < self.n_all
+
+
+@dataclass(frozen=True)
+class _All:
+    """Every picture there is to choose from."""
+
+    paths: Sequence[str]
+    labels: list[str]
+    splits: list[str]
+    digests: np.ndarray
+    keys: list[Key]
+    from_data: bool
+
+
+def choose_pictures(
+    dataset: Dataset | None,
+    predictions: Sequence[tuple[str, Predictions]],
+    wanted: Sequence[str],
+    most: int,
+    seed: int,
+) -> Album:
+    """Choose the pictures to show: all, or a seeded sample that keeps the mistakes.
+
+    Args:
+        dataset: The data set, where it is still what it was.
+        predictions: Of each run in detail, with the name of the split that was judged.
+        wanted: Paths of pictures that findings name; they come after the mistakes.
+        most: Pictures at most; of more mistakes the surest stay.
+        seed: Of the sample.
+    """
+    everything = _of_predictions(predictions[0]) if dataset is None else _of_dataset(dataset)
+    mistakes = _mistakes(everything, [one for _, one in predictions])
+    n = len(everything.paths)
+    kept = np.arange(n)
+    if n > most:
+        kept = _sample(everything, mistakes, wanted, most, seed)
+    kept_set = set(kept.tolist())
+    return Album(
+        paths=tuple(everything.paths[row] for row in kept.tolist()),
+        labels=tuple(everything.labels[row] for row in kept.tolist()),
+        splits=tuple(everything.splits[row] for row in kept.tolist()),
+        digests=everything.digests[kept],
+        rows=kept if everything.from_data else None,
+        n_all=n,
+        n_mistakes=len(mistakes),
+        n_mistakes_kept=sum(row in kept_set for row in mistakes),
+        places={everything.keys[row]: place for place, row in enumerate(kept.tolist())},
+    )
+
+
+def _of_dataset(dataset: Dataset) -> _All:
+    called = {split: split for split in SPLITS} | {"test": dataset.test_name}
+    labels = [dataset.classes[label] for label in dataset.labels.tolist()]
+    return _All(
+        dataset.paths,
+        labels,
+        [called[split] for split in dataset.splits.tolist()],
+        dataset.digests,
+        list(_keys(dataset.digests, labels)),
+        True,
+    )
+
+
+def _of_predictions(given: tuple[str, Predictions]) -> _All:
+    split, predictions = given
+    labels = [predictions.classes[label] for label in predictions.labels.tolist()]
+    n = len(predictions)
+    keys = list(predicted_keys(predictions))
+    return _All(predictions.paths, labels, [split] * n, predictions.digests, keys, False)
+
+
+def predicted_keys(predictions: Predictions) -> Iterator[Key]:
+    """Yield the key of each predicted picture."""
+    labels = [predictions.classes[label] for label in predictions.labels.tolist()]
+    return _keys(predictions.digests, labels)
+
+
+def _keys(digests: np.ndarray, labels: Sequence[str]) -> Iterator[Key]:
+    seen: Counter[tuple[bytes, str]] = Counter()
+    for digest, label in zip(digests, labels, strict=True):
+        content = (digest.tobytes(), label)
+        yield (*content, seen[content])
+        seen[content] += 1
+
+
+def _mistakes(everything: _All, predictions: Sequence[Predictions]) -> list[int]:
+    """Return the rows that some run calls wrongly, the surest mistakes first."""
+    where = {key: row for row, key in enumerate(everything.keys)}
+    sure: dict[int, float] = {}
+    for one in predictions:
+        keys, confidence = list(predicted_keys(one)), one.confidence
+        for row in np.flatnonzero(one.wrong).tolist():
+            if (place := where.get(keys[row])) is not None:
+                sure[place] = max(sure.get(place, 0.0), float(confidence[row]))
+    return sorted(sure, key=lambda row: (-sure[row], row))
+
+
+def _sample(
+    everything: _All, mistakes: Sequence[int], wanted: Sequence[str], most: int, seed: int
+) -> np.ndarray:
+    """Return mistakes, then what findings name, then others by chance: rows, ascending."""
+    names = set(wanted)
+    named = [row for row, path in enumerate(everything.paths) if path in names]
+    others = np.random.default_rng(seed).permutation(len(everything.paths)).tolist()
+    return np.sort(list(dict.fromkeys([*mistakes, *named, *others]))[:most])

@@ -1,0 +1,139 @@
+"""How to get each part of the report again: the command that made it, or would."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import (
+    CheckConfig,
+    ClassifyConfig,
+    FeaturesConfig,
+    FinetuneConfig,
+    ReportConfig,
+)
+from pipeline.errors import RunError
+from pipeline.report.shell import command, flags
+from pipeline.runs import Run, transplantable_head
+
+
+class Commands:
+    """The commands of one report.
+
+    Args:
+        config: Where runs and features are.
+        out: The report's file.
+    """
+
+    def __init__(self, config: ReportConfig, out: Path) -> None:
+        self._config, self._out = config, out
+        self._places = [*self._place("cache"), *self._place("runs")]
+
+    def _place(self, name: str) -> list[str]:
+        return flags({name: getattr(self._config, name)}, ReportConfig)
+
+    def compare(self) -> str:
+        """Print the leaderboard."""
+        return command("pipeline", "compare", *self._place("runs"))
+
+    def train(self, run: Run, *more: str) -> str:
+        """Train a run again, or find it done."""
+        settings = {
+            **run.info.get("config", {}),
+            **_alone(run),
+            "cache": "features",
+            "runs": "runs",
+        }
+        if run.info["kind"] == "finetune":
+            given = flags(settings | {"source": "best"}, FinetuneConfig)
+            words = ["pipeline", "finetune", run.root, "--from", str(run.info.get("from", "best"))]
+        else:
+            given = flags(settings, ClassifyConfig)
+            words = ["pipeline", "classify", run.root]
+        kept = _without(given, more)
+        return command(*words, *kept, *self._places, *more)
+
+    def search(self, run: Run) -> str:
+        """Search for layers, preparations and parameters."""
+        words = ["pipeline", "classify", run.root, *_base_flags(run)]
+        return command(*words, "--layers", "best", "--tune", *self._places)
+
+    def learn(self, run: Run) -> str:
+        """Add a learning curve."""
+        return self.train(run, "--learning-curve")
+
+    def threshold(self, run: Run) -> str:
+        """Let a run say that it does not know."""
+        return self.train(run, "--max-error", "0.02")
+
+    def finetune(self, run: Run) -> str:
+        """Fine-tune from a run, or from the best whose head can sit on its base."""
+        try:
+            transplantable_head(run)
+        except RunError:
+            return command("pipeline", "finetune", run.root, *self._places)
+        return command("pipeline", "finetune", run.root, "--from", run.name, *self._places)
+
+    def features(self, run: Run) -> str:
+        """Compute the features that the run was trained on."""
+        settings = feature_settings(run)
+        words = flags(settings, FeaturesConfig)
+        return command("pipeline", "features", run.root, *words, *self._place("cache"))
+
+    def check(self, run: Run) -> str:
+        """Look at the data with the run's features."""
+        words = flags(feature_settings(run), CheckConfig)
+        return command("pipeline", "check", run.root, *words, *self._place("cache"))
+
+    def report(self, names: Sequence[str], *more: str) -> str:
+        """Write a report again."""
+        again = ["--out", self._out.name, "--overwrite", *self._places]
+        settings = {name: getattr(self._config, name) for name in ("map", "pictures", "seed")}
+        return command("pipeline", "report", *names, *again, *flags(settings, ReportConfig), *more)
+
+
+def _alone(run: Run) -> dict[str, Any]:
+    """Return settings that train one head on one input; where a search chose, it has to again."""
+    config = run.info.get("config", {})
+    if run.info["kind"] != "classify" or config.get("tune") or "search" in run.info["experiment"]:
+        return {}
+    layers = [name.partition(":")[0] for name in run.info["layers"]]
+    pooling = run.info["base"]["cuts"][0][1]
+    return {"heads": run.info["head"], "layers": "+".join(layers), "pooling": pooling}
+
+
+def _without(given: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Leave out flags, with their values, that come again later."""
+    kept, skipping = list[str](), False
+    for word in given:
+        if word.startswith("--"):
+            skipping = word in more
+        if not skipping:
+            kept.append(word)
+    return kept
+
+
+def _base_flags(run: Run) -> list[str]:
+    settings = {**feature_settings(run), "layers": "top", "pooling": "avg"}
+    return flags(settings, FeaturesConfig)
+
+
+def feature_settings(run: Run) -> dict[str, Any]:
+    """Return settings of stage 1 under which a run's features are looked at, by name of field.
+
+    Where a run joins cuts of several poolings, which one setting cannot say, those of its first
+    pooling stand for all.
+    """
+    base = run.info["base"]
+    pooling = base["cuts"][0][1]
+    layers = [layer for layer, other in base["cuts"] if other == pooling]
+    names = ("backbone", "weights", "image_size", "resize", "interpolation", "precision", "dtype")
+    settings = {name: base[name] for name in names if name in base}
+    random = base["weights"] == "none"
+    return {
+        **settings,
+        "jpeg": base.get("jpeg", "full"),
+        "layers": "+".join(layers),
+        "pooling": pooling,
+        "label_pattern": run.info.get("config", {}).get("label_pattern"),
+        "seed": base["weights_seed"] if random else run.info["seed"],
+    }

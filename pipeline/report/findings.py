@@ -1,0 +1,74 @@
+"""What `pipeline check` finds in the data, looked at with a run's cached features."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.audit import audit, describe
+from pipeline.config import CheckConfig, ReportConfig
+from pipeline.errors import PipelineError
+from pipeline.images import Dataset
+from pipeline.report.commands import feature_settings
+from pipeline.runs import Run
+from pipeline.store import Recipe
+
+MOST_LISTED = 20
+MOST_OF_A_GROUP = 6
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Args:
+        value: The value of `pipeline check --json`; None where nothing could be looked at.
+        layers: Names of the layers whose features were looked at.
+        reason: Why nothing could be, or what could not be.
+    """
+
+    value: Mapping[str, Any] | None
+    layers: str
+    reason: str = ""
+
+    def paths(self) -> Iterator[str]:
+        """Yield the paths that the page names, with repetitions."""
+        if self.value is None:
+            return
+        for suspect in self.value["suspects"][:MOST_LISTED]:
+            yield suspect["path"]
+        for leak in self.value["leaks"][:MOST_LISTED]:
+            yield from (leak["path"], leak["other"]["path"])
+        for group in self.value["duplicates"][:MOST_LISTED]:
+            yield from (picture["path"] for picture in group["pictures"][:MOST_OF_A_GROUP])
+
+
+def find(
+    config: ReportConfig, run: Run, dataset: Dataset | None, progress: Progress | None
+) -> Findings:
+    """Look at a data set as `pipeline check` does; no picture goes through a base.
+
+    Args:
+        config: Where the cache is.
+        run: Whose features to look with.
+        dataset: The pictures, as they are today; None where they are gone.
+        progress: Told while near-duplicates are searched.
+    """
+    layers = "+".join(run.info["layers"])
+    if dataset is None:
+        return Findings(None, layers, "the data set is not there any more")
+    if not config.cache.is_dir():
+        return Findings(None, layers, f"there is no feature cache at {config.cache}")
+    settings = CheckConfig(cache=config.cache, **feature_settings(run))
+    try:
+        found = audit(settings, dataset, progress=progress)
+    except PipelineError as error:
+        return Findings(None, layers, str(error))
+    return Findings(describe(found), _looked_at(run), " ".join(found.notes))
+
+
+def _looked_at(run: Run) -> str:
+    cuts = Recipe.from_dict(run.info["recipe"]).cuts
+    first = cuts[0][1]
+    return ", ".join(f"{layer} ({pooling})" for layer, pooling in cuts if pooling == first)

@@ -1,0 +1,262 @@
+"""Everything that a report shows of one data set, collected before a line of the page is made."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from pipeline.config import ReportConfig
+from pipeline.errors import PipelineError
+from pipeline.images import Dataset
+from pipeline.report.album import Album, choose_pictures
+from pipeline.report.choice import Chosen
+from pipeline.report.findings import Findings, find
+from pipeline.report.predictions import Predictions, read_predictions
+from pipeline.report.projection import on_grid, project
+from pipeline.report.sources import Found, find_dataset, open_cache, read_features
+from pipeline.report.sprites import MAX_BYTES, Sheets, make_sheets, side_for
+from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
+from pipeline.runs import Run
+
+Progress = Callable[[int, int, str], None]
+Part = Callable[[int, int], None]
+
+N_MISTAKES = 12
+"""Surest mistakes that are shown large."""
+LARGE = 208
+
+
+@dataclass(frozen=True)
+class Map:
+    """Pictures in two dimensions.
+
+    Args:
+        told: A sentence on how.
+        places: (n, 2) int, row-aligned with `Mapped.pictures`.
+    """
+
+    told: str
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Maps of a run's features, or why there are none.
+
+    Args:
+        pictures: (n,) int, places in the album.
+        maps: By name.
+        n_without: Pictures of the album whose features are not cached.
+        reason: Why there is no map.
+    """
+
+    pictures: np.ndarray
+    maps: Mapping[str, Map]
+    n_without: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A run in detail.
+
+    Args:
+        run: The run.
+        predictions: Of its test pictures.
+        places: (n,) int, where those are in the album, or -1.
+        mistakes: Rows of the surest mistakes.
+        large: A thumbnail of each of these.
+        mapped: Its maps.
+    """
+
+    run: Run
+    predictions: Predictions
+    places: np.ndarray
+    mistakes: np.ndarray
+    large: tuple[Thumbnail, ...]
+    mapped: Mapped
+
+
+@dataclass(frozen=True)
+class Material:
+    """A data set with its runs.
+
+    Args:
+        chosen: The runs.
+        found: The data set as it is today.
+        findings: What `pipeline check` finds in it.
+        album: The pictures that are shown.
+        reasons: For each of them why it has no thumbnail, or nothing.
+        sheets: Their thumbnails.
+        details: The runs in detail.
+    """
+
+    chosen: Chosen
+    found: Found
+    findings: Findings
+    album: Album
+    reasons: tuple[str, ...]
+    sheets: Sheets
+    details: tuple[Detail, ...]
+
+    @property
+    def n_unreadable(self) -> int:
+        """Pictures that are shown without a thumbnail."""
+        return sum(map(bool, self.reasons))
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What is known before pictures are shared out among the data sets."""
+
+    chosen: Chosen
+    found: Found
+    findings: Findings
+    predictions: tuple[Predictions, ...]
+
+    @property
+    def n_pictures(self) -> int:
+        whole = self._whole
+        return len(self.predictions[0]) if whole is None else len(whole)
+
+    @property
+    def _whole(self) -> Dataset | None:
+        """The data set, where it is still what the run saw."""
+        return self.found.dataset if self.found.same else None
+
+    def album(self, most: int, seed: int) -> Album:
+        runs = self.chosen.detailed
+        told = [(run.test()["split"], one) for run, one in zip(runs, self.predictions, strict=True)]
+        return choose_pictures(self._whole, told, list(self.findings.paths()), most, seed)
+
+
+def collect(
+    config: ReportConfig,
+    groups: Sequence[Chosen],
+    maps: Sequence[str],
+    progress: Progress | None,
+) -> list[Material]:
+    """Read runs, data sets, cached features and pictures.
+
+    Args:
+        config: Where they are, and how many pictures to show.
+        groups: The runs, one group a data set.
+        maps: From `parse_maps`.
+        progress: Told while near-copies are searched, and of decoded pictures.
+    """
+    on_blocks = None if progress is None else partial(_told, progress, "looking for near-copies")
+    on_pictures = None if progress is None else partial(_told, progress, "decoding pictures")
+    outlines = [_outline(config, chosen, on_blocks) for chosen in groups]
+    shares = shared(config.pictures, [outline.n_pictures for outline in outlines])
+    albums = [
+        outline.album(share, config.seed) for outline, share in zip(outlines, shares, strict=True)
+    ]
+    n_pictures = sum(map(len, albums))
+    return [
+        _material(config, outline, album, n_pictures, maps, on_pictures)
+        for outline, album in zip(outlines, albums, strict=True)
+    ]
+
+
+def _told(progress: Progress, where: str, done: int, total: int) -> None:
+    progress(done, total, where)
+
+
+def shared(most: int, counts: Sequence[int]) -> list[int]:
+    """Share pictures out: nobody gets more than it has, and what small ones leave goes to others.
+
+    >>> shared(100, [10, 300, 200])
+    [10, 45, 45]
+    """
+    shares, left = [0] * len(counts), most
+    order = sorted(range(len(counts)), key=lambda place: counts[place])
+    for done, place in enumerate(order):
+        shares[place] = max(1, min(counts[place], left // (len(order) - done)))
+        left -= shares[place]
+    return shares
+
+
+def _outline(config: ReportConfig, chosen: Chosen, on_blocks: Part | None) -> _Outline:
+    found = find_dataset(config, chosen.first)
+    findings = find(config, chosen.first, found.dataset, on_blocks)
+    if found.dataset is None:
+        findings = replace(findings, reason=found.reason)
+    predictions = tuple(read_predictions(run) for run in chosen.detailed)
+    return _Outline(chosen, found, findings, predictions)
+
+
+def _material(
+    config: ReportConfig,
+    outline: _Outline,
+    album: Album,
+    n_pictures: int,
+    maps: Sequence[str],
+    on_pictures: Part | None,
+) -> Material:
+    side = side_for(n_pictures)
+    places = [album.of(one) for one in outline.predictions]
+    mistakes = [one.surest_mistakes()[:N_MISTAKES] for one in outline.predictions]
+    enlarged = {
+        int(where[row]) for where, rows in zip(places, mistakes, strict=True) for row in rows
+    }
+    small, large = _pictures(outline.found, album, side, enlarged, on_pictures)
+    budget = max(200_000, MAX_BYTES * len(album) // max(n_pictures, 1))
+    details = tuple(
+        Detail(
+            run,
+            predictions,
+            where,
+            rows,
+            tuple(large.get(int(where[row]), Thumbnail(None, "not shown")) for row in rows),
+            _mapped(config, run, album, maps),
+        )
+        for run, predictions, where, rows in zip(
+            outline.chosen.detailed, outline.predictions, places, mistakes, strict=True
+        )
+    )
+    return Material(
+        chosen=outline.chosen,
+        found=outline.found,
+        findings=outline.findings,
+        album=album,
+        reasons=tuple(thumbnail.reason for thumbnail in small),
+        sheets=make_sheets([thumbnail.image for thumbnail in small], side, budget),
+        details=details,
+    )
+
+
+def _pictures(
+    found: Found, album: Album, side: int, enlarged: set[int], progress: Part | None
+) -> tuple[list[Thumbnail], dict[int, Thumbnail]]:
+    """Return a thumbnail of every picture, and large ones of some, by their place."""
+    wanted = [
+        Wanted(path, digest.tobytes(), (side, LARGE) if place in enlarged else (side,))
+        for place, (path, digest) in enumerate(zip(album.paths, album.digests, strict=True))
+    ]
+    files = None if found.dataset is None else found.dataset.files
+    small, large = list[Thumbnail](), dict[int, Thumbnail]()
+    for place, made in enumerate(make_thumbnails(files, wanted, progress)):
+        small.append(made[0])
+        if len(made) > 1:
+            large[place] = made[1]
+    return small, large
+
+
+def _mapped(config: ReportConfig, run: Run, album: Album, maps: Sequence[str]) -> Mapped:
+    """Lay out the pictures whose features are cached; nothing is computed."""
+    nothing = np.empty(0, int)
+    try:
+        cache = open_cache(config.cache, run)
+        pictures = np.flatnonzero(cache.has(album.digests))
+        if len(pictures) < 3:
+            reason = f"the features of {len(pictures)} of {len(album)} pictures are in the cache"
+            return Mapped(nothing, {}, len(album), reason)
+        features = read_features(cache, run, album.digests[pictures])
+    except PipelineError as error:
+        return Mapped(nothing, {}, len(album), str(error))
+    made = {
+        name: Map(told, on_grid(places))
+        for name, (places, told) in project(features, maps, config.seed).items()
+    }
+    return Mapped(pictures, made, len(album) - len(pictures))

@@ -1,0 +1,96 @@
+"""What a run says of its test pictures, as arrays."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import RunError
+from pipeline.runs import Run
+
+COLUMNS = ("path", "digest", "split", "label", "prediction")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of one run, in the order of its ``predictions.csv``.
+
+    Args:
+        paths: n paths relative to the data's root.
+        digests: (n, 32) uint8.
+        labels: (n,) int, class numbers.
+        called: (n,) int, what each picture was called.
+        probabilities: (n, k) float.
+        classes: k names.
+    """
+
+    paths: tuple[str, ...]
+    digests: np.ndarray
+    labels: np.ndarray
+    called: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n,) float, probability of what each picture was called."""
+        return self.probabilities[np.arange(len(self)), self.called]
+
+    @property
+    def given(self) -> np.ndarray:
+        """(n,) float, probability of the given label."""
+        return self.probabilities[np.arange(len(self)), self.labels]
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(n,) bool."""
+        return self.labels != self.called
+
+    def surest_mistakes(self) -> np.ndarray:
+        """Return the rows that are called wrongly, surest first; of equals by path."""
+        rows = np.flatnonzero(self.wrong).tolist()
+        sure = self.confidence
+        return np.array(sorted(rows, key=lambda row: (-sure[row], self.paths[row])), int)
+
+
+def read_predictions(run: Run) -> Predictions:
+    """Read a run's ``predictions.csv``.
+
+    Raises:
+        RunError: The file is gone, or does not belong to the run.
+    """
+    classes = tuple(run.info["dataset"]["classes"])
+    numbers = {name: number for number, name in enumerate(classes)}
+    with _rows(run, classes) as rows:
+        read = [
+            (row[0], row[1], numbers[row[3]], numbers[row[4]], [float(p) for p in row[5:]])
+            for row in rows
+        ]
+    paths, digests, labels, called, probabilities = zip(*read, strict=True)
+    return Predictions(
+        paths,
+        np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32),
+        np.array(labels),
+        np.array(called),
+        np.array(probabilities),
+        classes,
+    )
+
+
+@contextmanager
+def _rows(run: Run, classes: Sequence[str]) -> Iterator[Iterator[list[str]]]:
+    path = run.path / "predictions.csv"
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            if header != [*COLUMNS, *(f"p:{name}" for name in classes)]:
+                raise KeyError("its columns are not those of the run")
+            yield rows
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise RunError(f"expected predictions in {path}, received: {error}") from error

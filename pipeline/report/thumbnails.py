@@ -1,0 +1,100 @@
+"""Small pictures of pictures, decoded as the pipeline decodes them."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from PIL import Image
+
+from pipeline.errors import DecodeError
+from pipeline.images import DecodeRecipe, decode_full
+from pipeline.images.reading import Files
+from pipeline.images.threads import N_WAITING_THREADS, thread_count
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture, or why there is none.
+
+    Args:
+        image: RGB, its long side as asked for; None where there is no picture.
+        reason: Why there is none.
+    """
+
+    image: Image.Image | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A picture to make small.
+
+    Args:
+        path: As the source names it.
+        digest: SHA-256 that its bytes must have.
+        sides: Length of the long side, in pixels, of each thumbnail wanted.
+    """
+
+    path: str
+    digest: bytes
+    sides: tuple[int, ...]
+
+
+def make_thumbnails(
+    files: Files | None, wanted: Sequence[Wanted], progress: Progress | None = None
+) -> Iterator[tuple[Thumbnail, ...]]:
+    """Read and decode pictures in threads; every file once.
+
+    Args:
+        files: What reads them; None where the data set is not there any more.
+        wanted: The pictures.
+        progress: Told after each.
+
+    Yields:
+        The thumbnails of each picture, one for each of its sides, in the order of ``wanted``.
+    """
+    if files is None:
+        gone = Thumbnail(None, "the data set is not there any more, or is another one")
+        yield from ((gone,) * len(one.sides) for one in wanted)
+        return
+    n_threads = thread_count(N_WAITING_THREADS if files.waits else None)
+    if progress is not None and wanted:
+        progress(0, len(wanted))
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="thumbnail") as pool:
+        made = pool.map(lambda one: _make(files, one), wanted)
+        for done, thumbnails in enumerate(made, 1):
+            if progress is not None:
+                progress(done, len(wanted))
+            yield thumbnails
+
+
+def _make(files: Files, wanted: Wanted) -> tuple[Thumbnail, ...]:
+    try:
+        data = files.read(wanted.path)
+    except OSError as error:
+        return _failed(wanted, f"cannot be read: {error.strerror or type(error).__name__}")
+    if hashlib.sha256(data).digest() != wanted.digest:
+        return _failed(wanted, "changed since the run")
+    try:
+        image = decode_full(data, DecodeRecipe(max(wanted.sides), jpeg="scaled"))
+    except DecodeError as error:
+        return _failed(wanted, str(error))
+    return tuple(Thumbnail(_small(image, side)) for side in wanted.sides)
+
+
+def _failed(wanted: Wanted, reason: str) -> tuple[Thumbnail, ...]:
+    return (Thumbnail(None, reason),) * len(wanted.sides)
+
+
+def _small(image: Image.Image, side: int) -> Image.Image:
+    """Bring the long side to ``side``; tiny pictures grow by whole numbers and stay sharp."""
+    longest = max(image.size)
+    if longest * 2 <= side:
+        times = side // longest
+        sharp = Image.Resampling.NEAREST
+        return image.resize((image.width * times, image.height * times), sharp)
+    width, height = (max(1, round(length * side / longest)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)

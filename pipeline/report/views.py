@@ -1,0 +1,158 @@
+"""What the whole page shows, data set by data set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.report.commands import Commands
+from pipeline.report.detail import detail_payload, detail_view
+from pipeline.report.findings import MOST_LISTED, MOST_OF_A_GROUP
+from pipeline.report.heatmap import heatmap_view
+from pipeline.report.material import Material
+from pipeline.report.missing import Notes
+from pipeline.report.names import visible
+from pipeline.report.standings import standings_view
+
+
+def page_view(
+    materials: Sequence[Material], commands: Commands, names: Sequence[str], notes: Notes
+) -> dict[str, Any]:
+    """Return what the template shows.
+
+    Args:
+        materials: The data sets.
+        commands: How to get each part again.
+        names: The runs that were asked for.
+        notes: Told what is missing.
+    """
+    sets, number = [], 0
+    for place, material in enumerate(materials):
+        runs = []
+        for detail in material.details:
+            view = detail_view(detail, commands, notes)
+            runs.append(view | {"number": number, "id": f"run-{number}"})
+            number += 1
+        sets.append(_set_view(place, material, runs, commands, notes))
+    title = ", ".join(dict.fromkeys(one["name"] for one in sets))
+    return {"title": title, "sets": sets, "again": commands.report(names)}
+
+
+def _set_view(
+    number: int,
+    material: Material,
+    runs: Sequence[Mapping[str, Any]],
+    commands: Commands,
+    notes: Notes,
+) -> dict[str, Any]:
+    chosen = material.chosen
+    first, album = chosen.first, material.album
+    details = zip(material.details, runs, strict=True)
+    anchors = {detail.run.name: view["id"] for detail, view in details}
+    if material.found.reason:
+        notes.add("pictures", first.root, material.found.reason)
+    return {
+        "number": number,
+        "id": f"data-{number}",
+        "name": visible(first.data_name),
+        "root": visible(first.root),
+        "found": material.found,
+        "found_reason": visible(material.found.reason),
+        "leaderboard": standings_view(chosen, anchors),
+        "compare": commands.compare(),
+        "heatmap": heatmap_view(chosen.runs),
+        "search": commands.search(first),
+        "runs": runs,
+        "n_pictures": len(album),
+        "n_all": album.n_all,
+        "sampled": album.sampled,
+        "n_mistakes": album.n_mistakes,
+        "n_mistakes_kept": album.n_mistakes_kept,
+        "only_test": album.rows is None,
+        "n_unreadable": material.n_unreadable,
+        "unreadable": [
+            (visible(path), visible(reason))
+            for path, reason in zip(album.paths, material.reasons, strict=True)
+            if reason
+        ][:MOST_LISTED],
+        "findings": _findings_view(material, commands, notes),
+    }
+
+
+def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict[str, Any]:
+    run, findings = material.chosen.first, material.findings
+    missing = None
+    if findings.reason:
+        command = commands.features(run)
+        missing = notes.add("labels, copies and leaks", run.data_name, findings.reason, command)
+    again, value = commands.check(run), findings.value
+    shown = {"missing": missing, "again": again, "layers": visible(findings.layers)}
+    if value is None:
+        return shown | {"value": None}
+    places = {path: place for place, path in enumerate(material.album.paths)}
+
+    def picture(one: Mapping[str, Any]) -> dict[str, Any]:
+        named = {key: visible(one[key]) for key in ("path", "split", "label")}
+        return named | {"place": places.get(one["path"])}
+
+    return shown | {
+        "value": value,
+        "suspects": [
+            picture(one)
+            | {key: one[key] for key in ("probability", "suggested_probability")}
+            | {"suggested": visible(one["suggested"])}
+            for one in value["suspects"][:MOST_LISTED]
+        ],
+        "leaks": [
+            picture(one)
+            | {key: one[key] for key in ("exact", "similarity", "n_others")}
+            | {"other": picture(one["other"])}
+            for one in value["leaks"][:MOST_LISTED]
+        ],
+        "groups": [
+            {key: one[key] for key in ("exact", "similarity", "contradictory", "across_splits")}
+            | {
+                "pictures": [picture(each) for each in one["pictures"][:MOST_OF_A_GROUP]],
+                "n": len(one["pictures"]),
+            }
+            for one in value["duplicates"][:MOST_LISTED]
+        ],
+        "unreadable": [
+            (visible(one["path"]), visible(one["reason"]))
+            for one in value["unreadable"][:MOST_LISTED]
+        ],
+        "balance": visible(value["imbalance"]["sentence"]),
+    }
+
+
+def payload_of(materials: Sequence[Material]) -> dict[str, Any]:
+    """Return what the page's script works with: pictures of each data set, and the runs."""
+    return {
+        "sets": [_set_payload(material) for material in materials],
+        "runs": [
+            detail_payload(detail, number)
+            for number, material in enumerate(materials)
+            for detail in material.details
+        ],
+    }
+
+
+def _set_payload(material: Material) -> dict[str, Any]:
+    album, sheets = material.album, material.sheets
+    classes = list(material.chosen.first.info["dataset"]["classes"])
+    splits = sorted(set(album.splits), key=lambda name: (name != "train", name))
+    return {
+        "paths": [visible(path) for path in album.paths],
+        "classes": [visible(name) for name in classes],
+        "label": _numbers(album.labels, classes),
+        "splits": [visible(name) for name in splits],
+        "split": _numbers(album.splits, splits),
+        "w": [width for width, _ in sheets.sizes],
+        "h": [height for _, height in sheets.sizes],
+        "tile": sheets.tile,
+        "columns": sheets.columns,
+        "rows": sheets.rows,
+    }
+
+
+def _numbers(values: Sequence[str], names: Sequence[str]) -> list[int]:
+    places = {name: number for number, name in enumerate(names)}
+    return [places[value] for value in values]

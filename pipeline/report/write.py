@@ -1,0 +1,128 @@
+"""The verb: runs in, one HTML file out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import ReportConfig
+from pipeline.errors import InputError
+from pipeline.files import atomic_path
+from pipeline.report.choice import choose_runs
+from pipeline.report.commands import Commands
+from pipeline.report.material import Material, collect
+from pipeline.report.missing import Missing, Notes
+from pipeline.report.page import render
+from pipeline.report.projection import parse_maps
+from pipeline.report.views import page_view, payload_of
+
+SUFFIXES = (".html", ".htm")
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, of what)."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        path: The file.
+        n_bytes: Its size.
+        runs: Names of the runs in it.
+        detailed: Names of those in detail.
+        n_pictures: Pictures that are shown.
+        n_all: Pictures there are.
+        unreadable: Pictures that are shown without a thumbnail: path and reason.
+        missing: What could not be shown, and what would make it.
+    """
+
+    path: Path
+    n_bytes: int
+    runs: tuple[str, ...]
+    detailed: tuple[str, ...]
+    n_pictures: int
+    n_all: int
+    unreadable: tuple[tuple[str, str], ...]
+    missing: tuple[Missing, ...]
+
+
+def check_target(out: Path, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, before anything is read.
+
+    Raises:
+        InputError: It does not end in .html, is a folder, or exists and ``overwrite`` is off.
+    """
+    if out.is_dir() or (out.exists() and not overwrite):
+        kind, way_out = ("folder", "") if out.is_dir() else ("file", ", or use --overwrite")
+        raise InputError(
+            f"expected a new file, received out={out}, a {kind} that exists; "
+            f"name another one{way_out}"
+        )
+    if out.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"expected a file that ends in {' or '.join(SUFFIXES)}, received out={out}; rename it"
+        )
+
+
+def write_report(
+    config: ReportConfig, names: Sequence[str], out: Path, progress: Progress | None = None
+) -> Written:
+    """Write one HTML file about runs: figures, pictures, findings, maps, and how to get them again.
+
+    The same runs, pictures and settings give the same bytes. Whatever is not there is said in its
+    place, with the command that would make it.
+
+    Args:
+        config: Where runs and features are, and how much to show.
+        names: Runs to show in detail; none for all runs, the best of each data set in detail.
+        out: The file.
+        progress: Told while near-copies are searched, and of decoded pictures.
+
+    Raises:
+        InputError: The file cannot be written there, there is no run, or no such map.
+        RunError: There is no run of a name, or one is damaged.
+        StoreError: The file cannot be written.
+    """
+    check_target(out, config.overwrite)
+    maps = parse_maps(config.map)
+    groups = choose_runs(config, names)
+    materials = collect(config, groups, maps, progress)
+    notes = Notes()
+    view = page_view(materials, Commands(config, out), names, notes)
+    sheets = [material.sheets.images for material in materials]
+    page = render(view, payload_of(materials), sheets)
+    with atomic_path(out) as temporary:
+        temporary.write_text(page, "utf-8")
+    return _written(out, materials, notes)
+
+
+def _written(out: Path, materials: Sequence[Material], notes: Notes) -> Written:
+    return Written(
+        path=out,
+        n_bytes=out.stat().st_size,
+        runs=tuple(run.name for material in materials for run in material.chosen.runs),
+        detailed=tuple(one.run.name for material in materials for one in material.details),
+        n_pictures=sum(len(material.album) for material in materials),
+        n_all=sum(material.album.n_all for material in materials),
+        unreadable=tuple(
+            (path, reason)
+            for material in materials
+            for path, reason in zip(material.album.paths, material.reasons, strict=True)
+            if reason
+        ),
+        missing=tuple(notes.missing),
+    )
+
+
+def describe(written: Written) -> dict[str, Any]:
+    """Return the command's ``--json`` value."""
+    return {
+        "path": str(written.path),
+        "bytes": written.n_bytes,
+        "runs": list(written.runs),
+        "detailed": list(written.detailed),
+        "pictures": written.n_pictures,
+        "pictures_in_all": written.n_all,
+        "failed": [{"path": path, "reason": reason} for path, reason in written.unreadable],
+        "missing": [one.to_dict() for one in written.missing],
+    }
