@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.backbones.frozen import asks_for_best
-from pipeline.compute import Caches, resolve
+from pipeline.compute import Caches, check_layers, resolve
 from pipeline.config import ClassifyConfig
 from pipeline.experiments import (
     Experiment,
@@ -148,7 +148,7 @@ def check_settings(config: ClassifyConfig) -> None:
     """Raise what `classify` would raise about its settings, before any picture is read."""
     _specs(config)
     default_preparation(config.prepare, np.zeros(1, int))
-    resolve(config)
+    check_layers(config, resolve(config)[0])
 
 
 def check(config: ClassifyConfig, dataset: Dataset) -> None:

@@ -13,14 +13,13 @@ from pipeline.bundle import save_model
 from pipeline.compute.computation import Progress
 from pipeline.config import FinetuneConfig
 from pipeline.engines.tensorflow import configure_devices
-from pipeline.errors import RunError
 from pipeline.finetuning.checkpoint import HISTORY, Checkpoint
 from pipeline.finetuning.examples import Examples, open_examples
 from pipeline.finetuning.head import fit_starting_head
 from pipeline.finetuning.logs import plot_curves, tensorboard_log, write_history
 from pipeline.finetuning.network import Network, build_network
 from pipeline.finetuning.outcome import description, initial_figures, judge, metrics
-from pipeline.finetuning.task import Task, make_task
+from pipeline.finetuning.task import Task, check_classes, make_task
 from pipeline.images import Dataset
 from pipeline.runs import (
     PredictionRows,
@@ -83,7 +82,8 @@ def finetune(
         RunError: The run's head cannot sit on the base, or has other classes.
         InputError: Nothing would learn, or nothing is frozen where activations are to be cached.
     """
-    _check_classes(dataset, source)
+    check_classes(dataset, source)
+    _tell_of_other_pictures(dataset, source)
     task = make_task(config, dataset, source)
     key = task.key()
     digest = experiment_digest(key)
@@ -94,13 +94,7 @@ def finetune(
     return Finetuned(load_run(config.runs / name), reused=False)
 
 
-def _check_classes(dataset: Dataset, source: Run) -> None:
-    if list(dataset.classes) != source.info["dataset"]["classes"]:
-        raise RunError(
-            f"expected the classes of {source.name} ({', '.join(source.info['dataset']['classes'])}"
-            f"), received {', '.join(dataset.classes)} in {dataset.location}; run `pipeline "
-            f"classify` on these pictures first"
-        )
+def _tell_of_other_pictures(dataset: Dataset, source: Run) -> None:
     if source.data != dataset.digest:
         logger.warning(
             "%s was made on other pictures than %s holds now; its head is fitted again on these",

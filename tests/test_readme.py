@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.cli import app
 from pipeline.heads import HEADS
+from pipeline.images import write_digits
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -63,3 +64,18 @@ def test_modules_are_the_packages():
         if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert documented == present - {"__init__"}
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_digits(Path("data/digits"))
+    (example,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    said = {}
+    exec(
+        compile(example, "README.md", "exec"),
+        {"print": lambda *values: said.update({len(said): values})},
+    )
+    assert said[0][0] == 1797
+    assert said[0][1] == (1797, 40)
+    assert [values[0] for values in said.values()][1:3] == ["lda", "knn"]
+    assert list(said.values())[-1][0]["frozenfeatures__layer"] in ("block2", "block3")

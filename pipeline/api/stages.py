@@ -50,9 +50,10 @@ def extracted(
 
 def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extraction:
     """Run stage 1 on a location."""
-    from pipeline.compute import resolve
+    from pipeline.compute import check_layers, resolve
 
     base, _ = resolve(config)  # first: a wrong name shows before any picture is read
+    check_layers(config, base)
     dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
     return extracted(config, dataset, reporter, base)
 
@@ -82,11 +83,13 @@ def finetuned(
     """Run stage 3 on a location, after stage 1 for what the run's head learns from."""
     from pipeline.backbones.frozen import frozen_from_dict
     from pipeline.finetuning.settings import stage1_config
+    from pipeline.finetuning.task import check_classes
     from pipeline.runs import index_settings, source_run, transplantable_head
 
     as_then = index_settings(config.runs, config.source, data)
     dataset = indexed(data, config, reporter, as_then["seed"], as_then["label_pattern"])
     source = source_run(config.runs, config.source, data, dataset.digest)
+    check_classes(dataset, source)
     transplantable_head(source)
     base = frozen_from_dict(source.info["base"])
     extraction = extracted(stage1_config(config, source, base), dataset, reporter, base)

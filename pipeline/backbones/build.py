@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from pipeline.backbones.backbone import BackboneSpec
-from pipeline.backbones.cuts import Cut
+from pipeline.backbones.cuts import SEVERAL, Cut
 from pipeline.backbones.efficientnet_lite import efficientnet_lite
 from pipeline.backbones.loading import load_weights, snake_case
 from pipeline.backbones.pooling import as_float32, pool
@@ -54,6 +54,21 @@ def build_extractor(
         for i, cut in enumerate(cuts)
     ]
     return keras.Model(images, outputs, name=spec.backbone.name.lower())
+
+
+def check_layers(
+    spec: BackboneSpec, image_size: int, include_top: bool, names: Sequence[str]
+) -> None:
+    """Raise what `build_extractor` would raise about its cuts; no weights are read.
+
+    Raises:
+        UnknownNameError: If a name is of no layer of the backbone.
+        InputError: If the architecture cannot take the input size.
+    """
+    model = _construct(spec, _images(image_size), image_size, include_top)
+    _rename_as_in_fresh_process(model)
+    for name in names:
+        _output_of(model, spec, name)
 
 
 def build_base(
@@ -156,6 +171,9 @@ def _output_of(model: keras.Model, spec: BackboneSpec, name: str) -> Any:
     layers = {layer.name: layer for layer in model.layers}
     if (layer := layers.get(spec.resolve_layer(name))) is None:
         points = ", ".join(f"{point} = {end}" for point, end in spec.cut_points().items())
-        hint = f"cut points of {spec}: {points}; 'pipeline summary {spec}' lists every layer"
-        raise UnknownNameError("layer", name, [*spec.cut_points(), *layers], hint)
+        hint = (
+            f"cut points of {spec}: {points}; {', '.join(SEVERAL)} stand for several; "
+            f"'pipeline summary {spec}' lists every layer"
+        )
+        raise UnknownNameError("layer", name, [*SEVERAL, *spec.cut_points(), *layers], hint)
     return layer.output

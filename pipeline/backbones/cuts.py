@@ -4,6 +4,9 @@ import dataclasses
 
 from pipeline.errors import UnknownNameError
 
+BLOCKS, EACH, CONCAT, BEST = "blocks", "each", "concat", "best"
+SEVERAL = (BEST, EACH, CONCAT, BLOCKS)
+"""Words that stand for several layers."""
 POOLINGS = ("avg", "max", "avg+max", "gem", "none")
 
 

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.backbones.backbone import TOP, BackboneSpec
 from pipeline.backbones.catalog import parse_backbone
-from pipeline.backbones.cuts import POOLINGS, Cut
+from pipeline.backbones.cuts import BEST, BLOCKS, CONCAT, EACH, POOLINGS, Cut
 from pipeline.backbones.weights import WeightsSource, resolve_weights
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.images import DecodeRecipe, ViewRecipe
+from pipeline.startup import import_tensorflow
 from pipeline.store import Recipe
 
 if TYPE_CHECKING:
     import keras
 
 JOIN = "+"
-BLOCKS = "blocks"
-EACH, CONCAT, BEST = "each", "concat", "best"
 CLEAN = {"policy": "clean"}
 
 
@@ -101,6 +100,20 @@ class FrozenBase:
         from pipeline.backbones.build import build_extractor
 
         return build_extractor(self.spec, self.source, self.decoding.size, self.cuts)
+
+    def check_layers(self) -> None:
+        """Refuse cuts at layers that there are not; Keras is asked about those that are not named.
+
+        Raises:
+            UnknownNameError: There is no such layer.
+        """
+        points = set(self.spec.cut_points().values())
+        names = [cut.layer for cut in self.cuts if cut.layer not in points]
+        if names:
+            import_tensorflow()
+            from pipeline.backbones.build import check_layers
+
+            check_layers(self.spec, self.decoding.size, self.with_top, names)
 
     @property
     def layers(self) -> tuple[str, ...]:

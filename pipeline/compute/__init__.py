@@ -7,7 +7,7 @@ the stage's own.
 from pipeline.compute.caches import Caches, versions
 from pipeline.compute.computation import Computation, Outcome
 from pipeline.compute.preflight import Forecast
-from pipeline.compute.settings import resolve
+from pipeline.compute.settings import check_layers, resolve
 from pipeline.compute.worklist import (
     Work,
     cached_views,
@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "Work",
     "cached_views",
+    "check_layers",
     "distinct",
     "find_work",
     "resolve",

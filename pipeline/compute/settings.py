@@ -21,3 +21,13 @@ def resolve(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ...], 
     check_engine(config.engine, config.precision)
     ViewRecipe(config.view_policy, config.seed)
     return frozen_base(config)
+
+
+def check_layers(config: FeaturesConfig, base: FrozenBase) -> None:
+    """Refuse layers that a base has not, before any picture is read.
+
+    Raises:
+        UnknownNameError: There is no such layer.
+    """
+    if not (config.cache / base.recipe.id).is_dir():
+        base.check_layers()

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.backbones.frozen import FrozenBase, frozen_from_dict
 from pipeline.compute import Caches
 from pipeline.config import FinetuneConfig
+from pipeline.errors import RunError
 from pipeline.finetuning.settings import FULL, Changes, changes, class_weight, stage1_config
 from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import class_weights
@@ -123,6 +124,20 @@ class Task:
             config.head_epochs,
             None if weights is None else tuple(weights.tolist()),
             config.seed,
+        )
+
+
+def check_classes(dataset: Dataset, source: Run) -> None:
+    """Refuse pictures of other classes than the run knows.
+
+    Raises:
+        RunError: They are.
+    """
+    if list(dataset.classes) != source.info["dataset"]["classes"]:
+        raise RunError(
+            f"expected the classes of {source.name} ({', '.join(source.info['dataset']['classes'])}"
+            f"), received {', '.join(dataset.classes)} in {dataset.location}; run `pipeline "
+            f"classify` on these pictures first"
         )
 
 

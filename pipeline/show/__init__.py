@@ -15,6 +15,8 @@ from pipeline.show.results import (
     layers,
     predictions,
     result,
+    settings,
+    text,
 )
 from pipeline.show.store import explanation, exported, verification
 
@@ -37,5 +39,7 @@ __all__ = [
     "progress",
     "report",
     "result",
+    "settings",
+    "text",
     "verification",
 ]

@@ -146,3 +146,13 @@ def layers(value: Value) -> None:
         rows.add_row(row["name"], row["class_name"], shape, f"{row['n_parameters']:,}", points)
     print_table(rows)
     print(f"{sum(row['n_parameters'] for row in value['layers']):,} parameters")
+
+
+def text(value: str) -> None:
+    """Print a text as it is."""
+    print(value, end="" if value.endswith("\n") else "\n")
+
+
+def settings(path: str | None, toml: str) -> None:
+    """Print the file of settings, or say where it was written."""
+    text(toml if path is None else f"{path}: every setting with its default")

@@ -1,0 +1,66 @@
+"""The commands' common ground: the program itself, and what all of them can be told."""
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from pipeline.api.progress import Shown
+
+DISTRIBUTION = "bottleneck-pipeline"
+
+
+def _version() -> str:
+    return importlib.metadata.version(DISTRIBUTION)
+
+
+app = App(
+    name="pipeline",
+    help="Transfer learning for pictures: features once, classifiers often, fine-tuning last.",
+    version=_version,
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+)
+app.meta.suppress_keyboard_interrupt = False
+
+EXAMPLES: dict[str, tuple[str, ...]] = {}
+"""Lines to type, by command; the help shows them, and a test parses them."""
+
+
+def command(*examples: str, name: str | None = None) -> Callable[[Any], Any]:
+    """Return a decorator that makes a command of a function, with examples in its help."""
+
+    def register(function: Any) -> Any:
+        known_as = name or function.__name__.replace("_", "-")
+        EXAMPLES[known_as] = examples
+        shown = "\n".join(["**Examples**", "", "```", *examples, "```"])
+        return app.command(function, name=known_as, help_epilogue=shown)
+
+    return register
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What every command can be told about its output."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    """Print one JSON value on stdout and nothing else."""
+
+    quiet: Annotated[bool, Parameter(negative="")] = False
+    """Show no progress and no notices, only warnings."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether progress stays unseen."""
+        return self.quiet or self.json
+
+    @property
+    def reporter(self) -> Shown:
+        """Who is told how the work goes on."""
+        return Shown(self.silent)
+
+
+DEFAULT_OUTPUT = Output()

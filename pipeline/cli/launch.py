@@ -1,0 +1,85 @@
+"""From what was typed to an exit code: signals, notices, the file of settings, errors."""
+
+import logging
+import signal
+import tomllib
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+from cyclopts import CycloptsError, Parameter
+from cyclopts.config import Toml
+
+from pipeline import show
+from pipeline.cli.app import app
+from pipeline.errors import InputError, PipelineError, UnknownNameError
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    _log_to_stderr()
+    try:
+        app.meta(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except (PipelineError, CycloptsError) as error:
+        show.error(" ".join(str(error).split()))
+        return 2
+    except KeyboardInterrupt:
+        show.error("interrupted: features and runs that were finished are kept and not made again")
+        return 130
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("pipeline")
+    logger.handlers = [show.LogHandler()]
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Path | None = None,
+) -> Any:
+    """Read a TOML file of settings, then run the command.
+
+    Args:
+        tokens: The command and its arguments.
+        config: TOML file; a table per command, keys as the flags; pipeline config writes one.
+    """
+    quiet = "--quiet" in tokens
+    logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
+    if config is not None and not config.is_file():
+        raise InputError(f"expected a TOML file, received config={config}, which is not there")
+    if config is not None:
+        _check_tables(config)
+    app.config = () if config is None else (Toml(config, must_exist=True),)
+    return app(
+        tokens,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
+
+
+def _check_tables(path: Path) -> None:
+    """Refuse tables that are no commands, and keys outside a table: both would be ignored."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"expected a TOML file, received config={path}: {error}") from error
+    commands = sorted(name for name in app if not name.startswith("-"))
+    for name, value in tables.items():
+        if name not in commands or not isinstance(value, dict):
+            hint = f"tables are named after commands: {', '.join(commands)}"
+            raise UnknownNameError(f"table in {path}", name, commands, hint)

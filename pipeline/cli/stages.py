@@ -1,0 +1,74 @@
+"""The three stages."""
+
+from pipeline import show
+from pipeline.cli.app import DEFAULT_OUTPUT, Output, command
+from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
+
+
+@command(
+    "pipeline features ~/pictures",
+    "pipeline features ~/pictures --backbone MobileNetV2 --layers block_13,top",
+    "pipeline features pictures.csv --views 4 --dtype float16",
+)
+def features(
+    data: str, *, config: FeaturesConfig = FeaturesConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Stage 1: run every picture once through the frozen base and cache its features.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
+    """
+    from pipeline.api import stages
+    from pipeline.extract import describe
+
+    extraction = stages.features(data, config, output.reporter)
+    show.result(describe(extraction), output.json, show.features)
+
+
+@command(
+    "pipeline classify ~/pictures",
+    "pipeline classify ~/pictures --layers best --tune",
+    "pipeline classify ~/pictures --heads all --class-weight balanced",
+    'pipeline classify ~/pictures --heads "sklearn.svm:NuSVC(nu=0.3)"',
+)
+def classify(
+    data: str, *, config: ClassifyConfig = ClassifyConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Stage 2: train classifiers on cached features; computes what is missing first.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
+    """
+    from pipeline.api import stages
+    from pipeline.classify import describe
+    from pipeline.extract import describe as describe_stage1
+
+    classification, extraction = stages.classified(data, config, output.reporter)
+    value = {
+        **describe(classification),
+        "data": describe_stage1(extraction),
+        "failed": extraction.failed,
+    }
+    show.result(value, output.json, show.classification)
+
+
+@command(
+    "pipeline finetune ~/pictures",
+    "pipeline finetune ~/pictures --mode tail --unfreeze block6 --epochs 20",
+    "pipeline finetune ~/pictures --augment shift,flip,randaugment",
+)
+def finetune(
+    data: str, *, config: FinetuneConfig = FinetuneConfig(), output: Output = DEFAULT_OUTPUT
+) -> None:
+    """Stage 3: train the upper part of the base, starting from a run's head.
+
+    Args:
+        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
+    """
+    from pipeline.api import stages
+
+    finetuned, extraction = stages.finetuned(data, config, output.reporter)
+    from pipeline.finetune import describe
+
+    value = {**describe(finetuned), "failed": extraction.failed}
+    show.result(value, output.json, show.finetuned)
