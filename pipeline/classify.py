@@ -24,7 +24,7 @@ from pipeline.heads import HeadSpec, parse_heads
 from pipeline.images import Dataset
 from pipeline.learning_curve import describe as describe_curve
 from pipeline.learning_curve import learning_curve
-from pipeline.runs import Run, best_run, keep_learning_curve
+from pipeline.runs import Run, best_run, is_transplantable, keep_learning_curve
 from pipeline.table import FeatureTable, Input, check_classes
 
 logger = logging.getLogger("pipeline")
@@ -164,6 +164,7 @@ def describe(classification: Classification) -> dict[str, Any]:
         "results": [_describe_result(result) for result in classification.results],
         "leaked": classification.leaked,
         "contradictory": classification.contradictory,
+        "can_finetune": is_transplantable(classification.best),
         "learning_curve": classification.curve,
     }
 

@@ -113,16 +113,18 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, watch: Watch) -> None:
     with spread.scope():
         network = build_network(config, task.base, start.head, task.spec)
     opened = open_examples(task, network, on_gpu, watch.on_maps)
-    initial = initial_figures(task, opened.examples.probabilities(task.validation), start)
+    before = opened.examples.probabilities(task.validation)
+    initial = initial_figures(task, before, start)
     told = _telling(config, name, watch)
     history = _train(task, network, opened.examples, checkpoint, told, spread)
+    after = opened.examples.probabilities(task.validation)
     test = task.table.rows("test")
     probabilities = opened.examples.probabilities(test)
     info = description(task, network, opened.boundary)
     info["devices"] = spread.n_devices
     info["seconds"] = round(monotonic() - began, 3)
     with new_run(config.runs, name) as folder:
-        figures = metrics(task, initial, history, test, probabilities)
+        figures = metrics(task, initial, history, (before, after), test, probabilities)
         write_run(folder, info, figures, PredictionRows.of(task.dataset, test, probabilities))
         write_history(folder / HISTORY, history)
         plot_curves(folder / "plots" / "history.svg", history, len(task.validation))

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import t as students_t
 
 from pipeline.errors import InputError
-from pipeline.evaluate import paired_difference
+from pipeline.evaluate import paired_difference, proportion
 from pipeline.heads import HeadSpec
 from pipeline.heads.fit import fit_head
 from pipeline.heads.select import Folds, make_folds
@@ -33,7 +33,8 @@ class CurvePoint:
     Args:
         n: Training pictures, mean over the repeats.
         accuracy: Mean share of unseen pictures that they called right.
-        ci95: Interval of that mean over the repeats (Student's t), within 0–1.
+        ci95: Interval of that mean over the repeats (Student's t), within 0–1, and at least as
+            wide as Wilson's over the pictures: repeats that agree leave that much open.
         accuracies: One per repeat, in the order of the folds.
     """
 
@@ -112,7 +113,7 @@ def learning_curve(
     n_fit = float(np.mean([len(fit) for fit, _ in made]))
     hits = [_hits(spec, features, labels, n_classes, made, part, seed) for part in parts]
     points = tuple(
-        _point(round(part * n_fit), [float(hit[held].mean()) for _, held in made])
+        _point(round(part * n_fit), [float(hit[held].mean()) for _, held in made], len(hit))
         for part, hit in zip(parts, hits, strict=True)
     )
     return _judged(points, hits[-2], hits[-1], parts[-1] / parts[-2], seed)
@@ -157,11 +158,12 @@ def _growing_order(labels: np.ndarray, seed: int) -> np.ndarray:
     return shuffled[np.argsort(keys[shuffled], kind="stable")]
 
 
-def _point(n: int, accuracies: list[float]) -> CurvePoint:
+def _point(n: int, accuracies: list[float], n_judged: int) -> CurvePoint:
     mean, repeats = float(np.mean(accuracies)), len(accuracies)
     error = float(np.std(accuracies, ddof=1)) / repeats**0.5
     width = float(students_t.ppf(LEVEL, repeats - 1)) * error
-    within = (max(0.0, mean - width), min(1.0, mean + width))
+    low, high = proportion(mean, n_judged).ci95
+    within = (min(low, max(0.0, mean - width)), max(high, min(1.0, mean + width)))
     return CurvePoint(n, mean, within, tuple(accuracies))
 
 

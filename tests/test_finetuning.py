@@ -19,6 +19,7 @@ from pipeline.config import FinetuneConfig
 from pipeline.errors import StoreError
 from pipeline.finetuning.checkpoint import Checkpoint
 from pipeline.finetuning.order import epoch_order
+from pipeline.finetuning.outcome import sure_gain
 from pipeline.finetuning.settings import changes, class_weight
 from pipeline.heads import parse_head
 from pipeline.runs import Run
@@ -275,6 +276,15 @@ def test_full_disk_leaves_the_last_checkpoint(tmp_path):
         "history.csv",
     ]
     np.testing.assert_array_equal(checkpoint.load().arrays["weight/0"], np.arange(1000))
+
+
+def test_a_gain_counts_as_far_as_it_exceeds_its_error():
+    """One picture of ninety is luck; five of ninety, and none lost, are more than that."""
+    one, five = np.eye(90)[0], np.repeat([1.0, 0.0], [5, 85])
+    assert sure_gain(one) == pytest.approx(0, abs=1e-12)
+    assert 0.02 < sure_gain(five) < 5 / 90
+    assert sure_gain(-five) == pytest.approx(-5 / 90)
+    assert sure_gain(np.zeros(90)) == 0
 
 
 def cut_off(path):

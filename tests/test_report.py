@@ -140,7 +140,7 @@ def test_the_leaderboard_is_that_of_compare(page, project_root):
         low, high = row["test"]["ci95"]
         assert f"{row['test']['accuracy']:.4f} {low:.3f} – {high:.3f}" in made.text
     n_together = sum(row["with_leader"] for row in rows[1:])
-    assert f"{n_together} of 1 runs are not distinguishable from the first" in made.text
+    assert f"{n_together} of the 1 other run is not distinguishable from the first" in made.text
     assert "McNemar's exact test" in made.text
 
 

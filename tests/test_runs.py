@@ -216,3 +216,12 @@ def test_newer_bundle_and_run(tmp_path, data):
         path.write_text(json.dumps({**value, "format_version": 9}))
         with pytest.raises(RunError, match="received version 9"):
             load(path.parent)
+
+
+def test_of_equals_the_head_is_best(tmp_path):
+    """A fine-tuned base that gained nothing is not preferred for its name."""
+    for name in ("b-head", "a-tuned"):
+        make_run(tmp_path, name, 0.8, HITS)
+    path = tmp_path / "a-tuned" / "run.json"
+    path.write_text(path.read_text("utf-8").replace('"classify"', '"finetune"'), "utf-8")
+    assert find_run(tmp_path, "best").name == "b-head"

@@ -3,7 +3,13 @@
 The room never reads a file and knows nothing of heads: whatever gives probabilities can be judged.
 """
 
-from pipeline.evaluate.calibration import Reliability, ReliabilityPoint, log_loss, reliability
+from pipeline.evaluate.calibration import (
+    Reliability,
+    ReliabilityPoint,
+    log_loss,
+    losses,
+    reliability,
+)
 from pipeline.evaluate.compare import (
     SIGNIFICANCE,
     Comparison,
@@ -38,6 +44,7 @@ __all__ = [
     "holm",
     "judge_threshold",
     "log_loss",
+    "losses",
     "mcnemar_p_value",
     "paired_difference",
     "per_class",

@@ -11,8 +11,14 @@ N_BINS = 15
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean negative log probability of the given labels, clipped at 1e-15."""
+    return max(0.0, float(losses(probabilities, labels).mean()))
+
+
+def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the negative log probability of each given label (n,), clipped at 1e-15."""
     given = probabilities[np.arange(len(labels)), labels]
-    return max(0.0, float(-np.log(np.clip(given, SMALLEST_PROBABILITY, None)).mean()))
+    values: np.ndarray = -np.log(np.clip(given, SMALLEST_PROBABILITY, None))
+    return values
 
 
 @dataclass(frozen=True)

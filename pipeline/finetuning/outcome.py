@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.backbones.boundary import Boundary
 from pipeline.config import to_dict
-from pipeline.evaluate import evaluate, log_loss
+from pipeline.evaluate import evaluate, log_loss, losses
 from pipeline.finetuning.head import StartingHead
 from pipeline.finetuning.network import Network
 from pipeline.finetuning.task import Task
@@ -53,6 +53,7 @@ def metrics(
     task: Task,
     initial: Mapping[str, Any],
     history: list[Epoch],
+    judged_by: tuple[np.ndarray, np.ndarray],
     test: np.ndarray,
     probabilities: np.ndarray,
 ) -> dict[str, Any]:
@@ -62,34 +63,55 @@ def metrics(
         task: What was fine-tuned.
         initial: From `initial_figures`.
         history: Epoch 0 and every epoch trained.
+        judged_by: What the model said of the validation pictures before training, and what the
+            kept one says: (m, k) each.
         test: (n,) int, rows of the test split.
         probabilities: (n, k), what the kept model says of them.
     """
     judged = evaluate(probabilities, task.dataset.labels[test], task.config.seed)
     return {
-        "selection": _selection(task, history[0], best_epoch(history)),
+        "selection": _selection(task, best_epoch(history), *judged_by),
         "initial": dict(initial),
         "epochs": [asdict(epoch) for epoch in history],
         "test": {"split": task.dataset.test_name, **judged.to_dict(task.dataset.classes)},
     }
 
 
-def _selection(task: Task, before: Epoch, kept: Epoch) -> dict[str, Any]:
-    """Say how good the model is on pictures unseen, comparably with its head's own figure.
+def _selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """Say how good the model is on pictures unseen, comparably with its head's own figures.
 
     A slice of train is small, so its accuracy would win or lose by luck against a
-    cross-validation over all of train; the gain over the head on the same slice would not.
+    cross-validation over all of train; the gain over the head on the same slice would not. That
+    gain is of the epoch that the same pictures chose: it counts as far as it exceeds its standard
+    error, so that a picture or two do not make a model the best.
     """
-    head = task.source.metrics["selection"]
-    gain = kept.validation_accuracy - before.validation_accuracy
+    head, labels = task.source.metrics["selection"], task.judged_labels
+    hits, hits_before = (p.argmax(1) == labels for p in (after, before))
+    gain = sure_gain(hits.astype(float) - hits_before)
+    gain_in_loss = sure_gain(losses(before, labels) - losses(after, labels))
     return {
-        "by": f"{head['by']} of the head, and the gain on a {task.validated_on}",
+        "by": f"{head['by']} of the head, and the gain beyond its standard error on a "
+        f"{task.validated_on}",
         "n": len(task.validation),
         "accuracy": min(1.0, head["accuracy"] + gain),
-        "log_loss": kept.validation_loss,
+        "log_loss": max(0.0, head["log_loss"] - gain_in_loss),
+        "gain": gain,
+        "validation_log_loss": kept.validation_loss,
         "validation_accuracy": kept.validation_accuracy,
         "epoch": kept.epoch,
     }
+
+
+def sure_gain(gains: np.ndarray) -> float:
+    """Return the mean of gains less its standard error, but not below 0; a mean loss as it is.
+
+    Args:
+        gains: (n,) float, one a picture.
+    """
+    mean = float(gains.mean())
+    if mean <= 0 or len(gains) < 2:
+        return min(mean, 0.0)
+    return max(0.0, mean - float(gains.std(ddof=1) / np.sqrt(len(gains))))
 
 
 def description(task: Task, network: Network, boundary: Boundary | None) -> dict[str, Any]:

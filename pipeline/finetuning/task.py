@@ -18,8 +18,8 @@ from pipeline.runs import Run, transplantable_head
 from pipeline.table import FeatureTable
 from pipeline.training.plan import Plan
 
-PROTOCOL = 2
-"""Grows when the same settings would train differently."""
+PROTOCOL = 3
+"""Grows when the same settings would train or be judged differently."""
 SETTINGS = (
     "mode",
     "unfreeze",

@@ -66,7 +66,8 @@ def _import(name: str, path: str) -> Any:
         nearest = f"; nearest: {', '.join(near)}" if near else ""
         raise InputError(
             f"expected a module that can be imported in {path!r}, received {name!r}: "
-            f"{error}{nearest}; install its package, or {_EXAMPLE}"
+            f"{error}{nearest}; install its package (PYTHONPATH=. finds a file in this folder), "
+            f"or {_EXAMPLE}"
         ) from error
 
 

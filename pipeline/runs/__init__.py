@@ -4,6 +4,7 @@ from pipeline.runs.choose import (
     best_run,
     find_run,
     index_settings,
+    is_transplantable,
     source_run,
     transplantable_head,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "experiment_digest",
     "find_run",
     "index_settings",
+    "is_transplantable",
     "keep_learning_curve",
     "leaderboard",
     "list_runs",

@@ -57,16 +57,18 @@ def _newest_data(candidates: list[Run], suffix: str) -> list[Run]:
     return [run for run in named if newest and run.data == newest.data]
 
 
-def order(run: Run) -> tuple[float, float, str, str]:
+def order(run: Run) -> tuple[float, float, bool, str, str]:
     """Sort key that puts the best run first: selection accuracy, then log loss, then name.
+
+    Of equals, a head on frozen features comes before a fine-tuned base, which gained nothing.
 
     Runs that nothing could be chosen by come last, in the order in which they were made: that of
     the list of heads.
     """
     accuracy, loss = run.selection_accuracy, run.selection_loss
     if accuracy is None or loss is None:
-        return 1.0, 0.0, str(run.info["created"]), run.name
-    return -accuracy, loss, "", run.name
+        return 1.0, 0.0, False, str(run.info["created"]), run.name
+    return -accuracy, loss, run.info["kind"] != "classify", "", run.name
 
 
 def best_run(candidates: Sequence[Run], runs: Path) -> Run:
@@ -91,7 +93,7 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
         return _index_settings(find_run(runs, text))
     root = resolve_location(data)
     here = [run for run in list_runs(runs) if run.root == root]
-    fitting = [run for run in here if _is_transplantable(run)]
+    fitting = [run for run in here if is_transplantable(run)]
     if not fitting:
         return {"seed": 0, "label_pattern": None}
     return _index_settings(best_run(fitting, runs))
@@ -116,7 +118,7 @@ def source_run(runs: Path, text: str, data: str, digest: str) -> Run:
     """
     if not is_best(text):
         return find_run(runs, text)
-    fitting = [run for run in list_runs(runs) if run.data == digest and _is_transplantable(run)]
+    fitting = [run for run in list_runs(runs) if run.data == digest and is_transplantable(run)]
     if not fitting:
         raise RunError(
             f"expected a run with a linear or dense head on {data} in {runs}, received none; "
@@ -125,7 +127,8 @@ def source_run(runs: Path, text: str, data: str, digest: str) -> Run:
     return best_run(fitting, runs)
 
 
-def _is_transplantable(run: Run) -> bool:
+def is_transplantable(run: Run) -> bool:
+    """Return whether a run's head can become Dense layers on its base."""
     if run.info["kind"] != "classify":
         return False
     return parse_head(run.info["head"]).head.kind in TRANSPLANTABLE
@@ -133,7 +136,7 @@ def _is_transplantable(run: Run) -> bool:
 
 def transplantable_head(run: Run) -> HeadSpec:
     """Return a run's head; raises RunError when it cannot become Dense layers on the base."""
-    if not _is_transplantable(run):
+    if not is_transplantable(run):
         raise RunError(
             f"expected a classify run with a linear or dense head, received {run.name} with "
             f"head={run.info['head']!r} ({run.info['kind']}); choose another with --from, for "

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.units import counted
+
 MAX_LISTED = 20
 MAX_NAMED = 4
 
@@ -18,13 +20,16 @@ def audited(value: Value) -> None:
     duplicates = value["duplicates"]
     contradictory = [group for group in duplicates if group["contradictory"]]
     _listed(
-        "groups of the same or nearly the same picture with different labels", contradictory, _group
+        "group",
+        "of the same or nearly the same picture with different labels",
+        contradictory,
+        _group,
     )
     _suspects(value)
-    _listed("pictures that cannot be used", value["unreadable"], _failure)
+    _listed("picture", "that cannot be used", value["unreadable"], _failure)
     rest = [group for group in duplicates if not group["contradictory"]]
-    _listed("groups of byte-identical pictures", [g for g in rest if g["exact"]], _group)
-    _listed("groups of near-duplicates", [g for g in rest if not g["exact"]], _group)
+    _listed("group", "of byte-identical pictures", [g for g in rest if g["exact"]], _group)
+    _listed("group", "of near-duplicates", [g for g in rest if not g["exact"]], _group)
     if value["near"] is not None:
         print(f"near-duplicates have a {value['near']['rule']}")
     if not any(value[name] for name in ("leaks", "duplicates", "suspects", "unreadable")):
@@ -65,7 +70,7 @@ def _overview(value: Value) -> None:
 
 
 def _leaks(value: Value) -> None:
-    _listed("pictures that judge are given away by one of another split", value["leaks"], _leak)
+    _listed("picture", "to judge by, given away by one of another split", value["leaks"], _leak)
     test = value["test"]
     if test is None or test["leaked"] is None:
         return
@@ -82,10 +87,8 @@ def _leaks(value: Value) -> None:
 def _suspects(value: Value) -> None:
     agreement = value["label_agreement"]
     if agreement is not None:
-        title = (
-            f"labels that look wrong to heads that call {agreement:.1%} of unseen pictures alike"
-        )
-        _listed(title, value["suspects"], _suspect)
+        what = f"that look wrong to heads that call {agreement:.1%} of unseen pictures alike"
+        _listed("label", what, value["suspects"], _suspect)
 
 
 def _accuracy(judged: Value) -> str:
@@ -93,10 +96,10 @@ def _accuracy(judged: Value) -> str:
     return f"{judged['accuracy']:.4f} ({low:.3f} – {high:.3f})"
 
 
-def _listed(title: str, rows: Sequence[Value], line: Callable[[Value], str]) -> None:
+def _listed(one: str, what: str, rows: Sequence[Value], line: Callable[[Value], str]) -> None:
     if not rows:
         return
-    print(f"{len(rows)} {title}:")
+    print(f"{counted(len(rows), one)} {what}:")
     _lines(rows, line)
 
 

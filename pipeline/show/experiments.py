@@ -45,7 +45,8 @@ def classification(value: Value) -> None:
     if value["learning_curve"] is not None:
         learned(value["learning_curve"])
     left_out(value["failed"])
-    print(f"next: pipeline predict {value['best']} PICTURES, or pipeline finetune")
+    tuned = ", or pipeline finetune" if value["can_finetune"] else ""
+    print(f"next: pipeline predict {value['best']} PICTURES{tuned}")
 
 
 def _standing(row: Value) -> tuple[float, float]:
@@ -99,10 +100,11 @@ def _not_told_apart(rows: Sequence[Value]) -> None:
     compared = [row for row in rows if row["difference"] is not None]
     if compared:
         together = sum(row["with_leader"] for row in compared)
+        others = "other is" if len(compared) == 1 else "others are"
         print(
-            f"{together} of {len(compared)} are not distinguishable from the first on these "
-            f"pictures ({compared[0]['difference']['test']}): to choose among them by their test "
-            f"accuracy would be luck"
+            f"{together} of the {len(compared)} {others} not distinguishable from the first on "
+            f"these pictures ({compared[0]['difference']['test']}): to choose among them by their "
+            f"test accuracy would be luck"
         )
 
 
