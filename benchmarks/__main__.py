@@ -1,7 +1,7 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
-The other parts take long: ``views``, ``scale`` and ``finetuning`` five minutes, ``soak`` ten,
-``tune`` half an hour, ``families`` more.
+The other parts take long: ``views``, ``scale``, ``cluster`` and ``finetuning`` five minutes,
+``soak`` ten, ``rows`` and ``tune`` half an hour, ``families`` more.
 """
 
 import sys
@@ -10,9 +10,11 @@ from benchmarks import (
     accuracy,
     arithmetic,
     blocks,
+    cluster,
     families,
     finetuning,
     heads,
+    rows,
     scale,
     soak,
     speed,
@@ -30,7 +32,9 @@ PARTS = {
     "views": views.main,
     "scale": scale.main,
     "blocks": blocks.main,
+    "rows": rows.main,
     "soak": soak.main,
+    "cluster": cluster.main,
     "families": families.main,
 }
 USUAL = ("speed", "arithmetic", "accuracy")

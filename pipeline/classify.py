@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.backbones.frozen import asks_for_best
+from pipeline.cluster.searching import search_workers
 from pipeline.compute import Caches, check_layers, resolve
 from pipeline.config import ClassifyConfig
 from pipeline.experiments import (
@@ -113,7 +114,8 @@ def _planned(
     if not config.tune and not asks_for_best(config.layers):
         heads = prepared(specs, preparation)
         return [Experiment(*parts, joined, spec) for joined in inputs for spec in heads]
-    found = tune(*parts, inputs, specs, preparation, searching)
+    with search_workers(config.cluster) as spread:
+        found = tune(*parts, inputs, specs, preparation, searching, spread)
     return [Experiment(*parts, *one) for one in found]
 
 
@@ -162,9 +164,9 @@ def describe(classification: Classification) -> dict[str, Any]:
     return {
         "best": classification.best.name,
         "results": [_describe_result(result) for result in classification.results],
+        "can_finetune": is_transplantable(classification.best),
         "leaked": classification.leaked,
         "contradictory": classification.contradictory,
-        "can_finetune": is_transplantable(classification.best),
         "learning_curve": classification.curve,
     }
 

@@ -4,6 +4,7 @@ Command flags, Make variables and the TOML file all fill these; the resolved val
 every artefact. Field docstrings are the help texts of the flags.
 """
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,11 @@ MODELS = "models"
 MAX_VIEWS = 1000
 CLASS_WEIGHTS = ("none", "balanced")
 FINETUNE_MODES = ("full", "tail", "frozen")
+CLUSTER = re.compile(
+    r"local(:[1-9]\d{0,2})?|(tcp|tls)://([^\s:/\[\]]+|\[[0-9a-fA-F:]+\]):[1-9]\d{0,4}"
+)
+CLUSTERS = "as local, local:N with N from 1 to 999, or a Dask scheduler such as tcp://host:8786"
+PASSWORD = re.compile(r"(://[^/:@]*):([^/]*)@")
 TRAINING_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
@@ -83,8 +89,19 @@ class FeaturesConfig:
     strict: bool = False
     """Treat a picture that cannot be read as an error instead of reporting it."""
 
+    remote_cache: str | None = None
+    """URL of a feature cache shared by several machines, such as s3://bucket/features: what is
+    missing here is fetched from it before anything is computed, what is computed here is sent to
+    it, shard by shard."""
+
+    cluster: str | None = None
+    """Where to compute: local[:N] (N processes of this machine), or a Dask scheduler such as
+    tcp://host:8786; in this process when left out. Never changes a result."""
+
     def __post_init__(self) -> None:
         _expand_paths(self)
+        known = self.cluster is None or CLUSTER.fullmatch(self.cluster) is not None
+        _require(self, "cluster", known, CLUSTERS)
         _require(self, "batch_size", self.batch_size >= 1, "at least 1")
         _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
         for name in ("views", "test_views"):
@@ -238,6 +255,9 @@ class FinetuneConfig:
     cache: Path = Path("features")
     """Folder of the feature cache."""
 
+    remote_cache: str | None = None
+    """URL of a feature cache shared by several machines, such as s3://bucket/features."""
+
     runs: Path = Path("runs")
     """Folder of the runs."""
 
@@ -338,18 +358,6 @@ class ExportConfig:
         return self.cache / MODELS
 
 
-def _expand_paths(config: Any) -> None:
-    """Let ``~`` mean the home folder, wherever a setting comes from."""
-    for name, value in vars(config).items():
-        if isinstance(value, Path):
-            object.__setattr__(config, name, value.expanduser())
-
-
-def _require(config: Any, name: str, good: bool, expected: str) -> None:
-    if not good:
-        raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
-
-
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
@@ -380,9 +388,29 @@ class ReportConfig:
         _require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
 
 
+def _expand_paths(config: Any) -> None:
+    """Let ``~`` mean the home folder, wherever a setting comes from."""
+    for name, value in vars(config).items():
+        if isinstance(value, Path):
+            object.__setattr__(config, name, value.expanduser())
+
+
+def _require(config: Any, name: str, good: bool, expected: str) -> None:
+    if not good:
+        raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown and saved: sftp://me@host of sftp://me:secret@host."""
+    return PASSWORD.sub(r"\1@", url)
+
+
 def to_dict(config: Any) -> dict[str, Any]:
-    """Return a config as plain JSON values, in the order of its fields."""
-    return {
+    """Return a config as plain JSON values, in the order of its fields, without a password."""
+    values = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(config).items()
     }
+    if values.get("remote_cache") is not None:
+        values["remote_cache"] = without_password(values["remote_cache"])
+    return values

@@ -9,6 +9,7 @@ PipelineError                 one sentence: expected, received, where, the way o
 ├── StoreError                a feature cache that cannot be read or written
 │   ├── DamagedShardError     a shard whose checksum or structure is wrong
 │   └── NewerFormatError      a cache written by a newer version of this program
+├── ClusterError              workers or a scheduler that cannot be used, or are gone
 └── RunError                  a run or bundle that is damaged, foreign or unfit for the request
 
 Programming mistakes stay what they are (TypeError, AssertionError): they are ours, not the user's.
@@ -64,6 +65,10 @@ class DamagedShardError(StoreError):
 
 class NewerFormatError(StoreError):
     """The cache was written by a newer version of this program."""
+
+
+class ClusterError(PipelineError):
+    """Workers or their scheduler cannot be used, or are gone."""
 
 
 class RunError(PipelineError):

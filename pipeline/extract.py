@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,16 +11,19 @@ from pipeline.compute import (
     Caches,
     Computation,
     Outcome,
+    Progress,
     cached_views,
     distinct,
     find_work,
     resolve,
     wanted_views,
 )
-from pipeline.compute.computation import Progress
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError
 from pipeline.images import Dataset
+
+if TYPE_CHECKING:
+    from pipeline.cluster.computing import ClusterComputation
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Extraction:
         forecast: `preflight.Forecast` as a dict; None when there was nothing to compute.
         where: Seconds of reading and decoding, added up over the threads that do it, and seconds
             waited for pictures, for the engine and for the disk; None when nothing was computed.
+        workers: Processes that computed; None when nothing was.
         classes: Pictures of each class.
         splits: Pictures of each split.
         ignored: What lies in the folder and is no picture of a class.
@@ -60,6 +64,7 @@ class Extraction:
     views: int = 0
     forecast: dict[str, Any] | None = None
     where: dict[str, float] | None = None
+    workers: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
@@ -75,7 +80,8 @@ def extract(
 
     Interrupting is safe: finished shards stay, the rows in hand are written, and the same call goes
     on from there. Pictures that cannot be decoded are quarantined with their reason and reported
-    at every run; with ``config.strict`` they are an error.
+    at every run; with ``config.strict`` they are an error. With a remote cache, what it has is
+    fetched first, and what it lacks is sent.
 
     Args:
         config: The base, its layers, and where the cache is.
@@ -90,6 +96,7 @@ def extract(
     began = monotonic()
     base = base or resolve(config)[0]
     caches = Caches(config, base)
+    caches.exchange()
     counts = dataset.counts()
     result = Extraction(
         base.recipe.id,
@@ -100,7 +107,9 @@ def extract(
     )
     work = find_work(config, dataset, caches.clean, caches.viewed)
     if len(work):
-        _note(Computation(config, base, dataset, caches, work).run(progress), dataset, result)
+        parts = (config, base, dataset, caches, work)
+        _note(_computation(*parts).run(progress), dataset, result)
+        caches.send_missing()
     _account(config, dataset, caches, result)
     result.seconds = monotonic() - began
     if config.strict and result.failed:
@@ -108,10 +117,19 @@ def extract(
     return result
 
 
+def _computation(config: FeaturesConfig, *parts: Any) -> "Computation | ClusterComputation":
+    if config.cluster is None:
+        return Computation(config, *parts)
+    from pipeline.cluster.computing import ClusterComputation
+
+    return ClusterComputation(config, *parts)
+
+
 def _note(outcome: Outcome, dataset: Dataset, result: Extraction) -> None:
     result.engine, result.forecast = outcome.engine, vars(outcome.forecast)
     result.computed, result.computed_views = outcome.pictures, outcome.views
     result.images_per_second = outcome.passes / outcome.seconds
+    result.workers = outcome.workers
     result.where = {
         "reading": outcome.reading,
         "decoding": outcome.decoding,

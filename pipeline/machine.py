@@ -15,12 +15,17 @@ def core_count() -> int:
     ``os.cpu_count`` knows neither, and joblib, which knows both, takes longer to import than
     20,000 unchanged files take to index. Its variable ``LOKY_MAX_CPU_COUNT`` counts here too.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    limits = [len(affinity(0)) if affinity else os.cpu_count() or 1, *_quotas()]
+    limits = [len(usable_cores()), *_quotas()]
     wanted = os.environ.get("LOKY_MAX_CPU_COUNT", "")
     if wanted.isdecimal():
         limits.append(int(wanted))
     return max(1, min(limits))
+
+
+def usable_cores() -> list[int]:
+    """Return the numbers of the cores that a CPU mask leaves to this thread, ascending."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
 
 
 def available_memory() -> int | None:

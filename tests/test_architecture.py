@@ -20,6 +20,7 @@ LEVELS = [
         *("extract", "classify", "finetune", "predict", "export"),
         *("verify", "explain", "export_features", "audit"),
     },
+    {"cluster"},
     {"experiments", "finetuning"},
     {"table", "compute", "labelling", "exporting"},
     {"runs"},
@@ -123,6 +124,16 @@ def test_features_are_read_and_written_in_one_room(path):
     # Weights are HDF5 files too, and are Keras' own: one module looks into those.
     if "h5py" in set(imports(path, everywhere=True)):
         assert room_of(name_of(path)) == "store" or name_of(path) == "backbones.weight_files"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_dask_is_imported_in_one_room_and_late(path):
+    def uses(everywhere):
+        return {module.split(".")[0] for module in imports(path, everywhere)}
+
+    assert not uses(False) & {"dask", "distributed"}
+    if uses(True) & {"dask", "distributed"}:
+        assert room_of(name_of(path)) == "cluster"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

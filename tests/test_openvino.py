@@ -226,8 +226,8 @@ def test_choice_without_a_gpu(models, monkeypatch, gpu, expected):
 def test_choice_with_a_gpu(models, monkeypatch):
     monkeypatch.setattr(engines, "may_have_gpu", lambda: True)
     monkeypatch.setattr("pipeline.engines.tensorflow.configure_devices", lambda precision: True)
-    assert engines._choose("auto", "float32") == "tensorflow"
-    assert engines._choose("openvino", "float32") == "openvino"
+    assert engines.choose_engine("auto", "float32") == "tensorflow"
+    assert engines.choose_engine("openvino", "float32") == "openvino"
 
 
 @pytest.mark.parametrize(

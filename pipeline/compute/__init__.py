@@ -5,7 +5,8 @@ the stage's own.
 """
 
 from pipeline.compute.caches import Caches, versions
-from pipeline.compute.computation import Computation, Outcome
+from pipeline.compute.computation import Computation
+from pipeline.compute.passes import Outcome, Passes, Progress
 from pipeline.compute.preflight import Forecast
 from pipeline.compute.settings import check_layers, resolve
 from pipeline.compute.worklist import (
@@ -22,6 +23,8 @@ __all__ = [
     "Computation",
     "Forecast",
     "Outcome",
+    "Passes",
+    "Progress",
     "Work",
     "cached_views",
     "check_layers",

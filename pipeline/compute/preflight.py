@@ -1,7 +1,7 @@
 """Before anything long: what computing will take, and whether disk and memory hold it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -68,11 +68,38 @@ def forecast(
         StoreError: The disk cannot hold the features.
         InputError: The memory cannot hold the batches.
     """
-    n_rows = len(work)
-    row_bytes = sum(map(prod, engine.output_shapes)) * np.dtype(dtype).itemsize
+    row_bytes = bytes_of_row(engine.output_shapes, dtype)
+    disk_bytes, free = check_disk(len(work), row_bytes, cache)
+    memory, seconds = check_memory(row_bytes, batch), None
+    if len(work) >= MIN_TRIALS * engine.trial_size:
+        computing = len(work) * _engine_seconds(engine, batch[1:])
+        seconds = computing + len(work.rows) * decode_seconds()
+    return Forecast(len(work), disk_bytes, free, memory, seconds)
+
+
+def bytes_of_row(shapes: Iterable[tuple[int, ...]], dtype: str) -> int:
+    """Return how many bytes the features of one picture take, all cuts together."""
+    return sum(map(prod, shapes)) * np.dtype(dtype).itemsize
+
+
+def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
+    """Return how many bytes the features will take, and how many the disk can take.
+
+    Raises:
+        StoreError: It cannot hold them.
+    """
     disk_bytes, free = int(n_rows * (row_bytes + 36) * DISK_SHARE), free_bytes(cache)
     if disk_bytes > free:
         raise StoreError(_too_large(n_rows, row_bytes, disk_bytes, free, cache))
+    return disk_bytes, free
+
+
+def check_memory(row_bytes: int, batch: tuple[int, ...]) -> int:
+    """Return the bytes that a process may need for batches of shape (k, size, size, 3).
+
+    Raises:
+        InputError: The memory cannot hold them.
+    """
     batches = BATCHES_IN_MEMORY * batch[0] * (prod(batch[1:]) + row_bytes)
     available = available_memory()
     if available is not None and batches > available:
@@ -80,11 +107,7 @@ def forecast(
             f"expected memory of {size_text(batches)} for batches of {batch[0]} pictures, received "
             f"{size_text(available)}; choose a smaller --batch-size"
         )
-    memory = PROGRAM_BYTES + SHARD_BYTES_IN_MEMORY + batches
-    seconds = None
-    if n_rows >= MIN_TRIALS * engine.trial_size:
-        seconds = n_rows * _engine_seconds(engine, batch[1:]) + len(work.rows) * decode_seconds()
-    return Forecast(n_rows, disk_bytes, free, memory, seconds)
+    return PROGRAM_BYTES + SHARD_BYTES_IN_MEMORY + batches
 
 
 def _too_large(n_rows: int, row_bytes: int, needed: int, free: int, cache: Path) -> str:

@@ -1,6 +1,6 @@
 """What a pipeline of stages waits for: the one figure that says which of them is the slowest."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from time import perf_counter
 from typing import TypeVar
@@ -21,6 +21,11 @@ class Waits:
 
     def __init__(self) -> None:
         self.seconds = {"pictures": 0.0, "engine": 0.0, "disk": 0.0}
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add what another pipeline waited, by what it waited for."""
+        for name, more in seconds.items():
+            self.seconds[name] += more
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:

@@ -94,4 +94,7 @@ def distinct(dataset: Dataset, rows: np.ndarray | None = None) -> np.ndarray:
 
 def undecodable(clean: FeatureCache, digests: np.ndarray) -> np.ndarray:
     """Return which pictures cannot be decoded and have no features from elsewhere: (n,) bool."""
-    return clean.is_quarantined(digests) & ~clean.has(digests)
+    quarantined = clean.is_quarantined(digests)
+    suspects = np.flatnonzero(quarantined)
+    quarantined[suspects] = ~clean.has(digests[suspects])
+    return quarantined

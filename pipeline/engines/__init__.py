@@ -22,6 +22,8 @@ __all__ = [
     "GivenNetwork",
     "Network",
     "check_engine",
+    "choose_engine",
+    "find_kept",
     "open_engine",
     "paired",
 ]
@@ -128,12 +130,13 @@ def open_engine(
     check_engine(engine, precision)
     if batch_size < 1:
         raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
-    if _choose(engine, precision) == "openvino":
+    if choose_engine(engine, precision) == "openvino":
         return _openvino(network, batch_size, models)
     return _tensorflow(network, precision, batch_size)
 
 
-def _choose(engine: str, precision: str) -> str:
+def choose_engine(engine: str, precision: str) -> str:
+    """Return which engine a request means here; without a GPU that needs no TensorFlow."""
     if engine != "auto":
         return engine
     if precision != "float32":

@@ -17,7 +17,7 @@ from pipeline.files import write_json
 from pipeline.heads import HeadSpec, Preparation, parse_head
 from pipeline.machine import available_memory
 from pipeline.runs import SearchMemory, experiment_digest, search_folder
-from pipeline.search import Cuts, Found, Pool, Trial, search
+from pipeline.search import Cuts, Found, Pool, Spread, Trial, search
 from pipeline.table import FeatureTable, Input
 from pipeline.units import size_text
 
@@ -36,6 +36,7 @@ def tune(
     specs: Sequence[HeadSpec],
     preparation: Preparation,
     progress: Progress | None = None,
+    spread: Spread | None = None,
 ) -> list[Candidate]:
     """Return for each head the input, preparation and parameters that the training pictures favour.
 
@@ -47,6 +48,7 @@ def tune(
         specs: The heads.
         preparation: That of the default, for heads that do not say their own.
         progress: Told how many pieces of work are done, and of how many so far.
+        spread: What measures on workers, see `search`; processes of this machine if left out.
 
     Raises:
         DataError: Nothing can be held out, or the features are too many for this machine.
@@ -56,7 +58,7 @@ def tune(
             "expected at least 2 training pictures of every class for a search, received a class "
             "with 1; add pictures, or leave out --tune and name layers and heads"
         )
-    return _Tuning(config, table, selection, inputs, preparation).run(specs, progress)
+    return _Tuning(config, table, selection, inputs, preparation).run(specs, progress, spread)
 
 
 class _Tuning:
@@ -74,7 +76,9 @@ class _Tuning:
         self._inputs = [tuple(self._cuts.index(cut) for cut in joined) for joined in inputs]
         self._folder = search_folder(config.runs)
 
-    def run(self, specs: Sequence[HeadSpec], progress: Progress | None) -> list[Candidate]:
+    def run(
+        self, specs: Sequence[HeadSpec], progress: Progress | None, spread: Spread | None
+    ) -> list[Candidate]:
         known = {str(spec): self._remembered(spec) for spec in specs}
         missing = [spec for spec in specs if known[str(spec)] is None]
         if missing:
@@ -88,6 +92,7 @@ class _Tuning:
                 whole=self._config.tune,
                 n_jobs=self._config.jobs,
                 progress=progress,
+                spread=spread,
             )
             for spec, found in zip(missing, searched.found, strict=True):
                 known[str(spec)] = self._remember(spec, found)

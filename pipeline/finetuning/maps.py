@@ -13,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.backbones.frozen import FrozenBase
-from pipeline.compute import Caches, Computation, find_work
-from pipeline.compute.computation import Progress
+from pipeline.compute import Caches, Computation, Progress, find_work
 from pipeline.config import FeaturesConfig
 from pipeline.finetuning.order import epoch_order
 from pipeline.heads import softmax
@@ -31,10 +30,12 @@ def cache_maps(
 ) -> Caches:
     """Compute the activations that are missing, as stage 1 does; return where all of them are."""
     caches = Caches(config, base)
+    caches.exchange()
     work = find_work(config, dataset, caches.clean, caches.viewed)
     if len(work):
         logger.info("caching the activations of %s once", "+".join(base.layers))
         Computation(config, base, dataset, caches, work).run(progress)
+        caches.send_missing()
     return caches
 
 

@@ -61,6 +61,7 @@ def stage1_config(config: FinetuneConfig, source: Run, base: FrozenBase) -> Feat
     """Return the settings by which stage 1 computes what the run's head learns from."""
     return FeaturesConfig(
         cache=config.cache,
+        remote_cache=config.remote_cache,
         precision=base.precision,
         views=_of_run(source, "views", 0),
         view_policy=_of_run(source, "view_policy", FeaturesConfig.view_policy),
@@ -72,9 +73,12 @@ def maps_config(config: FinetuneConfig, base: FrozenBase, changed: Changes) -> F
     """Return the settings by which stage 1 computes the activations that ``tail`` learns from."""
     view = changed.view
     if view is None:
-        return FeaturesConfig(cache=config.cache, precision=base.precision)
+        return FeaturesConfig(
+            cache=config.cache, remote_cache=config.remote_cache, precision=base.precision
+        )
     return FeaturesConfig(
         cache=config.cache,
+        remote_cache=config.remote_cache,
         precision=base.precision,
         views=changed.n_views,
         view_policy=view.policy,

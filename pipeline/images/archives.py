@@ -50,7 +50,8 @@ class ZipFiles:
     waits = False
 
     def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
-        self._stamp = stamp
+        self.where = where
+        self.stamp = stamp
         weakref.finalize(self, file.close)
         # ``ZipFile.open`` counts the open members, and does so without a lock of its own.
         self._counting = threading.Lock()
@@ -94,7 +95,7 @@ class ZipFiles:
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes and checksums with the archive's own identity, row by row."""
         members = (self._members[path] for path in paths)
-        return same_for_all(self._stamp, [(info.file_size, info.CRC) for info in members])
+        return same_for_all(self.stamp, [(info.file_size, info.CRC) for info in members])
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ class TarFiles:
     waits = False
 
     def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
-        self._stamp = stamp
+        self.where = where
+        self.stamp = stamp
         weakref.finalize(self, file.close)
         self._read_at = _reader(file)
         members = _tar_members(where, file)
@@ -148,7 +150,7 @@ class TarFiles:
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes and places with the archive's own identity, row by row."""
         extents = (self._extents[path] for path in paths)
-        return same_for_all(self._stamp, [(extent.size, extent.offset) for extent in extents])
+        return same_for_all(self.stamp, [(extent.size, extent.offset) for extent in extents])
 
 
 def _tar_members(where: str, file: BinaryIO) -> list[tarfile.TarInfo]:

@@ -101,6 +101,10 @@ class ListedFiles(LocalFiles):
         if not stat.S_ISREG(os.stat(self._place(path)).st_mode):
             raise OSError(EINVAL, "Not a file")
 
+    def rows_of(self, paths: Sequence[str]) -> dict[str, int]:
+        """Return the row of the manifest that names each of some paths."""
+        return {path: self._rows[path] for path in paths}
+
     def _named(self, error: OSError, path: str) -> OSError:
         reason = error.strerror or type(error).__name__
         return OSError(error.errno or EINVAL, f"{reason} (row {self._rows[path]})")

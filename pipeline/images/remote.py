@@ -32,6 +32,7 @@ class RemoteFiles:
     waits = True
 
     def __init__(self, location: Location, *, listed: bool = True) -> None:
+        self.where = location.given
         self._system, path = _open_system(location.given)
         self._root = path.rstrip("/") if listed else path.rpartition("/")[0]
         self._is_web = location.given.startswith(_HTTP)
@@ -88,6 +89,17 @@ class RemoteFiles:
         if "://" in path or path.startswith("/"):
             return str(self._system._strip_protocol(path))
         return f"{self._root}/{path}"
+
+    def names_of(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return what the file system calls each of some paths."""
+        return {path: self._place(path) for path in paths}
+
+    @classmethod
+    def named(cls, location: Location, names: Mapping[str, str]) -> "RemoteFiles":
+        """Return some files of a place, whose names are known, without listing it."""
+        files = cls(location, listed=False)
+        files._names = dict(names)
+        return files
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""

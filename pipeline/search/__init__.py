@@ -6,19 +6,22 @@ what keeps finished work is handed in.
 
 from pipeline.search.choose import Choice, choose
 from pipeline.search.grids import grid
-from pipeline.search.searcher import Found, Memory, Search, search
+from pipeline.search.searcher import Found, Measured, Memory, Search, Spread, measured, search
 from pipeline.search.trial import Cuts, Pool, Trial, Unit
 
 __all__ = [
     "Choice",
     "Cuts",
     "Found",
+    "Measured",
     "Memory",
     "Pool",
     "Search",
+    "Spread",
     "Trial",
     "Unit",
     "choose",
     "grid",
+    "measured",
     "search",
 ]

@@ -15,6 +15,10 @@ from pipeline.search.grids import grid, preparations, shortlisted
 from pipeline.search.trial import Cuts, Pool, Trial, Unit, measure
 
 Progress = Callable[[int, int], None]
+Measured = tuple[int, list[Trial]]
+"""The place of a unit among those asked for, and its trials."""
+Spread = Callable[[Pool, Sequence[tuple[int, Unit]]], Iterator[Measured]]
+"""Measures units, each with its place, on a pool, wherever that is; yields them as they come."""
 
 SCREENED_ROWS = 5000
 """Pictures on which inputs are screened; more tell them no better apart."""
@@ -70,6 +74,7 @@ def search(
     whole: bool = True,
     n_jobs: int = -1,
     progress: Progress | None = None,
+    spread: Spread | None = None,
 ) -> Search:
     """Find for every head what it should see, and how it should be set.
 
@@ -87,9 +92,10 @@ def search(
         whole: Whether preparations, parameters and joined cuts are searched too, or inputs alone.
         n_jobs: Processes; -1 for as many as there are cores.
         progress: Told how many pieces of work are done, and of how many so far.
+        spread: What measures units elsewhere; processes of this machine if left out.
     """
     preparation = preparation or Preparation()
-    work = _Work(pool, memory, n_jobs, progress)
+    work = _Work(pool, memory, spread or _Processes(n_jobs).measure, progress)
     screening = _screen(work, inputs, preparation, whole)
     defaults = [spec if PREPARE in spec.params else spec.prepared(preparation) for spec in specs]
     units = [
@@ -115,8 +121,10 @@ def _place(trials: Sequence[Trial], cuts: Cuts, spec: HeadSpec) -> int:
 class _Work:
     """Measures units in parallel, and what was measured before not again."""
 
-    def __init__(self, pool: Pool, memory: Memory, n_jobs: int, progress: Progress | None) -> None:
-        self._pool, self._memory, self._n_jobs, self._progress = pool, memory, n_jobs, progress
+    def __init__(
+        self, pool: Pool, memory: Memory, spread: Spread, progress: Progress | None
+    ) -> None:
+        self._pool, self._memory, self._spread, self._progress = pool, memory, spread, progress
         small = len(pool.labels) <= SCREENED_ROWS
         self._small = pool if small else pool.subset(SCREENED_ROWS)
         self._done = self._total = 0
@@ -150,24 +158,31 @@ class _Work:
         if self._progress is not None:
             self._progress(self._done, self._total)
 
-    def _in_parallel(
-        self, pool: Pool, units: Sequence[tuple[int, Unit]]
-    ) -> Iterator[tuple[int, list[Trial]]]:
+    def _in_parallel(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
         # Dense heads first and here: TensorFlow takes all cores by itself.
         alone = [one for one in units if one[1].specs[0].head.name == "dense"]
         for one in alone:
-            yield _measured(*one, pool.only(one[1].cuts))
+            yield measured(*one, pool.only(one[1].cuts))
         others = [one for one in units if one[1].specs[0].head.name != "dense"]
-        if not others:
-            return
-        tasks = (delayed(_measured)(*one, pool.only(one[1].cuts)) for one in others)
+        if others:
+            yield from self._spread(pool, others)
+
+
+@dataclass(frozen=True)
+class _Processes:
+    """Processes of this machine, as many as asked for."""
+
+    n_jobs: int
+
+    def measure(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
+        tasks = (delayed(measured)(*one, pool.only(one[1].cuts)) for one in units)
         # One thread of linear algebra each, or the processes would stand in each other's way.
         with parallel_config("loky", inner_max_num_threads=1), threadpool_limits(1):
-            parallel = Parallel(n_jobs=self._n_jobs, return_as="generator_unordered")
-            yield from parallel(tasks)
+            yield from Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")(tasks)
 
 
-def _measured(place: int, unit: Unit, pool: Pool) -> tuple[int, list[Trial]]:
+def measured(place: int, unit: Unit, pool: Pool) -> Measured:
+    """Measure a unit on the pool of its cuts alone, in their order; return it with its place."""
     inside = Unit(tuple(range(len(unit.cuts))), unit.specs)
     return place, [replace(trial, cuts=unit.cuts) for trial in measure(inside, pool)]
 

@@ -31,8 +31,26 @@ def picture_keys(digests: np.ndarray) -> np.ndarray:
 
 
 def positions(table: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Return where each key is in a sorted table: (n,) int, -1 where it is not."""
-    if not len(table):
-        return np.full(len(keys), -1)
-    found = np.minimum(np.searchsorted(table, keys), len(table) - 1)
-    return np.where(table[found] == keys, found, -1)
+    """Return where each key is in a sorted table of distinct keys: (n,) int, -1 where it is not.
+
+    Numbers are compared faster than strings: the first eight bytes of a digest find the place, and
+    whole keys are compared from there on. Only the views of one picture share these bytes.
+    """
+    found = np.full(len(keys), -1)
+    numbers, wanted = _beginnings(table), _beginnings(keys)
+    places = np.searchsorted(numbers, wanted)
+    rows = np.flatnonzero(places < len(table))
+    while len(rows):
+        at = places[rows]
+        same = table[at] == keys[rows]
+        found[rows[same]] = at[same]
+        rows = rows[~same & (numbers[at] == wanted[rows])]
+        places[rows] += 1
+        rows = rows[places[rows] < len(table)]
+    return found
+
+
+def _beginnings(keys: np.ndarray) -> np.ndarray:
+    """Return the first eight bytes of keys as numbers (n,) uint64, which sort as the keys do."""
+    raw = np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), keys.dtype.itemsize)
+    return np.ascontiguousarray(raw[:, :8]).view(">u8").ravel().astype(np.uint64)

@@ -1,7 +1,7 @@
 """Filling shards: rows are collected, joined and published while others are being computed."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
@@ -17,6 +17,9 @@ from pipeline.store.shard import Rows, write_shard
 SHARD_BYTES = 32 << 20
 SHARD_SECONDS = 60.0
 
+OnShard = Callable[[Path, Recipe], None]
+"""Told of a finished shard and its recipe."""
+
 
 class ShardWriter:
     """Collects rows and writes them as shards in a thread of its own while others compute.
@@ -24,13 +27,26 @@ class ShardWriter:
     A shard is finished at 32 MiB or after a minute, whichever comes first: that is what a sudden
     end can cost. Leaving the context writes the rest, also when the reason is an exception or an
     interruption: rows that were computed are kept.
+
+    Args:
+        folder: That of the recipe.
+        recipe: What the rows are made with.
+        engine: What computes them.
+        versions: Of the libraries that touch them.
+        on_shard: Told of each finished shard, in the writing thread.
     """
 
     def __init__(
-        self, folder: Path, recipe: Recipe, engine: str, versions: Mapping[str, str]
+        self,
+        folder: Path,
+        recipe: Recipe,
+        engine: str,
+        versions: Mapping[str, str],
+        on_shard: OnShard | None = None,
     ) -> None:
         self.folder, self.recipe = folder, recipe
         self._engine, self._versions = engine, versions
+        self._on_shard = on_shard
         self._pool = ThreadPoolExecutor(1, "shard-writer")
         self._pending: Future[None] | None = None
         self._clear()
@@ -84,6 +100,9 @@ class ShardWriter:
         parts.clear()  # else every row would be held twice while it is written
         path = self.folder / f"shard-{uuid.uuid4().hex}.h5"
         write_shard(path, self.recipe, rows, self._engine, self._versions)
+        del rows
+        if self._on_shard is not None:
+            self._on_shard(path, self.recipe)
 
     def _wait(self) -> None:
         pending, self._pending = self._pending, None

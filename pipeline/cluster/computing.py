@@ -1,0 +1,223 @@
+"""Stage 1 on workers: what is missing, in batches, each of which becomes a shard."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from pipeline import errors
+from pipeline.backbones.frozen import FrozenBase
+from pipeline.cluster.batches import Batch, Batches
+from pipeline.cluster.checks import check_sight, check_versions, sample_pictures, token_in
+from pipeline.cluster.connection import Workers, connected
+from pipeline.cluster.flight import Died, Flight
+from pipeline.cluster.worker import (
+    FAILED,
+    Plain,
+    compute_batch,
+    installed,
+    open_job,
+    sent_config,
+)
+from pipeline.compute import Caches, Forecast, Outcome, Progress, Work
+from pipeline.compute.computation import tell_forecast
+from pipeline.compute.preflight import bytes_of_row, check_disk
+from pipeline.compute.waits import Waits
+from pipeline.config import FeaturesConfig
+from pipeline.engines import find_kept, open_engine
+from pipeline.errors import ClusterError, PipelineError
+from pipeline.images import Dataset, Failure
+
+logger = logging.getLogger("pipeline")
+
+
+class ClusterComputation:
+    """Everything that is missing of one data set, on workers; see `compute.Computation`.
+
+    Args:
+        config: Engine, batch size, cache, and which workers.
+        base: The frozen base.
+        dataset: The pictures; every worker must reach them.
+        caches: Where features land; every worker must reach it.
+        work: What is missing.
+    """
+
+    def __init__(
+        self,
+        config: FeaturesConfig,
+        base: FrozenBase,
+        dataset: Dataset,
+        caches: Caches,
+        work: Work,
+    ) -> None:
+        self.config, self.base, self.dataset = config, base, dataset
+        self.caches, self.work = caches, work
+
+    def run(self, progress: Progress | None) -> Outcome:
+        """Compute everything there is to do; what is done stays, however this ends.
+
+        Raises:
+            ClusterError: There are no workers, they do not see what they must, or all are lost.
+        """
+        assert self.config.cluster is not None
+        pictures = sample_pictures(self.dataset, self.work.rows)
+        with connected(self.config.cluster) as workers, token_in(self.config.cache) as token:
+            job = self._job(token)
+            check_versions(workers)
+            engines = check_sight(workers, job, pictures, self.dataset)
+            self._convert(engines)
+            opened = self._open(workers, job)
+            outcome = self._compute(workers, job, opened, progress)
+        self.caches.refresh()
+        return outcome
+
+    def _job(self, token: Plain) -> Plain:
+        return {
+            "config": sent_config(self.config),
+            "base": self.base.to_dict(),
+            "recipe": self.base.recipe.digest,
+            "versions": installed(),
+            "token": token,
+        }
+
+    def _convert(self, engines: set[str]) -> None:
+        """Convert the base once, here, where a worker would otherwise: all of them only load it."""
+        config = self.config
+        if "openvino" in engines and find_kept(config.models, self.base) is None:
+            open_engine(self.base, "openvino", config.precision, config.batch_size, config.models)
+
+    def _open(self, workers: Workers, job: Plain) -> Plain:
+        """Let every worker load the base; return what one says of it."""
+        source = _Openings(job, len(workers.known()))
+        with closing(Flight(workers, open_job, source).run()) as answers:
+            for _, opened in answers:
+                if isinstance(opened, Died):
+                    raise ClusterError(
+                        f"expected workers that can load {self.base.name}, {opened.n_workers} died "
+                        f"of it: give them more memory, or choose a smaller --backbone"
+                    )
+                _raise_failed(opened)
+        return dict(opened)
+
+    def _compute(
+        self, workers: Workers, job: Plain, opened: Plain, progress: Progress | None
+    ) -> Outcome:
+        row_bytes, n_rows = bytes_of_row(opened["shapes"], self.base.dtype), len(self.work)
+        disk = check_disk(n_rows, row_bytes, self.config.cache)
+        seen = Forecast(n_rows, *disk, opened["memory"], seconds=None)
+        tell_forecast(seen, viewed=self.caches.viewed is not None)
+        n_workers = len(workers.known())
+        batches = Batches(job, self.dataset, self.work, row_bytes, n_workers)
+        gathering = _Gathering(Outcome("", seen, workers=n_workers), batches, n_rows, progress)
+        with self._quarantined(gathering.outcome):
+            began = monotonic()
+            with closing(Flight(workers, compute_batch, batches).run()) as results:
+                for batch, result in results:
+                    gathering.take(batch, result)
+            gathering.outcome.seconds = monotonic() - began
+        return gathering.outcome
+
+    @contextmanager
+    def _quarantined(self, outcome: Outcome) -> Iterator[None]:
+        """Remember pictures that cannot be decoded, however the block ends."""
+        try:
+            yield
+        finally:
+            self.caches.clean.quarantine(outcome.bad)
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """The task to load the base."""
+
+    job: Plain = field(repr=False)
+
+    def arguments(self) -> tuple[Any, ...]:
+        return (self.job,)
+
+
+class _Openings:
+    """As many such tasks as there are workers: most load it before the first batch."""
+
+    def __init__(self, job: Plain, n_workers: int) -> None:
+        self._waiting = [_Opening(job) for _ in range(n_workers)]
+
+    def next(self, n_in_flight: int) -> _Opening | None:
+        return self._waiting.pop() if self._waiting else None
+
+    def put_back(self, task: _Opening) -> None:
+        self._waiting.append(task)
+
+
+class _Gathering:
+    """Puts together what comes back: counts, failures, where the time went."""
+
+    def __init__(
+        self, outcome: Outcome, batches: Batches, n_rows: int, progress: Progress | None
+    ) -> None:
+        self.outcome, self._batches = outcome, batches
+        self._n_rows, self._progress = n_rows, progress
+        self._engines: set[str] = set()
+        self._waits = Waits()
+        self._done = 0
+        self._tell()
+
+    def take(self, batch: Batch, result: Any) -> None:
+        """Take what became of a batch; one whose workers died is tried again in parts.
+
+        Raises:
+            PipelineError: A worker cannot go on, and so no other can: the disk is full, say.
+        """
+        if isinstance(result, Died):
+            self._search(batch, result)
+            return
+        _raise_failed(result)
+        self._add(batch, result)
+        self._batches.tell(len(batch), result["seconds"])
+        self._done += len(batch)
+        self._tell()
+
+    def _search(self, batch: Batch, died: Died) -> None:
+        """Find the picture that workers die of: divide, then try each suspect alone."""
+        if len(batch.rows) > 1:
+            logger.warning(
+                "%d workers died of one batch: its %d pictures are tried again in parts",
+                died.n_workers,
+                len(batch.rows),
+            )
+            self._batches.divide(batch)
+        elif not batch.alone:
+            self._batches.suspect(batch)
+        else:
+            reason = f"{died.n_workers} workers died while computing it"
+            self.outcome.in_flux.append(Failure(int(batch.rows[0]), reason, transient=True))
+            self._done += len(batch)
+            self._tell()
+
+    def _add(self, batch: Batch, result: Plain) -> None:
+        outcome = self.outcome
+        for name in ("pictures", "views", "reading", "decoding"):
+            setattr(outcome, name, getattr(outcome, name) + result[name])
+        outcome.bad.update(result["bad"])
+        for place, reason in result["in_flux"]:
+            outcome.in_flux.append(Failure(int(batch.rows[place]), reason, transient=True))
+        self._engines.add(result["engine"])
+        outcome.engine = ", ".join(sorted(self._engines))
+        self._waits.add(result["waits"])
+        outcome.waits = dict(self._waits.seconds)
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            where = f"{self.outcome.workers} workers, {self._waits.describe()}"
+            self._progress(self._done, self._n_rows, where if self._done else "")
+
+
+def _raise_failed(result: Plain) -> None:
+    """Raise what a worker was told in one sentence, and could only send as text."""
+    if FAILED not in result:
+        return
+    kind = getattr(errors, result["kind"], PipelineError)
+    known = kind if kind is not errors.UnknownNameError else errors.InputError
+    raise known(f"{result[FAILED]} (on the worker {result['where']})")
