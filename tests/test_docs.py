@@ -1,0 +1,250 @@
+"""The documentation says what is: its commands and examples are run, its links lead somewhere.
+
+Blocks of a page are run in their order, in a folder with ``pictures/`` (drawn here) and
+``digits/`` (a few of them). What a block is, its fence says:
+
+    console     lines that begin with ``$`` are run; ``<!-- exit 2 -->`` before it says that this
+                is what they return, ``<!-- with --epochs 1 -->`` what is added to be quick here
+    python      is executed; names last as long as the page
+    sh          is not run, and ``<!-- not run: why -->`` before it says why; commands of ours in
+                it are parsed all the same
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pipeline.cli import app, run
+from pipeline.images import write_digits
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+GOLDEN = ROOT / "tests" / "data" / "golden" / "store-v1"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+FENCE = re.compile(
+    r"(?:^<!-- *(?P<mark>.*?) *-->\n\n?)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+KINDS = {"console", "python", "sh", "text", "json", "toml"}
+EXIT, WITH = re.compile(r"exit (\d+)"), re.compile(r"with (--.+)")
+NOT_RUN = re.compile(r"not run: \S.+", re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+# Lines that commands print whatever the pictures are: a page that shows one must be right.
+STEADY = (
+    *("recipe ", "accuracy on ", "best by ", "kept epoch ", "before training,", "next: "),
+    *("head ", "run ", "epoch  0:", "nothing to compute", "pipeline: "),
+)
+SHELL = set("|<>;&*$`#")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its kind, its text, what the comment before it says, and its line."""
+
+    page: str
+    kind: str
+    text: str
+    mark: str
+    line: int
+
+    @property
+    def exit_code(self):
+        found = EXIT.fullmatch(self.mark)
+        return int(found[1]) if found else 0
+
+    def commands(self):
+        """Yield each command with the output that is shown below it."""
+        added = WITH.fullmatch(self.mark)
+        for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.replace("\\\n", " ").partition("\n")
+            yield f"{command} {added[1]}" if added else command, shown
+
+
+def text_of(page):
+    return (DOCS / page).read_text("utf-8")
+
+
+def blocks_of(page):
+    text = text_of(page)
+    return [
+        Block(
+            page,
+            found["kind"],
+            found["text"],
+            found["mark"] or "",
+            text.count("\n", 0, found.start("text")),
+        )
+        for found in FENCE.finditer(text)
+    ]
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+RUN = [page for page in PAGES if any(b.kind in ("console", "python") for b in blocks_of(page))]
+
+
+# What stands on a page
+
+
+def test_every_block_says_what_it_is():
+    assert len(BLOCKS) == sum(text_of(page).count("\n```") for page in PAGES) / 2
+    for block in BLOCKS:
+        where = (block.page, block.line)
+        assert block.kind in KINDS, where
+        assert bool(NOT_RUN.fullmatch(block.mark)) == (block.kind == "sh"), where
+        assert block.kind != "console" or list(block.commands()), where
+        known = NOT_RUN if block.kind == "sh" else EXIT if EXIT.fullmatch(block.mark) else WITH
+        assert not block.mark or known.fullmatch(block.mark), where
+
+
+def own_commands():
+    """Return every command of ours in a block that is not run."""
+    lines = [
+        line.removeprefix("$ ")
+        for block in BLOCKS
+        if block.kind == "sh"
+        for line in block.text.replace("\\\n", " ").splitlines()
+    ]
+    # Variables of the environment before it, and what the shell does with its output.
+    found = (re.match(r"(?:\w+=\S+ )*pipeline ([^|#>&]+)", line) for line in lines)
+    return [match[1] for match in found if match]
+
+
+@pytest.mark.parametrize("command", own_commands())
+def test_commands_that_are_not_run_parse(command):
+    app.parse_args(shlex.split(command), exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(FENCE.sub("", text_of(page))):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (DOCS / page).parent / path if path else DOCS / page
+        assert found.exists(), target
+        assert found.resolve().is_relative_to(ROOT), target
+        assert not anchor or anchor in anchors(found.read_text("utf-8")), target
+
+
+def anchors(text):
+    """Return the anchors of a page's headings, as GitHub and most others make them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_index_knows_every_page():
+    listed = {target for target in LINK.findall(text_of("README.md")) if target.endswith(".md")}
+    assert set(PAGES) - {"README.md"} <= listed
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_names_a_folder_of_some_machine(page):
+    assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users|mnt|opt|var)/", text_of(page))
+
+
+# What is run
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory):
+    """Pictures of two classes, a few digits, and a base that is converted already."""
+    root = tmp_path_factory.mktemp("docs")
+    for split, numbers in (("train", range(16)), ("test", range(390, 398))):
+        for name in ("cats", "dogs"):
+            for i in numbers:
+                draw(root / "pictures" / split / name / f"{name[:3]}.{i}.jpg", name, i)
+    write_digits(root / "all")
+    for split, count in (("train", 12), ("test", 4)):
+        for digit in "0123":
+            (root / "digits" / split / digit).mkdir(parents=True)
+            for path in sorted((root / "all" / split / digit).iterdir())[:count]:
+                shutil.copy(path, root / "digits" / split / digit)
+    shutil.rmtree(root / "all")
+    features = ["features", str(root / "pictures"), "--layers", "top,blocks", "--quiet"]
+    assert run([*features, "--cache", str(root / "features")]) == 0
+    return root
+
+
+def draw(path, name, seed):
+    """Draw a circle, or a square, somewhere in noise."""
+    rng = np.random.default_rng([seed, len(name), ord(name[0])])
+    image = Image.fromarray(rng.integers(90, 160, (96, 128, 3), np.uint8))
+    x, y, side = rng.integers(5, 60), rng.integers(5, 40), rng.integers(30, 50)
+    box = [int(x), int(y), int(x + side), int(y + side)]
+    shape = ImageDraw.Draw(image)
+    (shape.ellipse if name == "cats" else shape.rectangle)(box, fill=(230, int(x), 40))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, quality=90)
+
+
+@pytest.fixture
+def folder(workshop, tmp_path, monkeypatch):
+    """A folder as a page's reader has it, without the base being converted anew each time."""
+    for name in ("pictures", "digits"):
+        shutil.copytree(workshop / name, tmp_path / name)
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "models").symlink_to(workshop / "features" / "models")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_commands_and_examples_run(page, folder, capfd):
+    names = {"__name__": "docs"}
+    for block in blocks_of(page):
+        if block.kind == "python":
+            exec(compile(block.text, f"docs/{page}:{block.line}", "exec"), names)
+        elif block.kind == "console":
+            for command, shown in block.commands():
+                capfd.readouterr()
+                code = call(command)
+                said = "".join(capfd.readouterr())
+                assert code == block.exit_code, (page, block.line, command, said)
+                check_steady(said, shown, (page, block.line, command))
+
+
+def call(command):
+    """Run a command of ours in this process, where TensorFlow is imported but once."""
+    if command.startswith("pipeline ") and not SHELL & set(re.sub(r'"[^"]*"', "", command)):
+        return run(shlex.split(command)[1:])
+    return subprocess.run(["bash", "-c", command]).returncode
+
+
+def check_steady(said, shown, where):
+    lines = said.splitlines()
+    for line in shown.splitlines():
+        for start in STEADY:
+            if line.startswith(start):
+                assert any(other.startswith(start) for other in lines), (where, start, said)
+
+
+# The reader on the page about the format, on a cache that nobody here has just written
+
+
+def test_the_reader_of_the_format_reads_the_golden_files():
+    names = {}
+    for block in blocks_of("store-format.md"):
+        if block.kind == "python" and "def " in block.text:
+            exec(block.text, names)
+    clean, viewed = sorted(GOLDEN.iterdir(), key=lambda path: "db644b" in path.name)
+    pooled = names["read_features"](clean, "block4", "avg")
+    assert {key: values.tolist() for key, values in pooled.items()} == {
+        (bytes([n] * 32).hex(), 0): [n, n + 0.25, n + 0.5] for n in (1, 2, 3, 250)
+    }
+    maps = names["read_features"](clean, "top", "none")
+    assert maps[bytes([2] * 32).hex(), 0].tolist() == [[[2, -2]] * 2] * 2
+    views = names["read_features"](viewed, "block4", "avg")
+    assert views[bytes([1] * 32).hex(), 2].tolist() == [1.25, 1.5, 1.75]
+    assert views[bytes([1] * 32).hex(), 2].dtype == np.float16
+    assert len(views) == 3
