@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, validation_slice
 from pipeline.images.components import content_numbers
-from pipeline.images.splits import draw, hold_out
+from pipeline.images.splits import draws, hold_out
 
 
 def write(root, files):
@@ -266,7 +266,7 @@ def test_adding_pictures_never_reshuffles(first, added):
 def test_draws_are_fixed_for_ever():
     # SHA-256 of b"test:0:" and 32 zero bytes, its first 53 bits. Another value would reshuffle
     # every split that was ever made.
-    assert draw(bytes(32), "test", 0) == 0.4790356704124661
+    assert draws(np.zeros((1, 32), np.uint8), "test", 0) == [0.4790356704124661]
 
 
 def test_splits_and_digests_are_fixed_for_ever(tmp_path):
@@ -284,19 +284,20 @@ def test_splits_and_digests_are_fixed_for_ever(tmp_path):
 def first_rule(digests, labels, fraction, purpose, seed):
     """The rule of splits picture by picture, as it was first written down."""
     keys = [row.tobytes() for row in digests]
-    draws = {key: draw(key, purpose, seed) for key in keys}
-    held = {key for key in keys if draws[key] < fraction}
+    stacked = np.array([list(key) for key in keys], np.uint8)
+    drawn = dict(zip(keys, draws(stacked, purpose, seed).tolist(), strict=True))
+    held = {key for key in keys if drawn[key] < fraction}
     members = [
         {key for key, its in zip(keys, labels, strict=True) if its == label}
         for label in sorted(set(labels.tolist()))
     ]
     for pictures in members:
         if pictures <= held:
-            held.remove(max(pictures, key=lambda key: (draws[key], key)))
+            held.remove(max(pictures, key=lambda key: (drawn[key], key)))
     for pictures in members:
         if len(pictures) < 2 or pictures & held:
             continue
-        for key in sorted(pictures, key=lambda key: (draws[key], key)):
+        for key in sorted(pictures, key=lambda key: (drawn[key], key)):
             if not any(other - held == {key} for other in members if key in other):
                 held.add(key)
                 break

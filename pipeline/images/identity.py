@@ -68,15 +68,24 @@ def local_identities(paths: Iterable[str]) -> Identities:
     """Return identities of local files; of one that is not there it is never settled."""
     now = time.time_ns()
     values: list[int] = []
-    settled: list[bool] = []
-    for path in paths:
+    missing: list[int] = []
+    for row, path in enumerate(paths):
         try:
-            stamp = stamp_of_stat(os.stat(path), now)
+            status = os.stat(path)
         except (OSError, ValueError):
-            stamp = NO_STAMP
-        values += stamp.values
-        settled.append(stamp.settled)
-    return Identities(np.array(values, np.int64).reshape(-1, 4), np.array(settled, bool))
+            values += NO_STAMP.values
+            missing.append(row)
+            continue
+        values += (
+            status.st_size,
+            min(status.st_mtime_ns, _LARGEST),
+            min(status.st_ctime_ns, _LARGEST),
+            status.st_ino & _LARGEST,
+        )
+    found = np.array(values, np.int64).reshape(-1, 4)
+    settled = found[:, 1:3].max(axis=1) < now - LOCAL_SETTLE_NS
+    settled[missing] = False
+    return Identities(found, settled)
 
 
 def stamp_of_info(info: Mapping[str, Any], now: int) -> Stamp:

@@ -1,6 +1,5 @@
 """What the name of a file or folder says: a picture, a split, clutter, a path that leads astray."""
 
-import os
 import posixpath
 
 _DECODED = "jpg jpeg jpe jfif jif mpo png apng webp gif tif tiff bmp dib avif avifs"
@@ -9,7 +8,7 @@ _FOREIGN = (
     "jp2 j2k jpx jpf jpc jxl heic heif hif ico cur icns svg psd xcf eps tga pcx pbm pgm ppm pnm "
     "hdr exr dds qoi raw dng cr2 cr3 nef arw orf rw2 raf"
 )
-PICTURE_SUFFIXES = frozenset(f".{suffix}" for suffix in f"{_DECODED} {_FOREIGN}".split())
+PICTURE_SUFFIXES = frozenset(f"{_DECODED} {_FOREIGN}".split())
 # Leavings of operating systems; names that begin with a dot are hidden anyway.
 CLUTTER = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 SPLIT_NAMES = {
@@ -26,8 +25,12 @@ def is_picture_name(name: str) -> bool:
 
     >>> is_picture_name("Cat.JPG"), is_picture_name("cat.heic"), is_picture_name("notes.txt")
     (True, True, False)
+    >>> is_picture_name(".jpg"), is_picture_name("jpg"), is_picture_name("cats.jpg/1")
+    (False, False, False)
     """
-    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    stem, _, suffix = name.rpartition(".")
+    # A name of dots and a suffix alone is that of a hidden file.
+    return suffix.lower() in PICTURE_SUFFIXES and stem.rpartition("/")[2].strip(".") != ""
 
 
 def is_clutter(name: str) -> bool:

@@ -18,18 +18,25 @@ from pipeline.errors import InputError
 from pipeline.images.components import content_numbers
 
 
-def draw(key: bytes, purpose: str, seed: int) -> float:
-    """Map a content digest to a number in [0, 1), evenly and always the same.
+def draws(keys: np.ndarray, purpose: str, seed: int) -> np.ndarray:
+    """Map content digests to numbers in [0, 1), evenly and always the same.
 
     Args:
-        key: The 32 bytes of a SHA-256 content digest, or of what stands for a component.
+        keys: uint8 (n, 32), SHA-256 content digests, or what stands for components.
         purpose: What is drawn for; two purposes draw independently. Were it not there, a
             validation slice of train would be drawn from numbers that the test split has cut off.
         seed: Any whole number.
+
+    Returns:
+        float64 (n,), row-aligned.
     """
-    drawn = hashlib.sha256(f"{purpose}:{seed}:".encode() + key).digest()
+    salt, raw, width = f"{purpose}:{seed}:".encode(), keys.tobytes(), keys.shape[1]
+    drawn = [
+        hashlib.sha256(salt + raw[start : start + width]).digest()[:8]
+        for start in range(0, len(raw), width)
+    ]
     # 53 bits are what a float holds exactly, so 1.0 cannot come out.
-    return (int.from_bytes(drawn[:8], "big") >> 11) / 2**53
+    return (np.frombuffer(b"".join(drawn), ">u8") >> 11) / 2**53
 
 
 def hold_out(
@@ -62,11 +69,11 @@ def hold_out(
     n_keys = int(numbers.max(initial=-1)) + 1
     first = np.empty(n_keys, np.int64)
     first[numbers] = np.arange(len(numbers))
-    draws = np.array([draw(key.tobytes(), purpose, seed) for key in keys[first]], np.float64)
-    held = draws < fraction
+    drawn = draws(keys[first], purpose, seed)
+    held = drawn < fraction
     members = _members(numbers, labels)
-    _leave_some(members, draws, held)
-    _hold_some(members, draws, held)
+    _leave_some(members, drawn, held)
+    _hold_some(members, drawn, held)
     return held[numbers]
 
 
@@ -80,14 +87,14 @@ def _members(numbers: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     return np.split(numbers, np.flatnonzero(labels[1:] != labels[:-1]) + 1) if len(labels) else []
 
 
-def _leave_some(members: list[np.ndarray], draws: np.ndarray, held: np.ndarray) -> None:
+def _leave_some(members: list[np.ndarray], drawn: np.ndarray, held: np.ndarray) -> None:
     for pictures in members:
         if held[pictures].all():
             # Numbers ascend with the keys' bytes, which decide between equal draws.
-            held[pictures[np.lexsort((pictures, draws[pictures]))[-1]]] = False
+            held[pictures[np.lexsort((pictures, drawn[pictures]))[-1]]] = False
 
 
-def _hold_some(members: list[np.ndarray], draws: np.ndarray, held: np.ndarray) -> None:
+def _hold_some(members: list[np.ndarray], drawn: np.ndarray, held: np.ndarray) -> None:
     """Hold out one picture of each class that has none held out, emptying no class by it."""
     if all(len(pictures) < 2 or held[pictures].any() for pictures in members):
         return
@@ -99,7 +106,7 @@ def _hold_some(members: list[np.ndarray], draws: np.ndarray, held: np.ndarray) -
     for pictures in members:
         if len(pictures) < 2 or held[pictures].any():
             continue
-        for key in pictures[np.lexsort((pictures, draws[pictures]))].tolist():
+        for key in pictures[np.lexsort((pictures, drawn[pictures]))].tolist():
             if all(n_left[label] > 1 for label in classes_of[key]):
                 held[key] = True
                 for label in classes_of[key]:
