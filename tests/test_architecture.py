@@ -35,7 +35,7 @@ LEVELS = [
     {"store"},
     {"images"},
     {"config"},
-    {"calls", "startup", "files", "machine", "units"},
+    {"calls", "startup", "files", "filesystems", "machine", "units"},
     {"errors"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}

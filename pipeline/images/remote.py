@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from pipeline.errors import InputError
+from pipeline.filesystems import failures
 from pipeline.images.identity import NO_STAMP, Identities, Stamp, stacked, stamp_of_info
 from pipeline.images.location import Location
 from pipeline.images.names import inner_path, is_clutter
@@ -194,7 +194,7 @@ def _told(url: str) -> Iterator[None]:
     """Tell failures of a remote file system in one sentence."""
     try:
         yield
-    except _failures() as error:
+    except failures() as error:
         raise InputError(
             f"cannot read {url}: {_reason(error)}; check the URL and the connection, or fetch the "
             "pictures first"
@@ -206,7 +206,7 @@ def _as_os_errors() -> Iterator[None]:
     """Let failures of a remote file system be OSErrors with a reason."""
     try:
         yield
-    except _failures() as error:
+    except failures() as error:
         if isinstance(error, OSError) and error.strerror:
             raise
         raise OSError(EIO, _reason(error)) from error
@@ -218,24 +218,3 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     text = " ".join(str(error).split())
     return text[:200] if text else type(error).__name__
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return what file systems let out: not all of it is OSError."""
-    known = ((OSError, ValueError), *(_errors_of(*place) for place in _FOREIGN_ERRORS))
-    return tuple(kind for kinds in known for kind in kinds)
-
-
-_FOREIGN_ERRORS = (
-    ("aiohttp", "ClientError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("azure.core.exceptions", "AzureError"),
-)
-
-
-def _errors_of(module: str, name: str) -> tuple[type[Exception], ...]:
-    """Return an exception type of a package that is in use, without importing it."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return (kind,) if isinstance(kind, type) and issubclass(kind, Exception) else ()

@@ -13,7 +13,6 @@ Others are refused rather than guessed at. Names and passwords are fsspec's own 
 has a password in it is shown without.
 """
 
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from urllib.parse import unquote
 from pipeline.config import PASSWORD, without_password
 from pipeline.errors import InputError, StoreError
 from pipeline.files import TEMPORARY_PREFIX, fsync
+from pipeline.filesystems import failures
 
 OBJECT_STORES = {
     **{"s3": "s3fs", "s3a": "s3fs"},
@@ -189,27 +189,3 @@ class RemoteFolder:
         for secret in {self._secret, unquote(self._secret)} - {""}:
             text = text.replace(secret, "***")
         return text[:200] if text else type(error).__name__
-
-
-def failures() -> tuple[type[Exception], ...]:
-    """Return what file systems let out when they fail: not all of it is OSError."""
-    foreign = (kind for place in _FOREIGN_ERRORS for kind in _errors_of(*place))
-    return (OSError, ValueError, EOFError, *foreign)
-
-
-_FOREIGN_ERRORS = (
-    ("aiohttp", "ClientError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-    ("google.auth.exceptions", "GoogleAuthError"),
-    ("gcsfs.retry", "HttpError"),
-    ("azure.core.exceptions", "AzureError"),
-    ("paramiko", "SSHException"),
-    ("smbprotocol.exceptions", "SMBException"),
-)
-
-
-def _errors_of(module: str, name: str) -> tuple[type[Exception], ...]:
-    """Return an exception type of a package that is in use, without importing it."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return (kind,) if isinstance(kind, type) and issubclass(kind, Exception) else ()

@@ -1,0 +1,45 @@
+"""One frozen dataclass per stage: the only home of defaults.
+
+Command flags, Make variables and the TOML file all fill these; the resolved values are saved with
+every artefact. Field docstrings are the help texts of the flags.
+"""
+
+from pipeline.config.features import CheckConfig, ClassifyConfig, FeaturesConfig
+from pipeline.config.fields import (
+    CLASS_WEIGHTS,
+    CLUSTER,
+    CLUSTERS,
+    DTYPES,
+    FINETUNE_MODES,
+    MAX_VIEWS,
+    MODELS,
+    N_SEEDS,
+    PASSWORD,
+    TRAINING_PRECISIONS,
+    to_dict,
+    without_password,
+)
+from pipeline.config.finetune import FinetuneConfig
+from pipeline.config.products import ExportConfig, PredictConfig, ReportConfig
+
+__all__ = [
+    "CLASS_WEIGHTS",
+    "CLUSTER",
+    "CLUSTERS",
+    "DTYPES",
+    "FINETUNE_MODES",
+    "MAX_VIEWS",
+    "MODELS",
+    "N_SEEDS",
+    "PASSWORD",
+    "TRAINING_PRECISIONS",
+    "CheckConfig",
+    "ClassifyConfig",
+    "ExportConfig",
+    "FeaturesConfig",
+    "FinetuneConfig",
+    "PredictConfig",
+    "ReportConfig",
+    "to_dict",
+    "without_password",
+]

@@ -1,0 +1,176 @@
+"""Settings of stages 1 and 2, and of looking at data with features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclopts import Parameter
+
+from pipeline.config.fields import (
+    CLASS_WEIGHTS,
+    CLUSTER,
+    CLUSTERS,
+    DTYPES,
+    MAX_VIEWS,
+    MODELS,
+    N_SEEDS,
+    expand_paths,
+    require,
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """Stage 1: which frozen base, which of its layers, and how a picture gets there."""
+
+    backbone: str = "EfficientNetLite0"
+    """Pretrained base, arguments in brackets: "MobileNet(alpha=0.25)"; see `pipeline backbones`."""
+
+    layers: str = "top"
+    """Cut layers, separated by commas: block1 … blockN, top, or any Keras layer name."""
+
+    pooling: str = "avg"
+    """How a cut's map becomes a vector: avg, max, avg+max, gem, none; several with commas."""
+
+    weights: str = "default"
+    """default (packaged, else imagenet), imagenet, none, or a .weights.h5, .h5 or .keras file."""
+
+    image_size: int | None = None
+    """Side in pixels of the square the base sees; the base's own size when left out."""
+
+    resize: str = "squash"
+    """How a picture becomes square: squash, crop (short side, then centre), pad."""
+
+    interpolation: str = "bilinear"
+    """Antialiased resampling filter: bilinear, bicubic, lanczos."""
+
+    precision: str = "float32"
+    """Arithmetic of the base: float32, or mixed_float16 for GPUs with tensor cores."""
+
+    engine: str = "auto"
+    """What runs the base: auto (TensorFlow on a GPU, else OpenVINO), openvino, tensorflow."""
+
+    dtype: str = "float32"
+    """Stored type of the features: float32, or float16 for half the disk."""
+
+    jpeg: str = "full"
+    """JPEG decoding: full, or scaled (faster for photos far larger than the base's input)."""
+
+    views: int = 0
+    """Augmented views to cache of each training picture, beside the picture itself."""
+
+    view_policy: str = "crop,flip"
+    """What views change: crop, flip, shift, zoom, rotate, brightness, contrast."""
+
+    test_views: int = 0
+    """Augmented views of each picture over which its probabilities are averaged with its own."""
+
+    label_pattern: str | None = None
+    """Where labels stand in file names, for flat folders: "{label}.{}" reads cat from cat.0.jpg."""
+
+    batch_size: int = 32
+    """Pictures per step; halved by itself when a GPU runs out of memory. Never changes a result."""
+
+    seed: int = 0
+    """Seed of splits, folds, heads, and of random weights."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache."""
+
+    strict: bool = False
+    """Treat a picture that cannot be read as an error instead of reporting it."""
+
+    remote_cache: str | None = None
+    """URL of a feature cache shared by several machines, such as s3://bucket/features: what is
+    missing here is fetched from it before anything is computed, what is computed here is sent to
+    it, shard by shard."""
+
+    cluster: str | None = None
+    """Where to compute: local[:N] (N processes of this machine), or a Dask scheduler such as
+    tcp://host:8786; in this process when left out. Never changes a result."""
+
+    def __post_init__(self) -> None:
+        expand_paths(self)
+        known = self.cluster is None or CLUSTER.fullmatch(self.cluster) is not None
+        require(self, "cluster", known, CLUSTERS)
+        require(self, "batch_size", self.batch_size >= 1, "at least 1")
+        require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
+        for name in ("views", "test_views"):
+            require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
+        require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))
+
+    @property
+    def models(self) -> Path:
+        """Folder of the converted models."""
+        return self.cache / MODELS
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ClassifyConfig(FeaturesConfig):
+    """Stage 2: which heads to train on which cached layers.
+
+    Here `layers` may also join cuts with "+": "top,block5+block6" tries two inputs, the second one
+    being both cuts side by side.
+    """
+
+    heads: str = "logistic,ridge,lda,knn"
+    """Heads separated by commas, parameters in brackets: "logistic(C=0.1),knn"; or all."""
+
+    prepare: str = "auto"
+    """Features before heads that do not say it themselves: standard, l2, sqrt-l2, pca(128), or
+    several; auto: l2 up to 10 training pictures a class, else standard."""
+
+    folds: int = 5
+    """Folds of the stratified cross-validation inside train."""
+
+    repeats: int | None = None
+    """How often folds are drawn anew; up to 10 times where there are few pictures if left out."""
+
+    tune: bool = False
+    """Search for each head's layers, preparation and parameters, inside train."""
+
+    class_weight: str = "none"
+    """none, or balanced: rare classes count as much as frequent ones, in heads that can."""
+
+    calibrate: bool = False
+    """Fit one factor to the scores of every head, so that its probabilities can be believed."""
+
+    max_error: float | None = None
+    """Largest share of wrong answers; `predict` says "don't know" to pictures too unsure for it."""
+
+    learning_curve: bool = False
+    """Say whether more pictures would help: trains the best head on growing parts of train."""
+
+    jobs: int = -1
+    """Processes of a search; -1 for one per core."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "folds", self.folds >= 2, "at least 2")
+        require(self, "repeats", self.repeats is None or 1 <= self.repeats <= 100, "from 1 to 100")
+        require(self, "class_weight", self.class_weight in CLASS_WEIGHTS, "none or balanced")
+        error = self.max_error
+        require(self, "max_error", error is None or 0 < error < 1, "between 0 and 1")
+        require(self, "jobs", self.jobs == -1 or self.jobs >= 1, "at least 1, or -1 for all cores")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig(FeaturesConfig):
+    """Looking at data: which features to look with, and how closely."""
+
+    folds: int = 5
+    """Folds of the cross-validation that finds suspect labels."""
+
+    similarity: float | None = None
+    """Cosine similarity from which pictures are near-duplicates; from the data if left out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "folds", self.folds >= 2, "at least 2")
+        similar = self.similarity
+        require(self, "similarity", similar is None or 0 < similar <= 1, "above 0, up to 1")

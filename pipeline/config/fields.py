@@ -1,0 +1,50 @@
+"""What the settings of several stages share: their ranges, and how they are checked."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+
+N_SEEDS = 1 << 32
+DTYPES = ("float32", "float16")
+MODELS = "models"
+MAX_VIEWS = 1000
+CLASS_WEIGHTS = ("none", "balanced")
+FINETUNE_MODES = ("full", "tail", "frozen")
+CLUSTER = re.compile(
+    r"local(:[1-9]\d{0,2})?|(tcp|tls)://([^\s:/\[\]]+|\[[0-9a-fA-F:]+\]):[1-9]\d{0,4}"
+)
+CLUSTERS = "as local, local:N with N from 1 to 999, or a Dask scheduler such as tcp://host:8786"
+PASSWORD = re.compile(r"(://[^/:@]*):([^/]*)@")
+TRAINING_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
+def expand_paths(config: Any) -> None:
+    """Let ``~`` mean the home folder, wherever a setting comes from."""
+    for name, value in vars(config).items():
+        if isinstance(value, Path):
+            object.__setattr__(config, name, value.expanduser())
+
+
+def require(config: Any, name: str, good: bool, expected: str) -> None:
+    """Refuse a value that is not good, with what was expected; raises InputError."""
+    if not good:
+        raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown and saved: sftp://me@host of sftp://me:secret@host."""
+    return PASSWORD.sub(r"\1@", url)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a config as plain JSON values, in the order of its fields, without a password."""
+    values = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(config).items()
+    }
+    if values.get("remote_cache") is not None:
+        values["remote_cache"] = without_password(values["remote_cache"])
+    return values

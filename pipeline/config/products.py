@@ -1,0 +1,108 @@
+"""Settings of what comes after training: labelling, one model, one report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pipeline.config.fields import MODELS, N_SEEDS, expand_paths, require
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Labelling pictures with a run or with a base's own 1,000 ImageNet classes."""
+
+    top: int = 5
+    """How many of the likeliest classes to list for each picture."""
+
+    weights: str = "default"
+    """For imagenet:BACKBONE only: where its weights with the top are."""
+
+    trust: bool = False
+    """Load a head that only joblib could store; reading it can run any code. Know its maker."""
+
+    csv: Path | None = None
+    """File to write: path, label, probability, and a probability per class; a row a picture."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Replace the CSV file if it is there."""
+
+    batch_size: int = 32
+    """Pictures per step."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache; beside it lie the converted models."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    strict: bool = False
+    """Treat a picture that cannot be read as an error instead of reporting it."""
+
+    def __post_init__(self) -> None:
+        expand_paths(self)
+        for name in ("top", "batch_size"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+
+    @property
+    def models(self) -> Path:
+        """Folder of the converted models."""
+        return self.cache / MODELS
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """One file, or folder, that predicts without this program."""
+
+    format: str | None = None
+    """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Replace the model, and the JSON file beside it, if they are there."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache; beside it lie the converted models."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        expand_paths(self)
+
+    @property
+    def models(self) -> Path:
+        """Folder of the converted models."""
+        return self.cache / MODELS
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """One HTML file about runs: what it shows, and how much of it."""
+
+    map: str = "auto"
+    """Maps of the features: pca, tsne, umap, several with commas; auto: pca, and tsne where that
+    takes no more than 5,000 pictures."""
+
+    pictures: int = 5000
+    """Most pictures in the file; of more, a seeded sample that keeps the mistakes."""
+
+    overwrite: Annotated[bool, Parameter(negative="")] = False
+    """Replace the file if it is there."""
+
+    seed: int = 0
+    """Seed of the sample and of the maps."""
+
+    cache: Path = Path("features")
+    """Folder of the feature cache."""
+
+    runs: Path = Path("runs")
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        expand_paths(self)
+        require(self, "pictures", self.pictures >= 1, "at least 1")
+        require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
