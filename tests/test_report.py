@@ -506,6 +506,13 @@ def test_predictions_of_another_run_are_refused(copied):
         written(copied, [best.name])
 
 
+def test_a_damaged_search_is_not_taken_for_none(copied):
+    best = leaderboard(list_runs(copied / "runs"))[0][0].run
+    (best.path / "search.json").write_text("[{")
+    with pytest.raises(RunError, match=r"expected what a search tried in .*search\.json"):
+        written(copied, [best.name])
+
+
 def test_the_command(project_root, tmp_path, capsys):
     out = tmp_path / "r.html"
     arguments = ["report", "--out", str(out), "--map", "pca", *places(project_root)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import RunError
 from pipeline.report.names import visible
 from pipeline.runs import Run
 
@@ -105,10 +106,19 @@ def _base_of(run: Run) -> str:
 
 
 def read_search(run: Run) -> list[dict[str, Any]]:
-    """Return what a search tried of a run's head; nothing where there was none."""
+    """Return what a search tried of a run's head; nothing where there was none.
+
+    Raises:
+        RunError: The file is damaged.
+    """
     path = run.path / "search.json"
     try:
         value = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return []
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"expected what a search tried in {path}, which cannot be read ({error}); remove it, "
+            f"or search again with `pipeline classify --tune`"
+        ) from error
     return [one for one in value if one.get("accuracy") is not None]
