@@ -31,7 +31,7 @@ def parse_maps(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in (AUTO, *TITLES):
             known = ", ".join((AUTO, *TITLES))
-            raise UnknownNameError("map", name, TITLES, f"choose of {known}")
+            raise UnknownNameError("map", name, TITLES, f"choose from {known}")
     if UMAP in names and importlib.util.find_spec("umap") is None:
         raise InputError(
             f"expected umap-learn for map={text}, received none: run "
