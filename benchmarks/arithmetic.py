@@ -7,8 +7,8 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks.speed import ceiling
-from pipeline.backbones.frozen import frozen_base
 from pipeline.config import FeaturesConfig
+from pipeline.features.base import frozen_base
 
 SIDE = 4096
 N_ROUNDS = 3
@@ -44,7 +44,7 @@ def sgemm_rate() -> float:
 
 def operations(config: FeaturesConfig) -> float:
     """Return the operations of one picture: two for each multiply-add of convolutions."""
-    from pipeline.startup import import_tensorflow
+    from pipeline.system.startup import import_tensorflow
 
     import_tensorflow()
     model = frozen_base(config)[0].build()

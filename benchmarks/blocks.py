@@ -14,10 +14,10 @@ from time import monotonic
 import numpy as np
 
 from benchmarks.processes import python
+from pipeline.features.store import FeatureCache, Recipe
 from pipeline.heads import parse_head
 from pipeline.heads.select import make_folds
 from pipeline.heads.streamed import fit_streamed, score_blocks
-from pipeline.store import FeatureCache, Recipe
 
 SIZES = (100_000, 1_000_000)
 HEADS = ("ridge", "lda", "centroid", "linear-svm", "logistic")

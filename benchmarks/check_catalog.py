@@ -11,4 +11,4 @@ import pytest
 
 if __name__ == "__main__":
     os.environ["PIPELINE_WHOLE_CATALOG"] = "1"
-    sys.exit(pytest.main(["tests/test_backbones_catalog.py", "--durations=5"]))
+    sys.exit(pytest.main(["tests/backbones/test_catalog.py", "--durations=5"]))

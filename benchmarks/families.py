@@ -8,9 +8,9 @@ from time import perf_counter
 import numpy as np
 
 from pipeline.backbones.catalog import BACKBONES
-from pipeline.backbones.frozen import frozen_base
+from pipeline.backbones.engines import open_engine
 from pipeline.config import FeaturesConfig
-from pipeline.engines import open_engine
+from pipeline.features.base import frozen_base
 
 BATCH_SIZE, N_BATCHES = 8, 4
 

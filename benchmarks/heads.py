@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline.heads.ridge import LAMBDAS, RidgePath
 from pipeline.heads.select import make_folds
-from pipeline.startup import import_tensorflow
+from pipeline.system.startup import import_tensorflow
 
 N_ROWS, N_FEATURES, N_CLASSES, N_FOLDS = 25_000, 1280, 10, 5
 STRENGTHS = (1e-4, 1e-3, 1e-2)

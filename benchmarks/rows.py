@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.processes import Finished, pipeline, python
-from pipeline.compute import resolve
 from pipeline.config import FeaturesConfig
-from pipeline.store import FeatureCache
+from pipeline.features import resolve
+from pipeline.features.store import FeatureCache
 
 SIZES = (100_000, 1_000_000)
 N_CLASSES, IN_A_FOLDER, AT_ONCE = 10, 10_000, 4096
@@ -29,7 +29,7 @@ FREE = 4 << 30
 """Memory that the head is told is free: a million rows then have to be learnt in blocks."""
 IN_BLOCKS = f"""
 import sys
-from pipeline import machine
+from pipeline.system import machine
 machine.available_memory = lambda: {FREE}
 from pipeline.cli import run
 sys.exit(run(sys.argv[1:]))

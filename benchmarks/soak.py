@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.photos import write_photos
-from pipeline.backbones.frozen import frozen_base
 from pipeline.config import FeaturesConfig
+from pipeline.features.base import frozen_base
+from pipeline.features.store import FeatureCache
 from pipeline.images import index
-from pipeline.store import FeatureCache
 
 N_KILLS = 200
 N_PHOTOS = 1000

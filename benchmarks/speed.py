@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmarks.photos import write_photos
 from benchmarks.processes import Finished, best_of, pipeline, python
-from pipeline.backbones.frozen import frozen_base
+from pipeline.backbones.engines import open_engine
 from pipeline.config import FeaturesConfig
-from pipeline.engines import open_engine
+from pipeline.features.base import frozen_base
 
 N_PHOTOS = 1000
 N_ROUNDS = 3

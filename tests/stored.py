@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.store import Recipe
+from pipeline.features.store import Recipe
 
 A, B = ("layer_a", "avg"), ("layer_b", "none")
 RECIPE = Recipe(

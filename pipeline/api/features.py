@@ -9,10 +9,10 @@ from pipeline.api import stages
 from pipeline.api.opened import Held, OpenedFeatures
 from pipeline.api.progress import Wanted, reporter
 from pipeline.api.settings import filled, takes
-from pipeline.compute import Caches, cached_views, resolve, undecodable, wanted_views
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError, InputError
-from pipeline.extract import Extraction
+from pipeline.features import Caches, cached_views, resolve, undecodable, wanted_views
+from pipeline.features.extract import Extraction
 
 
 @takes(FeaturesConfig)

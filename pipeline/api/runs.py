@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.api.given import Given, given_pictures
+from pipeline.api.pictures import Given, given_pictures
 from pipeline.api.settings import filled
+from pipeline.backbones.engines import paired
 from pipeline.config import PredictConfig
-from pipeline.engines import paired
 from pipeline.errors import DataError
 from pipeline.images import load_batches
-from pipeline.labelling import Predictor
-from pipeline.predict import open_predictor
+from pipeline.predict.labelling import Predictor
+from pipeline.predict.predict import open_predictor
 from pipeline.runs import Run as RunFolder
 from pipeline.runs import find_run
 

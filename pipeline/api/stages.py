@@ -3,19 +3,22 @@
 The stages never import one another; who wants several calls them here.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.api.progress import Reporter
-from pipeline.backbones.frozen import FrozenBase
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
-from pipeline.extract import Extraction, extract
+from pipeline.features import Computation
+from pipeline.features.base import FrozenBase
+from pipeline.features.extract import Compute, Extraction, extract
 from pipeline.images import Dataset, index
-from pipeline.startup import import_tensorflow
+from pipeline.system.startup import import_tensorflow
 
 if TYPE_CHECKING:
-    from pipeline.classify import Classification
-    from pipeline.finetune import Finetuned
+    from pipeline.classify.classify import Classification
+    from pipeline.classify.search import Spread
+    from pipeline.finetune.finetune import Finetuned
 
 
 class HasCache(Protocol):
@@ -45,12 +48,21 @@ def extracted(
 ) -> Extraction:
     """Run stage 1 on an index."""
     with reporter.counter("features", "pictures") as told:
-        return extract(config, dataset, told.update, base)
+        return extract(config, dataset, told.update, base, _compute(config))
+
+
+def _compute(config: FeaturesConfig) -> Compute:
+    """Return what computes: this process, or the workers of a cluster."""
+    if config.cluster is None:
+        return Computation
+    from pipeline.cluster.computing import ClusterComputation
+
+    return ClusterComputation
 
 
 def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extraction:
     """Run stage 1 on a location."""
-    from pipeline.compute import check_layers, resolve
+    from pipeline.features import check_layers, resolve
 
     base, _ = resolve(config)  # first: a wrong name shows before any picture is read
     check_layers(config, base)
@@ -62,7 +74,7 @@ def classified(
     data: str, config: ClassifyConfig, reporter: Reporter
 ) -> tuple["Classification", Extraction]:
     """Run stage 2 on a location, after stage 1 for what is missing."""
-    from pipeline.classify import check, check_settings, classify
+    from pipeline.classify.classify import check, check_settings, classify
 
     check_settings(config)
     dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
@@ -72,18 +84,28 @@ def classified(
         reporter.counter("search", "steps") as searching,
         reporter.counter("classify", "experiments") as experiments,
         reporter.counter("learning", "rows") as learning,
+        _search_workers(config) as spread,
     ):
         told = (experiments.update, searching.update, learning.update)
-        return classify(config, dataset, *told), extraction
+        return classify(config, dataset, *told, spread), extraction
+
+
+def _search_workers(config: ClassifyConfig) -> AbstractContextManager["Spread | None"]:
+    """Return what lends a search the workers of a cluster; without one, nothing."""
+    if config.cluster is None:
+        return nullcontext()
+    from pipeline.cluster.searching import search_workers
+
+    return search_workers(config.cluster)
 
 
 def finetuned(
     data: str, config: FinetuneConfig, reporter: Reporter
 ) -> tuple["Finetuned", Extraction]:
     """Run stage 3 on a location, after stage 1 for what the run's head learns from."""
-    from pipeline.backbones.frozen import frozen_from_dict
-    from pipeline.finetuning.settings import stage1_config
-    from pipeline.finetuning.task import check_classes
+    from pipeline.features.base import frozen_from_dict
+    from pipeline.finetune.settings import stage1_config
+    from pipeline.finetune.task import check_classes
     from pipeline.runs import index_settings, source_run, transplantable_head
 
     as_then = index_settings(config.runs, config.source, data)
@@ -94,7 +116,7 @@ def finetuned(
     base = frozen_from_dict(source.info["base"])
     extraction = extracted(stage1_config(config, source, base), dataset, reporter, base)
     import_tensorflow()
-    from pipeline.finetune import Watch, finetune
+    from pipeline.finetune.finetune import Watch, finetune
 
     with reporter.epochs() as epochs, reporter.counter("maps", "pictures") as maps:
         watch = Watch(epochs.on_epoch, epochs.on_step, maps.update)

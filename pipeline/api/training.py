@@ -10,7 +10,7 @@ from pipeline.api.progress import Wanted, reporter
 from pipeline.api.runs import Run
 from pipeline.api.settings import filled, takes
 from pipeline.config import ClassifyConfig, FinetuneConfig, PredictConfig
-from pipeline.extract import Extraction
+from pipeline.features.extract import Extraction
 from pipeline.runs import Run as RunFolder
 
 
@@ -133,7 +133,7 @@ def train_classifier(
     """
     config = filled(ClassifyConfig, settings, "train_classifier")
     classification, extraction = stages.classified(fspath(data), config, reporter(progress))
-    from pipeline.classify import describe
+    from pipeline.classify.classify import describe
 
     described = describe(classification)
     results = tuple(

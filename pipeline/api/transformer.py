@@ -8,17 +8,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from pipeline.api.columns import column_names
-from pipeline.api.given import Given, UnusableInputError, content_digests, given_samples
+from pipeline.api.opened import column_names
+from pipeline.api.pictures import Given, UnusableInputError, content_digests, given_samples
 from pipeline.api.settings import filled
-from pipeline.api.turns import one_at_a_time
-from pipeline.backbones.frozen import FrozenBase, frozen_from_dict
-from pipeline.compute import resolve
 from pipeline.config import FeaturesConfig
-from pipeline.extract import Extraction, extract
+from pipeline.features import resolve
+from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.features.extract import Extraction, extract
+from pipeline.features.store import FeatureCache
+from pipeline.features.store.lock import one_at_a_time
 from pipeline.images import Dataset
 from pipeline.images.identity import NO_STAMP, Identities, stacked
-from pipeline.store import FeatureCache
 
 logger = logging.getLogger("pipeline")
 

@@ -6,9 +6,8 @@ anything that was not asked for, and to load weights in part.
 """
 
 from pipeline.backbones.backbone import Argument, Backbone, BackboneSpec
-from pipeline.backbones.catalog import BACKBONES, parse_backbone
+from pipeline.backbones.catalog import BACKBONES, class_names, parse_backbone
 from pipeline.backbones.cuts import POOLINGS, Cut
-from pipeline.backbones.imagenet import class_names
 from pipeline.backbones.preprocessing import PREPROCESSINGS, preprocess
 from pipeline.backbones.summary import LayerRow, summarize
 from pipeline.backbones.weights import WeightsSource, resolve_weights

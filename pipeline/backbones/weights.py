@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.errors import InputError, WeightsError
-from pipeline.startup import import_tensorflow
+from pipeline.system.startup import import_tensorflow
 
 DEFAULT, IMAGENET, NONE = "default", "imagenet", "none"
 _CHOICES = "default, imagenet, none, or the path of a .weights.h5, .h5 or .keras file"

@@ -3,19 +3,8 @@
 Exit codes: 0 done; 2 the user's input cannot be used (one sentence on stderr); 130 interrupted.
 """
 
-from pipeline.cli import completion, data, listings, products, settings, stages, stored
+from pipeline.cli import data, listings, products, stages
 from pipeline.cli.app import EXAMPLES, app
 from pipeline.cli.launch import run
 
-__all__ = [
-    "EXAMPLES",
-    "app",
-    "completion",
-    "data",
-    "listings",
-    "products",
-    "run",
-    "settings",
-    "stages",
-    "stored",
-]
+__all__ = ["EXAMPLES", "app", "data", "listings", "products", "run", "stages"]

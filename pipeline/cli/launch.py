@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import CycloptsError, Parameter
 from cyclopts.config import Toml
 
-from pipeline import show
+from pipeline.cli import show
 from pipeline.cli.app import app
 from pipeline.errors import InputError, PipelineError, UnknownNameError
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from pipeline import show
+from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, Output, command
 from pipeline.config import ExportConfig, PredictConfig
 
@@ -29,8 +29,8 @@ def predict(
         run: Name or folder of a run, best, or for example imagenet:EfficientNetLite0.
         paths: Picture files, folders, and .zip or .tar files of pictures.
     """
-    from pipeline.predict import describe
-    from pipeline.predict import predict as label
+    from pipeline.predict.predict import describe
+    from pipeline.predict.predict import predict as label
 
     keep = output.json or config.csv is None
     with show.progress("predict", "pictures", output.silent) as progress:
@@ -57,8 +57,8 @@ def export(
         run: Name or folder of a run, or best; its head must be linear or dense, or it fine-tuned.
         out: File that ends in .keras, .onnx or .tflite, or a folder for OpenVINO.
     """
-    from pipeline.export import describe
-    from pipeline.export import export as write
+    from pipeline.predict.export.export import describe
+    from pipeline.predict.export.export import export as write
 
     exported = write(config, run, out.expanduser())
     show.result(describe(exported), output.json, show.exported_model)

@@ -1,6 +1,6 @@
 """The three stages."""
 
-from pipeline import show
+from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, Output, command
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
 
@@ -19,7 +19,7 @@ def features(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.api import stages
-    from pipeline.extract import describe
+    from pipeline.features.extract import describe
 
     extraction = stages.features(data, config, output.reporter)
     show.result(describe(extraction), output.json, show.features)
@@ -40,8 +40,8 @@ def classify(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.api import stages
-    from pipeline.classify import describe
-    from pipeline.extract import describe as describe_stage1
+    from pipeline.classify.classify import describe
+    from pipeline.features.extract import describe as describe_stage1
 
     classification, extraction = stages.classified(data, config, output.reporter)
     value = {
@@ -68,7 +68,7 @@ def finetune(
     from pipeline.api import stages
 
     finetuned, extraction = stages.finetuned(data, config, output.reporter)
-    from pipeline.finetune import describe
+    from pipeline.finetune.finetune import describe
 
     value = {**describe(finetuned), "failed": extraction.failed}
     show.result(value, output.json, show.finetuned)

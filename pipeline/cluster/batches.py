@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.compute import Work
+from pipeline.features import Work
+from pipeline.features.store.keys import picture_keys
+from pipeline.features.store.writer import SHARD_BYTES
 from pipeline.images import Dataset
-from pipeline.images.elsewhere import sent_files
-from pipeline.store.keys import picture_keys
-from pipeline.store.writer import SHARD_BYTES
+from pipeline.images.sources import sent_files
 
 BATCH_SECONDS = 20.0
 """About how long a worker has for a batch: what its end can cost."""

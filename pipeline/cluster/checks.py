@@ -13,9 +13,9 @@ import numpy as np
 from pipeline.cluster.connection import STAYS, Workers
 from pipeline.cluster.worker import FAILED, Plain, installed, look
 from pipeline.errors import ClusterError
-from pipeline.files import TEMPORARY_PREFIX, atomic_path
 from pipeline.images import Dataset
-from pipeline.images.elsewhere import sent_files
+from pipeline.images.sources import sent_files
+from pipeline.system.files import TEMPORARY_PREFIX, atomic_path
 
 N_SAMPLES = 3
 N_TRIES = 30

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from pipeline import errors
-from pipeline.backbones.frozen import FrozenBase
+from pipeline.backbones.engines import find_kept, open_engine
 from pipeline.cluster.batches import Batch, Batches
 from pipeline.cluster.checks import check_sight, check_versions, sample_pictures, token_in
 from pipeline.cluster.connection import Workers, connected
@@ -21,13 +21,13 @@ from pipeline.cluster.worker import (
     open_job,
     sent_config,
 )
-from pipeline.compute import Caches, Forecast, Outcome, Progress, Work
-from pipeline.compute.computation import tell_forecast
-from pipeline.compute.preflight import bytes_of_row, check_disk
-from pipeline.compute.waits import Waits
 from pipeline.config import FeaturesConfig
-from pipeline.engines import find_kept, open_engine
 from pipeline.errors import ClusterError, PipelineError
+from pipeline.features import Caches, Forecast, Outcome, Progress, Work
+from pipeline.features.base import FrozenBase
+from pipeline.features.computation import tell_forecast
+from pipeline.features.passes import Waits
+from pipeline.features.preflight import bytes_of_row, check_disk
 from pipeline.images import Dataset, Failure
 
 logger = logging.getLogger("pipeline")

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cluster.local import local_cluster
-from pipeline.cluster.process import restore, silence
+from pipeline.cluster.local import local_cluster, restore, silence
 from pipeline.errors import ClusterError, InputError
 
 if TYPE_CHECKING:

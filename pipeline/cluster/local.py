@@ -1,23 +1,91 @@
-"""Workers of this machine: each has its own cores, or its own GPU."""
+"""Workers of this machine: each has its own cores, or its own GPU.
+
+Which GPUs a process may use, without any library: one worker is started for each.
+
+A worker process of ours, before it does anything: its cores, its signals, its silence.
+
+Dask calls `dask_setup` when it starts a worker with ``--preload pipeline.cluster.local``.
+"""
 
 import logging
 import math
 import os
+import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cluster.gpus import visible_gpus
-from pipeline.cluster.process import CPUS
-from pipeline.machine import core_count, usable_cores
+from pipeline.system.machine import core_count, usable_cores
 
 if TYPE_CHECKING:
     from distributed import SpecCluster
 
+
+DEVICE = re.compile(r"nvidia(\d+)")
+
+
+def visible_gpus(
+    system: Path = Path("/"), environment: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:
+    """Return the GPUs as ``CUDA_VISIBLE_DEVICES`` names them, in its order.
+
+    Args:
+        system: The root of the file system to look at.
+        environment: Where ``CUDA_VISIBLE_DEVICES`` may narrow them down.
+    """
+    allowed = environment.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        names = [name.strip() for name in allowed.split(",")]
+        end = names.index("-1") if "-1" in names else len(names)  # CUDA ignores what follows it
+        return tuple(name for name in names[:end] if name)
+    found = (DEVICE.fullmatch(path.name) for path in (system / "dev").glob("nvidia*"))
+    return tuple(map(str, sorted(int(match[1]) for match in found if match)))
+
+
+CPUS = "PIPELINE_CPUS"
+"""Environment variable: numbers of the cores that a worker has for itself, with commas."""
+
+NOISY = ("distributed", "tornado", "asyncio", "bokeh")
+
+SILENT = logging.CRITICAL + 1
+
+
+def dask_setup(worker: Any) -> None:
+    """Keep to the worker's own cores, and leave an interruption of the program to the program."""
+    silence()
+    # A terminal sends it to all processes; the program then ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cores = os.environ.get(CPUS)
+    if cores and hasattr(os, "sched_setaffinity"):
+        # Threads that are started from now on inherit it: OpenVINO's, TensorFlow's, decoding.
+        os.sched_setaffinity(0, set(map(int, cores.split(","))))
+
+
+def silence() -> dict[str, int]:
+    """Let Dask's loggers say nothing; return the level that each had.
+
+    What they report (lost connections, workers that died) is told in our own words.
+    """
+    names = [*NOISY, *logging.root.manager.loggerDict]
+    loggers = {name: logging.getLogger(name) for name in names if name.split(".")[0] in NOISY}
+    levels = {name: logger.level for name, logger in loggers.items()}
+    for logger in loggers.values():
+        logger.setLevel(SILENT)
+    return levels
+
+
+def restore(levels: dict[str, int]) -> None:
+    """Give loggers the levels back that `silence` returned."""
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
 CORES_PER_WORKER = 4
 """Without a number and without GPUs; one process keeps that many busy."""
+
 THREAD_LIMITS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -25,10 +93,13 @@ THREAD_LIMITS = (
     "TF_NUM_INTRAOP_THREADS",
     "LOKY_MAX_CPU_COUNT",
 )
+
 UNWATCHED = {"distributed.worker.profile.enabled": False}
 """Dask would look at every thread a hundred times a second."""
+
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}
-PRELOAD = "pipeline.cluster.process"
+
+PRELOAD = "pipeline.cluster.local"
 
 
 def worker_count(n_workers: int | None, gpus: Sequence[str], n_cores: int) -> int:

@@ -10,19 +10,19 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
+from pipeline.classify.search import Measured, Pool, Spread, Unit, measured
 from pipeline.cluster.checks import check_versions
 from pipeline.cluster.connection import Workers, connected
 from pipeline.errors import ClusterError
-from pipeline.machine import core_count
-from pipeline.search import Measured, Pool, Spread, Unit, measured
+from pipeline.system.machine import core_count
 
 N_TRIES = 5
 """Times that a search goes on after workers took what they had been sent with them."""
 
 
 @contextmanager
-def search_workers(cluster: str | None) -> Iterator[Spread | None]:
-    """Yield what measures units on workers; None without a cluster.
+def search_workers(cluster: str) -> Iterator[Spread]:
+    """Yield what measures units on workers.
 
     Workers are connected, or started, when the first unit comes: a search that was done before
     needs none.
@@ -30,9 +30,6 @@ def search_workers(cluster: str | None) -> Iterator[Spread | None]:
     Args:
         cluster: See `connected`; ``local`` is one worker a core.
     """
-    if cluster is None:
-        yield None
-        return
     with ExitStack() as stack:
         yield _Searching(cluster, stack).measure
 

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.frozen import FrozenBase, frozen_from_dict
-from pipeline.compute import Outcome, Passes, Work
-from pipeline.compute.preflight import bytes_of_row, check_memory
+from pipeline.backbones.engines import Engine, choose_engine, open_engine
 from pipeline.config import FeaturesConfig, to_dict
-from pipeline.engines import Engine, choose_engine, open_engine
 from pipeline.errors import PipelineError, StoreError
-from pipeline.images.elsewhere import opened_files
+from pipeline.features import Outcome, Passes, Work
+from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.features.preflight import bytes_of_row, check_memory
 from pipeline.images.reading import Files
+from pipeline.images.sources import opened_files
 
 VERSIONED = (
     *("bottleneck-pipeline", "tensorflow", "keras", "openvino", "numpy", "h5py", "pillow"),

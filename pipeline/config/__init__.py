@@ -14,10 +14,8 @@ from pipeline.config.fields import (
     MAX_VIEWS,
     MODELS,
     N_SEEDS,
-    PASSWORD,
     TRAINING_PRECISIONS,
     to_dict,
-    without_password,
 )
 from pipeline.config.finetune import FinetuneConfig
 from pipeline.config.products import ExportConfig, PredictConfig, ReportConfig
@@ -31,7 +29,6 @@ __all__ = [
     "MAX_VIEWS",
     "MODELS",
     "N_SEEDS",
-    "PASSWORD",
     "TRAINING_PRECISIONS",
     "CheckConfig",
     "ClassifyConfig",
@@ -41,5 +38,4 @@ __all__ = [
     "PredictConfig",
     "ReportConfig",
     "to_dict",
-    "without_password",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.system.filesystems import without_password
 
 N_SEEDS = 1 << 32
 DTYPES = ("float32", "float16")
@@ -17,7 +18,6 @@ CLUSTER = re.compile(
     r"local(:[1-9]\d{0,2})?|(tcp|tls)://([^\s:/\[\]]+|\[[0-9a-fA-F:]+\]):[1-9]\d{0,4}"
 )
 CLUSTERS = "as local, local:N with N from 1 to 999, or a Dask scheduler such as tcp://host:8786"
-PASSWORD = re.compile(r"(://[^/:@]*):([^/]*)@")
 TRAINING_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
@@ -32,11 +32,6 @@ def require(config: Any, name: str, good: bool, expected: str) -> None:
     """Refuse a value that is not good, with what was expected; raises InputError."""
     if not good:
         raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown and saved: sftp://me@host of sftp://me:secret@host."""
-    return PASSWORD.sub(r"\1@", url)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -18,10 +18,9 @@ from pipeline.evaluate.compare import (
     mcnemar_p_value,
     paired_difference,
 )
-from pipeline.evaluate.counts import Counts, Estimate, per_class, share
+from pipeline.evaluate.counts import Counts, Estimate, per_class, proportion, share
 from pipeline.evaluate.metrics import Metrics, evaluate
 from pipeline.evaluate.mistakes import confident_mistakes, confused_pairs
-from pipeline.evaluate.proportion import proportion
 from pipeline.evaluate.ranking import average_precision, roc_auc, top_accuracy
 from pipeline.evaluate.threshold import NEVER, Threshold, choose_threshold, judge_threshold
 

@@ -16,8 +16,8 @@ from pipeline.evaluate.counts import (
     estimate,
     macro_f1,
     per_class,
+    proportion,
 )
-from pipeline.evaluate.proportion import proportion
 from pipeline.evaluate.ranking import rank_figures, top_accuracy
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import binom
 
 from pipeline.errors import InputError
-from pipeline.evaluate.proportion import proportion
+from pipeline.evaluate.counts import proportion
 
 CONFIDENCE = 0.95
 NEVER = 2.0

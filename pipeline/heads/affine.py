@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.heads.fitted import safe_scale
+from pipeline.heads.fitted import NetworkHead, f32, safe_scale
 from pipeline.heads.preparation import Preparation
 
 logger = logging.getLogger("pipeline")
@@ -87,3 +87,18 @@ def fold(
             kernel = kernel / step.scale_[:, None]
         bias = bias - step.mean_ @ kernel
     return kernel, bias
+
+
+def layers_of(estimator: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return kernels and biases of a linear classifier or of scikit-learn's network."""
+    if hasattr(estimator, "coefs_"):
+        return list(estimator.coefs_), list(estimator.intercepts_)
+    return [np.atleast_2d(estimator.coef_).T], [np.atleast_1d(estimator.intercept_)]
+
+
+def folded(kernels: list[np.ndarray], biases: list[np.ndarray], steps: Steps) -> NetworkHead:
+    """Return layers for prepared rows as a head for rows that are not."""
+    kernels[0], biases[0] = fold(kernels[0], biases[0], steps)
+    return NetworkHead(
+        tuple(f32(kernel) for kernel in kernels), tuple(f32(bias) for bias in biases)
+    )

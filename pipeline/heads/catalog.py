@@ -1,5 +1,9 @@
-"""The heads by name, with their parameters and defaults; and the texts that choose one."""
+"""The heads by name, with their parameters and defaults; and the texts that choose one.
 
+Which values the parameters of the catalog's heads can have.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,12 +11,47 @@ from typing import Any, Literal
 from pipeline.calls import format_call, parse_call, split_calls
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.heads.class_weights import BALANCED, check_class_weight
-from pipeline.heads.parameters import acceptable
 from pipeline.heads.preparation import DEFAULT_PREPARATION, Preparation, parse_preparation
 
+
+def acceptable(head: str, key: str, value: Any, default: Any) -> bool:
+    """Return whether a head's parameter can have this value, whose default is given."""
+    if key == "hidden":
+        sizes = (value,) if isinstance(value, int) else value
+        return isinstance(sizes, tuple | list) and all(_is_count(size) for size in sizes)
+    if key == "dropout":
+        return _is_number(value) and 0 <= value < 1
+    if key == "weight_decay":
+        return _is_number(value) and value >= 0
+    if key == "shrinkage":
+        return value == default or (_is_number(value) and 0 <= value <= 1)
+    if key == "gamma":
+        return value == default or (_is_number(value) and value > 0)
+    if key == "max_depth":
+        return value is None or _is_count(value)
+    if key == "metric":
+        means = ("cosine", "euclidean")
+        return value in (means if head == "centroid" else (*means, "manhattan"))
+    if key == "max_leaves":
+        return _is_count(value) and value > 1
+    if isinstance(default, int):
+        return _is_count(value)
+    return _is_number(value) and value > 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 Kind = Literal["linear", "sklearn", "dense"]
+
 PREPARE = "prepare"
 """The parameter that every head takes besides its own: how features are prepared before it."""
+
 CLASS_WEIGHT = "class_weight"
 """The parameter of every head that can make rare classes count as much as frequent ones."""
 
@@ -165,7 +204,7 @@ def parse_heads(text: str) -> list[HeadSpec]:
     before any picture is read.
 
     Raises:
-        InputError: A head cannot be used; `parse_head` and `dotted.check_estimator` say how.
+        InputError: A head cannot be used; `parse_head` and `dotted.make_estimator` say how.
 
     Example:
         >>> [str(spec) for spec in parse_heads("logistic(C=0.1),knn(k=5)")]
@@ -186,9 +225,10 @@ def parse_heads(text: str) -> list[HeadSpec]:
 
 
 def _check_dotted(spec: HeadSpec) -> None:
-    from pipeline.heads.dotted import check_estimator
+    """Raise what fitting would raise before it sees a row."""
+    from pipeline.heads.dotted import make_estimator
 
-    check_estimator(spec)
+    make_estimator(spec.head.name, spec.own_params, seed=0)
 
 
 def parse_head(text: str) -> HeadSpec:

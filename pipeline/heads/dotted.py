@@ -14,25 +14,23 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from pipeline.errors import InputError, UnknownNameError
-from pipeline.heads.catalog import HeadSpec
 
 _EXAMPLE = "write for example 'sklearn.svm:NuSVC(nu=0.3)'"
 
 
-def check_estimator(spec: HeadSpec) -> None:
-    """Raise what `make_estimator` would raise."""
-    make_estimator(spec, seed=0)
-
-
-def make_estimator(spec: HeadSpec, seed: int) -> Any:
+def make_estimator(path: str, params: Mapping[str, Any], seed: int) -> Any:
     """Import a classifier and return one, not fitted, seeded where it can be.
+
+    Args:
+        path: ``package.module:Class``.
+        params: What it is made with.
+        seed: Its ``random_state``, where it has one that ``params`` leave open.
 
     Raises:
         UnknownNameError: The module has no class, or the class no parameter, of that name.
         InputError: The module cannot be imported, the class is no classifier, or it needs what
             cannot be written as a literal.
     """
-    path = spec.head.name
     module_name, class_name = path.split(":")
     module = _import(module_name, path)
     made = getattr(module, class_name, None)
@@ -41,10 +39,9 @@ def make_estimator(spec: HeadSpec, seed: int) -> Any:
         raise UnknownNameError(f"class of {module_name}", class_name, names, _EXAMPLE)
     if not (inspect.isclass(made) and hasattr(made, "fit") and hasattr(made, "get_params")):
         raise _no_classifier(path)
-    params = spec.own_params
     known = _check_parameters(path, made, params)
-    if "random_state" in known and "random_state" not in params:
-        params["random_state"] = seed
+    if "random_state" in known:
+        params = {"random_state": seed, **params}
     estimator = _construct(path, made, params)
     if not _is_classifier(estimator):
         raise _no_classifier(path)
@@ -111,18 +108,23 @@ def _no_classifier(path: str) -> InputError:
     )
 
 
-def fit_estimator(spec: HeadSpec, rows: np.ndarray, labels: np.ndarray, seed: int) -> Any:
-    """Return the classifier fitted to rows (n, d) and class numbers (n,).
+def fit_estimator(estimator: Any, text: str, rows: np.ndarray, labels: np.ndarray) -> Any:
+    """Return a classifier of `make_estimator` fitted to rows (n, d) and class numbers (n,).
+
+    Args:
+        estimator: The classifier.
+        text: How it was asked for, for the sentence when it refuses.
+        rows: What it learns from.
+        labels: Row-aligned.
 
     Raises:
         InputError: It refuses a parameter's value, or these rows.
     """
-    estimator = make_estimator(spec, seed)
     try:
         return estimator.fit(rows, labels)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"expected {spec} to learn from {len(rows)} pictures of {rows.shape[1]} features, "
+            f"expected {text} to learn from {len(rows)} pictures of {rows.shape[1]} features, "
             f"it refused: {_line(error)}; change its parameters or choose another head"
         ) from error
 

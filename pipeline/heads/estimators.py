@@ -13,8 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 
-from pipeline.heads.centroid import NearestMean
-from pipeline.heads.discriminant import PooledDiscriminant
+from pipeline.heads.discriminant import NearestMean, PooledDiscriminant
 
 Params = Mapping[str, Any]
 

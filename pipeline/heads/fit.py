@@ -15,15 +15,15 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
-from pipeline.heads.affine import Steps, fit_affine, fold
+from pipeline.heads.affine import Steps, fit_affine, folded, layers_of
 from pipeline.heads.catalog import HeadSpec, is_dotted
 from pipeline.heads.class_weights import class_weights
-from pipeline.heads.dotted import fit_estimator
+from pipeline.heads.dotted import fit_estimator, make_estimator
 from pipeline.heads.estimators import ESTIMATORS, Params
-from pipeline.heads.fitted import FittedHead, NetworkHead, SklearnHead, all_classes, f32
+from pipeline.heads.fitted import FittedHead, NetworkHead, SklearnHead, all_classes
 from pipeline.heads.ridge import ridge_head
 from pipeline.heads.rowwise import apply_rowwise
-from pipeline.startup import import_tensorflow
+from pipeline.system.startup import import_tensorflow
 
 logger = logging.getLogger("pipeline")
 
@@ -102,7 +102,8 @@ def _fit(
     """Fit to prepared rows; what comes back takes rows as they were before ``steps``."""
     with _reported_convergence(spec), _fitting_threads(spec, rows):
         if is_dotted(spec.head.name):
-            estimator = fit_estimator(spec, rows, labels, seed)
+            estimator = make_estimator(spec.head.name, spec.own_params, seed)
+            fit_estimator(estimator, str(spec), rows, labels)
         else:
             make = ESTIMATORS[spec.head.name]
             given = _row_weights(spec, labels, n_classes)
@@ -121,21 +122,6 @@ def _row_weights(spec: HeadSpec, labels: np.ndarray, n_classes: int) -> dict[str
     weights = class_weights(labels, n_classes, spec.class_weight)
     assert weights is not None
     return {"sample_weight": weights[labels]}
-
-
-def layers_of(estimator: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return kernels and biases of a linear classifier or of scikit-learn's network."""
-    if hasattr(estimator, "coefs_"):
-        return list(estimator.coefs_), list(estimator.intercepts_)
-    return [np.atleast_2d(estimator.coef_).T], [np.atleast_1d(estimator.intercept_)]
-
-
-def folded(kernels: list[np.ndarray], biases: list[np.ndarray], steps: Steps) -> NetworkHead:
-    """Return layers for prepared rows as a head for rows that are not."""
-    kernels[0], biases[0] = fold(kernels[0], biases[0], steps)
-    return NetworkHead(
-        tuple(f32(kernel) for kernel in kernels), tuple(f32(bias) for bias in biases)
-    )
 
 
 def _check_weights(spec: HeadSpec, head: FittedHead, n_rows: int) -> None:

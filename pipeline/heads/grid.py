@@ -7,15 +7,14 @@ from dataclasses import replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from pipeline.heads.affine import fit_affine
+from pipeline.heads.affine import fit_affine, folded, layers_of
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.estimators import ESTIMATORS
-from pipeline.heads.fit import folded, layers_of
 from pipeline.heads.fitted import FittedHead, all_classes
 from pipeline.heads.ridge import RidgePath
 from pipeline.heads.rowwise import apply_rowwise
 from pipeline.heads.select import Folds, Sample, fit_sample
-from pipeline.startup import import_tensorflow
+from pipeline.system.startup import import_tensorflow
 
 Scored = tuple[int, np.ndarray, np.ndarray]
 """A place in the list of heads, held-out rows (h,), and their scores (h, k)."""

@@ -12,21 +12,97 @@ the intercept is not penalised: scores and the meaning of alpha are those of Rid
 prepared features. With class weights, rows and targets are centred by their weighted means and
 multiplied by the roots of their weights, as in RidgeClassifier; what features are divided by, and
 the components of a PCA, are those of the rows as they are, as with every other head.
+
+One-hot targets of a least-squares fit, and the layers that its coefficients become.
+
+Linear algebra of the ridge path: all strengths from one decomposition, or one strength alone.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
-from pipeline.heads.affine import common_scale, fit_affine, fold
+from pipeline.heads.affine import common_scale, fit_affine, fitting_components, fold
 from pipeline.heads.class_weights import check_class_weight, class_weights
-from pipeline.heads.fitted import NetworkHead, f32, safe_scale
+from pipeline.heads.fitted import ABSENT, NetworkHead, f32, safe_scale
 from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_moments
 from pipeline.heads.preparation import Preparation
 from pipeline.heads.rowwise import apply_rowwise
-from pipeline.heads.spectrum import by_cholesky, expand, inverses_of, parts
-from pipeline.heads.targets import Layers, Targets
+
+Layers = tuple[np.ndarray, np.ndarray]
+"""Kernels (a, d, k) and biases (a, k) for rows less the shift, a strength after the other."""
+
+
+class Targets:
+    """One-hot targets of a fit, and the layers that they lead to.
+
+    Args:
+        counts: (k,) rows of each class in the fit, or the sums of their weights.
+    """
+
+    def __init__(self, counts: np.ndarray) -> None:
+        self._shares, self._seen = counts / counts.sum(), counts > 0
+        self.height = 2.0 if self._seen.sum() > 2 else 1.0
+        """From the target of the other classes to that of a picture's own."""
+
+    def centred(self, labels: np.ndarray) -> np.ndarray:
+        """Return the targets less their (weighted) means: (n, k)."""
+        return self.height * (np.eye(len(self._shares))[labels] - self._shares)
+
+    def layers(self, kernels: np.ndarray, mean: np.ndarray) -> Layers:
+        """Return kernels (a, d, k) with their biases; classes that were not seen score `ABSENT`."""
+        biases = self.height * (self._shares - 0.5) - np.einsum("d,adk->ak", mean, kernels)
+        return kernels * self._seen, np.where(self._seen, biases, ABSENT)
+
+
+def inverses_of(
+    values: np.ndarray, lambdas: np.ndarray, wanted: int | float | None, shape: tuple[int, int]
+) -> np.ndarray:
+    """Return 1 / (w + a), (a, r), and 0 for the directions that a PCA drops.
+
+    Principal components are the very directions that were found, so none has to be fitted.
+
+    Args:
+        values: w (r,), ascending, up to rounding not negative.
+        lambdas: a.
+        wanted: How many components are kept, or the share of the variance that they keep.
+        shape: Rows and features of the fit.
+    """
+    values = np.maximum(values, 0)
+    inverses = 1 / (values + lambdas[:, None])
+    if wanted is None:
+        return inverses
+    if isinstance(wanted, float):
+        reached = np.cumsum(values[::-1]) / max(values.sum(), 1e-300)
+        wanted = int(np.searchsorted(reached, wanted, side="right")) + 1
+    else:
+        wanted = fitting_components(wanted, *shape)
+    inverses[:, : max(0, len(values) - wanted)] = 0
+    return inverses
+
+
+def by_cholesky(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray | None:
+    """Solve for one strength in a tenth of the time; None where the matrix is all but singular."""
+    raised = gram.copy()
+    raised.flat[:: len(gram) + 1] += strength
+    try:
+        return cho_solve(cho_factor(raised, overwrite_a=True, check_finite=False), cross)
+    except LinAlgError:
+        return None
+
+
+def expand(vectors: np.ndarray, inverses: np.ndarray, projected: np.ndarray) -> np.ndarray:
+    """Return vectors · diag(each row of inverses) · projected: (a, n, k), as one product."""
+    wide = (inverses.T[:, :, None] * projected[:, None, :]).reshape(len(projected), -1)
+    return (vectors @ wide).reshape(len(vectors), len(inverses), -1).transpose(1, 0, 2)
+
+
+def parts(total: int, size: int) -> Iterator[np.ndarray]:
+    """Cut the places 0 … total-1 into stretches of at most ``size``."""
+    for start in range(0, total, size):
+        yield np.arange(start, min(start + size, total))
+
 
 LAMBDAS: tuple[float, ...] = tuple(float(value) for value in np.logspace(-3, 8, 45))
 """The grid of strengths. Directions of n standardised rows have w near n: a = n halves those."""

@@ -11,12 +11,10 @@ from pipeline.images.decode import MAX_PIXELS, decode, decode_full
 from pipeline.images.digits import DigitsReport, write_digits
 from pipeline.images.find import Pictures, find_pictures, open_reader
 from pipeline.images.indexing import index
-from pipeline.images.loader import Batch, load_batches
+from pipeline.images.loader import Batch, Failure, LoadTimes, load_batches
 from pipeline.images.location import resolve_location
 from pipeline.images.recipe import INTERPOLATIONS, JPEG_MODES, RESIZE_MODES, DecodeRecipe
-from pipeline.images.row import Failure
 from pipeline.images.sources import Source, scan
-from pipeline.images.times import LoadTimes
 from pipeline.images.views import CHANGES, ViewRecipe, make_view
 
 __all__ = [

@@ -11,9 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.errors import UnknownNameError
-from pipeline.images.components import component_keys, content_numbers
 from pipeline.images.reading import Files
-from pipeline.images.splits import hold_out
+from pipeline.images.splits import component_keys, content_numbers, hold_out
 
 SPLITS = ("train", "validation", "test")
 

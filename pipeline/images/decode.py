@@ -8,24 +8,88 @@ not filled up with grey (a checksum or an end marker behind the last pixel may b
 are checked before pixels are decoded, nothing runs Ghostscript. Not told are pixels that were
 altered within the rules of a format without checksums, such as a JPEG damaged in its middle. How
 colours become RGB is stated in :mod:`pipeline.images.colour`.
+
+Keep what Pillow and libtiff say of damaged files off the user's screen.
+
+Of a damaged file the user hears once, by the reason of its :class:`~pipeline.errors.DecodeError`.
+Pillow logs a few remarks besides, and libtiff writes lines to stderr by itself, between the lines
+of the progress display. Redirecting stderr is no way out: it belongs to the whole process, and
+pictures are decoded in many threads.
+
+Tell a JPEG that was cut off and then closed properly.
+
+Some programs put the end marker behind a half download. libjpeg fills up what is missing with
+mid-grey and only warns, and Pillow does not pass the warning on. So where the last pixel is
+mid-grey, bytes are put in front of the end marker: a whole picture does not need them and stays
+the same, a picture that was cut off goes on with them.
+
+A progressive file that was closed after some of its scans is not told: it is the whole picture,
+only coarser.
 """
 
+import ctypes
 import io
+import logging
 import re
 import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from pipeline.errors import DecodeError, InputError
 from pipeline.images.colour import to_rgb
-from pipeline.images.early_end import ends_early
-from pipeline.images.quiet import hush
 from pipeline.images.recipe import DecodeRecipe, jpeg_scale, resize
 from pipeline.images.sniff import FORMATS, why_unidentified
+
+
+def hush() -> None:
+    """Let Pillow's log go to handlers that someone asked for only, and libtiff say nothing.
+
+    Both hold for the process. libtiff still fails as before, and Pillow raises. Where libtiff's own
+    switch is out of reach (on Windows it is linked into Pillow), its lines stay.
+    """
+    # Without any handler Python prints warnings to stderr.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    try:
+        # Symbols of a library's dependencies are found through it, and Pillow's libtiff is one.
+        set_handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+    except (OSError, AttributeError):
+        return
+    set_handler.argtypes = [ctypes.c_void_p]
+    set_handler.restype = ctypes.c_void_p
+    # "If handler is NULL, error messages are suppressed" (libtiff, TIFFError).
+    set_handler(None)
+
+
+_END = b"\xff\xd9"
+# No 255, which would begin a marker.
+_MORE = bytes(range(1, 255))
+# What libjpeg fills up with, and its inverse in CMYK.
+_MID_GREY = {127, 128}
+
+
+def ends_early(image: Image.Image, data: bytes, load: Callable[[bytes], Image.Image]) -> bool:
+    """Return whether a loaded JPEG has pixels that its file does not have.
+
+    Args:
+        image: What ``load(data)`` gave.
+        data: The content of its file.
+        load: Decodes; called a second time only where the last pixel is mid-grey.
+    """
+    if image.format != "JPEG" or not _mid_grey(image.getpixel((image.width - 1, image.height - 1))):
+        return False
+    end = data.rfind(_END)
+    return load(data[:end] + _MORE + data[end:]).tobytes() != image.tobytes()
+
+
+def _mid_grey(pixel: float | tuple[int, ...] | None) -> bool:
+    values = pixel if isinstance(pixel, tuple) else (pixel,)
+    return _MID_GREY.issuperset(values)
+
 
 # Pillow's own limit for a warning (a quarter of a GiB at 3 bytes a pixel); here it is a refusal.
 MAX_PIXELS = 89_478_485
@@ -48,9 +112,11 @@ _PILLOW_FAILURES = (
     struct.error,
     zlib.error,
 )
+
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
+
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -62,11 +128,14 @@ _TRANSPOSES = {
 }
 
 _BOMB_FILTER = ("error", None, Image.DecompressionBombWarning, None, 0)
+
 _REMARK_FILTER = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
+
 _filter_lock = threading.Lock()
 
 # Registers the decoders now: otherwise the first threads to decode would do it all at once.
 Image.init()
+
 hush()
 
 

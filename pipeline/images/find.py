@@ -10,8 +10,7 @@ from pipeline.errors import DataError, InputError
 from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
 from pipeline.images.reading import LocalFiles
 from pipeline.images.sources import open_archive
-from pipeline.images.tree import NamedTree
-from pipeline.images.walk import LocalTree
+from pipeline.images.walk import LocalTree, NamedTree
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.images.components import component_keys
 from pipeline.images.dataset import SPLITS, Dataset
-from pipeline.images.hashing import digest_files
+from pipeline.images.digests import digest_files
 from pipeline.images.sources import Source, scan
-from pipeline.images.splits import hold_out
+from pipeline.images.splits import component_keys, hold_out
 
 
 def index(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError
-from pipeline.images.tree import Found
+from pipeline.images.walk import Found
 
 HOW_TO = (
     "lay them out as ROOT/<class>/<picture> or ROOT/{train,validation,test}/<class>/<picture>, or "

@@ -65,7 +65,7 @@ def confidence_chart(predictions: Predictions, threshold: float | None) -> Marku
 
 def ranking_charts(predictions: Predictions) -> dict[str, Any] | None:
     """Draw ROC and precision-recall curves: of two classes the second, else the hardest ones."""
-    from pipeline.plots.ranking import class_curves
+    from pipeline.evaluate.plots.ranking import class_curves
 
     curves = class_curves(predictions.probabilities, predictions.labels)
     if not curves:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.audit import audit, describe
+from pipeline.check.check import audit, describe
 from pipeline.config import CheckConfig, ReportConfig
 from pipeline.errors import PipelineError
+from pipeline.features.store import Recipe
 from pipeline.images import Dataset
 from pipeline.report.commands import feature_settings
 from pipeline.runs import Run
-from pipeline.store import Recipe
 
 MOST_LISTED = 20
 MOST_OF_A_GROUP = 6

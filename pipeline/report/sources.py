@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline.config import ReportConfig
 from pipeline.errors import PipelineError, RunError, StoreError
+from pipeline.features.store import FeatureCache, Recipe
 from pipeline.images import Dataset, index
 from pipeline.runs import Run, index_settings
-from pipeline.store import FeatureCache, Recipe
 
 CHANGED = "the pictures, labels or splits have changed since the run"
 

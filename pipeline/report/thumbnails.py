@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.errors import DecodeError
 from pipeline.images import DecodeRecipe, decode_full
 from pipeline.images.reading import Files
-from pipeline.images.threads import N_WAITING_THREADS, thread_count
+from pipeline.system.machine import N_WAITING_THREADS, thread_count
 
 Progress = Callable[[int, int], None]
 

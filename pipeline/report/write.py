@@ -7,7 +7,6 @@ from typing import Any
 
 from pipeline.config import ReportConfig
 from pipeline.errors import InputError
-from pipeline.files import atomic_path
 from pipeline.report.choice import choose_runs
 from pipeline.report.commands import Commands
 from pipeline.report.material import Material, collect
@@ -15,6 +14,7 @@ from pipeline.report.missing import Missing, Notes
 from pipeline.report.page import render
 from pipeline.report.projection import parse_maps
 from pipeline.report.views import page_view, payload_of
+from pipeline.system.files import atomic_path
 
 SUFFIXES = (".html", ".htm")
 Progress = Callable[[int, int, str], None]

@@ -1,5 +1,6 @@
 """Run folders: one finished experiment each, how to choose one, and the leaderboard over them."""
 
+from pipeline.runs.bundle import Bundle, load_bundle, save_head, save_model
 from pipeline.runs.choose import (
     best_run,
     find_run,
@@ -21,12 +22,11 @@ from pipeline.runs.folder import (
 )
 from pipeline.runs.leaderboard import Standing, describe_leaderboard, leaderboard
 from pipeline.runs.predictions import PredictionRows
-from pipeline.runs.searches import SearchMemory, search_folder
 
 __all__ = [
+    "Bundle",
     "PredictionRows",
     "Run",
-    "SearchMemory",
     "Standing",
     "best_run",
     "describe_leaderboard",
@@ -37,11 +37,13 @@ __all__ = [
     "keep_learning_curve",
     "leaderboard",
     "list_runs",
+    "load_bundle",
     "load_finished",
     "load_run",
     "new_run",
     "run_name",
-    "search_folder",
+    "save_head",
+    "save_model",
     "source_run",
     "transplantable_head",
     "write_run",

@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.bundle import Bundle, load_bundle
 from pipeline.errors import RunError, StoreError
-from pipeline.files import atomic_folder, write_json
+from pipeline.runs.bundle import Bundle, load_bundle
 from pipeline.runs.predictions import PredictionRows, read_correct, read_pictures
-from pipeline.store.recipe import canonical_json
+from pipeline.system.files import atomic_folder, canonical_json, write_json
 
 FORMAT = "bottleneck-run"
 FORMAT_VERSION = 1

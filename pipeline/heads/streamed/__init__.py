@@ -17,8 +17,7 @@ to each other.
 """
 
 from pipeline.heads.streamed.capacity import STREAMABLE, check_fits, fits_in_memory
-from pipeline.heads.streamed.fit import Streamed, fit_streamed
-from pipeline.heads.streamed.scoring import score_blocks
+from pipeline.heads.streamed.fit import Streamed, fit_streamed, score_blocks
 from pipeline.heads.streamed.source import Blocks, Progress
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 from pipeline.errors import InputError
 from pipeline.heads.catalog import HeadSpec
-from pipeline.machine import available_memory
-from pipeline.units import size_text
+from pipeline.system.machine import available_memory
+from pipeline.system.units import size_text
 
 STREAMABLE = ("logistic", "ridge", "lda", "centroid", "linear-svm", "dense")
 """The heads that learn in blocks."""

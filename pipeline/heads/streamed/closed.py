@@ -11,11 +11,11 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 from pipeline.heads.fitted import all_classes
 from pipeline.heads.moments import Moments
+from pipeline.heads.ridge import Targets
 from pipeline.heads.streamed.basis import Basis
 from pipeline.heads.streamed.fits import Fits
 from pipeline.heads.streamed.source import Source
 from pipeline.heads.streamed.sums import FitMoments, GroupSums, sums_by
-from pipeline.heads.targets import Targets
 
 Layer = tuple[np.ndarray, np.ndarray]
 """A kernel (d, k) and a bias (k,), for rows as they are."""

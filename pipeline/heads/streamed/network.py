@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipeline.heads.dense import held_out
+from pipeline.heads.dense_grid import held_out
+from pipeline.heads.dense_network import Layers, Recipes, WideNetwork, initial_layers
 from pipeline.heads.streamed.basis import Basis
 from pipeline.heads.streamed.fits import Fits
 from pipeline.heads.streamed.source import Chunk, Source
-from pipeline.heads.wide import Layers, Recipes, WideNetwork, initial_layers
 
 
 def fit_networks(

@@ -10,11 +10,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.store import Recipe
-from pipeline.store.folders import prepare_folder
-from pipeline.store.quarantine import write_quarantine
-from pipeline.store.recipe import canonical_json
-from pipeline.store.shard import Rows, write_shard
+from pipeline.features.store import Recipe
+from pipeline.features.store.folders import prepare_folder, write_quarantine
+from pipeline.features.store.shard import Rows, write_shard
+from pipeline.system.files import canonical_json
 
 ROOT = Path(__file__).parent / "store-v1"
 POOLED, MAP = ("block4", "avg"), ("top", "none")

@@ -1,0 +1,224 @@
+"""Running a frozen base fast. Knows tensors and models; never files, labels or caches."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from pipeline.backbones.engines.devices import may_have_gpu
+from pipeline.backbones.engines.kept import discard, find_kept, keep
+from pipeline.backbones.engines.network import GivenNetwork, Network
+from pipeline.errors import InputError, StoreError, UnknownNameError
+from pipeline.system.startup import import_tensorflow
+
+__all__ = [
+    "ENGINES",
+    "PRECISIONS",
+    "Engine",
+    "GivenNetwork",
+    "Network",
+    "check_engine",
+    "choose_engine",
+    "find_kept",
+    "open_engine",
+    "paired",
+]
+
+logger = logging.getLogger("pipeline")
+
+
+class HasImages(Protocol):
+    """A batch of decoded pictures."""
+
+    @property
+    def images(self) -> np.ndarray:
+        """Pictures (k, size, size, 3) uint8, RGB."""
+        ...
+
+
+Batch = TypeVar("Batch", bound=HasImages)
+Outputs = TypeVar("Outputs")
+
+ENGINES = ("auto", "openvino", "tensorflow")
+PRECISIONS = ("float32", "mixed_float16")
+PARITY_LIMIT = 1e-4
+"""Greatest difference between engines that passes, as a share of an output's greatest value."""
+
+
+class Engine(Protocol):
+    """Something that computes a base's outputs batch after batch."""
+
+    name: str
+
+    @property
+    def trial_size(self) -> int:
+        """Pictures that keep the engine busy once, to see how fast it is."""
+        ...
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of one picture's outputs, in order."""
+        ...
+
+    def run(self, batches: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, ...], None, None]:
+        """Yield the outputs of each batch, in order.
+
+        Args:
+            batches: Arrays (k, size, size, 3) uint8, RGB; k may differ from batch to batch.
+
+        Yields:
+            One float32 array (k, …) per output of the model, rows in the order of the batch.
+        """
+        ...
+
+
+def check_engine(engine: str, precision: str) -> None:
+    """Raise `InputError` for an engine or a precision that does not exist."""
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES, f"known: {', '.join(ENGINES)}")
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"expected a precision of {', '.join(PRECISIONS)}, received precision={precision!r}"
+        )
+    if engine == "openvino" and precision != "float32":
+        raise InputError(
+            f"expected precision=float32 for the engine openvino, received precision={precision}; "
+            f"use --engine tensorflow"
+        )
+
+
+def paired(
+    run: Callable[[Iterator[np.ndarray]], Generator[Outputs, None, None]],
+    batches: Generator[Batch, None, None],
+) -> Generator[tuple[Batch, Outputs], None, None]:
+    """Pair each batch with what ``run`` makes of its pictures, although that runs ahead.
+
+    Closing it closes both, so that what is on its way ends before what it reads from.
+
+    Args:
+        run: Turns batches of pictures into outputs, in order; an engine's ``run`` is one.
+        batches: Anything with ``images`` (k, s, s, 3) uint8.
+    """
+    waiting: deque[Batch] = deque()
+
+    def images() -> Iterator[np.ndarray]:
+        for batch in batches:
+            waiting.append(batch)
+            yield batch.images
+
+    with closing(batches), closing(run(images())) as computed:
+        for outputs in computed:
+            yield waiting.popleft(), outputs
+
+
+def open_engine(
+    network: Network, engine: str, precision: str, batch_size: int, models: Path
+) -> Engine:
+    """Return what runs a network, from a kept converted model where there is one.
+
+    Args:
+        network: What to run; built under the precision's dtype policy, if at all.
+        engine: One of `ENGINES`; auto is TensorFlow where there is a GPU, else OpenVINO.
+        precision: One of `PRECISIONS`.
+        batch_size: Pictures per step, at least 1.
+        models: Folder of the converted models.
+    """
+    check_engine(engine, precision)
+    if batch_size < 1:
+        raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
+    if choose_engine(engine, precision) == "openvino":
+        return _openvino(network, batch_size, models)
+    return _tensorflow(network, precision, batch_size)
+
+
+def choose_engine(engine: str, precision: str) -> str:
+    """Return which engine a request means here; without a GPU that needs no TensorFlow."""
+    if engine != "auto":
+        return engine
+    if precision != "float32":
+        return "tensorflow"
+    if not may_have_gpu():
+        return "openvino"
+    import_tensorflow()
+    from pipeline.backbones.engines.tensorflow import configure_devices
+
+    return "tensorflow" if configure_devices(precision) else "openvino"
+
+
+def _tensorflow(network: Network, precision: str, batch_size: int) -> Engine:
+    import_tensorflow()
+    from pipeline.backbones.engines.tensorflow import (
+        TensorFlowEngine,
+        configure_devices,
+        dtype_policy,
+    )
+
+    on_gpu = configure_devices(precision)
+    with dtype_policy(precision):
+        model = network.build()
+    return TensorFlowEngine(model, batch_size, on_gpu)
+
+
+def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
+    kept = find_kept(models, network)
+    if kept is None:
+        return _convert(network, batch_size, models)
+    if not kept.accepted:
+        _say_refused(kept.differences)
+        return _tensorflow(network, "float32", batch_size)
+    from pipeline.backbones.engines.openvino import OpenVINOEngine
+
+    try:
+        return OpenVINOEngine(kept.read(), network, batch_size)
+    except RuntimeError as error:  # whole, and still nothing that OpenVINO can run
+        discard(kept.folder, _brief(error))
+        return _convert(network, batch_size, models)
+
+
+def _convert(network: Network, batch_size: int, models: Path) -> Engine:
+    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that."""
+    logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, models)
+    import_tensorflow()
+    from pipeline.backbones.engines.conversion import convert, differences, parity_images
+    from pipeline.backbones.engines.openvino import OpenVINOEngine
+    from pipeline.backbones.engines.tensorflow import TensorFlowEngine, configure_devices
+
+    on_gpu = configure_devices("float32")
+    model = network.build()
+    images = parity_images(model.inputs[0].shape[1])
+    reference = TensorFlowEngine(model, len(images))
+    try:
+        converted = convert(model, network)
+        engine = OpenVINOEngine(converted, network, batch_size)
+    except RuntimeError as error:  # what OpenVINO raises for an operation that it does not know
+        logger.warning("OpenVINO cannot run %s, TensorFlow does: %s", network.name, _brief(error))
+        return TensorFlowEngine(model, batch_size, on_gpu)
+    found = differences(next(reference.run([images])), next(engine.run([images])), network)
+    accepted = max(found.values()) <= PARITY_LIMIT
+    try:
+        keep(models, network, converted, found, PARITY_LIMIT)
+    except StoreError as error:
+        logger.warning("%s", error)
+    if accepted:
+        return engine
+    _say_refused(found)
+    return TensorFlowEngine(model, batch_size, on_gpu)
+
+
+def _say_refused(differences: Mapping[str, float]) -> None:
+    worst = max(differences, key=lambda name: differences[name])
+    logger.warning(
+        "OpenVINO is not used: it differs from TensorFlow by %.1e of the greatest value at %s, "
+        "more than the %.0e allowed; TensorFlow computes",
+        differences[worst],
+        worst,
+        PARITY_LIMIT,
+    )
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

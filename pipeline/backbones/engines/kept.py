@@ -1,0 +1,212 @@
+"""Converted models that are kept beside the cache, so that TensorFlow is needed once per base.
+
+``<models>/<name>-<key>/`` holds ``model.xml`` and ``model.bin`` (OpenVINO's IR, float32) and
+``model.json``: format, the network's identity, how far each output was from TensorFlow, and the
+SHA-256 of both files. A model that failed the gate is remembered by its ``model.json`` alone.
+A kept model serves every request for some of its outputs.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.backbones.engines.network import Network, network_key
+from pipeline.errors import StoreError
+from pipeline.system.files import DAMAGED_PREFIX, TEMPORARY_PREFIX, atomic_folder, set_aside, sha256
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+logger = logging.getLogger("pipeline")
+
+FORMAT = "bottleneck-model"
+FORMAT_VERSION = 1
+"""Grows also when the same network would give other numbers."""
+DESCRIPTION = "model.json"
+FILES = ("model.xml", "model.bin")
+LARGEST = 1e300
+"""Stands for an infinite difference: JSON knows no infinity."""
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A converted model on disk, or the memory of one that failed the gate.
+
+    Args:
+        folder: Where it lies.
+        identity: What the network is.
+        differences: For each output, how far it was from TensorFlow, relative to the greatest
+            value.
+        limit: The greatest difference that was let pass.
+        openvino: The version that it was converted and compared with.
+        files: SHA-256 of its files, by name; none where it failed.
+    """
+
+    folder: Path
+    identity: Mapping[str, Any]
+    differences: Mapping[str, float]
+    limit: float
+    openvino: str
+    files: Mapping[str, str]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it passed the gate."""
+        return bool(self.files)
+
+    def read(self) -> "ov.Model":
+        """Load the model; raises RuntimeError where OpenVINO cannot."""
+        import openvino as ov
+
+        return ov.Core().read_model(self.folder / FILES[0], self.folder / FILES[1])
+
+    def damage(self) -> str | None:
+        """Return which file is not what it was; None where all are."""
+        for name, expected in self.files.items():
+            path = self.folder / name
+            if not path.is_file() or sha256(path) != expected:
+                return f"{name} was altered or lost"
+        return None
+
+    def failed_at(self, outputs: Iterable[str]) -> dict[str, float]:
+        """Return those of some outputs that were too far from TensorFlow."""
+        return {
+            name: self.differences[name]
+            for name in outputs
+            if self.differences.get(name, 0.0) > self.limit
+        }
+
+
+def find_kept(models: Path, network: Network) -> KeptModel | None:
+    """Return a kept model that has every output of ``network``, or the memory that one failed.
+
+    One whose files are not what they were is set aside. What another version of OpenVINO made or
+    refused does not count: it was not compared with this one.
+    """
+    identity, version = json.loads(json.dumps(dict(network.identity))), metadata.version("openvino")
+    fitting = [
+        kept
+        for kept in kept_models(models)
+        if kept.identity == identity
+        and kept.openvino == version
+        and set(network.outputs) <= set(kept.differences)
+    ]
+    for kept in fitting:
+        if kept.accepted and (reason := kept.damage()) is None:
+            return kept
+        if kept.accepted:
+            discard(kept.folder, reason)
+    return next((kept for kept in fitting if kept.failed_at(network.outputs)), None)
+
+
+def kept_models(models: Path) -> Iterator[KeptModel]:
+    """Yield everything that is kept; descriptions that cannot be understood are set aside."""
+    for path in sorted(models.glob(f"*/{DESCRIPTION}")):
+        if path.parent.name.startswith((DAMAGED_PREFIX, TEMPORARY_PREFIX)):
+            continue
+        try:
+            kept = read_kept(path.parent)
+        except ValueError as error:
+            discard(path.parent, str(error))
+            continue
+        if kept is not None:
+            yield kept
+
+
+def read_kept(folder: Path) -> KeptModel | None:
+    """Read a folder's description; None for one of another version of this program.
+
+    Raises:
+        ValueError: It cannot be understood.
+        StoreError: It may not be read.
+    """
+    path = folder / DESCRIPTION
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        if (value["format"], value["format_version"]) != (FORMAT, FORMAT_VERSION):
+            return None
+        files = {str(name): str(digest) for name, digest in value["files"].items()}
+        if set(files) not in (set(), set(FILES)):
+            raise ValueError(f"files {', '.join(files)}")
+        differences = {str(name): float(found) for name, found in value["differences"].items()}
+        limit, version = float(value["limit"]), str(value["openvino"])
+        return KeptModel(folder, dict(value["identity"]), differences, limit, version, files)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}; make it readable") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{DESCRIPTION}: {type(error).__name__}: {error}") from error
+
+
+def discard(folder: Path, reason: str | None) -> None:
+    """Set a kept model aside; on a cache that cannot be written it only is not used."""
+    try:
+        set_aside(folder, f"the converted model is damaged: {reason}")
+    except StoreError as error:
+        logger.warning("%s", error)
+
+
+def keep(
+    models: Path,
+    network: Network,
+    model: "ov.Model",
+    differences: Mapping[str, float],
+    limit: float,
+) -> None:
+    """Publish a converted model, whole or not at all.
+
+    Args:
+        models: Folder of the kept models.
+        network: What the model is.
+        model: The converted model.
+        differences: How far each output is from TensorFlow.
+        limit: How far it may be; a model beyond is remembered without its files.
+
+    Raises:
+        StoreError: The folder cannot be written, or the disk is full.
+    """
+    final = models / _folder_name(network, max(differences.values()) <= limit)
+    try:
+        if final.exists() and not (final / DESCRIPTION).is_file():
+            set_aside(final, f"it has no {DESCRIPTION}")
+        with atomic_folder(final) as temporary:
+            _write(temporary, network, model, differences, limit)
+    except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as RuntimeError
+        raise StoreError(
+            f"cannot keep the converted model in {models}: {' '.join(str(error).split())}; free "
+            f"some space or name another folder with --cache"
+        ) from error
+
+
+def _folder_name(network: Network, accepted: bool) -> str:
+    parts = (network.name[:120], network_key(network)[:12], metadata.version("openvino"))
+    name = "-".join(parts if accepted else (*parts, "refused"))
+    return "".join(c if c.isalnum() or c in "-_.+=(),@" else "_" for c in name)
+
+
+def _write(
+    folder: Path,
+    network: Network,
+    model: "ov.Model",
+    differences: Mapping[str, float],
+    limit: float,
+) -> None:
+    import openvino as ov
+
+    files = {}
+    if max(differences.values()) <= limit:
+        ov.save_model(model, folder / FILES[0], compress_to_fp16=False)
+        files = {name: sha256(folder / name) for name in FILES}
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "identity": dict(network.identity),
+        "differences": {name: min(found, LARGEST) for name, found in differences.items()},
+        "limit": limit,
+        "openvino": metadata.version("openvino"),
+        "files": files,
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")

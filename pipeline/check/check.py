@@ -1,0 +1,300 @@
+"""What is in the data: classes, copies, leaks into the test, labels that look wrong.
+
+Nothing of the user's is changed. Contents are compared by their digests, look-alikes and labels by
+cached features; without features, the rest is said all the same.
+
+Findings as plain JSON values: every picture by its path, its split and its label.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.check import (
+    ClassBalance,
+    Group,
+    Leak,
+    NearPairs,
+    Suspect,
+    accuracy_without,
+    class_balance,
+    components,
+    duplicate_groups,
+    find_leaks,
+    near_pairs,
+    suspect_labels,
+    unseen_probabilities,
+)
+from pipeline.config import CheckConfig
+from pipeline.errors import DataError
+from pipeline.features import Caches
+from pipeline.features.base import resolve
+from pipeline.features.table import FeatureTable, Input
+from pipeline.images import SPLITS, Dataset
+from pipeline.images.splits import content_numbers
+
+
+def split_names(dataset: Dataset) -> Mapping[str, str]:
+    """Return what the source calls each split, in the order of `SPLITS`."""
+    return {split: split for split in SPLITS} | {"test": dataset.test_name}
+
+
+def _picture(dataset: Dataset, row: int) -> dict[str, Any]:
+    return {
+        "path": dataset.paths[row],
+        "split": split_names(dataset)[str(dataset.splits[row])],
+        "label": dataset.classes[dataset.labels[row]],
+    }
+
+
+def describe_group(dataset: Dataset, group: Group) -> dict[str, Any]:
+    """Return a group of pictures that are the same or nearly so."""
+    pictures = [_picture(dataset, row) for row in group.rows.tolist()]
+    return {
+        "exact": group.exact,
+        "similarity": group.similarity,
+        "contradictory": len({picture["label"] for picture in pictures}) > 1,
+        "across_splits": len({picture["split"] for picture in pictures}) > 1,
+        "pictures": pictures,
+    }
+
+
+def describe_leak(dataset: Dataset, leak: Leak) -> dict[str, Any]:
+    """Return a picture that is given away, and the likest that gives it away."""
+    return {
+        **_picture(dataset, leak.row),
+        "other": _picture(dataset, leak.other),
+        "exact": leak.exact,
+        "similarity": leak.similarity,
+        "n_others": leak.n_others,
+    }
+
+
+def describe_suspect(dataset: Dataset, suspect: Suspect) -> dict[str, Any]:
+    """Return a picture whose label looks wrong, and what it looks like."""
+    return {
+        **_picture(dataset, suspect.row),
+        "probability": suspect.given_probability,
+        "suggested": dataset.classes[suspect.suggested],
+        "suggested_probability": suspect.suggested_probability,
+    }
+
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) of the search for near-duplicates."""
+
+NO_PAIRS = NearPairs(np.empty((0, 2), int), np.empty(0), 1.0, "")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is in a data set; row numbers are the data set's.
+
+    Args:
+        dataset: The pictures.
+        balance: Classes by number of pictures.
+        unreadable: Pictures that cannot be read or decoded: ``[{"path", "reason"}]``.
+        duplicates: Groups of the same bytes, and groups that near-duplicates join.
+        leaks: Pictures of test (or validation) that a picture beside it gives away.
+        suspects: Labels that look wrong, the worst first.
+        agreement: Share of pictures that the head which judged the labels, unseen, called as they
+            are labelled; the lower, the less its suspicions mean. None where none judged.
+        test: Accuracy with and without leaks, see `accuracy_without`; None without features.
+        near: The pairs of near-duplicates, by number of content, with the rule; None without
+            features.
+        notes: What could not be looked at, and why.
+    """
+
+    dataset: Dataset
+    balance: ClassBalance
+    unreadable: tuple[Mapping[str, str], ...]
+    duplicates: tuple[Group, ...]
+    leaks: tuple[Leak, ...]
+    suspects: tuple[Suspect, ...]
+    agreement: float | None
+    test: Mapping[str, Any] | None
+    near: NearPairs | None
+    notes: tuple[str, ...]
+
+
+def audit(
+    config: CheckConfig,
+    dataset: Dataset,
+    failed: Sequence[Mapping[str, str]] = (),
+    similarity: float | None = None,
+    progress: Progress | None = None,
+) -> Audit:
+    """Look at the pictures' contents, and at their features as far as they are cached.
+
+    Args:
+        config: Which features (the first of ``layers``), folds and seed.
+        dataset: The pictures.
+        failed: Pictures without features, ``{"path", "reason"}``, as stage 1 reports them.
+        similarity: Cosine similarity from which on two pictures are near-duplicates; None to let
+            the data decide, see `near_pairs`.
+        progress: Told while near-duplicates are searched.
+
+    Raises:
+        InputError: A setting cannot be used.
+    """
+    base, inputs = resolve(config)
+    try:
+        table = FeatureTable(dataset, Caches(config, base).clean, base)
+    except DataError as error:
+        return _audited(dataset, failed, None, (f"features were not looked at: {error}",))
+    looked = _Looked.at(config, table, inputs[0], similarity, progress)
+    return _audited(dataset, failed, looked, looked.notes)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What cached features say."""
+
+    near: NearPairs
+    suspects: list[Suspect]
+    agreement: float | None
+    test: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def at(
+        cls,
+        config: CheckConfig,
+        table: FeatureTable,
+        joined: Input,
+        similarity: float | None,
+        progress: Progress | None,
+    ) -> "_Looked":
+        dataset = table.dataset
+        usable = np.sort(np.concatenate([table.rows(split) for split in SPLITS]))
+        features = table.features(joined, usable)
+        contents = content_numbers(dataset.digests)
+        near = _near(features, contents[usable], similarity, progress)
+        together, notes = _together(dataset, near), list[str]()
+        suspects, agreement = list[Suspect](), None
+        try:
+            suspects, agreement = _suspects(config, dataset, features, usable, together)
+        except DataError as error:
+            notes.append(f"labels were not looked at: {error}")
+        leaks = find_leaks(contents, dataset.splits, near.rows, near.similarities)
+        test = _test(config, table, joined, leaks)
+        return cls(near, suspects, agreement, test, tuple(notes))
+
+
+def _near(
+    features: np.ndarray,
+    contents: np.ndarray,
+    similarity: float | None,
+    progress: Progress | None,
+) -> NearPairs:
+    """Find near-duplicates among distinct contents; pairs are numbers of contents, lower first."""
+    numbers, first = np.unique(contents, return_index=True)
+    found = near_pairs(features[first], similarity, progress)
+    return NearPairs(numbers[found.rows], found.similarities, found.floor, found.rule)
+
+
+def _together(dataset: Dataset, near: NearPairs) -> np.ndarray:
+    """Number rows alike that copies, groups or near-duplicates join: (n,) int."""
+    keys, contents = content_numbers(dataset.keys), content_numbers(dataset.digests)
+    n_keys = int(keys.max()) + 1
+    key_of = np.empty(int(contents.max()) + 1, int)
+    key_of[contents] = keys
+    return components(n_keys, key_of[near.rows])[keys]
+
+
+def _suspects(
+    config: CheckConfig,
+    dataset: Dataset,
+    features: np.ndarray,
+    rows: np.ndarray,
+    together: np.ndarray,
+) -> tuple[list[Suspect], float]:
+    """Judge every label by a head that has seen neither the picture nor its likes.
+
+    Returns:
+        The suspects, and the share of pictures that the head called as they are labelled.
+    """
+    groups, labels = together[rows], dataset.labels[rows]
+    alone = len(np.unique(groups)) == len(rows)
+    probabilities = unseen_probabilities(
+        features,
+        labels,
+        len(dataset.classes),
+        None if alone else groups,
+        config.folds,
+        config.seed,
+    )
+    found = suspect_labels(probabilities, labels)
+    suspects = [replace(one, row=int(rows[one.row])) for one in found]
+    return suspects, float(np.mean(probabilities.argmax(1) == labels))
+
+
+def _test(
+    config: CheckConfig, table: FeatureTable, joined: Input, leaks: Sequence[Leak]
+) -> Mapping[str, Any]:
+    train, test = (
+        (table.features(joined, table.rows(split)), table.labels(split))
+        for split in ("train", "test")
+    )
+    leaked = np.isin(table.rows("test"), [leak.row for leak in leaks])
+    n_classes = len(table.dataset.classes)
+    return accuracy_without(train, test, leaked, n_classes, config.seed)
+
+
+def _audited(
+    dataset: Dataset,
+    failed: Sequence[Mapping[str, str]],
+    looked: _Looked | None,
+    notes: tuple[str, ...],
+) -> Audit:
+    near = NO_PAIRS if looked is None else looked.near
+    contents = content_numbers(dataset.digests)
+    exact, alike = duplicate_groups(contents, near.rows, near.similarities)
+    known = {failure["path"] for failure in failed}
+    unread = [
+        {"path": path, "reason": reason} for path, reason in dataset.unreadable if path not in known
+    ]
+    leaks = find_leaks(contents, dataset.splits, near.rows, near.similarities)
+    return Audit(
+        dataset=dataset,
+        balance=class_balance(
+            dataset.labels, dataset.splits, dataset.classes, split_names(dataset)
+        ),
+        unreadable=(*failed, *unread),
+        duplicates=tuple(sorted((*exact, *alike), key=lambda group: _harm(dataset, group))),
+        leaks=tuple(leaks),
+        suspects=() if looked is None else tuple(looked.suspects),
+        agreement=None if looked is None else looked.agreement,
+        test=None if looked is None else looked.test,
+        near=None if looked is None else near,
+        notes=notes,
+    )
+
+
+def _harm(dataset: Dataset, group: Group) -> tuple[Any, ...]:
+    """Sort key: labels that contradict each other first, then several splits, then many rows."""
+    n_labels = len(np.unique(dataset.labels[group.rows]))
+    n_splits = len(np.unique(dataset.splits[group.rows]))
+    return -n_labels, -n_splits, not group.exact, -len(group.rows), int(group.rows[0])
+
+
+def describe(result: Audit) -> dict[str, Any]:
+    """Return the command's ``--json`` value."""
+    dataset, balance, near = result.dataset, result.balance, result.near
+    return {
+        "images": len(dataset),
+        "classes": {name: dict(counts) for name, counts in balance.counts.items()},
+        "splits": dataset.counts()["splits"],
+        "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
+        "unused": list(dataset.ignored),
+        "unreadable": [dict(failure) for failure in result.unreadable],
+        "duplicates": [describe_group(dataset, group) for group in result.duplicates],
+        "leaks": [describe_leak(dataset, leak) for leak in result.leaks],
+        "suspects": [describe_suspect(dataset, suspect) for suspect in result.suspects],
+        "label_agreement": result.agreement,
+        "test": None if result.test is None else {"split": dataset.test_name, **result.test},
+        "near": None if near is None else {"rule": near.rule, "floor": near.floor},
+        "notes": list(result.notes),
+    }

@@ -1,0 +1,45 @@
+"""What people see. The only room that prints; it computes nothing but rates."""
+
+from pipeline.api.progress import epochs, progress
+from pipeline.cli.show.audit import audited
+from pipeline.cli.show.experiments import classification, leaderboard
+from pipeline.cli.show.results import (
+    LogHandler,
+    backbones,
+    digits,
+    error,
+    exported_model,
+    features,
+    finetuned,
+    layers,
+    predictions,
+    report,
+    result,
+    settings,
+    text,
+)
+from pipeline.cli.show.store import explanation, exported, verification
+
+__all__ = [
+    "LogHandler",
+    "audited",
+    "backbones",
+    "classification",
+    "digits",
+    "epochs",
+    "error",
+    "explanation",
+    "exported",
+    "exported_model",
+    "features",
+    "finetuned",
+    "layers",
+    "leaderboard",
+    "predictions",
+    "progress",
+    "report",
+    "result",
+    "settings",
+    "text",
+    "verification",
+]

@@ -1,0 +1,121 @@
+"""How experiments look: what was tried, what is best, how sure that is, and what goes wrong."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+
+from pipeline.cli.show.audit import learned, mistaken
+from pipeline.cli.show.results import data, interval, left_out, print_table, table
+
+MAX_PAIRS = 5
+
+Value = Mapping[str, Any]
+
+
+def classification(value: Value) -> None:
+    """Print one row per experiment, best first, the best run, and what it gets wrong."""
+    data(value["data"])
+    rows = sorted(value["results"], key=_standing)
+    headers = ("head", "layers", "selection", "95 % interval", "test", "95 % interval", "log loss")
+    listed = table(*headers, "seconds")
+    for row in rows:
+        test = row["test"]
+        listed.add_row(
+            escape(row["head"]),
+            escape("+".join(row["layers"])),
+            figure(row["selection_accuracy"]),
+            interval(row["selection_ci95"]),
+            figure(test["accuracy"]),
+            interval(test["ci95"]),
+            figure(test["log_loss"]),
+            "from disk" if row["reused"] else f"{row['seconds']:.1f}",
+        )
+    print_table(listed)
+    best = next(row for row in rows if row["run"] == value["best"])
+    _best(best)
+    for count, what in (
+        (value["leaked"], "test pictures that are byte-identical to training pictures"),
+        (value["contradictory"], "pictures that are byte-identical to one of another class"),
+    ):
+        if count:
+            print(f"beware of {count} {what}")
+    mistaken(best["test"]["confused"][:MAX_PAIRS], best["test"]["mistakes"][:MAX_PAIRS])
+    if value["learning_curve"] is not None:
+        learned(value["learning_curve"])
+    left_out(value["failed"])
+    tuned = ", or pipeline finetune" if value["can_finetune"] else ""
+    print(f"next: pipeline predict {value['best']} PICTURES{tuned}")
+
+
+def _standing(row: Value) -> tuple[float, float]:
+    """Sort key: best selection first; what nothing was chosen by comes last."""
+    if row["selection_accuracy"] is None:
+        return 1.0, 0.0
+    return -row["selection_accuracy"], row["selection_log_loss"]
+
+
+def _best(row: Value) -> None:
+    test = row["test"]
+    print(
+        f"best by {row['selected_by']}: {row['run']}\n"
+        f"accuracy on {test['n']} {test['split']} pictures: {test['accuracy']:.4f}, 95 % interval "
+        f"{interval(test['ci95'])}"
+    )
+    if test["answered"] is not None:
+        _answered(test["answered"], test["split"])
+
+
+def _answered(answered: Value, split: str) -> None:
+    error = answered["error"]
+    wrong = "" if error is None else f", {error['value']:.1%} of these wrongly"
+    print(
+        f"with its threshold it answers {answered['answered']} of {answered['n']} {split} "
+        f"pictures{wrong}"
+    )
+
+
+def leaderboard(value: Value) -> None:
+    """Print one table per data set, best run first, and which of them are not told apart."""
+    if not value["runs"]:
+        print("no runs yet; `pipeline classify DATA` makes some")
+    for root in dict.fromkeys(row["data"] for row in value["runs"]):
+        rows = [row for row in value["runs"] if row["data"] == root]
+        listed = table("run", "selection", "test", "95 % interval", "against the first")
+        for row in rows:
+            listed.add_row(
+                escape(row["run"]),
+                figure(row["selection_accuracy"]),
+                figure(row["test"]["accuracy"]),
+                interval(row["test"]["ci95"]),
+                difference(row["difference"]),
+            )
+        print(f"{rows[0]['data_root']}: {rows[0]['test']['n']} {rows[0]['test']['split']} pictures")
+        print_table(listed)
+        _not_told_apart(rows)
+
+
+def _not_told_apart(rows: Sequence[Value]) -> None:
+    compared = [row for row in rows if row["difference"] is not None]
+    if compared:
+        together = sum(row["with_leader"] for row in compared)
+        others = "other is" if len(compared) == 1 else "others are"
+        print(
+            f"{together} of the {len(compared)} {others} not distinguishable from the first on "
+            f"these pictures ({compared[0]['difference']['test']}): to choose among them by their "
+            f"test accuracy would be luck"
+        )
+
+
+def figure(value: float | None) -> str:
+    """Write a share or a loss; nothing where there is none."""
+    return "" if value is None else f"{value:.4f}"
+
+
+def difference(value: Value | None) -> str:
+    """Write a paired difference of test accuracies, or why there is none."""
+    if value is None:
+        return ""
+    if not value["distinguishable"]:
+        return "not distinguishable"
+    return f"{value['value']:+.4f} ({value['ci95'][0]:+.3f} to {value['ci95'][1]:+.3f})"

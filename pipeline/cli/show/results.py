@@ -1,0 +1,220 @@
+"""How results look: tables and sentences for people, JSON for programs.
+
+How an exported model looks: where it is, how far from the run, what to know of it.
+
+How a written report looks: where it is, what is in it, what could not be shown and why.
+
+Tables that are read on a terminal and pasted from it.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.api.progress import epoch_line
+from pipeline.system.units import counted, size_text
+
+Value = Mapping[str, Any]
+
+
+def exported_model(value: Value) -> None:
+    """Say what was written, how far it is from the run, and what a user of it has to know."""
+    print(f"{value['path']}: {value['run']} as {value['format']}, {size_text(value['bytes'])}")
+    print(
+        f"greatest difference of a probability from the run's own: "
+        f"{value['max_abs_difference']:.1e}, on {counted(value['pictures'], 'picture')} "
+        f"({value['compared_on']})"
+    )
+    for note in value["notes"]:
+        print(f"note: {note}")
+    print(f"classes, recipe and figures: {value['description']}")
+
+
+MIN_TABLE_WIDTH, PLAIN_WIDTH = 110, 160
+
+
+def interval(ci95: Sequence[float] | None) -> str:
+    """Write an interval like ``0.962 – 0.991``."""
+    return "" if ci95 is None else f"{ci95[0]:.3f} – {ci95[1]:.3f}"
+
+
+def table(*headers: str) -> Table:
+    """Return an empty table; what can be pasted into a shell is never broken."""
+    made = Table(box=None, pad_edge=False)
+    for header in headers:
+        made.add_column(header, no_wrap=header == "run", overflow="fold")
+    return made
+
+
+def print_table(rows: Table) -> None:
+    """Print a table at least wide enough for a run's name, without spaces at the ends of lines."""
+    console = Console(highlight=False)
+    console.width = max(console.width, MIN_TABLE_WIDTH) if console.is_terminal else PLAIN_WIDTH
+    with console.capture() as captured:
+        console.print(rows)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+MAX_LISTED = 20
+
+
+def error(text: str) -> None:
+    """Print one sentence on stderr."""
+    print(f"pipeline: {text}", file=sys.stderr)
+
+
+class LogHandler(logging.Handler):
+    """Prints the program's own notices on stderr, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        print(f"{level}{record.getMessage()}", file=sys.stderr)
+
+
+def result(value: Value, as_json: bool, human: Callable[[Value], None]) -> None:
+    """Print a command's result: JSON alone, or for people."""
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False))
+    else:
+        human(value)
+
+
+def digits(value: Value) -> None:
+    """Say what was written."""
+    print(f"{value['root']}: {value['written']} pictures written, {value['kept']} there already")
+
+
+def features(value: Value) -> None:
+    """Say what stage 1 found and did."""
+    data(value)
+    if value["computed"] or value["computed_views"]:
+        views = f" and {counted(n, 'view')}" if (n := value["computed_views"]) else ""
+        print(
+            f"{counted(value['computed'], 'picture')}{views} computed by {value['engine']} at "
+            f"{value['images_per_second']:.1f} a second, {value['reused']} reused, "
+            f"{value['seconds']:.1f} s in all"
+        )
+        print(where_time_went(value["where"]))
+    elif value["reused"]:
+        print(f"nothing to compute: features of all {value['reused']} pictures are cached")
+    print(f"recipe {value['recipe']}")
+    left_out(value["failed"])
+
+
+def where_time_went(where: Value) -> str:
+    """Say what the threads did and what the whole waited for."""
+    return (
+        f"reading {where['reading']:.1f} s and decoding {where['decoding']:.1f} s, in all threads; "
+        f"waited for pictures {where['waited_for_pictures']:.1f} s, for the base "
+        f"{where['waited_for_engine']:.1f} s, for the disk {where['waited_for_disk']:.1f} s"
+    )
+
+
+def data(value: Value) -> None:
+    """Say which pictures there are."""
+    classes = ", ".join(f"{name} {count}" for name, count in value["classes"].items())
+    if len(value["classes"]) > MAX_LISTED:
+        classes = f"{len(value['classes'])} classes"
+    splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
+    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
+    print(f"{value['images']} pictures: {classes}; {splits}{copies}")
+    if value["ignored"]:
+        more = ", …" if len(value["ignored"]) > 3 else ""
+        listed = ", ".join(value["ignored"][:3])
+        print(f"{len(value['ignored'])} files or folders are not used: {listed}{more}")
+
+
+def left_out(failed: list[Value]) -> None:
+    """List the pictures without features or predictions, and why."""
+    if failed:
+        print(f"{counted(len(failed), 'picture')} left out:")
+        for failure in failed[:MAX_LISTED]:
+            print(f"  {failure['path']}: {failure['reason']}")
+        if len(failed) > MAX_LISTED:
+            print(f"  … and {len(failed) - MAX_LISTED} more (--json lists all)")
+
+
+def finetuned(value: Value) -> None:
+    """Print what fine-tuning started from, its epochs, and where it ended."""
+    initial, test = value["initial"], value["test"]
+    print(
+        f"from {value['from']}\nbefore training, on the {initial['n']} validation pictures: whole "
+        f"model {initial['validation_accuracy']:.4f}, head on cached features "
+        f"{initial['head_accuracy']:.4f}"
+    )
+    if value["reused"]:  # else each was printed as it ended
+        for epoch in value["epochs"]:
+            print(epoch_line(epoch))
+    print(
+        f"kept epoch {value['kept_epoch']}\nrun {value['run']}"
+        f"{' (from disk)' if value['reused'] else ''}\naccuracy on {test['n']} {test['split']} "
+        f"pictures: {test['accuracy']:.4f}, 95 % interval {interval(test['ci95'])}"
+    )
+    left_out(value["failed"])
+
+
+def predictions(value: Value) -> None:
+    """Print one line per picture, or where the table with a row for each is."""
+    if "csv" in value:
+        print(f"{value['csv']}: {counted(value['labelled'], 'picture')} labelled")
+    for row in value["predictions"]:
+        listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
+        unsure = "don't know; " if row["label"] is None else ""
+        print(f"{row['path']}: {unsure}{listed}")
+    left_out(value["failed"])
+
+
+def backbones(value: Value) -> None:
+    """Print the catalog."""
+    rows = table("backbone", "size", "smallest", "preprocessing", "parameters", "cut points")
+    for row in value["backbones"]:
+        rows.add_row(
+            row["name"],
+            str(row["input_size"]),
+            str(row["min_size"]),
+            row["preprocessing"],
+            f"{row['n_parameters']:,}",
+            ", ".join(row["cut_points"]),
+        )
+    print_table(rows)
+
+
+def layers(value: Value) -> None:
+    """Print a backbone's layers."""
+    rows = table("layer", "kind", "output", "parameters", "cut point")
+    for row in value["layers"]:
+        shape = "×".join(map(str, row["output_shape"]))
+        points = ", ".join(row["cut_points"])
+        rows.add_row(row["name"], row["class_name"], shape, f"{row['n_parameters']:,}", points)
+    print_table(rows)
+    print(f"{sum(row['n_parameters'] for row in value['layers']):,} parameters")
+
+
+def text(value: str) -> None:
+    """Print a text as it is."""
+    print(value, end="" if value.endswith("\n") else "\n")
+
+
+def settings(path: str | None, toml: str) -> None:
+    """Print the file of settings, or say where it was written."""
+    text(toml if path is None else f"{path}: every setting with its default")
+
+
+def report(value: Value) -> None:
+    """Say what was written, and what is missing with the command that would make it."""
+    n, n_all = value["pictures"], value["pictures_in_all"]
+    pictures = counted(n, "picture") if n == n_all else f"{n} of {n_all} pictures"
+    print(
+        f"{value['path']}: {counted(len(value['runs']), 'run')}, {len(value['detailed'])} in "
+        f"detail, {pictures}, {size_text(value['bytes'])}"
+    )
+    left_out(value["failed"])
+    for one in value["missing"]:
+        way_out = f"; {one['command']}" if one["command"] else ""
+        print(f"without {one['section']} of {one['about']}: {one['reason']}{way_out}")

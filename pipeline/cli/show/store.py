@@ -1,0 +1,70 @@
+"""How the cache looks: what was checked, what is missing and why, what was exported."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.cli.show.results import left_out
+from pipeline.system.units import counted, size_text
+
+Value = Mapping[str, Any]
+
+
+def verification(value: Value) -> None:
+    """Say what was checked, and list what is bad."""
+    for recipe in value["recipes"]:
+        print(f"{recipe['id']}: {recipe['rows']} rows, {size_text(recipe['bytes'])}")
+    print(
+        f"sound: {counted(value['shards'], 'shard')} with {counted(value['rows'], 'row')} "
+        f"({size_text(value['bytes'])}), {counted(value['models'], 'converted model')}"
+    )
+    for problem in value["bad"]:
+        done = f"set aside as {problem['set_aside']}" if problem["set_aside"] else "still there"
+        print(f"bad, {done}: {problem['reason']}")
+    for problem in value["newer"]:
+        print(f"left alone: {problem['reason']}")
+    for path in value["mended"]:
+        print(f"written again: {path}")
+    if value["leftovers_removed"]:
+        print(f"{value['leftovers_removed']} unfinished files of killed processes removed")
+
+
+def explanation(value: Value) -> None:
+    """Say what the cache has of a data set; what differs from what it has; what is missing."""
+    copies = value["images"] - value["distinct"]
+    print(
+        f"{value['images']} pictures{f', {copies} of them copies' if copies else ''}: "
+        f"{value['cached']} cached, {value['missing']} missing, {value['quarantined']} cannot be "
+        f"decoded\nrecipe {value['recipe']}"
+    )
+    for recipe in value["served_by"]:
+        if recipe != value["recipe"]:
+            print(f"read from {recipe}, which holds the same and more")
+    if value["views"] is not None:
+        print(f"views: {value['views']['cached']} cached, {value['views']['missing']} missing")
+    if value["nearest"]:
+        print(f"nearest: {value['nearest']}; what differs from it:")
+        for name, change in value["changed"].items():
+            print(f"  {name}: cached {_text(change['cached'])}, wanted {_text(change['wanted'])}")
+    for path in value["missing_paths"]:
+        print(f"missing: {path}")
+    more = value["missing"] - len(value["missing_paths"])
+    if more:
+        print(f"… and {more} more")
+    for problem in value["unreadable"]:
+        print(f"not looked into: {problem['reason']}")
+
+
+def exported(value: Value) -> None:
+    """Say what was written, and what was left out."""
+    layers = ", ".join(
+        f"X/{name} {'×'.join(map(str, shape))}" for name, shape in value["layers"].items()
+    )
+    print(
+        f"{value['path']}: {value['rows']} rows of {layers} {value['dtype']}, with y, classes, "
+        f"path, split and digest, {size_text(value['bytes'])}"
+    )
+    left_out(value["left_out"])
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

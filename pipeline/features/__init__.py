@@ -1,0 +1,37 @@
+"""Filling the cache: what is missing, what it will take, and computing it.
+
+Owns the order of work of stage 1 for one machine; what was done, and what of it is reported, is
+the stage's own.
+"""
+
+from pipeline.features.base import check_layers, resolve
+from pipeline.features.caches import Caches, versions
+from pipeline.features.computation import Computation
+from pipeline.features.passes import Outcome, Passes, Progress
+from pipeline.features.preflight import Forecast
+from pipeline.features.worklist import (
+    Work,
+    cached_views,
+    distinct,
+    find_work,
+    undecodable,
+    wanted_views,
+)
+
+__all__ = [
+    "Caches",
+    "Computation",
+    "Forecast",
+    "Outcome",
+    "Passes",
+    "Progress",
+    "Work",
+    "cached_views",
+    "check_layers",
+    "distinct",
+    "find_work",
+    "resolve",
+    "undecodable",
+    "versions",
+    "wanted_views",
+]

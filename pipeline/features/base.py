@@ -1,0 +1,280 @@
+"""A frozen base as it was asked for: backbone, weights, input size, cuts; and the recipe it makes.
+
+Resolving one reads names and files only; the model itself is built, by Keras, on `build`.
+
+Settings of stage 1, checked before any picture is read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.backbones.backbone import TOP, BackboneSpec
+from pipeline.backbones.catalog import parse_backbone
+from pipeline.backbones.cuts import BEST, BLOCKS, CONCAT, EACH, POOLINGS, Cut
+from pipeline.backbones.engines import check_engine
+from pipeline.backbones.weights import WeightsSource, resolve_weights
+from pipeline.config import FeaturesConfig
+from pipeline.errors import InputError, UnknownNameError, WeightsError
+from pipeline.features.store import Recipe
+from pipeline.images import DecodeRecipe, ViewRecipe
+from pipeline.system.startup import import_tensorflow
+
+if TYPE_CHECKING:
+    import keras
+
+
+JOIN = "+"
+
+CLEAN = {"policy": "clean"}
+
+
+@dataclass(frozen=True)
+class FrozenBase:
+    """Everything that is needed to turn pictures into features, the same way every time.
+
+    Args:
+        spec: The backbone with its arguments.
+        weights: Where the weights come from, as the user said it.
+        source: The same, found and digested.
+        cuts: Layers whose outputs are kept, with their poolings.
+        decoding: How a picture becomes an array (size, size, 3).
+        precision: Arithmetic of the base.
+        with_top: Whether the weights are those with the top; some cut may need them.
+        dtype: Stored type of the features.
+        view: How augmented views are made; None is the base for the pictures as they are.
+    """
+
+    spec: BackboneSpec
+    weights: str
+    source: WeightsSource
+    cuts: tuple[Cut, ...]
+    decoding: DecodeRecipe
+    precision: str
+    with_top: bool
+    dtype: str = "float32"
+    view: ViewRecipe | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of this base's features."""
+        return Recipe(
+            backbone=str(self.spec),
+            weights=self.source.digest,
+            cuts=tuple((cut.layer, cut.pooling) for cut in self.cuts),
+            image_size=self.decoding.size,
+            preprocessing=self.spec.backbone.preprocessing,
+            decoding=self.decoding.to_dict(),
+            view=CLEAN if self.view is None else self.view.to_dict(),
+            dtype=self.dtype,
+            precision=self.precision,
+        )
+
+    @property
+    def name(self) -> str:
+        """The base and its cuts, readable."""
+        return f"{self.spec}-{'+'.join(self.layers)}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the numbers of the model itself, whichever cuts are asked for."""
+        return {
+            "kind": "features",
+            "backbone": str(self.spec),
+            "weights": self.source.digest,
+            "image_size": self.decoding.size,
+            "preprocessing": self.spec.backbone.preprocessing,
+            "precision": self.precision,
+        }
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Name of the model's outputs, cut by cut."""
+        return tuple(f"{cut.layer}/{cut.pooling}" for cut in self.cuts)
+
+    def with_cuts(self, cuts: Sequence[Cut]) -> "FrozenBase":
+        """Return the same base with other cuts."""
+        return replace(self, cuts=tuple(cuts))
+
+    def viewed(self, view: ViewRecipe) -> "FrozenBase":
+        """Return the same base for augmented views of the pictures."""
+        return replace(self, view=view)
+
+    def build(self) -> "keras.Model":
+        """Build the Keras model: (n, size, size, 3) RGB 0–255 in, one float32 output per cut."""
+        from pipeline.backbones.build import build_extractor
+
+        return build_extractor(self.spec, self.source, self.decoding.size, self.cuts)
+
+    def check_layers(self) -> None:
+        """Refuse cuts at layers that there are not; Keras is asked about those that are not named.
+
+        Raises:
+            UnknownNameError: There is no such layer.
+        """
+        points = set(self.spec.cut_points().values())
+        names = [cut.layer for cut in self.cuts if cut.layer not in points]
+        if names:
+            import_tensorflow()
+            from pipeline.backbones.build import check_layers
+
+            check_layers(self.spec, self.decoding.size, self.with_top, names)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The cuts as a user would name them, with the pooling where it is not avg."""
+        names = ((self.spec.short_name(cut.layer), cut.pooling) for cut in self.cuts)
+        return tuple(name if pooling == "avg" else f"{name}:{pooling}" for name, pooling in names)
+
+    def _weights_again(self) -> str:
+        """Return a text that finds the same weights from any folder."""
+        path = self.source.path if self.source.kind == "file" else None
+        return self.weights if path is None else str(path.resolve())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values from which `frozen_from_dict` makes the same base again."""
+        decoding = self.decoding
+        return {
+            "backbone": str(self.spec),
+            "weights": self._weights_again(),
+            "weights_digest": self.source.digest,
+            "weights_seed": self.source.seed or 0,
+            "with_top": self.with_top,
+            "cuts": [[cut.layer, cut.pooling] for cut in self.cuts],
+            "image_size": decoding.size,
+            "resize": decoding.resize,
+            "interpolation": decoding.interpolation,
+            "decoder_version": decoding.version,
+            "jpeg": decoding.jpeg,
+            "precision": self.precision,
+            "dtype": self.dtype,
+        }
+
+
+def frozen_base(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ...], ...]]:
+    """Resolve a config into a base and the inputs that heads may use.
+
+    Returns:
+        The base with every cut that is needed, and the inputs: each is one cut, or several that a
+        head sees side by side (``block5+block6``), in the order in which they were asked for.
+
+    Raises:
+        UnknownNameError: No backbone or pooling has that name.
+        InputError: The image is smaller than the base can take.
+        WeightsError: The weights are not there.
+    """
+    spec = parse_backbone(config.backbone)
+    size = spec.backbone.input_size if config.image_size is None else config.image_size
+    spec.check_image_size(size)
+    inputs = parse_inputs(spec, config.layers, config.pooling)
+    cuts = tuple(dict.fromkeys(cut for joined in inputs for cut in joined))
+    decoding = DecodeRecipe(size, config.resize, config.interpolation, jpeg=config.jpeg)
+    top = any(spec.needs_top(cut.layer) for cut in cuts)
+    weights, seed = config.weights, config.seed
+    source = resolve_weights(spec, weights, seed, include_top=top, image_size=size)
+    base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
+    return base, inputs
+
+
+def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[tuple[Cut, ...], ...]:
+    """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings.
+
+    ``blocks`` stands for the output of every block, each an input of its own; ``each`` and
+    ``best`` for the top and every block; ``concat`` for those, every two and every three
+    neighbours side by side, and all.
+    """
+    poolings = _names(pooling, "pooling")
+    for name in poolings:
+        if name not in POOLINGS:
+            raise UnknownNameError("pooling", name, POOLINGS, f"known: {', '.join(POOLINGS)}")
+    texts = [name for text in _names(layers, "layers") for name in _expanded(spec, text)]
+    # Two names may be one layer, such as the top and the last block of VGG16.
+    joined = [
+        tuple(dict.fromkeys(spec.resolve_layer(part.strip()) for part in text.split(JOIN)))
+        for text in texts
+    ]
+    inputs = (tuple(Cut(layer, name) for layer in names) for names in joined for name in poolings)
+    return tuple(dict.fromkeys(inputs))
+
+
+def _expanded(spec: BackboneSpec, text: str) -> list[str]:
+    points = list(spec.cut_points())
+    blocks = [point for point in points if point != TOP]
+    if text == BLOCKS:
+        return blocks
+    if text in (EACH, BEST):
+        return [TOP, *blocks]
+    if text == CONCAT:
+        runs = [points[at : at + n] for n in (2, 3) for at in range(len(points) - n + 1)]
+        return [TOP, *blocks, *(JOIN.join(run) for run in [*runs, points])]
+    return [text]
+
+
+def asks_for_best(layers: str) -> bool:
+    """Return whether layers are to be chosen from, instead of trying all of them."""
+    return BEST in (part.strip() for part in layers.split(","))
+
+
+def _names(text: str, what: str) -> list[str]:
+    names = [part.strip() for part in text.split(",")]
+    if not all(names):
+        raise InputError(f"expected names separated by commas, received {what}={text!r}")
+    return names
+
+
+def frozen_from_dict(value: Mapping[str, Any]) -> FrozenBase:
+    """Make the base of a saved run again.
+
+    Raises:
+        WeightsError: The weights are gone, or are not the same as then.
+    """
+    spec = parse_backbone(value["backbone"])
+    cuts = tuple(Cut(layer, pooling) for layer, pooling in value["cuts"])
+    decoding = decoding_from_dict(value)
+    weights, seed, top = value["weights"], value["weights_seed"], value["with_top"]
+    source = resolve_weights(spec, weights, seed, include_top=top, image_size=decoding.size)
+    if source.digest != value["weights_digest"]:
+        raise WeightsError(
+            f"expected the weights with digest {value['weights_digest'][:12]}…, received "
+            f"{source.digest[:12]}… from weights={value['weights']!r}: the file was changed since "
+            f"the run was made; put the old one back or train again"
+        )
+    dtype = value.get("dtype", "float32")
+    return FrozenBase(spec, weights, source, cuts, decoding, value["precision"], top, dtype)
+
+
+def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:
+    """Make the decode recipe of a saved run again."""
+    return DecodeRecipe(
+        value["image_size"],
+        value["resize"],
+        value["interpolation"],
+        value["decoder_version"],
+        jpeg=value.get("jpeg", "full"),
+    )
+
+
+def resolve(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ...], ...]]:
+    """Find the base that a config asks for, and refuse what no base could make good.
+
+    Returns:
+        The base with every cut that is needed, and the inputs that heads may use, see
+        `frozen_base`.
+
+    Raises:
+        InputError: A backbone, layer, pooling, engine, precision or view policy does not exist.
+        WeightsError: The weights are not there.
+    """
+    check_engine(config.engine, config.precision)
+    ViewRecipe(config.view_policy, config.seed)
+    return frozen_base(config)
+
+
+def check_layers(config: FeaturesConfig, base: FrozenBase) -> None:
+    """Refuse layers that a base has not, before any picture is read.
+
+    Raises:
+        UnknownNameError: There is no such layer.
+    """
+    if not (config.cache / base.recipe.id).is_dir():
+        base.check_layers()

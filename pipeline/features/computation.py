@@ -1,0 +1,82 @@
+"""Computing what is missing, on this machine, in this process."""
+
+import logging
+from time import perf_counter
+
+from pipeline.backbones.engines import Engine, open_engine
+from pipeline.config import FeaturesConfig
+from pipeline.features.base import FrozenBase
+from pipeline.features.caches import Caches
+from pipeline.features.passes import Outcome, Passes, Progress
+from pipeline.features.preflight import Forecast, forecast, sample
+from pipeline.features.worklist import Work
+from pipeline.images import Dataset, load_batches
+from pipeline.system.units import size_text, time_text
+
+logger = logging.getLogger("pipeline")
+
+
+class Computation:
+    """Everything that is missing of one data set, on one engine.
+
+    Args:
+        config: Engine, batch size, where converted models are kept.
+        base: The frozen base.
+        dataset: The pictures.
+        caches: Where features land; pictures that cannot be decoded are quarantined there.
+        work: What is missing.
+    """
+
+    def __init__(
+        self,
+        config: FeaturesConfig,
+        base: FrozenBase,
+        dataset: Dataset,
+        caches: Caches,
+        work: Work,
+    ) -> None:
+        self.config, self.base, self.dataset = config, base, dataset
+        self.caches, self.work = caches, work
+
+    def run(self, progress: Progress | None) -> Outcome:
+        """Compute everything there is to do; what is done stays, however this ends."""
+        config = self.config
+        engine = open_engine(
+            self.base, config.engine, config.precision, config.batch_size, config.models
+        )
+        outcome = Outcome(engine.name, self._foresee(engine))
+        try:
+            passes = Passes(config, self.base, self.dataset, self.work, self.caches.send)
+            passes.run(engine, outcome, progress)
+        finally:
+            self.caches.clean.quarantine(outcome.bad)
+        self.caches.refresh()
+        return outcome
+
+    def _foresee(self, engine: Engine) -> Forecast:
+        size, n_rows = self.base.decoding.size, len(self.work)
+        batch = (min(self.config.batch_size, n_rows), size, size, 3)
+        seen = forecast(
+            engine, self.work, self.base.dtype, self.config.cache, batch, self._decode_seconds
+        )
+        tell_forecast(seen, viewed=self.caches.viewed is not None)
+        return seen
+
+    def _decode_seconds(self) -> float:
+        """Read and decode a few pictures; return the seconds of one with all threads at work."""
+        began, rows = perf_counter(), list(sample(self.work.rows))
+        for _ in load_batches(self.dataset.read, rows, self.base.decoding, len(rows)):
+            pass
+        return (perf_counter() - began) / len(rows)
+
+
+def tell_forecast(seen: Forecast, *, viewed: bool) -> None:
+    """Log what computing will take."""
+    logger.info(
+        "to compute: %s, %s%s on a disk with %s free, up to %s of memory",
+        f"{seen.rows:,} {'pictures and views' if viewed else 'pictures'}",
+        "" if seen.seconds is None else f"about {time_text(seen.seconds)}, ",
+        size_text(seen.disk_bytes),
+        size_text(seen.disk_free),
+        size_text(seen.memory_bytes),
+    )

@@ -1,0 +1,164 @@
+"""Features, labels and paths of a data set as one file, for whoever just wants a file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import FeaturesConfig
+from pipeline.errors import DataError, InputError
+from pipeline.features import resolve, undecodable
+from pipeline.features.base import FrozenBase
+from pipeline.features.store import FeatureCache
+from pipeline.features.store.columns import Column, Table, array_column, text_column
+from pipeline.features.store.export import check_target, export_table
+from pipeline.images import Dataset
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) rows, once per layer."""
+
+
+@dataclass
+class Exported:
+    """What was written.
+
+    Args:
+        path: The file.
+        format: What it is: h5, npz or parquet.
+        rows: Pictures in it, ordered by path.
+        layers: Its features: ``{name: shape of one picture's}``.
+        dtype: Their type.
+        bytes: Size of the file.
+        recipe: Id of the recipe that they were made with.
+        left_out: Pictures without features: ``[{"path", "reason"}]``.
+    """
+
+    path: str
+    format: str
+    rows: int
+    layers: dict[str, list[int]]
+    dtype: str
+    bytes: int
+    recipe: str
+    left_out: list[dict[str, str]] = field(default_factory=list)
+
+
+def export_features(
+    config: FeaturesConfig,
+    dataset: Dataset,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write the cached features of a data set into one file; nothing is computed.
+
+    The file has a row per picture, ordered by path: ``X/<layer>`` for each layer, ``y`` (number of
+    the class), ``path``, ``split`` and ``digest`` (SHA-256 in hex); and ``classes``, sorted. It
+    appears whole or not at all, and is written in little memory.
+
+    Args:
+        config: The base, its layers, and where the cache is.
+        dataset: The pictures.
+        out: A file that ends in .h5, .npz or .parquet.
+        overwrite: Replace the file if it is there.
+        progress: Told while features are written.
+
+    Raises:
+        UnknownNameError: The file's suffix is none of these.
+        InputError: It exists, or pyarrow is not installed.
+        StoreError: Features are missing, or the file cannot be written.
+    """
+    out = out.expanduser()
+    check_target(out, overwrite)
+    _refuse_views(config)
+    base = resolve(config)[0]
+    cache = FeatureCache(config.cache, base.recipe)
+    bad = undecodable(cache, dataset.digests)
+    rows = np.flatnonzero(~bad)
+    left_out = _left_out(dataset, cache, np.flatnonzero(bad))
+    _check_strictly(config, left_out)
+    cache.require(dataset.digests[rows])
+    columns = _feature_columns(base, dataset.digests[rows], cache, progress)
+    told = {"recipe": base.recipe.id, "source": dataset.location}
+    table = Table(len(rows), [*columns, *_picture_columns(dataset, rows)], dataset.classes, told)
+    export_table(out, table)
+    return Exported(
+        path=str(out),
+        format=out.suffix.lower().removeprefix("."),
+        rows=len(rows),
+        layers={
+            name: list(column.shape) for name, column in zip(base.layers, columns, strict=True)
+        },
+        dtype=base.recipe.dtype,
+        bytes=out.stat().st_size,
+        recipe=base.recipe.id,
+        left_out=left_out,
+    )
+
+
+def _refuse_views(config: FeaturesConfig) -> None:
+    for name in ("views", "test_views"):
+        if number := getattr(config, name):
+            raise InputError(
+                f"expected to export pictures as they are, received {name}={number}; "
+                f"leave --{name.replace('_', '-')} out"
+            )
+
+
+def _check_strictly(config: FeaturesConfig, left_out: list[dict[str, str]]) -> None:
+    if config.strict and left_out:
+        first = left_out[0]
+        raise DataError(
+            f"expected features of every picture (--strict), {len(left_out)} have none, first "
+            f"{first['path']}: {first['reason']}; mend or remove them"
+        )
+
+
+def _feature_columns(
+    base: FrozenBase, digests: np.ndarray, cache: FeatureCache, progress: Progress | None
+) -> list[Column]:
+    return [
+        _feature_column(f"X/{name}", cut, digests, cache, progress)
+        for name, cut in zip(base.layers, base.recipe.cuts, strict=True)
+    ]
+
+
+def _feature_column(
+    name: str,
+    cut: tuple[str, str],
+    digests: np.ndarray,
+    cache: FeatureCache,
+    progress: Progress | None,
+) -> Column:
+    def read(start: int, stop: int) -> np.ndarray:
+        features = cache.read(cut, digests[start:stop])
+        if progress is not None:
+            progress(stop, len(digests))
+        return features
+
+    return Column(name, np.dtype(cache.recipe.dtype), cache.row_shape(cut), read)
+
+
+def _picture_columns(dataset: Dataset, rows: np.ndarray) -> list[Column]:
+    return [
+        array_column("y", dataset.labels[rows].astype(np.int64)),
+        text_column("path", [dataset.paths[row] for row in rows]),
+        text_column("split", dataset.splits[rows].tolist()),
+        text_column("digest", [dataset.digests[row].tobytes().hex() for row in rows]),
+    ]
+
+
+def _left_out(dataset: Dataset, cache: FeatureCache, rows: np.ndarray) -> list[dict[str, str]]:
+    left_out = [{"path": path, "reason": reason} for path, reason in dataset.unreadable]
+    for row in rows:
+        reason = cache.reason(dataset.digests[row].tobytes()) or ""
+        left_out.append({"path": dataset.paths[row], "reason": reason})
+    return left_out
+
+
+def describe(result: Exported) -> dict[str, Any]:
+    """Return the command's ``--json`` value."""
+    return dict(vars(result))

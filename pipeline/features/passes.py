@@ -1,0 +1,245 @@
+"""Decode, compute and write, all three at once, with memory bounded by the queues between them.
+
+What a pipeline of stages waits for: the one figure that says which of them is the slowest.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from pipeline.backbones.engines import Engine, paired
+from pipeline.config import FeaturesConfig
+from pipeline.features.base import FrozenBase
+from pipeline.features.caches import Writers, view_recipe
+from pipeline.features.preflight import Forecast
+from pipeline.features.store.writer import OnShard
+from pipeline.features.worklist import Work
+from pipeline.images import Batch, Failure, LoadTimes, load_batches
+from pipeline.system.machine import N_WAITING_THREADS
+
+Item = TypeVar("Item")
+
+Source = Generator[Item, None, None]
+
+
+class Waits:
+    """Seconds that the thread which drives a pipeline spent waiting, by what it waited for.
+
+    >>> waits = Waits()
+    >>> list(waits.inner("pictures", (letter for letter in "ab")))
+    ['a', 'b']
+    >>> list(waits.seconds)
+    ['pictures', 'engine', 'disk']
+    """
+
+    def __init__(self) -> None:
+        self.seconds = {"pictures": 0.0, "engine": 0.0, "disk": 0.0}
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add what another pipeline waited, by what it waited for."""
+        for name, more in seconds.items():
+            self.seconds[name] += more
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Count what the block takes."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += perf_counter() - began
+
+    def inner(self, name: str, items: Source[Item]) -> Source[Item]:
+        """Pass items on, and count the waiting for each."""
+        return self._counted(name, items, inside=False)
+
+    def outer(self, name: str, items: Source[Item]) -> Source[Item]:
+        """Do the same for a stage that pulls from inner ones, without their waiting."""
+        return self._counted(name, items, inside=True)
+
+    def _counted(self, name: str, items: Source[Item], inside: bool) -> Source[Item]:
+        with closing(items):
+            while True:
+                before = self._others(name)
+                with self.of(name):
+                    item = next(items, None)
+                if inside:
+                    self.seconds[name] -= self._others(name) - before
+                if item is None:
+                    return
+                yield item
+
+    def _others(self, name: str) -> float:
+        return sum(seconds for other, seconds in self.seconds.items() if other != name)
+
+    def describe(self) -> str:
+        """Say where the time went: ``waiting for pictures 3 %, engine 96 %, disk 1 %``."""
+        total = sum(self.seconds.values()) or 1.0
+        shares = (f"{name} {seconds / total:.0%}" for name, seconds in self.seconds.items())
+        return f"waiting for {', '.join(shares)}"
+
+
+Computed = tuple[Batch, tuple[np.ndarray, ...]]
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, total, where the time goes)."""
+
+
+class HasWaits(Protocol):
+    """What reads pictures."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether reading means waiting for another machine, so that many threads help."""
+
+
+class Pictures(Protocol):
+    """Pictures by row number; a data set is such."""
+
+    @property
+    def files(self) -> HasWaits:
+        """What reads them."""
+
+    @property
+    def digests(self) -> np.ndarray:
+        """SHA-256 of each row's file, (n, 32) uint8."""
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of a row's file; raises OSError."""
+
+
+@dataclass
+class Outcome:
+    """What a computation did, kept up to date while it runs.
+
+    Args:
+        engine: What ran the base.
+        forecast: What it was going to take.
+        pictures: Pictures as they are that went through the base.
+        views: Augmented views that did.
+        bad: Pictures that cannot be decoded: ``{digest in hex: reason}``.
+        in_flux: Rows of files that could not be read or were changing, with the reason.
+        seconds: Wall time of computing.
+        reading: Seconds of reading files, added up over the threads.
+        decoding: Seconds of decoding them, added up over the threads.
+        waits: Seconds that were spent waiting for pictures, for the engine and for the disk.
+        workers: Processes that computed.
+    """
+
+    engine: str
+    forecast: Forecast | None = None
+    pictures: int = 0
+    views: int = 0
+    bad: dict[str, str] = field(default_factory=dict)
+    in_flux: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+    reading: float = 0.0
+    decoding: float = 0.0
+    waits: dict[str, float] = field(default_factory=dict)
+    workers: int = 1
+
+    @property
+    def passes(self) -> int:
+        """Passes through the base."""
+        return self.pictures + self.views
+
+
+class Passes:
+    """Some pictures on their way through the base and into shards.
+
+    Args:
+        config: Batch size, views, and the folder of the cache.
+        base: The frozen base.
+        pictures: Where the pictures are.
+        work: Which of them, and which views of each.
+        on_shard: Told of each finished shard.
+    """
+
+    def __init__(
+        self,
+        config: FeaturesConfig,
+        base: FrozenBase,
+        pictures: Pictures,
+        work: Work,
+        on_shard: OnShard | None = None,
+    ) -> None:
+        self.config, self.base, self.pictures, self.work = config, base, pictures, work
+        self._view, self._on_shard = view_recipe(config), on_shard
+        self._waits, self._times = Waits(), LoadTimes()
+
+    def run(self, engine: Engine, outcome: Outcome, progress: Progress | None = None) -> None:
+        """Compute everything there is to do; what is done stays, however this ends."""
+        began = monotonic()
+        where = (self.config.cache, self.base, self._view, engine.name)
+        with Writers(*where, self._on_shard) as writers:
+            self._compute(engine, writers, outcome, progress)
+        outcome.seconds = monotonic() - began
+        outcome.reading, outcome.decoding = self._times.reading, self._times.decoding
+        outcome.waits = dict(self._waits.seconds)
+
+    def _compute(
+        self, engine: Engine, writers: Writers, outcome: Outcome, progress: Progress | None
+    ) -> None:
+        n_failed = 0
+        if progress is not None:
+            progress(0, len(self.work), "")
+        with closing(self._computed(engine)) as computed:
+            for batch, outputs in computed:
+                n_failed += len(batch.failed)
+                self._note_failures(batch, outcome)
+                with self._waits.of("disk"):
+                    self._write(writers, batch, outputs, outcome)
+                if progress is not None:
+                    done = outcome.passes + n_failed
+                    progress(done, len(self.work), self._waits.describe())
+
+    def _computed(self, engine: Engine) -> Generator[Computed, None, None]:
+        batches = load_batches(
+            self._read,
+            self.work.rows,
+            self.base.decoding,
+            self.config.batch_size,
+            expected_digests=self.pictures.digests,
+            views=self.work.views,
+            view_recipe=self._view,
+            times=self._times,
+            n_threads=N_WAITING_THREADS if self.pictures.files.waits else None,
+        )
+        pictures = self._waits.inner("pictures", batches)
+        return self._waits.outer("engine", paired(engine.run, pictures))
+
+    def _read(self, row: int) -> bytes:
+        """Return a row's bytes, from a copy of the file where it cannot be read itself."""
+        try:
+            return self.pictures.read(row)
+        except OSError:
+            for copy in self._copies(row):
+                with suppress(OSError):
+                    return self.pictures.read(copy)
+            raise
+
+    def _copies(self, row: int) -> list[int]:
+        digests = self.pictures.digests
+        same = (digests == digests[row]).all(axis=1)
+        return [copy for copy in np.flatnonzero(same).tolist() if copy != row]
+
+    def _note_failures(self, batch: Batch, outcome: Outcome) -> None:
+        """Content that cannot be decoded is remembered; a file that is in flux only reported."""
+        for failure in batch.failed:
+            if failure.transient:
+                outcome.in_flux.append(failure)
+            else:
+                outcome.bad[self.pictures.digests[failure.row].tobytes().hex()] = failure.reason
+
+    def _write(
+        self, writers: Writers, batch: Batch, outputs: tuple[np.ndarray, ...], outcome: Outcome
+    ) -> None:
+        if len(batch.rows):
+            writers.add(self.pictures.digests[batch.rows], batch.views, outputs)
+        n_clean = int(np.sum(batch.views == 0))
+        outcome.pictures += n_clean
+        outcome.views += len(batch.rows) - n_clean

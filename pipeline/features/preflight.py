@@ -1,0 +1,141 @@
+"""Before anything long: what computing will take, and whether disk and memory hold it."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from pipeline.backbones.engines import Engine
+from pipeline.errors import InputError, StoreError
+from pipeline.features.worklist import Work
+from pipeline.system.machine import available_memory
+from pipeline.system.units import size_text
+
+DISK_SHARE = 1.05
+"""What shards take beside their rows."""
+PROGRAM_BYTES = 300 << 20
+SHARD_BYTES_IN_MEMORY = 128 << 20
+"""Rows being collected, the shard being laid out, and its image, at most."""
+BATCHES_IN_MEMORY = 8
+"""Decoded ahead, on their way through the base, and being filled."""
+N_SAMPLES = 8
+MIN_TRIALS = 200
+"""Where the work is less than so many trials, trying would take a share of it."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What computing will take.
+
+    Args:
+        rows: Passes through the base.
+        disk_bytes: Size of the features.
+        disk_free: What the disk of the cache holds.
+        memory_bytes: What the process may need.
+        seconds: About how long; None where it is too little to try.
+    """
+
+    rows: int
+    disk_bytes: int
+    disk_free: int
+    memory_bytes: int
+    seconds: float | None
+
+
+def forecast(
+    engine: Engine,
+    work: Work,
+    dtype: str,
+    cache: Path,
+    batch: tuple[int, ...],
+    decode_seconds: Callable[[], float],
+) -> Forecast:
+    """Foresee disk, memory and time, and refuse what cannot end well.
+
+    Args:
+        engine: What will compute; knows the shape of features.
+        work: What there is to do.
+        dtype: Stored type.
+        cache: Where the features will land.
+        batch: Shape (k, size, size, 3) of a batch.
+        decode_seconds: Returns how long one picture takes to read and decode.
+
+    Raises:
+        StoreError: The disk cannot hold the features.
+        InputError: The memory cannot hold the batches.
+    """
+    row_bytes = bytes_of_row(engine.output_shapes, dtype)
+    disk_bytes, free = check_disk(len(work), row_bytes, cache)
+    memory, seconds = check_memory(row_bytes, batch), None
+    if len(work) >= MIN_TRIALS * engine.trial_size:
+        computing = len(work) * _engine_seconds(engine, batch[1:])
+        seconds = computing + len(work.rows) * decode_seconds()
+    return Forecast(len(work), disk_bytes, free, memory, seconds)
+
+
+def bytes_of_row(shapes: Iterable[tuple[int, ...]], dtype: str) -> int:
+    """Return how many bytes the features of one picture take, all cuts together."""
+    return sum(map(prod, shapes)) * np.dtype(dtype).itemsize
+
+
+def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
+    """Return how many bytes the features will take, and how many the disk can take.
+
+    Raises:
+        StoreError: It cannot hold them.
+    """
+    disk_bytes, free = int(n_rows * (row_bytes + 36) * DISK_SHARE), free_bytes(cache)
+    if disk_bytes > free:
+        raise StoreError(_too_large(n_rows, row_bytes, disk_bytes, free, cache))
+    return disk_bytes, free
+
+
+def check_memory(row_bytes: int, batch: tuple[int, ...]) -> int:
+    """Return the bytes that a process may need for batches of shape (k, size, size, 3).
+
+    Raises:
+        InputError: The memory cannot hold them.
+    """
+    batches = BATCHES_IN_MEMORY * batch[0] * (prod(batch[1:]) + row_bytes)
+    available = available_memory()
+    if available is not None and batches > available:
+        raise InputError(
+            f"expected memory of {size_text(batches)} for batches of {batch[0]} pictures, received "
+            f"{size_text(available)}; choose a smaller --batch-size"
+        )
+    return PROGRAM_BYTES + SHARD_BYTES_IN_MEMORY + batches
+
+
+def _too_large(n_rows: int, row_bytes: int, needed: int, free: int, cache: Path) -> str:
+    return (
+        f"expected {size_text(needed)} free for {n_rows:,} times {size_text(row_bytes)} in "
+        f"{cache}, received {size_text(free)}: name fewer --layers, use --pooling avg instead of "
+        f"none, --dtype float16 for half, or a --cache on another disk"
+    )
+
+
+def _engine_seconds(engine: Engine, shape: tuple[int, ...]) -> float:
+    """Time one trial, after one that warms up; seconds per picture."""
+    images = np.zeros((engine.trial_size, *shape), np.uint8)
+    for _ in range(2):
+        began = perf_counter()
+        for _ in engine.run(iter([images])):
+            pass
+    return (perf_counter() - began) / len(images)
+
+
+def sample(rows: np.ndarray) -> Iterator[int]:
+    """Yield a few rows, evenly spread."""
+    yield from rows[:: max(1, len(rows) // N_SAMPLES)][:N_SAMPLES].tolist()
+
+
+def free_bytes(folder: Path) -> int:
+    """Return what the disk of a folder, there already or not, can still take."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free

@@ -1,0 +1,10 @@
+"""The feature cache on disk: recipes, shards, quarantine. Features are read and written here only.
+
+Owns keys, shards and their checks; refuses to know labels, splits or file names.
+"""
+
+from pipeline.features.store.cache import FeatureCache
+from pipeline.features.store.recipe import Cut, Recipe
+from pipeline.features.store.writer import ShardWriter
+
+__all__ = ["Cut", "FeatureCache", "Recipe", "ShardWriter"]

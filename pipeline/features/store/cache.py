@@ -1,0 +1,229 @@
+"""The feature cache: shards of one recipe, and of wider recipes that hold the same values.
+
+The index *is* the shards' columns of digests and views: there is no second file to disagree with
+them. Opening writes nothing. Rows of another recipe are found when that recipe covers ours (same
+everything, more cuts), so asking for fewer layers than before computes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import DamagedShardError, StoreError
+from pipeline.features.store.blocks import FeatureBlocks
+from pipeline.features.store.folders import (
+    SHARDS,
+    covering_folders,
+    prepare_folder,
+    quarantine_keys,
+    read_quarantines,
+    write_quarantine,
+)
+from pipeline.features.store.keys import ROW_KEY, picture_keys, positions, row_keys
+from pipeline.features.store.reader import (
+    Shard,
+    ShardIndex,
+    gather_rows,
+    read_index,
+    read_or_set_aside,
+)
+from pipeline.features.store.recipe import Cut, Recipe
+from pipeline.features.store.writer import ShardWriter
+from pipeline.system.files import set_aside
+
+Views = np.ndarray | int
+"""View numbers: one for all rows, or (n,) int; 0 is the clean picture."""
+
+
+class FeatureCache:
+    """Features of one recipe, addressed by the content of the pictures and the view's number.
+
+    Clean features are view 0 of a recipe whose view is ``{"policy": "clean"}``; augmented views
+    are numbers 1 to K of a recipe that differs in its view alone.
+
+    Args:
+        root: Folder of all recipes.
+        recipe: What the features must have been made with.
+        set_aside_damaged: Rename what is damaged to ``damaged-…`` and go on without it, instead
+            of raising.
+
+    Raises:
+        NewerFormatError: A newer version of this program wrote into the cache.
+        DamagedShardError: A shard cannot be read and ``set_aside_damaged`` is off.
+    """
+
+    def __init__(self, root: Path, recipe: Recipe, *, set_aside_damaged: bool = False) -> None:
+        self.root, self.recipe = root, recipe
+        self.folder = root / recipe.id
+        self._set_aside_damaged = set_aside_damaged
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read again what is there: shards may have come from this or another process."""
+        self._shards: list[Shard] = []
+        self.quarantined: dict[str, str] = {}
+        keys, rows, shards = [np.empty(0, ROW_KEY)], [np.empty(0, np.int32)], [0]
+        for folder, recipe in covering_folders(self.root, self.recipe, self._on_damage):
+            self.quarantined.update(read_quarantines(folder, self._on_damage))
+            for index in self._indexes(folder, recipe):
+                self._shards.append(index.shard)
+                keys.append(row_keys(index.digests, index.views))
+                rows.append(np.arange(index.shard.n_rows, dtype=np.int32))
+                shards.append(index.shard.n_rows)
+        self._locate(np.concatenate(keys), np.concatenate(rows), np.array(shards[1:], int))
+
+    def _on_damage(self, path: Path, error: DamagedShardError) -> None:
+        if not self._set_aside_damaged:
+            raise error
+        set_aside(path, error)
+
+    def _indexes(self, folder: Path, recipe: Recipe) -> Iterator[ShardIndex]:
+        """Read the shards of a folder; one of another recipe that got there is never used."""
+        for path in sorted(folder.glob(SHARDS)):
+            try:
+                index = read_index(path)
+            except DamagedShardError as error:
+                self._on_damage(path, error)
+                continue
+            except StoreError:
+                if path.is_symlink() or path.exists():
+                    raise
+                continue  # another process set it aside meanwhile
+            if index.shard.recipe.digest == recipe.digest:
+                yield index
+
+    def _locate(self, keys: np.ndarray, rows: np.ndarray, n_rows: np.ndarray) -> None:
+        """Build the sorted table (digest, view) → (shard, row); of equal rows the first counts."""
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        first = np.ones(len(keys), bool)
+        first[1:] = keys[1:] != keys[:-1]
+        order = order[first]
+        self._table = keys[first]
+        self._row_of = rows[order]
+        self._shard_of = np.repeat(np.arange(len(n_rows), dtype=np.int32), n_rows)[order]
+
+    def __len__(self) -> int:
+        """Return the number of distinct rows (picture and view) that are cached."""
+        return len(self._table)
+
+    def __contains__(self, digest: bytes) -> bool:
+        return bool(self.has(np.frombuffer(digest, np.uint8)[None])[0])
+
+    def has(self, digests: np.ndarray, views: Views = 0) -> np.ndarray:
+        """Return which rows are cached.
+
+        Args:
+            digests: (n, 32) uint8.
+            views: One view number for all, or (n,) int.
+
+        Returns:
+            (n,) bool, same order.
+        """
+        return self._positions(digests, views) >= 0
+
+    def _positions(self, digests: np.ndarray, views: Views) -> np.ndarray:
+        return positions(self._table, row_keys(digests, views))
+
+    def engines(self) -> dict[str, int]:
+        """Return how many rows each engine computed (provenance, not part of the key)."""
+        counts: Counter[str] = Counter()
+        for shard in self._shards:
+            counts[shard.engine] += shard.n_rows
+        return dict(counts)
+
+    def sources(self, digests: np.ndarray, views: Views = 0) -> dict[str, int]:
+        """Return from which recipe folders rows would be read: ``{folder name: rows}``."""
+        found = self._positions(digests, views)
+        numbers, counts = np.unique(self._shard_of[found[found >= 0]], return_counts=True)
+        names: Counter[str] = Counter()
+        for number, count in zip(numbers, counts, strict=True):
+            names[self._shards[number].path.parent.name] += int(count)
+        return dict(names)
+
+    def read(self, cut: Cut, digests: np.ndarray, views: Views = 0) -> np.ndarray:
+        """Read one cut's features.
+
+        Args:
+            cut: A cut of the recipe.
+            digests: (n, 32) uint8.
+            views: One view number for all, or (n,) int.
+
+        Returns:
+            (n, d) or (n, h, w, c), in the order of ``digests`` and in the stored dtype: float32,
+            or float16 where the recipe says so.
+
+        Raises:
+            StoreError: Some of them are not cached.
+            DamagedShardError: A checksum does not hold.
+        """
+        self.require(digests, views)
+        found = self._positions(digests, views)
+        return gather_rows(self._shards, cut, self._shard_of[found], self._row_of[found])
+
+    def require(self, digests: np.ndarray, views: Views = 0) -> None:
+        """Raise `StoreError` unless every row is cached."""
+        missing = int(np.sum(~self.has(digests, views)))
+        if missing or not self._shards:
+            raise StoreError(
+                f"expected features of all {len(digests)} pictures in {self.folder}, "
+                f"{missing} are missing: run `pipeline features` first, or again where pictures "
+                f"changed meanwhile"
+            )
+
+    def blocks(
+        self, cuts: Sequence[Cut], digests: np.ndarray, views: Views = 0, n_rows: int | None = None
+    ) -> FeatureBlocks:
+        """Return features to be read in blocks, however many there are.
+
+        Args:
+            cuts: Cuts of the recipe; they lie side by side, each flat.
+            digests: (n, 32) uint8.
+            views: One view number for all, or (n,) int.
+            n_rows: Most rows in one block; None for 16 MiB of float32.
+
+        Returns:
+            What can be iterated over any number of times; each pass yields every place in
+            ``digests`` once, with its features in float32.
+
+        Raises:
+            StoreError: Some of them are not cached.
+        """
+        self.require(digests, views)
+        found = self._positions(digests, views)
+        shapes = [self.row_shape(cut) for cut in cuts]
+        where = (self._shard_of[found], self._row_of[found])
+        return FeatureBlocks(self._shards, cuts, shapes, *where, n_rows)
+
+    def row_shape(self, cut: Cut) -> tuple[int, ...]:
+        """Return the shape of one picture's features of a cut: (d,) or (h, w, c).
+
+        Raises:
+            StoreError: Nothing is cached.
+        """
+        self.require(np.empty((0, 32), np.uint8))
+        return self._no_rows(cut).shape[1:]
+
+    def _no_rows(self, cut: Cut) -> np.ndarray:
+        return read_or_set_aside(self._shards[0], cut, np.empty(0, int))
+
+    def writer(self, engine: str, versions: Mapping[str, str]) -> ShardWriter:
+        """Return a context manager that takes rows and publishes shards."""
+        return ShardWriter(self.folder, self.recipe, engine, versions)
+
+    def quarantine(self, reasons: Mapping[str, str]) -> None:
+        """Remember pictures that cannot be decoded: ``{digest in hex: reason}``."""
+        if reasons:
+            prepare_folder(self.folder, self.recipe)
+            write_quarantine(self.folder, reasons)
+            self.quarantined.update(reasons)
+
+    def is_quarantined(self, digests: np.ndarray) -> np.ndarray:
+        """Return which of ``digests`` (n, 32) are known not to decode: (n,) bool, same order."""
+        return positions(quarantine_keys(self.quarantined), picture_keys(digests)) >= 0
+
+    def reason(self, digest: bytes) -> str | None:
+        """Return why the picture with this digest does not decode; None if it is not known to."""
+        return self.quarantined.get(digest.hex())

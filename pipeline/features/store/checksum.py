@@ -1,0 +1,150 @@
+"""Checksums beyond HDF5's own: of each chunk, and of all that a shard says about itself.
+
+HDF5 guards its own structures, and chunks by Fletcher-32. Two kinds of damage pass both: whatever
+is consistent in itself, like a file pieced together from two, and damage that Fletcher-32 is blind
+to: it holds a hole in the file for whole (a chunk of zeros whose checksum is zero as well) and
+cannot tell 0x0000 from 0xFFFF. So every dataset carries the CRC-32 of each of its chunks, and the
+file a SHA-256 over its attributes and those.
+
+Shards that were written before this was so have neither attribute and are read without.
+
+A check of HDF5's heap of texts, before HDF5 reads it.
+
+Texts of variable length lie in "global heap collections", which have no checksum. HDF5 walks
+through one object by object, and where a size was altered it may walk for ever, deaf to an
+interruption. Shards hold no such texts; those that were written earlier hold their attributes so.
+
+A collection (HDF5 file format specification, section III.E): "GCOL", version 1, three zero bytes,
+its size (8 bytes), then objects: index (2), references (2), reserved (4), size (8), the data padded
+to 8 bytes. An object with index 0 is the free space, and the last.
+"""
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.system.files import canonical_json
+
+CHUNK_SUMS = "crc32"
+
+FILE_SUM = "checksum"
+
+COVERED = ("format", "format_version", "recipe", "versions", "engine", "n_rows")
+
+
+def chunk_sums(array: np.ndarray, chunk_rows: int) -> np.ndarray:
+    """Return the CRC-32 of each run of ``chunk_rows`` rows: (n_chunks,) uint32."""
+    starts = range(0, len(array), chunk_rows)
+    return np.array([crc32(array[start : start + chunk_rows]) for start in starts], np.uint32)
+
+
+def crc32(rows: np.ndarray) -> int:
+    """Return the CRC-32 of the rows' bytes in C order."""
+    return zlib.crc32(np.ascontiguousarray(rows).data)
+
+
+def file_sum(file: h5py.File, names: Iterable[str]) -> str:
+    """Return the SHA-256 over the attributes of a shard and of its datasets, in hex.
+
+    Args:
+        file: An open shard.
+        names: Its datasets.
+    """
+    value = {
+        "attributes": {name: _plain(file.attrs[name]) for name in COVERED},
+        "datasets": {name: _said_of(file[name]) for name in names},
+    }
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _said_of(dataset: h5py.Dataset) -> dict[str, object]:
+    attributes = {name: _plain(value) for name, value in dataset.attrs.items()}
+    return {"shape": list(dataset.shape), "dtype": dataset.dtype.str, **attributes}
+
+
+def _plain(value: Any) -> Any:
+    return text_of(value) if isinstance(value, bytes | str) else np.asarray(value).tolist()
+
+
+def text_of(value: bytes | str) -> str:
+    """Return an attribute's text, whether its length is fixed or, as it once was, variable."""
+    return value if isinstance(value, str) else value.decode()
+
+
+def check_file(file: h5py.File, names: Iterable[str]) -> None:
+    """Raise ValueError when what the file says about itself is not what was written."""
+    expected = file.attrs.get(FILE_SUM)
+    if expected is not None and file_sum(file, names) != text_of(expected):
+        raise ValueError("its attributes do not match their checksum")
+
+
+def read_chunks(
+    dataset: h5py.Dataset, numbers: Iterable[int] | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Read chunks one by one, so that memory stays small; each is checked.
+
+    Args:
+        dataset: A dataset of a shard.
+        numbers: Which chunks, counted from 0; all when left out.
+
+    Yields:
+        (row, rows): the number of the first row, and the rows from there on.
+
+    Raises:
+        ValueError: A chunk's CRC-32 does not hold.
+        OSError: HDF5 cannot read it, or its Fletcher-32 does not hold.
+    """
+    chunk_rows = dataset.chunks[0]
+    sums = dataset.attrs.get(CHUNK_SUMS)
+    for number in range(-(-len(dataset) // chunk_rows)) if numbers is None else numbers:
+        start = number * chunk_rows
+        rows = dataset[start : start + chunk_rows]
+        if sums is not None and crc32(rows) != sums[number]:
+            raise ValueError(f"rows from {start} of {dataset.name} do not match their checksum")
+        yield start, rows
+
+
+SIGNATURE = b"GCOL\x01\0\0\0"
+
+HEADER = struct.Struct("<HHIQ")
+
+HEAD_BYTES = 1 << 16
+"""Where the attributes of a shard are, which were written before anything else."""
+
+
+def check_heaps(path: Path) -> None:
+    """Raise ValueError when a heap of texts at the beginning of a file does not add up.
+
+    Raises:
+        OSError: The file may not be read, or is gone.
+        ValueError: A heap is damaged.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    begin = head.find(SIGNATURE)
+    while begin >= 0:
+        begin = head.find(SIGNATURE, _end_of_heap(head, begin))
+
+
+def _end_of_heap(head: bytes, begin: int) -> int:
+    first = begin + len(SIGNATURE) + 8
+    end = begin + int.from_bytes(head[first - 8 : first], "little")
+    if end > len(head):
+        raise ValueError(f"the heap of texts at byte {begin} has an impossible size")
+    place = first
+    while place < end:
+        if end - place < HEADER.size:
+            break  # too small for another object: unused
+        index, _, _, size = HEADER.unpack_from(head, place)
+        place += size if index == 0 else HEADER.size + -(-size // 8) * 8
+        if index == 0:
+            break
+    if place > end or (end - place >= HEADER.size):
+        raise ValueError(f"the heap of texts at byte {begin} does not add up")
+    return end

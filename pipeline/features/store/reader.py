@@ -1,0 +1,205 @@
+"""Reading shards: their index, some of their rows, or all there is to check.
+
+Nothing is handed out unchecked: what cannot be read as it was written is a `DamagedShardError`.
+
+Rows from many shards, each shard opened once.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.errors import DamagedShardError, StoreError
+from pipeline.features.store.checksum import check_file, check_heaps, read_chunks, text_of
+from pipeline.features.store.recipe import Cut, Recipe
+from pipeline.features.store.shard import FORMAT, check_version, dataset_names
+from pipeline.system.files import set_aside
+
+UNREADABLE = (KeyError, TypeError, ValueError, OSError, RuntimeError, OverflowError)
+"""What h5py and the checksums raise on damaged files."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a shard says about itself.
+
+    Args:
+        path: Where it is.
+        recipe: What its features were made with.
+        engine: What computed them.
+        n_rows: Its rows.
+    """
+
+    path: Path
+    recipe: Recipe
+    engine: str
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """Which pictures and views a shard holds: digests (n, 32) uint8 and views (n,), by row."""
+
+    shard: Shard
+    digests: np.ndarray
+    views: np.ndarray
+
+
+def read_index(path: Path) -> ShardIndex:
+    """Read a shard's recipe and its columns of digests and views.
+
+    Raises:
+        NewerFormatError: A newer version of this program wrote it.
+        DamagedShardError: It is truncated, altered, or not a shard.
+        StoreError: It may not be read, or is gone.
+    """
+    with _opened(path) as file:
+        shard = _read_shard(path, file)
+        digests, views = (_read_column(file[name]) for name in ("digest", "view"))
+    return ShardIndex(shard, digests, views)
+
+
+def _read_shard(path: Path, file: h5py.File) -> Shard:
+    recipe = Recipe.from_dict(json.loads(file.attrs["recipe"]))
+    engine = text_of(file.attrs["engine"])
+    shard = Shard(path, recipe, engine, int(file.attrs["n_rows"]))
+    names = dataset_names(recipe)
+    check_file(file, names)
+    for name in names:
+        if len(file[name]) != shard.n_rows:
+            raise ValueError(f"{shard.n_rows} rows announced, {len(file[name])} found in {name}")
+    return shard
+
+
+def _read_column(dataset: h5py.Dataset) -> np.ndarray:
+    return np.concatenate([rows for _, rows in read_chunks(dataset)])
+
+
+def read_rows(shard: Shard, cut: Cut, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Read the features of ``rows`` in that order: (len(rows), d) or (len(rows), h, w, c).
+
+    Only the chunks that hold them are read, each once.
+
+    Raises:
+        DamagedShardError: A checksum does not hold or the dataset is not there.
+    """
+    wanted = np.asarray(rows, np.int64)
+    with _opened(shard.path) as file:
+        dataset = file[shard.recipe.dataset_name(cut)]
+        if len(dataset) != shard.n_rows:
+            raise ValueError(f"{shard.n_rows} rows announced, {len(dataset)} found in {cut}")
+        chunk_of = wanted // dataset.chunks[0]
+        order = np.argsort(chunk_of, kind="stable")
+        numbers, begins = np.unique(chunk_of[order], return_index=True)
+        features = np.empty((len(wanted), *dataset.shape[1:]), dataset.dtype)
+        places = np.split(order, begins)[1:]
+        for where, (start, chunk) in zip(places, read_chunks(dataset, numbers), strict=True):
+            features[where] = chunk[wanted[where] - start]
+    return features
+
+
+def check_shard(path: Path, on_bytes: Callable[[int], None]) -> Shard:
+    """Read everything in a shard, a chunk at a time.
+
+    Args:
+        path: The shard.
+        on_bytes: Told after each chunk how many bytes it had.
+
+    Raises:
+        NewerFormatError: A newer version of this program wrote it.
+        DamagedShardError: A checksum does not hold, or a feature is not finite.
+        StoreError: It may not be read, or is gone.
+    """
+    with _opened(path) as file:
+        shard = _read_shard(path, file)
+        for name in dataset_names(shard.recipe):
+            for start, rows in read_chunks(file[name]):
+                if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+                    raise ValueError(f"features that are not finite among the rows from {start}")
+                on_bytes(rows.nbytes)
+    return shard
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open a shard of a format we know; what goes wrong with it inside means that it is damaged."""
+    try:
+        _check_readable(path)
+        # Finished shards never change: no lock is needed, and not every file system has them.
+        with h5py.File(path, "r", locking=False) as file:
+            _check_format(path, file)
+            yield file
+    except UNREADABLE as error:
+        raise DamagedShardError(
+            f"expected a whole shard, received a damaged file {path}: "
+            f"{' '.join(str(error).split())}; run the same command again, or "
+            f"`pipeline features` where that one only reads: its rows are computed again"
+        ) from error
+
+
+def _check_readable(path: Path) -> None:
+    """Look at the file before HDF5 does, which says the same of a forbidden and of a damaged one.
+
+    Raises:
+        StoreError: It may not be read, or is gone.
+        ValueError: HDF5 might never return from it.
+    """
+    try:
+        check_heaps(path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot read {path}: {error.strerror or error}; make it readable, nothing is lost"
+        ) from error
+
+
+def _check_format(path: Path, file: h5py.File) -> None:
+    """Refuse what is not ours, and what is newer than we are."""
+    received = file.attrs.get("format", "")
+    if not isinstance(received, bytes | str) or text_of(received) != FORMAT:
+        raise DamagedShardError(
+            f"expected an HDF5 file with format={FORMAT!r}, received format={received!r} in "
+            f"{path}; move it out of the cache"
+        )
+    check_version(path, int(file.attrs["format_version"]))
+
+
+def gather_rows(
+    shards: Sequence[Shard], cut: Cut, numbers: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Read shard after shard, each into its places.
+
+    Args:
+        shards: At least one.
+        cut: A cut that all of them hold.
+        numbers: (n,) int, which of the shards.
+        rows: (n,) int, which row of that shard.
+
+    Returns:
+        (n, d) or (n, h, w, c), in the order asked for and in the stored dtype.
+
+    Raises:
+        DamagedShardError: A checksum does not hold.
+    """
+    order = np.argsort(numbers, kind="stable")
+    distinct, begins = np.unique(numbers[order], return_index=True)
+    features: np.ndarray | None = None
+    for number, where in zip(distinct, np.split(order, begins)[1:], strict=True):
+        part = read_or_set_aside(shards[number], cut, rows[where])
+        if features is None:
+            features = np.empty((len(rows), *part.shape[1:]), part.dtype)
+        features[where] = part
+    return read_or_set_aside(shards[0], cut, rows) if features is None else features
+
+
+def read_or_set_aside(shard: Shard, cut: Cut, rows: np.ndarray) -> np.ndarray:
+    """Read rows; a shard that turns out damaged is out of the way before the error is told."""
+    try:
+        return read_rows(shard, cut, rows)
+    except DamagedShardError as error:
+        set_aside(shard.path, error)
+        raise

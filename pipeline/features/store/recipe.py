@@ -1,0 +1,90 @@
+"""The recipe: everything that decides a feature's value, and the key it makes.
+
+Not in it, because they change no value: labels, splits, file names, batch size, engine.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.system.files import canonical_json
+
+Cut = tuple[str, str]
+"""A cut layer and the pooling over it, e.g. ``("top_activation", "avg")``."""
+
+MAX_ID_LAYERS = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a feature's value.
+
+    Args:
+        backbone: Canonical name with arguments, e.g. ``"MobileNet(alpha=0.25)"``.
+        weights: SHA-256 of the weights file (or of the seed's description), in hex.
+        cuts: Cut layers with their poolings, in the order they were asked for.
+        image_size: Side in pixels of the square input.
+        preprocessing: Arithmetic family: caffe, tf, torch, lite, none.
+        decoding: Version, resize mode and interpolation of the decoder.
+        view: Policy and seed of augmented views; ``{"policy": "clean"}`` is the picture itself.
+        dtype: Stored dtype of the features.
+        precision: Arithmetic of the base, float32 or mixed_float16.
+    """
+
+    backbone: str
+    weights: str
+    cuts: tuple[Cut, ...]
+    image_size: int
+    preprocessing: str
+    decoding: Mapping[str, Any]
+    view: Mapping[str, Any]
+    dtype: str = "float32"
+    precision: str = "float32"
+
+    @property
+    def id(self) -> str:
+        """Readable name plus digest, e.g. ``EfficientNetLite0-top_activation-avg-1f3a…``."""
+        layers = sorted({layer for layer, _ in self.cuts})
+        more = len(layers) - MAX_ID_LAYERS
+        shown = "+".join(layers[:MAX_ID_LAYERS]) + (f"+{more}more" if more > 0 else "")
+        poolings = "_".join(sorted({pooling for _, pooling in self.cuts}))
+        readable = f"{self.backbone}-{shown}-{poolings}"
+        safe = "".join(c if c.isalnum() or c in "-_.+=(),@" else "_" for c in readable)
+        return f"{safe[:150]}-{self.digest[:12]}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hex. The order of the cuts does not matter."""
+        value = self.to_dict()
+        value["cuts"] = sorted(value["cuts"])
+        return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        value = asdict(self)
+        return {**value, "cuts": [list(cut) for cut in self.cuts]}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Recipe":
+        """Inverse of `to_dict`; raises KeyError or TypeError on anything else."""
+        cuts = tuple((str(layer), str(pooling)) for layer, pooling in value["cuts"])
+        return cls(**{**value, "cuts": cuts})
+
+    def covers(self, other: "Recipe") -> bool:
+        """Whether features of this recipe contain, value for value, those of ``other``."""
+        return set(other.cuts) <= set(self.cuts) and self.differences(other).keys() <= {"cuts"}
+
+    def differences(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
+        """Return the fields that differ as ``{field: (ours, theirs)}``."""
+        ours, theirs = self.to_dict(), other.to_dict()
+        return {key: (ours[key], theirs[key]) for key in ours if ours[key] != theirs[key]}
+
+    def dataset_name(self, cut: Cut) -> str:
+        """Return where in a shard the features of ``cut`` are.
+
+        ``features/<layer>``; with several poolings of one layer ``features/<layer>.<pooling>``.
+        """
+        layer, pooling = cut
+        shared = sum(other == layer for other, _ in self.cuts) > 1
+        return f"features/{layer}.{pooling}" if shared else f"features/{layer}"

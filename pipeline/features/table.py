@@ -1,0 +1,188 @@
+"""A data set joined with its cached features: rows, labels and X, aligned, split by split."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pipeline.backbones.cuts import Cut
+from pipeline.errors import DataError
+from pipeline.features.base import FrozenBase
+from pipeline.features.store import FeatureCache
+from pipeline.features.store.blocks import ChainedBlocks
+from pipeline.images import Dataset
+
+Input = tuple[Cut, ...]
+"""What a head sees: one cut, or several side by side."""
+
+
+class FeatureTable:
+    """The pictures of a data set that have features, and those features.
+
+    Args:
+        dataset: Pictures, labels and splits.
+        cache: Where the features are; pictures that are quarantined there are left out.
+        base: The base whose features they are.
+        viewed: Where the features of augmented views are, if any are wanted.
+        n_views: Augmented views of each training picture, to learn from.
+        n_test_views: Augmented views of each picture, to judge it by.
+
+    Raises:
+        DataError: A class has no readable picture in train or in test, or a picture that could be
+            decoded has no features.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        cache: FeatureCache,
+        base: FrozenBase,
+        viewed: FeatureCache | None = None,
+        n_views: int = 0,
+        n_test_views: int = 0,
+    ) -> None:
+        self.dataset, self.base, self._cache = dataset, base, cache
+        self._viewed = viewed
+        self.n_views, self.n_test_views = (0, 0) if viewed is None else (n_views, n_test_views)
+        has = cache.has(dataset.digests)
+        self._usable = ~cache.is_quarantined(dataset.digests) | has
+        self._check_computed(has)
+        self._held: tuple[Input, np.ndarray] | None = None
+        self._held_views: tuple[tuple[Input, bytes], np.ndarray] | None = None
+        check_classes(dataset, self._usable)
+
+    def _check_computed(self, has: np.ndarray) -> None:
+        missing = np.flatnonzero(self._usable & ~has)
+        if len(missing):
+            raise DataError(
+                f"expected features of every picture in {self.dataset.location}, received none of "
+                f"{len(missing)}, first {self.dataset.paths[missing[0]]}: it could not be read or "
+                f"was not computed; run `pipeline features` again, or take it away"
+            )
+
+    def rows(self, split: str) -> np.ndarray:
+        """Return the usable rows of a split, ordered by path."""
+        rows = self.dataset.select(split)
+        return rows[self._usable[rows]]
+
+    def labels(self, split: str) -> np.ndarray:
+        """Return the class numbers of a split's rows: (n,) int."""
+        return self.dataset.labels[self.rows(split)]
+
+    def features(self, joined: Input, rows: np.ndarray) -> np.ndarray:
+        """Return one input's features of the given rows, flat and side by side: (n, d) float32."""
+        if self._held is None or self._held[0] != joined:
+            self._held = (joined, self._read(joined))
+        return self._held[1][rows]
+
+    def widths(self, joined: Input) -> tuple[int, ...]:
+        """Return how many features each cut of an input has."""
+        return tuple(prod(self._cache.row_shape((cut.layer, cut.pooling))) for cut in joined)
+
+    def with_views(self, joined: Input, rows: np.ndarray) -> np.ndarray:
+        """Return features of training pictures and of their views: ((1 + n_views) · n, d) float32.
+
+        The pictures as they are in the order of ``rows``, then view 1 of each, and so on.
+        """
+        clean = self.features(joined, rows)
+        if not self.n_views:
+            return clean
+        if self._held_views is None or self._held_views[0] != (joined, rows.tobytes()):
+            numbers = range(1, self.n_views + 1)
+            views = [self.view_features(joined, rows, number) for number in numbers]
+            self._held_views = ((joined, rows.tobytes()), np.concatenate([clean, *views]))
+        return self._held_views[1]
+
+    def view_features(self, joined: Input, rows: np.ndarray, number: int) -> np.ndarray:
+        """Return features of one view of the given rows, flat and side by side: (n, d) float32.
+
+        Views are read whenever they are asked for, so that memory holds one at a time.
+
+        Args:
+            joined: The cuts.
+            rows: (n,) int.
+            number: Which view; 0 is the picture as it is.
+
+        Raises:
+            StoreError: Some row's view is not cached.
+        """
+        if number == 0:
+            return self.features(joined, rows)
+        assert self._viewed is not None, f"a table without views was asked for view {number}"
+        return _side_by_side(self._viewed, joined, self.dataset.digests[rows], number)
+
+    def blocks(self, joined: Input, rows: np.ndarray, n_views: int = 0) -> ChainedBlocks:
+        """Return features to be read in blocks, any number of times; nothing of them is held.
+
+        Args:
+            joined: The cuts, side by side.
+            rows: (n,) int.
+            n_views: Augmented views of each row: after the pictures as they are in the order of
+                ``rows`` comes view 1 of each, and so on, as in `with_views`.
+
+        Raises:
+            StoreError: Some row is not cached.
+        """
+        cuts = [(cut.layer, cut.pooling) for cut in joined]
+        digests = self.dataset.digests[rows]
+        parts = [self._cache.blocks(cuts, digests)]
+        if n_views:
+            assert self._viewed is not None, f"a table without views was asked for {n_views}"
+            parts += [self._viewed.blocks(cuts, digests, view + 1) for view in range(n_views)]
+        return ChainedBlocks(parts)
+
+    def n_bytes(self, joined: Input) -> int:
+        """Return what `features` of an input, and `with_views` of it, hold in memory."""
+        n_rows = len(self.dataset) + self.n_views * len(self.rows("train"))
+        return 4 * n_rows * sum(self.widths(joined))
+
+    def _read(self, joined: Input) -> np.ndarray:
+        """Read all usable rows; the others stay zero and are never handed out."""
+        usable = np.flatnonzero(self._usable)
+        part = _side_by_side(self._cache, joined, self.dataset.digests[usable], 0)
+        features = np.zeros((len(self._usable), part.shape[1]), np.float32)
+        features[usable] = part
+        return features
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run remembers of its data."""
+        names = ("train", "validation", "test")
+        return {
+            "root": self.dataset.location,
+            "name": self.dataset.name,
+            "digest": self.dataset.digest,
+            "classes": list(self.dataset.classes),
+            "pictures": {name: len(self.rows(name)) for name in names},
+            "left_out": int(np.sum(~self._usable)) + len(self.dataset.unreadable),
+            "given_splits": self.dataset.given_splits,
+            "leaked": self.dataset.n_leaked,
+        }
+
+
+def _side_by_side(cache: FeatureCache, joined: Input, digests: np.ndarray, view: int) -> np.ndarray:
+    """Read one view's features of several cuts, flat: (n, d) float32."""
+    parts = [cache.read((cut.layer, cut.pooling), digests, view) for cut in joined]
+    flat = [part.reshape(len(part), -1).astype(np.float32, copy=False) for part in parts]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
+
+
+def check_classes(dataset: Dataset, usable: np.ndarray) -> None:
+    """Refuse data in which some class has no usable picture in train or in test.
+
+    Args:
+        dataset: The pictures.
+        usable: (n,) bool, which rows count.
+
+    Raises:
+        DataError: A class is missing somewhere.
+    """
+    for split in ("train", "test"):
+        rows = dataset.select(split)
+        counts = np.bincount(dataset.labels[rows[usable[rows]]], minlength=len(dataset.classes))
+        if not counts.all():
+            empty = dataset.classes[int(np.argmin(counts))]
+            name = dataset.test_name if split == "test" else split
+            raise DataError(
+                f"expected readable pictures of every class in {name}, received none of "
+                f"{empty!r} in {dataset.location}; add some, or move some there"
+            )

@@ -1,0 +1,153 @@
+"""Checking the cache: every shard, every quarantine, every converted model, byte by byte."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.backbones.engines.kept import FILES, read_kept
+from pipeline.config import MODELS
+from pipeline.errors import InputError
+from pipeline.features.store.check import check_folder, put_aside, recipe_folders
+from pipeline.features.store.folders import SHARDS
+from pipeline.system.files import DAMAGED_PREFIX
+from pipeline.system.leftovers import remove_leftovers
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) bytes."""
+
+
+@dataclass
+class Verification:
+    """What is in a cache.
+
+    Args:
+        shards: Sound shards.
+        rows: Rows in them.
+        bytes: Their size on disk.
+        bad: What is damaged: ``[{"path", "reason", "set_aside"}]``, the last being where it was
+            moved to, or None where that could not be done.
+        newer: What a newer version of this program wrote, which is left alone, in the same form.
+        mended: Files that were written again.
+        models: Sound converted models.
+        recipes: ``[{"id", "rows", "bytes"}]``, sound shards by recipe folder.
+        leftovers_removed: Temporary files of killed processes that were removed.
+    """
+
+    shards: int = 0
+    rows: int = 0
+    bytes: int = 0
+    bad: list[dict[str, Any]] = field(default_factory=list)
+    newer: list[dict[str, Any]] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
+    models: int = 0
+    recipes: list[dict[str, Any]] = field(default_factory=list)
+    leftovers_removed: int = 0
+
+
+def verify(cache_root: Path, progress: Progress | None = None) -> Verification:
+    """Read everything in a cache, set aside what is damaged, clear away what was never finished.
+
+    Nothing is deleted but temporary files of this program that are older than an hour. What is set
+    aside is computed again when it is next needed. Memory stays small however large the cache is.
+
+    Args:
+        cache_root: Folder of the feature cache.
+        progress: Told while reading.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not cache_root.is_dir():
+        raise InputError(
+            f"expected the folder of a feature cache, received cache={cache_root}, which is not "
+            f"there; `pipeline features DATA` makes one, --cache names another"
+        )
+    folders, models = recipe_folders(cache_root), _model_folders(cache_root)
+    meter = _Meter([*(path for f in folders for path in f.glob(SHARDS)), *_files(models)], progress)
+    result = Verification()
+    for folder in folders:
+        _verify_recipe(folder, meter, result)
+    for folder in models:
+        _verify_model(folder, meter, result)
+    within = (path for path in cache_root.iterdir() if path.is_dir())
+    cleared = {cache_root, *within, *models}
+    result.leftovers_removed = sum(map(remove_leftovers, cleared))
+    return result
+
+
+class _Meter:
+    """Adds up what was read, file by file; a file that was done counts as a whole."""
+
+    def __init__(self, paths: list[Path], progress: Progress | None) -> None:
+        self._sizes = {path: path.stat().st_size for path in paths if path.exists()}
+        self._read: dict[Path, int] = {}
+        self._total, self._done = sum(self._sizes.values()), 0
+        self._progress = progress
+
+    def add(self, path: Path, n_bytes: int) -> None:
+        before = self._read.get(path, 0)
+        after = self._read[path] = min(before + n_bytes, self.size(path))
+        self._tell(after - before)
+
+    def size(self, path: Path) -> int:
+        return self._sizes.get(path, 0)
+
+    def finish(self, path: Path) -> None:
+        self.add(path, self.size(path))
+
+    def _tell(self, n_bytes: int) -> None:
+        self._done += n_bytes
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
+    paths = list(folder.glob(SHARDS))
+    check = check_folder(folder, meter.add)
+    for path in paths:
+        meter.finish(path)
+    rows = sum(shard.n_rows for shard in check.shards)
+    size = sum(meter.size(shard.path) for shard in check.shards)
+    result.recipes.append({"id": folder.name, "rows": rows, "bytes": size})
+    result.shards += len(check.shards)
+    result.rows += rows
+    result.bytes += size
+    result.bad += check.bad
+    result.newer += check.newer
+    result.mended += check.mended
+
+
+def _model_folders(cache_root: Path) -> list[Path]:
+    found = (path for path in (cache_root / MODELS).glob("*") if path.is_dir())
+    return sorted(path for path in found if not path.name.startswith((".", DAMAGED_PREFIX)))
+
+
+def _files(models: list[Path]) -> list[Path]:
+    return [path for folder in models for path in folder.iterdir() if path.is_file()]
+
+
+def _verify_model(folder: Path, meter: _Meter, result: Verification) -> None:
+    files = _files([folder])
+    reason = _damage_of(folder)
+    for path in files:
+        meter.finish(path)
+    if reason is not None:
+        result.bad.append(put_aside(folder, reason))
+    elif (folder / FILES[0]).is_file():  # else it only remembers that a model was refused
+        result.models += 1
+
+
+def _damage_of(folder: Path) -> str | None:
+    """Return what is wrong with a converted model; None if its files are what they were."""
+    try:
+        kept = read_kept(folder)
+    except ValueError as error:
+        return f"expected a converted model in {folder}, received {error}"
+    reason = None if kept is None else kept.damage()
+    return reason and f"expected {folder} as it was written: {reason}"
+
+
+def describe(result: Verification) -> dict[str, Any]:
+    """Return the command's ``--json`` value."""
+    return dict(vars(result))

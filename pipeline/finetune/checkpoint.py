@@ -1,0 +1,104 @@
+"""Where a training stands, in one file that is whole or not there.
+
+    runs/.checkpoints/<digest of the experiment>/checkpoint.npz   arrays, and the history as JSON
+    runs/.checkpoints/<digest of the experiment>/history.csv      the same history, to look at
+
+Written after every epoch, removed when the run is there. One that is of no use is kept beside it as
+``unused-….npz``. Randomness needs no place in it: what is
+drawn in an epoch follows from the seed and the epoch's number.
+"""
+
+import json
+import logging
+import uuid
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.finetune.logs import write_history
+from pipeline.finetune.training.plan import Epoch, State
+from pipeline.system.files import atomic_path, rename
+
+logger = logging.getLogger("pipeline")
+
+FORMAT_VERSION = 1
+FOLDER = ".checkpoints"
+HISTORY = "history.csv"
+_ABOUT = "about"
+
+
+class Checkpoint:
+    """The checkpoint of one experiment.
+
+    Args:
+        runs: Folder of the runs.
+        digest: Of the experiment: another configuration has another checkpoint.
+    """
+
+    def __init__(self, runs: Path, digest: str) -> None:
+        self._digest = digest
+        self.folder = runs / FOLDER / digest
+        self.path = self.folder / "checkpoint.npz"
+
+    def save(self, state: State) -> None:
+        """Write where a training stands; what was written before stays until this is whole.
+
+        Raises:
+            StoreError: The folder cannot be written, or the disk is full.
+        """
+        about = {
+            "format_version": FORMAT_VERSION,
+            "experiment": self._digest,
+            "history": [asdict(epoch) for epoch in state.history],
+        }
+        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{_ABOUT: json.dumps(about)}, **state.arrays)
+        with atomic_path(self.folder / HISTORY) as temporary:
+            write_history(temporary, state.history)
+
+    def load(self) -> State | None:
+        """Return where the training stood; None where there is nothing to go on from.
+
+        A file that is damaged, or of another experiment, is told of, set aside and not used.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            with self.path.open("rb") as file:
+                stored = np.load(file, allow_pickle=False)
+                arrays = {name: stored[name] for name in stored.files}
+            about = json.loads(str(arrays.pop(_ABOUT)))
+            history = tuple(Epoch(**epoch) for epoch in about["history"])
+            found = about["format_version"], about["experiment"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            self.ignore(f"it cannot be read ({error})")
+            return None
+        if found != (FORMAT_VERSION, self._digest):
+            self.ignore("it is of another configuration")
+            return None
+        return State(history, arrays)
+
+    def ignore(self, reason: str) -> None:
+        """Set the checkpoint aside, and say so: it may be all that is left of somebody's training.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        aside = self.path.with_name(f"unused-{uuid.uuid4().hex[:8]}.npz")
+        rename(self.path, aside)
+        logger.warning(
+            "%s is not used: %s; training begins anew, and the file is kept as %s",
+            self.path,
+            reason,
+            aside.name,
+        )
+
+    def remove(self) -> None:
+        """Remove the checkpoint, and the folders that are empty without it."""
+        for path in (self.path, self.folder / HISTORY):
+            path.unlink(missing_ok=True)
+        for folder in (self.folder, self.folder.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()

@@ -1,0 +1,91 @@
+"""Base and head as one model: what of it learns, and where it can be cut. A Keras module."""
+
+from dataclasses import dataclass
+
+import keras
+
+from pipeline.backbones.boundary import Boundary, find_boundary
+from pipeline.backbones.cuts import Cut
+from pipeline.backbones.engines.tensorflow import dtype_policy
+from pipeline.backbones.unfreeze import block_factors, freeze, unfreeze
+from pipeline.config import FinetuneConfig
+from pipeline.errors import InputError
+from pipeline.features.base import FrozenBase
+from pipeline.finetune.settings import FROZEN
+from pipeline.heads import HeadSpec, NetworkHead
+from pipeline.heads.transplant import transplant, with_probabilities
+
+
+@dataclass(frozen=True)
+class Network:
+    """A base under a head.
+
+    Args:
+        logits: Pictures (n, s, s, 3) RGB 0–255 to logits (n, k); what learns is trainable.
+        whole: The same with probabilities, sharing its weights.
+        learning: Layers of the base that learn, from the bottom up.
+        factors: On the step size of each of these.
+        outputs: Layers of the base's outputs that the head sees, in the order of its cuts.
+    """
+
+    logits: keras.Model
+    whole: keras.Model
+    learning: list[str]
+    factors: dict[str, float]
+    outputs: list[str]
+
+
+def build_network(
+    config: FinetuneConfig, base: FrozenBase, head: NetworkHead, spec: HeadSpec
+) -> Network:
+    """Set a head on its base, and freeze what is not to learn.
+
+    Raises:
+        InputError: There is no such part below the head, or nothing there could learn.
+    """
+    with dtype_policy(config.precision):
+        extractor = base.build()
+    outputs = [output._keras_history.operation.name for output in extractor.outputs]
+    logits = transplant(extractor, head, spec.params.get("dropout", 0.0))
+    learning: list[str] = []
+    if config.mode == FROZEN:
+        freeze(logits)
+    else:
+        updates = config.batch_norm == "update"
+        learning = unfreeze(logits, base.spec, config.unfreeze, batch_norm=updates)
+    factors = block_factors(logits, base.spec, learning, config.block_decay)
+    return Network(logits, with_probabilities(logits), learning, factors, outputs)
+
+
+def boundary_of(network: Network, base: FrozenBase, unfrozen: str) -> Boundary:
+    """Return where activations are cached for training what is above.
+
+    Raises:
+        InputError: Nothing is frozen below what learns.
+    """
+    found = find_boundary(network.logits, network.outputs, network.learning)
+    if found is None:
+        raise InputError(
+            f"expected frozen layers of {base.spec} below --unfreeze, whose activations --mode "
+            f"tail could cache, received unfreeze={unfrozen!r}, which leaves none; choose a higher "
+            f"--unfreeze, or --mode full"
+        )
+    return found
+
+
+def boundary_base(base: FrozenBase, boundary: Boundary) -> FrozenBase:
+    """Return the base that computes what crosses a boundary: the map, and the outputs beside it."""
+    return base.with_cuts([Cut(boundary.layer, "none"), *(base.cuts[i] for i in boundary.beside)])
+
+
+def tail_of(network: Network, boundary: Boundary) -> keras.Model:
+    """Return the part of a network above a boundary, sharing its weights.
+
+    Returns:
+        A model from the cuts of `boundary_base`, in that order, to logits (n, k).
+    """
+    logits = network.logits
+    by_name = {operation.name: operation for operation in logits.operations}
+    names = [boundary.layer, *(network.outputs[i] for i in boundary.beside)]
+    inputs = [by_name[name].output for name in names]
+    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, logits.output, name="tail")

@@ -1,0 +1,93 @@
+"""What of a run and of the flags decides the examples of a fine-tuning. Imports no TensorFlow."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.config import FeaturesConfig, FinetuneConfig
+from pipeline.features.base import FrozenBase
+from pipeline.heads import HeadSpec
+from pipeline.heads.class_weights import BALANCED
+from pipeline.images import ViewRecipe
+from pipeline.runs import Run
+
+TAIL, FROZEN, FULL = "tail", "frozen", "full"
+AUTO, NONE = "auto", "none"
+USUAL_CHANGES = "shift,rotate,zoom"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How training pictures are changed.
+
+    Args:
+        names: Changes drawn in each step, see `augment`; or none.
+        n_views: Seeded augmented views of each picture.
+        view: How those are made; None where there are none.
+    """
+
+    names: str
+    n_views: int
+    view: ViewRecipe | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        view = None if self.view is None else self.view.to_dict()
+        return {"augment": self.names, "views": self.n_views, "view": view}
+
+
+def changes(config: FinetuneConfig, source: Run) -> Changes:
+    """Resolve what was left to the run, and what is off beside something else."""
+    n_views = config.views
+    if n_views is None:
+        n_views = _of_run(source, "views", 0) if config.mode == TAIL else 0
+    names = config.augment
+    if names == AUTO:
+        names = NONE if n_views or config.mode == TAIL else USUAL_CHANGES
+    policy = config.view_policy or _of_run(source, "view_policy", FeaturesConfig.view_policy)
+    view = ViewRecipe(policy, _seed_of(source)) if n_views else None
+    return Changes(names, n_views, view)
+
+
+def _of_run(source: Run, name: str, otherwise: Any) -> Any:
+    """Return a setting of the run; older ones had fewer."""
+    return source.info.get("config", {}).get(name, otherwise)
+
+
+def _seed_of(source: Run) -> int:
+    return int(source.info["seed"])
+
+
+def stage1_config(config: FinetuneConfig, source: Run, base: FrozenBase) -> FeaturesConfig:
+    """Return the settings by which stage 1 computes what the run's head learns from."""
+    return FeaturesConfig(
+        cache=config.cache,
+        remote_cache=config.remote_cache,
+        precision=base.precision,
+        views=_of_run(source, "views", 0),
+        view_policy=_of_run(source, "view_policy", FeaturesConfig.view_policy),
+        seed=_seed_of(source),
+    )
+
+
+def maps_config(config: FinetuneConfig, base: FrozenBase, changed: Changes) -> FeaturesConfig:
+    """Return the settings by which stage 1 computes the activations that ``tail`` learns from."""
+    view = changed.view
+    if view is None:
+        return FeaturesConfig(
+            cache=config.cache, remote_cache=config.remote_cache, precision=base.precision
+        )
+    return FeaturesConfig(
+        cache=config.cache,
+        remote_cache=config.remote_cache,
+        precision=base.precision,
+        views=changed.n_views,
+        view_policy=view.policy,
+        seed=view.seed,
+    )
+
+
+def class_weight(config: FinetuneConfig, spec: HeadSpec) -> str | None:
+    """Return how classes are weighed: ``balanced``, or None for all pictures alike."""
+    if config.class_weight == AUTO:
+        return BALANCED if spec.class_weight == BALANCED else None
+    return None if config.class_weight == NONE else config.class_weight

@@ -1,0 +1,168 @@
+"""One fine-tuning as it was asked for: its pictures, its settings, and the key they make."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import FinetuneConfig
+from pipeline.errors import RunError
+from pipeline.features import Caches
+from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.features.table import FeatureTable
+from pipeline.finetune.settings import FULL, Changes, changes, class_weight, stage1_config
+from pipeline.finetune.training.plan import Plan
+from pipeline.heads import HeadSpec
+from pipeline.heads.class_weights import class_weights
+from pipeline.images import Dataset, validation_slice
+from pipeline.runs import Run, transplantable_head
+
+PROTOCOL = 3
+"""Grows when the same settings would train or be judged differently."""
+SETTINGS = (
+    "mode",
+    "unfreeze",
+    "epochs",
+    "head_epochs",
+    "patience",
+    "learning_rate",
+    "block_decay",
+    "weight_decay",
+    "batch_norm",
+    "precision",
+    "label_smoothing",
+    "validation_fraction",
+    "batch_size",
+    "seed",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be fine-tuned, on what.
+
+    Args:
+        config: What learns, and how.
+        table: The pictures, and the features that the head learns from.
+        spec: The head.
+        source: The run that it comes from.
+        changed: How training pictures are changed.
+        weighs: How classes are weighed: ``balanced``, or None for all pictures alike.
+        fit: (n,) int, rows to learn from.
+        validation: (m,) int, rows that decide when to stop.
+        validated_on: What these are, in words.
+    """
+
+    config: FinetuneConfig
+    table: FeatureTable
+    spec: HeadSpec
+    source: Run
+    changed: Changes
+    weighs: str | None
+    fit: np.ndarray
+    validation: np.ndarray
+    validated_on: str
+
+    @property
+    def dataset(self) -> Dataset:
+        """The pictures."""
+        return self.table.dataset
+
+    @property
+    def base(self) -> FrozenBase:
+        """The base under the head."""
+        return self.table.base
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.dataset.classes)
+
+    @property
+    def judged_labels(self) -> np.ndarray:
+        """Class numbers (m,) of the pictures that decide when to stop."""
+        return self.dataset.labels[self.validation]
+
+    @property
+    def name_parts(self) -> tuple[str, ...]:
+        """What the name of the run is made of, before its digest."""
+        config = self.config
+        kind = "finetune" if config.mode == FULL else f"finetune-{config.mode}"
+        return self.dataset.name, str(self.base.spec), kind, config.unfreeze, str(self.spec)
+
+    def key(self) -> dict[str, Any]:
+        """Return everything that decides the outcome; where files lie and their names do not."""
+        return {
+            "kind": "finetune",
+            "protocol": PROTOCOL,
+            "dataset": self.dataset.digest,
+            "test": self.dataset.test_name,
+            "recipe": self.base.recipe.digest,
+            "joined": [[cut.layer, cut.pooling] for cut in self.base.cuts],
+            "head_seed": self.source.info["seed"],
+            "head_views": self.table.n_views,
+            "factor": self.source.info["factor"],
+            "head": self.spec.head.name,
+            "params": dict(self.spec.params),
+            "class_weight": self.weighs,
+            **self.changed.to_dict(),
+            **{name: getattr(self.config, name) for name in SETTINGS},
+        }
+
+    def plan(self) -> Plan:
+        """Return how long and how gently to train."""
+        config = self.config
+        weights = class_weights(self.dataset.labels[self.fit], self.n_classes, self.weighs)
+        return Plan(
+            config.epochs,
+            config.patience,
+            math.ceil(len(self.fit) / config.batch_size),
+            config.learning_rate,
+            config.weight_decay,
+            config.label_smoothing,
+            config.head_epochs,
+            None if weights is None else tuple(weights.tolist()),
+            config.seed,
+        )
+
+
+def check_classes(dataset: Dataset, source: Run) -> None:
+    """Refuse pictures of other classes than the run knows.
+
+    Raises:
+        RunError: They are.
+    """
+    if list(dataset.classes) != source.info["dataset"]["classes"]:
+        raise RunError(
+            f"expected the classes of {source.name} ({', '.join(source.info['dataset']['classes'])}"
+            f"), received {', '.join(dataset.classes)} in {dataset.location}; run `pipeline "
+            f"classify` on these pictures first"
+        )
+
+
+def make_task(config: FinetuneConfig, dataset: Dataset, source: Run) -> Task:
+    """Join pictures, run and settings.
+
+    Raises:
+        RunError: The run's head cannot sit on the base.
+        WeightsError: The base's weights are not there, or not what they were.
+        DataError: Pictures have no features.
+    """
+    spec = transplantable_head(source)
+    base = frozen_from_dict(source.info["base"])
+    stage1 = stage1_config(config, source, base)
+    caches = Caches(stage1, base)
+    table = FeatureTable(dataset, caches.clean, base, caches.viewed, stage1.views)
+    weighs = class_weight(config, spec)
+    changed = changes(config, source)
+    return Task(config, table, spec, source, changed, weighs, *_split(config, table))
+
+
+def _split(config: FinetuneConfig, table: FeatureTable) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return rows to learn from, rows that decide when to stop, and what the latter are."""
+    train, validation = table.rows("train"), table.rows("validation")
+    if len(validation):
+        return train, validation, "validation split"
+    fit, held_out = validation_slice(table.dataset, train, config.validation_fraction, config.seed)
+    return fit, held_out, f"slice of train ({len(held_out)} pictures)"

@@ -1,0 +1,221 @@
+"""Digest the files of a source: many at once, and those that are unchanged not at all.
+
+Remember the digests of files, so that unchanged files are not read again.
+
+A pure accelerator: one file per location, trusted only where a file's identity proves that it is
+unchanged. A memory that is damaged, newer or foreign is ignored, and so is one that cannot be
+written.
+
+The file: a line with name and version, the SHA-256 of what follows, three counts (rows, numbers
+per identity, bytes of paths), identities int64, digests 32 bytes each, paths with NUL between.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import StoreError
+from pipeline.images.identity import Identities
+from pipeline.images.reading import Files
+from pipeline.images.sources import Source
+from pipeline.system.files import atomic_path
+from pipeline.system.machine import N_WAITING_THREADS, thread_count
+
+logger = logging.getLogger("pipeline")
+
+MAGIC = b"bottleneck-index 1\n"
+
+_COUNTS = np.dtype(("<i8", 3))
+
+
+class Memory:
+    """The digests of one location's files, as they were last time.
+
+    Args:
+        folder: Where memories are kept.
+        location: The place that the files are in.
+    """
+
+    def __init__(self, folder: Path, location: str) -> None:
+        name = hashlib.sha256(location.encode("utf-8", "surrogateescape")).hexdigest()
+        self.path = folder / f"{name[:32]}.index"
+
+    def recall(
+        self, paths: tuple[str, ...], identities: Identities
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is known of files.
+
+        Args:
+            paths: n paths.
+            identities: Of the same files, now.
+
+        Returns:
+            uint8 (n, 32) digests and bool (n,), which of them are known.
+        """
+        digests = np.zeros((len(paths), 32), np.uint8)
+        content = self._content()
+        if content is None:
+            return digests, np.zeros(len(paths), bool)
+        old, old_digests, names = content
+        if old.shape[1:] != identities.values.shape[1:]:
+            return digests, np.zeros(len(paths), bool)
+        rows = _rows(names, paths)
+        known = (rows >= 0) & identities.settled
+        rows = rows[known]
+        same = (old[rows] == identities.values[known]).all(axis=1)
+        known[known] = same
+        digests[known] = old_digests[rows[same]]
+        return digests, known
+
+    def _content(self) -> tuple[np.ndarray, np.ndarray, bytes] | None:
+        """Return identities, digests and paths; None if there is nothing to be trusted."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            logger.debug("%s is not used: %s", self.path, error.strerror)
+            return None
+        start = len(MAGIC) + 32
+        body = memoryview(content)[start:]
+        if content[:start] != MAGIC + hashlib.sha256(body).digest():
+            logger.info("%s is damaged or of another version: files are read again", self.path)
+            return None
+        n_rows, width, n_bytes = np.frombuffer(body, _COUNTS.base, 3).tolist()
+        values = np.frombuffer(body, "<i8", n_rows * width, 24).reshape(n_rows, width)
+        at = 24 + values.nbytes
+        digests = np.frombuffer(body, np.uint8, n_rows * 32, at).reshape(n_rows, 32)
+        return values, digests, bytes(body[at + digests.nbytes :][:n_bytes])
+
+    def keep(self, paths: tuple[str, ...], identities: Identities, digests: np.ndarray) -> None:
+        """Write down n files with their digests; those that are not settled are left out.
+
+        Args:
+            paths: n paths.
+            identities: Of the files, from before they were read.
+            digests: uint8 (n, 32).
+        """
+        settled = identities.settled
+        values = identities.values[settled]
+        names = _joined([path for path, kept in zip(paths, settled.tolist(), strict=True) if kept])
+        counts = np.array([len(values), values.shape[1], len(names)], "<i8")
+        parts = (counts, values.astype("<i8"), np.ascontiguousarray(digests[settled]))
+        body = b"".join((*(part.tobytes() for part in parts), names))
+        try:
+            with atomic_path(self.path) as temporary:
+                temporary.write_bytes(MAGIC + hashlib.sha256(body).digest() + body)
+        except StoreError as error:
+            logger.debug("digests are not remembered: %s", error)
+
+
+def _joined(paths: list[str]) -> bytes:
+    return "\0".join(paths).encode("utf-8", "surrogateescape")
+
+
+def _rows(names: bytes, paths: tuple[str, ...]) -> np.ndarray:
+    """Return where each path stands in a memory, -1 where it does not."""
+    if names == _joined(list(paths)):
+        return np.arange(len(paths))
+    known = names.decode("utf-8", "surrogateescape").split("\0")
+    rows = dict(zip(known, range(len(known)), strict=True))
+    return np.array([rows.get(path, -1) for path in paths], np.int64)
+
+
+Progress = Callable[[int, int], None]
+
+_TASK = 16
+# Reading less than this again costs less than a file of memories is worth.
+_FEW_FILES, _FEW_BYTES = 200, 1 << 26
+
+
+def digest_files(
+    source: Source, memory: Path | None, n_threads: int | None, progress: Progress | None
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Return the SHA-256 of every file's bytes, and why there is none.
+
+    Args:
+        source: The files.
+        memory: Folder to remember digests in; None to read everything.
+        n_threads: Threads that read; None for one a core, and more where they only wait.
+        progress: Called with (files done, files in all) from the calling thread.
+
+    Returns:
+        uint8 (n, 32), row-aligned with ``source.paths``; and reasons by the numbers of the rows
+        whose digest is none.
+    """
+    if n_threads is None and source.files.waits:
+        n_threads = N_WAITING_THREADS
+    hasher = _Hasher(source, thread_count(n_threads), progress)
+    if memory is None:
+        hasher.run(np.ones(len(source.paths), bool))
+        return hasher.digests, hasher.reasons
+    kept = Memory(memory, source.location)
+    identities = source.files.identities(source.paths)
+    hasher.digests, known = kept.recall(source.paths, identities)
+    hasher.run(~known)
+    readable = np.ones(len(known), bool)
+    readable[list(hasher.reasons)] = False
+    fresh = ~known & identities.settled & readable
+    if _is_worth(identities.values[fresh], source.files.waits):
+        values = Identities(identities.values, identities.settled & readable)
+        kept.keep(source.paths, values, hasher.digests)
+    return hasher.digests, hasher.reasons
+
+
+def _is_worth(values: np.ndarray, waits: bool) -> bool:
+    few = 1 if waits else _FEW_FILES
+    return len(values) >= few or int(values[:, 0].sum()) >= _FEW_BYTES
+
+
+class _Hasher:
+    """Files being digested; ``digests`` and ``reasons`` fill row by row."""
+
+    def __init__(self, source: Source, n_threads: int, progress: Progress | None) -> None:
+        self._source, self._n_threads, self._progress = source, n_threads, progress
+        self.digests = np.zeros((len(source.paths), 32), np.uint8)
+        self.reasons: dict[int, str] = {}
+
+    def run(self, wanted: np.ndarray) -> None:
+        """Digest the rows that are wanted: bool (n,)."""
+        total = len(wanted)
+        rows = np.flatnonzero(wanted).tolist()
+        done = total - len(rows)
+        if done and self._progress:
+            self._progress(done, total)
+        for row, result in zip(rows, self._results(rows), strict=True):
+            if isinstance(result, bytes):
+                self.digests[row] = np.frombuffer(result, np.uint8)
+            else:
+                self.reasons[row] = result
+            done += 1
+            if self._progress:
+                self._progress(done, total)
+
+    def _results(self, rows: Sequence[int]) -> Iterator[bytes | str]:
+        """Yield, per row, the digest or the reason why there is none."""
+        if not rows:
+            return
+        tasks = [rows[at : at + _TASK] for at in range(0, len(rows), _TASK)]
+        pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="hash")
+        try:
+            for results in pool.map(self._digest_some, tasks):
+                yield from results
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _digest_some(self, rows: Sequence[int]) -> list[bytes | str]:
+        paths = (self._source.paths[row] for row in rows)
+        return [
+            self._source.unreadable.get(path) or _digest(self._source.files, path) for path in paths
+        ]
+
+
+def _digest(files: Files, path: str) -> bytes | str:
+    try:
+        return files.digest(path)
+    except OSError as error:
+        return error.strerror or type(error).__name__

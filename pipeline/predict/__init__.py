@@ -1,0 +1,1 @@
+"""Labelling pictures with a run, and a run as one model to take along."""

@@ -1,0 +1,224 @@
+"""Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
+
+import csv
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.backbones.engines import paired
+from pipeline.config import PredictConfig
+from pipeline.errors import DataError, InputError
+from pipeline.images import Batch, Failure, Pictures, find_pictures, load_batches
+from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
+from pipeline.runs import find_run
+from pipeline.system.files import atomic_path
+
+Progress = Callable[[int, int], None]
+WriteRow = Callable[["Prediction", np.ndarray], None]
+IMAGENET = "imagenet:"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one picture shows.
+
+    Args:
+        path: The picture, as it was named or found.
+        label: The likeliest class; None where its probability is below the run's threshold, which
+            means "don't know".
+        probability: The probability of the likeliest class, whether it is the label or not.
+        top: The likeliest classes with their probabilities, best first.
+    """
+
+    path: str
+    label: str | None
+    probability: float
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What was labelled.
+
+    Args:
+        predictions: In the order of the pictures; empty where they were not to be kept.
+        failed: The pictures that cannot be read: ``{"path", "reason"}``.
+        labelled: How many pictures were labelled.
+        csv: The file with a row for each of them, if one was asked for.
+    """
+
+    predictions: tuple[Prediction, ...]
+    failed: tuple[dict[str, str], ...]
+    labelled: int
+    csv: str | None = None
+
+
+def predict(
+    config: PredictConfig,
+    target: str,
+    paths: Sequence[Path],
+    progress: Progress | None = None,
+    *,
+    keep: bool = True,
+) -> Predictions:
+    """Label pictures, decoded and judged exactly as in training.
+
+    Args:
+        config: How many classes to list, where runs and weights are, and the CSV file if one is
+            wanted.
+        target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
+        paths: Picture files, folders and archives of them.
+        progress: Called with (done, total).
+        keep: Whether to return the predictions; without, memory does not grow with the pictures,
+            but for their names.
+
+    Raises:
+        RunError: The run is not there or damaged.
+        InputError: A path is not there, there is no picture under it, or the CSV file exists.
+        DataError: With ``config.strict``, a picture cannot be read; no CSV file is left then.
+    """
+    _check_csv(config)
+    pictures = find_pictures(paths)
+    predictor = open_predictor(config, target)
+    results: list[Prediction] = []
+    failed: list[dict[str, str]] = []
+    n = 0
+    with _table(config.csv, predictor.classes) as write:
+        for labelled in _labelled(config, predictor, pictures):
+            failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
+            for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
+                prediction = _prediction(pictures.name(row), values, predictor, config.top)
+                write(prediction, values)
+                results += [prediction] if keep else []
+            n += len(labelled.rows)
+            if progress is not None:
+                progress(n + len(failed), len(pictures))
+        _check_strictly(config, failed, len(pictures))
+    csv_path = None if config.csv is None else str(config.csv)
+    return Predictions(tuple(results), tuple(failed), n, csv_path)
+
+
+def _check_csv(config: PredictConfig) -> None:
+    """Refuse a CSV file that cannot be written, before any picture is read."""
+    path = config.csv
+    if path is None or not path.exists() or (config.overwrite and not path.is_dir()):
+        return
+    kind, way_out = ("folder", "") if path.is_dir() else ("file", ", or use --overwrite")
+    raise InputError(
+        f"expected a new file, received csv={path}, a {kind} that exists; name another one{way_out}"
+    )
+
+
+def _check_strictly(config: PredictConfig, failed: list[dict[str, str]], n_pictures: int) -> None:
+    if config.strict and failed:
+        raise DataError(
+            f"expected every picture to be readable (--strict), {len(failed)} of {n_pictures} "
+            f"are not, first {failed[0]['path']}: {failed[0]['reason']}"
+        )
+
+
+@contextmanager
+def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
+    """Yield what writes a prediction as a row of the CSV file, which appears whole at the end."""
+    if path is None:
+        yield lambda prediction, values: None
+        return
+    # File names need not be text on every system; what they are made of comes back as it was.
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "probability", *(f"p:{name}" for name in classes)])
+
+        def write(prediction: Prediction, values: np.ndarray) -> None:
+            figures = [f"{value:.9g}" for value in (prediction.probability, *values)]
+            rows.writerow([prediction.path, prediction.label or "", *figures])
+
+        yield write
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Rows (k,) int, their probabilities (k, n_classes), and the pictures met that have none."""
+
+    rows: np.ndarray
+    probabilities: np.ndarray
+    failed: tuple[Failure, ...]
+
+
+def _labelled(
+    config: PredictConfig, predictor: Predictor, pictures: Pictures
+) -> Generator[_Labelled, None, None]:
+    """Yield pictures as they come, each with the mean probabilities of its views."""
+    average = predictor.test_views
+    numbers = range(1) if average is None else average.numbers
+    batches = load_batches(
+        pictures.read,
+        range(len(pictures)),
+        predictor.decoding,
+        config.batch_size,
+        views=None if average is None else [numbers] * len(pictures),
+        view_recipe=None if average is None else average.view,
+    )
+    return _whole_pictures(paired(predictor.probabilities, batches), len(numbers))
+
+
+def _whole_pictures(
+    labelled: Generator[tuple[Batch, np.ndarray], None, None], n_views: int
+) -> Generator[_Labelled, None, None]:
+    """Average over the views of each picture; they come one after another, maybe in two batches."""
+    rows, waiting = np.empty(0, np.int64), list[np.ndarray]()
+    with closing(labelled):
+        for batch, probabilities in labelled:
+            rows = np.concatenate([rows, batch.rows])
+            waiting += list(probabilities)
+            n = len(rows) // n_views * n_views
+            means = [np.mean(waiting[i : i + n_views], axis=0) for i in range(0, n, n_views)]
+            yield _Labelled(rows[:n:n_views], np.array(means), batch.failed)
+            rows, waiting = rows[n:], waiting[n:]
+
+
+def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -> Prediction:
+    best = np.argsort(-values, kind="stable")[:top]
+    listed = tuple((predictor.classes[i], float(values[i])) for i in best)
+    label, probability = listed[0]
+    unsure = predictor.threshold is not None and probability < predictor.threshold
+    return Prediction(path, None if unsure else label, probability, listed)
+
+
+def open_predictor(config: PredictConfig, target: str) -> Predictor:
+    """Load a run or an ImageNet classifier and make it ready to label."""
+    if target.startswith(IMAGENET):
+        backbone = target.removeprefix(IMAGENET)
+        return imagenet_predictor(backbone, config.weights, config.models, config.batch_size)
+    if config.weights != PredictConfig.weights:
+        raise InputError(
+            f"expected --weights beside {IMAGENET}BACKBONE only, received "
+            f"weights={config.weights!r} for {target!r}: a run has its own"
+        )
+    run = find_run(config.runs, target)
+    return bundle_predictor(run.name, run.bundle(config.trust), config.models, config.batch_size)
+
+
+def describe(predictions: Predictions) -> dict[str, Any]:
+    """Return the command's ``--json`` value."""
+    value = {
+        "predictions": [
+            {
+                "path": prediction.path,
+                "label": prediction.label,
+                "probability": prediction.probability,
+                "top": [list(pair) for pair in prediction.top],
+            }
+            for prediction in predictions.predictions
+        ],
+        "failed": list(predictions.failed),
+    }
+    if predictions.csv is not None:
+        value |= {"csv": predictions.csv, "labelled": predictions.labelled}
+    return value

@@ -1,0 +1,162 @@
+"""Files that appear whole or not at all.
+
+Setting damaged things aside. Nothing is deleted: a new name takes them out of the way.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import StoreError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success it becomes ``path``, else it goes.
+
+    The file is fsynced before the rename and the folder after it, so that neither a crash of the
+    program nor of the machine can leave a half-written file under the final name.
+
+    Raises:
+        StoreError: The folder cannot be written or the disk is full.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        fsync(temporary)
+        os.replace(temporary, path)
+        fsync(path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {_reason(error)}; {_way_out(error)}") from error
+    finally:
+        with suppress(OSError):  # what went wrong before matters more, and `verify` clears up
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(final: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``final``; on success it becomes ``final``, else it goes.
+
+    Where another process was quicker, its folder stays. Raises OSError as it comes.
+    """
+    temporary = final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for path in (*temporary.rglob("*"), temporary):
+            fsync(path)
+        with suppress(FileExistsError):
+            _rename_folder(temporary, final)
+        fsync(final.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a file another name in its folder.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    try:
+        os.replace(path, to)
+        fsync(to.parent)
+    except OSError as error:
+        raise StoreError(f"cannot rename {path}: {_reason(error)}; {_way_out(error)}") from error
+
+
+def _rename_folder(temporary: Path, final: Path) -> None:
+    try:
+        os.rename(temporary, final)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(final) from error
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fsync(path: Path) -> None:
+    """Make a file or folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _way_out(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some space and start again, what is finished stays"
+    return "name another folder or make this one writable, what is finished stays"
+
+
+logger = logging.getLogger("pipeline")
+
+DAMAGED_PREFIX = "damaged-"
+
+
+def set_aside(path: Path, reason: object) -> Path | None:
+    """Rename a damaged file or folder to ``damaged-…`` beside it.
+
+    Args:
+        path: What is damaged.
+        reason: Why, for the log.
+
+    Returns:
+        Where it is now; None when another process was quicker.
+
+    Raises:
+        StoreError: It cannot be renamed.
+    """
+    aside = _unused(path)
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(
+            f"cannot set the damaged {path} aside: {error.strerror}; move it away yourself, "
+            f"what was in it is made again"
+        ) from error
+    logger.warning("set aside as %s: %s", aside.name, reason)
+    return aside
+
+
+def _unused(path: Path) -> Path:
+    """Return a name that is free: what was set aside before stays as it is."""
+    aside, number = path.with_name(f"{DAMAGED_PREFIX}{path.name}"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{DAMAGED_PREFIX}{number}-{path.name}")
+    return aside
+
+
+def canonical_json(value: Any) -> str:
+    """Serialise so that equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

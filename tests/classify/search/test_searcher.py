@@ -1,0 +1,253 @@
+import numpy as np
+import pytest
+
+from pipeline.classify.search import Pool, Trial, Unit, choose, grid, search
+from pipeline.classify.search.grids import GRIDS, preparations
+from pipeline.classify.search.memory import SearchMemory
+from pipeline.classify.search.searcher import SCREENED_ROWS
+from pipeline.classify.search.trial import measure, stratified_rows
+from pipeline.heads import parse_head, parse_heads
+from pipeline.heads.grid import grid_scores
+from pipeline.heads.select import Sample, fit_sample, make_folds
+
+N, K = 90, 3
+
+
+class Forgetful:
+    """Remembers nothing, and counts what it was told."""
+
+    def __init__(self):
+        self.put_units = []
+
+    def get(self, unit, n_rows):
+        return None
+
+    def put(self, unit, n_rows, trials):
+        self.put_units.append((unit, n_rows))
+
+
+def made_pool(n=N, seed=0, views=0, repeats=1):
+    """Cut 0 is noise, cut 1 tells class 0, cut 2 tells class 1 from 2."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % K
+    parts = []
+    for told in (None, (4, 0, 0), (0, 4, -4)):
+        rows = [rng.normal(size=(n, 6)) for _ in range(1 + views)]
+        if told is not None:
+            for some in rows:
+                some[:, 0] += np.array(told)[labels]
+        parts.append(np.concatenate(rows).astype(np.float32))
+    folds = [fold for at in range(repeats) for fold in make_folds(labels, 5, seed + at)]
+    return Pool(tuple(parts), labels, K, folds, None, seed, views)
+
+
+@pytest.mark.parametrize("name", ["logistic", "ridge", "lda", "knn", "dense"])
+@pytest.mark.parametrize("views", [0, 2])
+def test_scores_of_a_grid_are_those_of_each_head_alone(name, views):
+    pool = made_pool(views=views)
+    sample = pool.sample((1, 2))
+    texts = {
+        "logistic": ["logistic(C=0.1)", "logistic(C=0.01)"],
+        "ridge": ["ridge(alpha=1.0)", "ridge(alpha=1000.0)"],
+        "lda": ["lda", "lda(shrinkage=0.5)"],
+        "knn": ["knn(k=1)", "knn"],
+        "dense": ["dense(epochs=2)", "dense(epochs=2, dropout=0.2)"],
+    }[name]
+    specs = [parse_head(text) for text in texts]
+    folds = pool.folds[:2]
+    found = {}
+    for place, held_out, scores in grid_scores(specs, sample, folds):
+        found.setdefault(place, []).append((held_out, scores))
+    for place, spec in enumerate(specs):
+        for (fit, held_out), (rows, scores) in zip(folds, found[place], strict=True):
+            alone = fit_sample(spec, sample, fit).scores(sample.features[held_out])
+            np.testing.assert_array_equal(rows, held_out)
+            # A solver stops where its tolerance lets it, wherever it began.
+            tolerance = 0.05 if name == "logistic" else 1e-4
+            np.testing.assert_allclose(scores, alone, atol=tolerance)
+
+
+def test_a_class_that_a_fold_has_not_seen_scores_lowest():
+    pool = made_pool()
+    sample = Sample(pool.features[1], pool.labels, K + 1)
+    specs = [parse_head("logistic")]
+    (_, _, scores), *_ = grid_scores(specs, sample, pool.folds)
+    assert scores.shape[1] == K + 1
+    assert (scores.argmin(1) == K).all()
+
+
+def test_measured_trials_are_out_of_fold():
+    pool = made_pool(repeats=2)
+    specs = (parse_head("lda"), parse_head("lda(shrinkage=0.5)"))
+    trials = measure(Unit((1, 2), specs), pool)
+    for trial, spec in zip(trials, specs, strict=True):
+        right = np.zeros(N)
+        for fit, held_out in pool.folds:
+            sample = pool.sample((1, 2))
+            scores = fit_sample(spec, sample, fit).scores(sample.features[held_out])
+            right[held_out] += (scores.argmax(1) == pool.labels[held_out]) / 2
+        np.testing.assert_allclose(trial.right, right)
+        assert trial.accuracy == pytest.approx(right.mean())
+
+
+def test_the_search_joins_the_cuts_that_help():
+    found = search(
+        made_pool(), [(0,), (1,), (2,)], parse_heads("logistic,lda"), Forgetful(), n_jobs=1
+    )
+    for one in found.found:
+        assert {1, 2} <= set(one.chosen.cuts)
+        assert one.chosen.accuracy > 0.9
+        assert one.trials[0].cuts == (0,)
+        assert one.choice.accuracy.value <= one.choice.uncorrected
+
+
+def test_the_default_is_always_a_candidate():
+    found = search(made_pool(), [(0,)], parse_heads("logistic"), Forgetful(), n_jobs=1)
+    texts = [str(trial.spec) for trial in found.found[0].trials if trial.cuts == (0,)]
+    assert "logistic" in texts
+
+
+def test_layers_alone_leave_the_head_as_it_is():
+    heads = parse_heads("logistic(C=0.3)")
+    found = search(made_pool(), [(0,), (1,), (2,)], heads, Forgetful(), whole=False, n_jobs=1)
+    trials = found.found[0].trials
+    assert {str(trial.spec) for trial in trials} == {"logistic(C=0.3)"}
+    assert {trial.cuts for trial in trials} == {(0,), (1,), (2,)}
+
+
+def test_what_was_given_stays():
+    spec = parse_head("logistic(C=0.3, prepare='l2')")
+    assert [str(one) for one in grid(spec)] == [str(spec)]
+    assert [str(way) for way in preparations(spec)] == ["l2"]
+
+
+@pytest.mark.parametrize("name", sorted(GRIDS))
+def test_every_grid_can_be_parsed_and_holds_the_default(name):
+    spec = parse_head(name)
+    texts = [str(one) for one in grid(spec)]
+    assert name in texts
+    assert len(set(texts)) == len(texts)
+    assert [str(parse_head(text)) for text in texts] == texts
+
+
+def test_same_seed_same_search():
+    one, other = (
+        search(made_pool(), [(0,), (1,)], parse_heads("lda"), Forgetful(), n_jobs=1)
+        for _ in range(2)
+    )
+    assert one.found[0].choice == other.found[0].choice
+
+
+def test_processes_find_the_same_as_one_alone():
+    alone, together = (
+        search(made_pool(), [(0,), (1,)], parse_heads("lda"), Forgetful(), n_jobs=jobs)
+        for jobs in (1, 2)
+    )
+    assert [t.accuracy for t in alone.found[0].trials] == [
+        t.accuracy for t in together.found[0].trials
+    ]
+    assert alone.found[0].choice == together.found[0].choice
+
+
+class Interrupting(SearchMemory):
+    """Keeps trials, and is interrupted after some."""
+
+    def __init__(self, folder, unit_key, after):
+        super().__init__(folder, unit_key)
+        self.left = after
+
+    def put(self, unit, n_rows, trials):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        super().put(unit, n_rows, trials)
+
+
+def unit_key(cuts, specs, n_rows):
+    return {"cuts": list(cuts), "heads": [str(spec) for spec in specs], "rows": n_rows}
+
+
+def test_an_interrupted_search_goes_on(tmp_path):
+    given = (made_pool(), [(0,), (1,), (2,)], parse_heads("lda,knn"))
+    with pytest.raises(KeyboardInterrupt):
+        search(*given, Interrupting(tmp_path, unit_key, after=4), n_jobs=1)
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(kept) == 4
+    went_on = search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
+    undisturbed = search(*given, Forgetful(), n_jobs=1)
+    for name, time in kept.items():
+        assert (tmp_path / name).stat().st_mtime_ns == time
+    assert [one.choice for one in went_on.found] == [one.choice for one in undisturbed.found]
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path):
+    given = (made_pool(), [(0,), (1,)], parse_heads("lda"))
+    search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
+    done = []
+    found = search(
+        *given,
+        Interrupting(tmp_path, unit_key, after=0),
+        n_jobs=1,
+        progress=lambda n, total: done.append((n, total)),
+    )
+    assert found.found[0].chosen.accuracy > 0.5
+    assert done[-1][0] == done[-1][1]
+
+
+def test_damaged_memory_is_measured_again(tmp_path):
+    given = (made_pool(), [(1,)], parse_heads("lda"))
+    search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    found = search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
+    assert found.found[0].chosen.accuracy > 0.5
+
+
+def made_trial(right, losses=None):
+    right = np.asarray(right, np.float32)
+    losses = 1 - right if losses is None else np.asarray(losses, np.float32)
+    return Trial((0,), parse_head("lda"), right, losses, 1.0, 0.0)
+
+
+def test_being_the_best_of_many_is_taken_off():
+    rng = np.random.default_rng(0)
+    coins = [made_trial(rng.random(60) < 0.5) for _ in range(300)]
+    choice = choose(coins)
+    assert choice.uncorrected > 0.6
+    assert abs(choice.accuracy.value - 0.5) < 0.06
+    assert choice.optimism > 0.05
+
+
+def test_one_candidate_needs_no_correction():
+    right = np.arange(200) % 10 != 0
+    choice = choose([made_trial(right)])
+    assert choice.uncorrected == pytest.approx(0.9)
+    assert choice.accuracy.value == pytest.approx(0.9, abs=0.01)
+    low, high = choice.accuracy.ci95
+    assert low < 0.9 < high
+
+
+def test_groups_are_drawn_together():
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(20), 10)
+    right = np.repeat(rng.random(20) < 0.7, 10)
+    wide = choose([made_trial(right)], groups=groups).accuracy.ci95
+    narrow = choose([made_trial(right)]).accuracy.ci95
+    assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])
+
+
+def test_large_data_are_screened_on_a_part():
+    pool = made_pool(n=2 * SCREENED_ROWS)
+    memory = Forgetful()
+    search(pool, [(1,), (2,)], parse_heads("centroid"), memory, n_jobs=1)
+    ridge = {n for unit, n in memory.put_units if unit.specs[0].head.name == "ridge"}
+    others = {n for unit, n in memory.put_units if unit.specs[0].head.name != "ridge"}
+    assert max(ridge) <= SCREENED_ROWS + K * 10
+    assert others == {2 * SCREENED_ROWS}
+
+
+def test_a_stratified_part_keeps_rare_classes():
+    labels = np.repeat([0, 1], [1000, 12])
+    rows = stratified_rows(labels, 100, seed=0)
+    assert np.bincount(labels[rows]).tolist() == [99, 10]
+    np.testing.assert_array_equal(rows, np.unique(rows))

@@ -1,0 +1,186 @@
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.api.progress import Counter
+from pipeline.cli import run
+from tests.conftest import write_picture
+
+BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]
+
+
+def features(root, *more):
+    return ["features", str(root / "data"), *BASE, "--cache", str(root / "cache"), *more]
+
+
+@pytest.fixture
+def many(tmp_path):
+    for i in range(1200):
+        write_picture(tmp_path / "data" / "ab"[i % 2] / f"{i}.png", i, size=8)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("features", "classify", "finetune", "predict", "compare", "backbones", "summary"),
+        *("digits", "check", "explain", "verify", "export", "export-features"),
+    ],
+)
+def test_every_command_explains_itself(capsys, name):
+    assert run([name, "--help"]) == 0
+    assert f"pipeline {name}" in capsys.readouterr().out
+
+
+def test_help_and_version(capsys):
+    assert run(["--help"]) == 0
+    assert "Stage 1" in capsys.readouterr().out
+    assert run(["--version"]) == 0
+
+
+def test_unknown_command_names_the_nearest(capsys):
+    assert run(["feature"]) == 2
+    assert 'Did you mean "features"' in capsys.readouterr().err
+
+
+def test_settings_from_a_file_and_flags_over_them(pictures, tmp_path, capsys):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        '[features]\nbackbone = "MobileNet(alpha=0.25)"\nweights = "none"\nimage-size = 32\n'
+        f'layers = "block1,block2"\ncache = "{tmp_path / "cache"}"\n'
+    )
+    arguments = ["features", str(pictures), "--config", str(settings), "--layers", "block1"]
+    assert run([*arguments, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["recipe"].startswith("MobileNet(alpha=0.25)-conv_pw_1_relu-avg-")
+    assert (tmp_path / "cache" / value["recipe"] / "recipe.json").exists()
+
+
+def test_unknown_setting_in_a_file(pictures, tmp_path, capsys):
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[features]\nbackbon = "VGG16"\n')
+    assert run(["features", str(pictures), "--config", str(settings)]) == 2
+    assert "backbon" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[featurs]\nseed = 1\n", "'featurs'; nearest: features"),
+        ("seed = 1\n", "unknown table in"),
+        ("[features\n", "expected a TOML file"),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(pictures, tmp_path, capsys, text, words):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(text)
+    assert run(["features", str(pictures), "--config", str(settings)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_catalog_and_summary_as_json(capsys):
+    assert run(["backbones", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["backbones"]
+    assert len(rows) == 43
+    assert {"name", "input_size", "min_size", "preprocessing", "cut_points"} <= rows[0].keys()
+    assert run(["summary", "MobileNet(alpha=0.25)", "--image-size", "32", "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert sum(row["n_parameters"] for row in layers) == 218_544
+    assert layers[-1]["cut_points"] == ["block5", "top"]
+
+
+def wait_for(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_features_go_on_where_they_were(many, capsys, number):
+    slowly = ["--image-size", "224", "--batch-size", "1", "--engine", "tensorflow"]
+    arguments = features(many, *slowly)
+    # A test run in the background ignores SIGINT, and its children would too.
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from pipeline.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", script, *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(many.glob("cache/*/recipe.json")))
+    time.sleep(2.5)  # tracing comes first, and 1,200 single steps take far longer
+    process.send_signal(number)
+    _, printed = process.communicate()
+    assert process.returncode == 130, printed
+    assert "pipeline: interrupted: features and runs that were finished are kept" in printed
+    assert "Traceback" not in printed
+    assert run(features(many, "--image-size", "224", "--json")) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["reused"] > 0
+    assert value["computed"] == 1200 - value["reused"]
+
+
+def test_two_processes_on_one_cache(many, capsys):
+    command = [sys.executable, "-m", "pipeline", *features(many, "--image-size", "32")]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert run(features(many, "--image-size", "32", "--json")) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["computed"], value["reused"]) == (0, 1200)
+
+
+def test_output_may_be_cut_off_by_its_reader(tmp_path):
+    process = subprocess.run(
+        f"{sys.executable} -m pipeline backbones | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(process.stdout.splitlines()) == 1
+    assert process.stderr == ""
+
+
+def test_no_native_notices_on_stderr(pictures, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "features",
+        str(pictures),
+        *BASE,
+        "--image-size",
+        "32",
+        "--quiet",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    process = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "NO_COLOR": "1"}
+    )
+    assert process.stderr == ""
+    assert "36 pictures computed by" in process.stdout
+
+
+def test_progress_as_plain_lines(capsys, monkeypatch):
+    monkeypatch.setattr("pipeline.api.progress.PLAIN_LINE_SECONDS", 0.0)
+    counter = Counter("features", "pictures", silent=False)
+    time.sleep(0.01)
+    counter.update(3, 12)
+    printed = capsys.readouterr().err
+    assert printed.startswith("features: 3/12 pictures, ")
+    assert "pictures/s" in printed
+    assert "s left" in printed
+
+
+def test_notices_are_one_line_on_stderr(capsys):
+    run(["backbones"])
+    logging.getLogger("pipeline").warning("something %s", "odd")
+    assert capsys.readouterr().err == "warning: something odd\n"

@@ -1,0 +1,31 @@
+import numpy as np
+
+from pipeline.classify.learning_curve import describe, learning_curve
+from pipeline.cli.show.audit import learned, mistaken
+from pipeline.evaluate import confident_mistakes, confused_pairs
+from pipeline.heads import parse_head
+
+
+def test_learning_curve_ends_with_its_sentence(capsys):
+    labels = np.arange(80) % 2
+    features = (labels[:, None] + np.random.default_rng(0).normal(size=(80, 5))).astype(np.float32)
+    value = describe(learning_curve(parse_head("ridge"), features, labels, 2))
+    learned(value)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(value["points"]) + 1
+    assert lines[0].startswith(f"{value['points'][0]['n']:>8} pictures  0.")
+    assert lines[-1] == value["sentence"]
+
+
+def test_mistakes_with_their_pictures(capsys):
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+    given = probabilities, np.array([1, 1]), ["a.jpg", "b.jpg"], ("cat", "dog")
+    mistaken(confused_pairs(*given), confident_mistakes(*given))
+    assert capsys.readouterr().out == (
+        "most often confused:\n"
+        "  dog called cat: 1 (50.0%), e.g. a.jpg\n"
+        "surest mistakes:\n"
+        "  a.jpg: dog (0.100), called cat (0.900)\n"
+    )
+    mistaken([], [])
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,362 @@
+"""Stage 3 as a user runs it: three modes, interruptions, and what it refuses."""
+
+import csv
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from pipeline.cli import run
+from pipeline.config import FinetuneConfig
+from pipeline.errors import StoreError
+from pipeline.finetune.checkpoint import Checkpoint
+from pipeline.finetune.outcome import sure_gain
+from pipeline.finetune.settings import changes, class_weight
+from pipeline.finetune.training.plan import Epoch, State
+from pipeline.finetune.training.randomness import epoch_order
+from pipeline.heads import parse_head
+from pipeline.runs import Run
+from tests.conftest import write_picture
+
+BASE = ["--image-size", "32", "--layers", "block2+block4", "--heads", "logistic", "--folds", "2"]
+SMALL = ["--batch-size", "8", "--unfreeze", "block4"]
+SHORT = ["--epochs", "2", *SMALL]
+
+
+def command(root, name, *more):
+    folders = ["--cache", str(root / "features"), "--runs", str(root / "runs")]
+    return [name, str(root / "data"), *more, *folders]
+
+
+def answer(capsys, arguments):
+    capsys.readouterr()
+    assert run([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Three classes, and a logistic head that has learnt from two views of each picture."""
+    root = tmp_path_factory.mktemp("finetuning")
+    for split, count in (("train", 12), ("test", 4)):
+        for hue, name in enumerate(("blue", "green", "red")):
+            for i in range(count):
+                seed = 1000 * hue + 100 * (split == "test") + i
+                write_picture(root / "data" / split / name / f"{i}.png", seed, hue=2 - hue)
+    views = ["--views", "2", "--view-policy", "shift,brightness"]
+    assert run(command(root, "classify", *BASE, *views)) == 0
+    return root
+
+
+def weights_of(root, value):
+    import keras
+
+    path = root / "runs" / value["run"] / "bundle" / "model.keras"
+    model = keras.saving.load_model(path, compile=False)
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def history(value):
+    """Return what must not depend on an interruption: all but the seconds."""
+    return [
+        [epoch[name] or 0.0 for name in epoch if name != "seconds"] for epoch in value["epochs"]
+    ]
+
+
+def pristine(root):
+    """Return the weights of the base as nobody has trained it."""
+    from pipeline.features.base import frozen_from_dict
+
+    (path,) = root.glob("runs/*logistic-views2*/run.json")
+    base = frozen_from_dict(json.loads(path.read_text())["base"])
+    return {weight.path: weight.numpy() for weight in base.build().weights}
+
+
+def test_tail_and_full_give_the_same_weights(project, capsys):
+    more = ["--learning-rate", "1e-3", "--epochs", "3"]
+    tail = answer(capsys, command(project, "finetune", *SMALL, *more, "--mode", "tail"))
+    full = answer(capsys, command(project, "finetune", *SMALL, *more, "--views", "2"))
+    assert (tail["mode"], full["mode"]) == ("tail", "full")
+    assert (tail["boundary"], full["boundary"]) == ("block3b_add", None)
+    assert tail["learned_layers"] == full["learned_layers"]
+    for ours, theirs in zip(history(tail), history(full), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
+    before = pristine(project)
+    ours, theirs = weights_of(project, tail), weights_of(project, full)
+    assert ours.keys() == theirs.keys()
+    for path, start in before.items():
+        if not path.startswith("block4") or "_bn" in path:
+            np.testing.assert_array_equal(ours[path], start)
+            np.testing.assert_array_equal(theirs[path], start)
+            continue
+        step = np.linalg.norm(theirs[path] - start)
+        assert step > 0
+        assert np.linalg.norm(ours[path] - theirs[path]) < 0.01 * step, path
+
+
+def test_tail_decodes_no_picture_that_was_seen(project, capsys, monkeypatch):
+    arguments = command(project, "finetune", *SHORT, "--mode", "tail", "--seed", "3")
+    answer(capsys, arguments)  # caches what it needs
+
+    def refuse(*arguments, **more):
+        raise AssertionError("a picture was decoded")
+
+    monkeypatch.setattr("pipeline.images.loader.decode_full", refuse)
+    value = answer(capsys, [*arguments, "--learning-rate", "2e-4"])
+    assert not value["reused"]
+
+
+def test_frozen_changes_the_head_alone(project, capsys):
+    value = answer(capsys, command(project, "finetune", *SHORT, "--mode", "frozen"))
+    assert value["learned_layers"] == []
+    after = weights_of(project, value)
+    for path, start in pristine(project).items():
+        np.testing.assert_array_equal(after[path], start)
+    trained = [epoch["train_loss"] for epoch in value["epochs"][1:]]
+    assert all(loss is not None for loss in trained)
+
+
+@pytest.mark.parametrize("mode", ["full", "tail", "frozen"])
+def test_training_starts_where_the_head_ended(project, capsys, mode):
+    value = answer(capsys, command(project, "finetune", *SHORT, "--mode", mode, "--seed", "3"))
+    initial = value["initial"]
+    assert initial["validation_accuracy"] == initial["head_accuracy"]
+    assert initial["max_probability_difference"] < 1e-4
+    assert value["epochs"][0]["validation_accuracy"] == initial["validation_accuracy"]
+
+
+def test_the_head_learns_from_the_runs_views(project, monkeypatch):
+    from pipeline.finetune import head as module
+    from pipeline.finetune.task import make_task
+    from pipeline.images import index
+    from pipeline.runs import find_run
+
+    seen = []
+    real = module.fit_head
+    monkeypatch.setattr(module, "fit_head", lambda *given: seen.append(given) or real(*given))
+    config = FinetuneConfig(cache=project / "features", runs=project / "runs")
+    source = find_run(project / "runs", "data-EfficientNetLite0-block2+block4-logistic")
+    task = make_task(config, index(str(project / "data")), source)
+    module.fit_starting_head(task.table, task.spec, source, task.fit, task.validation)
+    ((_, features, labels, _, _, n_views, *_),) = seen
+    assert n_views == 2
+    assert len(features) == len(labels) == 3 * len(task.fit)
+    np.testing.assert_array_equal(
+        labels[: len(task.fit)], labels[len(task.fit) : 2 * len(task.fit)]
+    )
+
+
+def test_what_is_left_behind(project, capsys, tmp_path):
+    arguments = command(project, "finetune", *SHORT, "--mode", "tail", "--seed", "4")
+    value = answer(capsys, [*arguments, "--tensorboard", str(tmp_path / "board")])
+    folder = project / "runs" / value["run"]
+    assert (folder / "plots" / "history.svg").read_text().lstrip().startswith("<?xml")
+    with open(folder / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
+    assert not (project / "runs" / ".checkpoints").exists()
+    (events,) = (tmp_path / "board" / value["run"]).glob("events.*")
+    assert b"validation_loss" in events.read_bytes()
+    picture = str(project / "data/test/red/0.png")
+    folders = ["--cache", str(project / "features"), "--runs", str(project / "runs")]
+    labelled = answer(capsys, ["predict", value["run"], picture, *folders])
+    assert labelled["predictions"][0]["label"] == "red"
+
+
+@pytest.mark.parametrize(
+    ("flags", "views", "expected"),
+    [
+        ({}, 2, ("shift,rotate,zoom", 0, None)),
+        ({"mode": "tail"}, 2, ("none", 2, "crop,flip")),
+        ({"mode": "tail"}, 0, ("none", 0, None)),
+        ({"mode": "tail", "views": 1, "view_policy": "zoom"}, 0, ("none", 1, "zoom")),
+        ({"views": 3}, 0, ("none", 3, "crop,flip")),
+        ({"views": 3, "augment": "flip"}, 0, ("flip", 3, "crop,flip")),
+    ],
+)
+def test_what_is_left_to_the_run(tmp_path, flags, views, expected):
+    source = Run(tmp_path, {"seed": 7, "config": {"views": views, "view_policy": "flip,crop"}}, {})
+    changed = changes(FinetuneConfig(**flags), source)
+    policy = None if changed.view is None else changed.view.policy
+    assert (changed.names, changed.n_views, policy) == expected
+    assert changed.view is None or changed.view.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("head", "asked", "expected"),
+    [
+        ("logistic", "auto", None),
+        ("logistic", "balanced", "balanced"),
+        ("logistic(class_weight='balanced')", "auto", "balanced"),
+        ("logistic(class_weight='balanced')", "none", None),
+    ],
+)
+def test_classes_are_weighed_as_the_head_weighs_them(head, asked, expected):
+    assert class_weight(FinetuneConfig(class_weight=asked), parse_head(head)) == expected
+
+
+def test_every_picture_comes_once_an_epoch_and_every_view_in_turn():
+    rows = np.array([5, 7, 11, 13])
+    shown = {row: [] for row in rows.tolist()}
+    for epoch in (1, 2, 3):
+        ordered, views = epoch_order(rows, 2, 0, epoch)
+        assert sorted(ordered) == rows.tolist()
+        for row, view in zip(ordered.tolist(), views.tolist(), strict=True):
+            shown[row].append(view)
+    assert all(sorted(views) == [0, 1, 2] for views in shown.values())
+    assert not np.array_equal(epoch_order(rows, 2, 0, 1)[0], epoch_order(rows, 2, 0, 2)[0])
+    assert not epoch_order(rows, 0, 0, 1)[1].any()
+
+
+LONG = ["--epochs", "25", "--patience", "25", *SMALL]
+
+
+@pytest.mark.parametrize("mode", ["tail", "full"])
+def test_killed_training_goes_on_and_ends_the_same(project, tmp_path, capsys, mode):
+    root = shutil.copytree(project, tmp_path / "copy")
+    arguments = command(root, "finetune", *LONG, "--mode", mode)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("epoch  3"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.stderr.close()
+    assert process.wait() == -signal.SIGKILL
+    (checkpoint,) = (root / "runs" / ".checkpoints").iterdir()
+    assert len((checkpoint / "history.csv").read_text().splitlines()) >= 4
+    capsys.readouterr()
+    assert run([*arguments, "--json"]) == 0
+    output = capsys.readouterr()
+    assert "going on after epoch" in output.err
+    resumed = json.loads(output.out)
+    undisturbed = answer(capsys, command(project, "finetune", *LONG, "--mode", mode))
+    assert not undisturbed["reused"]
+    for ours, theirs in zip(history(resumed), history(undisturbed), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    ours, theirs = weights_of(root, resumed), weights_of(project, undisturbed)
+    for path in ours:
+        np.testing.assert_allclose(ours[path], theirs[path], rtol=1e-3, atol=1e-5)
+    assert not (root / "runs" / ".checkpoints").exists()
+
+
+def state(n=1000):
+    epoch = Epoch(0, None, None, 1.0, 0.5, 0.0, 0.1)
+    return State((epoch,), {"weight/0": np.arange(n, dtype="f4")})
+
+
+@contextmanager
+def full_disk(n_bytes):
+    """Let no file grow beyond a size, as the kernel does where there is no room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk_leaves_the_last_checkpoint(tmp_path):
+    checkpoint = Checkpoint(tmp_path, "d")
+    checkpoint.save(state())
+    before = checkpoint.path.read_bytes()
+    with full_disk(1 << 14), pytest.raises(StoreError, match=r"cannot write .*free some space"):
+        checkpoint.save(state(1_000_000))
+    assert checkpoint.path.read_bytes() == before
+    assert sorted(path.name for path in checkpoint.folder.iterdir()) == [
+        "checkpoint.npz",
+        "history.csv",
+    ]
+    np.testing.assert_array_equal(checkpoint.load().arrays["weight/0"], np.arange(1000))
+
+
+def test_a_gain_counts_as_far_as_it_exceeds_its_error():
+    """One picture of ninety is luck; five of ninety, and none lost, are more than that."""
+    one, five = np.eye(90)[0], np.repeat([1.0, 0.0], [5, 85])
+    assert sure_gain(one) == pytest.approx(0, abs=1e-12)
+    assert 0.02 < sure_gain(five) < 5 / 90
+    assert sure_gain(-five) == pytest.approx(-5 / 90)
+    assert sure_gain(np.zeros(90)) == 0
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def foreign(path):
+    other = Checkpoint(path.parents[2], "other")
+    other.save(state())
+    shutil.copy(other.path, path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (cut_off, "is not used: it cannot be read"),
+        (foreign, "is not used: it is of another configuration; training begins anew"),
+    ],
+)
+def test_checkpoints_that_are_of_no_use(tmp_path, caplog, spoil, words):
+    checkpoint = Checkpoint(tmp_path, "d")
+    checkpoint.save(state())
+    spoil(checkpoint.path)
+    spoilt = checkpoint.path.read_bytes()
+    with caplog.at_level("WARNING", logger="pipeline"):
+        assert checkpoint.load() is None
+    assert words in caplog.text
+    checkpoint.save(state())
+    checkpoint.remove()
+    (kept,) = checkpoint.folder.iterdir()
+    assert kept.name in caplog.text
+    assert kept.read_bytes() == spoilt
+
+
+def snapshot(root):
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--mode", "half"], ["mode full, tail or frozen", "mode=half"]),
+        (["--mode", "tail", "--augment", "flip"], ["no --augment beside --mode tail", "'flip'"]),
+        (["--mode", "tail", "--unfreeze", "all"], ["unfreeze='all'", "--mode full"]),
+        (
+            ["--mode", "tail", "--unfreeze", "block6"],
+            ["the head sits on a cut", "lower --unfreeze"],
+        ),
+        (["--views", "1", "--view-policy", "bend"], ["unknown change of a view 'bend'"]),
+        (["--head-epochs", "12"], ["head_epochs from 0 to below epochs", "head_epochs=12"]),
+        (["--block-decay", "0"], ["block_decay above 0, at most 1"]),
+        (["--batch-norm", "train"], ["batch_norm frozen or update"]),
+        (["--class-weight", "rare"], ["class_weight auto, none or balanced"]),
+        (["--precision", "float16"], ["mixed_float16", "precision=float16"]),
+    ],
+)
+def test_what_cannot_be_trained_changes_nothing(project, capsys, flags, words):
+    before = snapshot(project)
+    capsys.readouterr()
+    assert run(command(project, "finetune", *flags)) == 2
+    (sentence,) = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("pipeline: ")
+    ]
+    assert all(word in sentence for word in words), sentence
+    assert snapshot(project) == before
+
+
+def test_a_seconds_old_checkpoint_of_other_settings_is_left_alone(project, tmp_path, capsys):
+    root = shutil.copytree(project, tmp_path / "copy")
+    other = Checkpoint(root / "runs", "0" * 64)
+    other.save(state())
+    began = time.time()
+    answer(capsys, command(root, "finetune", *SHORT, "--mode", "tail"))
+    assert other.path.stat().st_mtime <= began
+    np.testing.assert_array_equal(other.load().arrays["weight/0"], np.arange(1000))

@@ -1,0 +1,243 @@
+"""Prediction from files is what was measured: the same figures, from folders, archives, to CSV."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import run
+from pipeline.config import PredictConfig
+from pipeline.errors import DataError, InputError
+from pipeline.images import find_pictures
+from pipeline.predict.predict import predict
+from pipeline.runs import load_bundle, save_head
+from tests.conftest import write_picture
+
+BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
+CLASSES = ("blue", "green", "red")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Three classes of which two are hard to tell apart, and runs of a linear head and a forest."""
+    root = tmp_path_factory.mktemp("project")
+    for split, count in (("train", 14), ("test", 9)):
+        for number, name in enumerate(CLASSES):
+            for i in range(count):
+                seed = 1000 * number + 100 * (split == "test") + i
+                hue = 2 if name == "blue" else None
+                write_picture(root / "data" / split / name / f"{i}.png", seed, hue=hue)
+    flags = [*BASE, "--layers", "block2+block3", "--heads", "logistic,knn", "--folds", "2"]
+    assert run(["classify", str(root / "data"), *flags, *places(root), "--quiet"]) == 0
+    return root
+
+
+def places(root):
+    return ["--cache", str(root / "features"), "--runs", str(root / "runs")]
+
+
+def run_of(root, head):
+    (path,) = (root / "runs").glob(f"*-{head}-*")
+    return path
+
+
+def label(root, paths, head="logistic", keep=True, **more):
+    config = PredictConfig(cache=root / "features", runs=root / "runs", top=3, **more)
+    return predict(config, run_of(root, head).name, paths, keep=keep)
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def figures(row):
+    return [float(row[f"p:{name}"]) for name in CLASSES]
+
+
+# What was measured
+
+
+@pytest.mark.parametrize("batch_size", ["32", "5"])
+@pytest.mark.parametrize("head", ["logistic", "knn"])
+def test_the_test_split_gives_the_runs_own_figures(project, tmp_path, capsys, head, batch_size):
+    folder, out = run_of(project, head), tmp_path / "out.csv"
+    arguments = ["predict", folder.name, str(project / "data" / "test"), "--csv", str(out)]
+    capsys.readouterr()
+    assert run([*arguments, *places(project), "--batch-size", batch_size, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    rights = [row["path"].split("/")[-2] == row["label"] for row in value["predictions"]]
+    measured = json.loads((folder / "metrics.json").read_text())["test"]["accuracy"]["value"]
+    assert sum(rights) / len(rights) == measured
+    assert 0.4 < measured < 1
+    expected = {row["path"]: row for row in table(folder / "predictions.csv")}
+    found = table(out)
+    assert len(found) == len(expected) == 27
+    for row in found:
+        then = expected[row["path"].removeprefix(f"{project / 'data'}/")]
+        assert row["label"] == then["prediction"]
+        np.testing.assert_allclose(figures(row), figures(then), rtol=0, atol=1e-6)
+
+
+def test_a_kept_base_is_run_without_tensorflow(project, tmp_path):
+    arguments = ["predict", run_of(project, "logistic").name, str(project / "data" / "test")]
+    arguments += [*places(project), "--csv", str(tmp_path / "out.csv")]
+    script = f"""
+import sys
+from pipeline.cli import run
+assert run({arguments!r}) == 0
+print({{"tensorflow", "keras", "sklearn", "scipy.stats"}} & set(sys.modules))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.splitlines()[-1] == "set()", process.stderr
+
+
+# Archives
+
+
+def zipped(root, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for picture in sorted((root / "data" / "test").rglob("*.png")):
+            archive.write(picture, picture.relative_to(root / "data"))
+        archive.writestr("test/notes.txt", "no picture")
+        archive.writestr("__MACOSX/test/._0.png", "clutter")
+        archive.writestr("test/red/broken.png", "no picture either")
+    return path
+
+
+def tarred(root, path):
+    with tarfile.open(path, "w") as archive:
+        archive.add(root / "data" / "test", "test")
+        info = tarfile.TarInfo("test/red/broken.png")
+        info.size = 17
+        archive.addfile(info, io.BytesIO(b"no picture either"))
+    return path
+
+
+@pytest.mark.parametrize(("name", "make"), [("a.zip", zipped), ("b.tar", tarred)])
+def test_pictures_in_an_archive_are_those_in_the_folder(project, tmp_path, name, make):
+    archive = make(project, tmp_path / name)
+    expected = label(project, [project / "data"]).predictions
+    of_test = [one for one in expected if "/data/test/" in one.path]
+    found = label(project, [archive])
+    assert [one.path for one in found.predictions] == [
+        one.path.replace(str(project / "data"), str(archive)) for one in of_test
+    ]
+    for ours, other in zip(found.predictions, of_test, strict=True):
+        assert dict(ours.top) == pytest.approx(dict(other.top), rel=0, abs=1e-6)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture either")
+    (failed,) = found.failed
+    assert failed["path"] == f"{archive}/test/red/broken.png"
+    assert failed["reason"] == next(iter(label(project, [broken]).failed))["reason"]
+
+
+def test_files_folders_and_archives_in_the_order_that_they_are_named(project, tmp_path):
+    picture, folder = project / "data/test/red/3.png", project / "data/test/blue"
+    archive = zipped(project, tmp_path / "a.zip")
+    pictures = find_pictures([picture, archive, folder, picture])
+    assert len(pictures) == 1 + 28 + 9 + 1
+    names = [pictures.name(row) for row in range(len(pictures))]
+    assert (names[0], names[-1]) == (str(picture), str(picture))
+    assert names[1] == f"{archive}/test/blue/0.png"
+    assert names[29] == str(folder / "0.png")
+    for row in (0, 1, 28, 29, 38):
+        assert isinstance(pictures.read(row), bytes)
+    assert pictures.read(1) == pictures.read(29) == (folder / "0.png").read_bytes()
+
+
+def test_names_are_as_the_folder_was_named(project, monkeypatch):
+    monkeypatch.chdir(project / "data" / "test" / "red")
+    assert find_pictures([Path()]).name(0) == "0.png"
+    assert find_pictures([Path("../blue")]).name(0) == "../blue/0.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.tar.gz", b"", "archive that can be read in place, received .*a.tar.gz"),
+        ("a.zip", b"no archive", r"expected a \.zip file, received .*a\.zip"),
+    ],
+)
+def test_archives_that_cannot_be_read(project, tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        label(project, [tmp_path / name])
+
+
+def test_an_archive_without_pictures(project, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("notes.txt", "no picture")
+    with pytest.raises(DataError, match=r"expected pictures in .*a\.zip, received none"):
+        label(project, [tmp_path / "a.zip"])
+
+
+# CSV
+
+
+def test_a_row_for_each_picture_that_could_be_read(project, tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    shutil.copy(project / "data/test/blue/0.png", tmp_path / 'pictures/a, "b".png')
+    (tmp_path / "pictures/bad.png").write_bytes(b"no picture")
+    out = tmp_path / "new" / "out.csv"
+    arguments = ["predict", "best", str(tmp_path / "pictures"), "--csv", str(out)]
+    assert run([*arguments, *places(project)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0] == f"{out}: 1 picture labelled"
+    assert "1 picture left out:" in printed
+    assert "bad.png: " in printed
+    (row,) = table(out)
+    assert list(row) == ["path", "label", "probability", "p:blue", "p:green", "p:red"]
+    assert row["path"] == str(tmp_path / 'pictures/a, "b".png')
+    assert row["label"] == CLASSES[int(np.argmax(figures(row)))]
+    assert float(row["probability"]) == max(figures(row))
+    assert sum(figures(row)) == pytest.approx(1)
+
+
+def test_nothing_is_held_for_a_table(project, tmp_path):
+    found = label(project, [project / "data" / "test"], keep=False, csv=tmp_path / "out.csv")
+    assert (found.predictions, found.labelled) == ((), 27)
+    assert len(table(tmp_path / "out.csv")) == 27
+
+
+def test_no_label_below_the_threshold(project, tmp_path):
+    root = shutil.copytree(project, tmp_path / "copy")
+    folder = run_of(root, "logistic") / "bundle"
+    bundle = load_bundle(folder)
+    shutil.rmtree(folder)
+    save_head(folder, bundle.head, bundle.classes, bundle.base, threshold=0.9)
+    label(root, [root / "data" / "test"], csv=tmp_path / "out.csv")
+    unsure = [row["label"] == "" for row in table(tmp_path / "out.csv")]
+    assert unsure == [float(row["probability"]) < 0.9 for row in table(tmp_path / "out.csv")]
+    assert 0 < sum(unsure) < 27
+
+
+def test_what_is_there_is_not_overwritten_unasked(project, tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    out.write_text("mine")
+    arguments = ["predict", "best", str(project / "data" / "test"), *places(project)]
+    assert run([*arguments, "--csv", str(out)]) == 2
+    assert "out.csv, a file that exists; name another one, or use" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert run([*arguments, "--csv", str(tmp_path), "--overwrite"]) == 2
+    assert "a folder that exists; name another one" in capsys.readouterr().err
+    assert run([*arguments, "--csv", str(out), "--overwrite"]) == 0
+    assert len(table(out)) == 27
+
+
+def test_a_table_appears_whole_or_not_at_all(project, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    paths = [project / "data" / "test", tmp_path / "bad.png"]
+    with pytest.raises(DataError, match="1 of 28"):
+        label(project, paths, csv=tmp_path / "out.csv", strict=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]
