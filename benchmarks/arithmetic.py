@@ -47,7 +47,7 @@ def operations(config: FeaturesConfig) -> float:
     from pipeline.system.startup import import_tensorflow
 
     import_tensorflow()
-    model = frozen_base(config)[0].build()
+    model = frozen_base(config).build()
     total = 0
     for layer in model.layers:
         kernel = getattr(layer, "kernel", None)

@@ -29,7 +29,7 @@ def main() -> None:
 
 def _compare(name: str, models: Path) -> str:
     config = FeaturesConfig(backbone=name, weights="none", layers="top")
-    base, _ = frozen_base(config)
+    base = frozen_base(config)
     began = perf_counter()
     ours = open_engine(base, "openvino", "float32", BATCH_SIZE, models)
     seconds = perf_counter() - began

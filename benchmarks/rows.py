@@ -97,7 +97,7 @@ def write_files(root: Path, n_rows: int) -> None:
 
 def write_features(cache: Path, n_rows: int) -> None:
     """Write seeded rows for the files: the mean of their class and noise."""
-    base, _ = resolve(FeaturesConfig(cache=cache, dtype=DTYPE))
+    base = resolve(FeaturesConfig(cache=cache, dtype=DTYPE))
     (cut,) = base.recipe.cuts
     width, rng = 1280, np.random.default_rng(0)
     means = APART * rng.standard_normal((N_CLASSES, width), np.float32)

@@ -90,7 +90,7 @@ def _until_done(folder: Path, cache: str, killer: Killer) -> None:
 
 def _compare(folder: Path, cache: str) -> tuple[int, int, int]:
     """Return the rows that are missing, that differ, and that are there twice."""
-    base, _ = frozen_base(FeaturesConfig(image_size=SIZE))
+    base = frozen_base(FeaturesConfig(image_size=SIZE))
     dataset = index(folder / "photos")
     calm, found = (FeatureCache(folder / name, base.recipe) for name in ("calm", cache))
     missing = int(np.sum(~found.has(dataset.digests)))

@@ -66,7 +66,7 @@ def _round(folder: Path, cache: str) -> tuple[float, float]:
 def ceiling(models: Path, **settings: object) -> float:
     """Return the pictures per second of the engine alone, on made input."""
     config = FeaturesConfig(**settings)
-    base, _ = frozen_base(config)
+    base = frozen_base(config)
     engine = open_engine(base, "auto", "float32", config.batch_size, models)
     size = base.decoding.size
     rng = np.random.default_rng(0)

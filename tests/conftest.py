@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.system.progress import Reporter
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,6 +20,16 @@ def write_picture(path: Path, seed: int, size: int = 24, hue: int | None = None)
         pixels[..., hue] += 120
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
+
+
+class Told(Reporter):
+    """Keeps what it is told of: (part, done, total)."""
+
+    def __init__(self):
+        self.calls = []
+
+    def advance(self, part, done, total, unit="pictures", where=""):
+        self.calls.append((part, done, total))
 
 
 @pytest.fixture

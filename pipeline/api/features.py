@@ -7,12 +7,14 @@ import numpy as np
 
 from pipeline.api import stages
 from pipeline.api.opened import Held, OpenedFeatures
-from pipeline.api.progress import Wanted, reporter
+from pipeline.api.progress import Wanted, reporting
 from pipeline.api.settings import filled, takes
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError, InputError
-from pipeline.features import Caches, cached_views, resolve, undecodable, wanted_views
+from pipeline.features import Caches, cached_views, undecodable, wanted_views
+from pipeline.features.base import frozen_base
 from pipeline.features.extract import Extraction
+from pipeline.system.progress import SILENT
 
 
 @takes(FeaturesConfig)
@@ -49,7 +51,8 @@ def extract_features(
         True
     """
     config = filled(FeaturesConfig, settings, "extract_features")
-    return stages.features(fspath(data), config, reporter(progress))
+    with reporting(progress) as reporter:
+        return stages.features(fspath(data), config, reporter)
 
 
 @takes(FeaturesConfig)
@@ -82,11 +85,10 @@ def open_features(data: str | PathLike[str], **settings: Any) -> OpenedFeatures:
         True
     """
     config = filled(FeaturesConfig, settings, "open_features")
-    base, _ = resolve(config)
-    dataset = stages.indexed(
-        fspath(data), config, reporter(None), config.seed, config.label_pattern
-    )
-    held = Held(dataset, base, Caches(config, base), max(config.views, config.test_views))
+    base = frozen_base(config, fetch=False)
+    dataset = stages.indexed(fspath(data), config, SILENT, look=True)
+    caches = Caches(config, base, look=True)
+    held = Held(dataset, base, caches, max(config.views, config.test_views))
     rows = np.flatnonzero(~undecodable(held.caches.clean, dataset.digests))
     _require(config, held, rows)
     opened = OpenedFeatures(held, rows, base.cuts)

@@ -1,73 +1,72 @@
 """One stage after the other: what runs first, what each is given. No stage's logic, no printing.
 
-The stages never import one another; who wants several calls them here.
+The stages never import one another; who wants several calls them here. A base is resolved once a
+command and a cache opened once: what follows is handed them.
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from pipeline.api.progress import Reporter
-from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
-from pipeline.features import Computation
-from pipeline.features.base import FrozenBase
-from pipeline.features.extract import Compute, Extraction, extract
+from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
+from pipeline.features import Computation, resolve
+from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict
+from pipeline.features.explain import Explanation, explain
+from pipeline.features.export import ExportedFeatures, check_export, export_features
+from pipeline.features.extract import CachedFeatures, Compute, Extraction, extract
 from pipeline.images import Dataset, index
+from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_tensorflow
 
 if TYPE_CHECKING:
+    from pipeline.check.check import DataCheck
     from pipeline.classify.classify import Classification
     from pipeline.classify.search import Spread
     from pipeline.finetune.finetune import Finetuned
 
 
-class HasCache(Protocol):
-    """Settings that name the folder of the feature cache."""
-
-    @property
-    def cache(self) -> Path:
-        """The folder."""
-
-
 def indexed(
-    data: str, config: HasCache, reporter: Reporter, seed: int, label_pattern: str | None
+    data: str, config: FeaturesConfig, reporter: Reporter, *, look: bool = False
 ) -> Dataset:
-    """Index a location, with the digests remembered beside the cache."""
-    with reporter.counter("index", "files") as told:
-        return index(
-            data,
-            seed=seed,
-            progress=told.update,
-            memory=config.cache / "index",
-            label_pattern=label_pattern,
-        )
+    """Index a location, with the digests remembered beside the cache.
+
+    Args:
+        data: The location.
+        config: Where the cache is; the seed, and where labels stand in file names.
+        reporter: Told of files.
+        look: Change nothing on disk: what is read now is not remembered.
+    """
+    return index(
+        data,
+        seed=config.seed,
+        progress=partial(reporter.advance, "index", unit="files"),
+        memory=config.cache / "index",
+        label_pattern=config.label_pattern,
+        remember=not look,
+    )
 
 
-def extracted(
-    config: FeaturesConfig, dataset: Dataset, reporter: Reporter, base: FrozenBase | None = None
-) -> Extraction:
-    """Run stage 1 on an index."""
-    with reporter.counter("features", "pictures") as told:
-        return extract(config, dataset, told.update, base, _compute(config))
+def cached(data: str, config: FeaturesConfig, reporter: Reporter) -> CachedFeatures:
+    """Run stage 1 on a location: what is in the cache is not computed again."""
+    base = resolve(config)  # first: a wrong name shows before any picture is read
+    return _extracted(config, base, indexed(data, config, reporter), reporter)
 
 
-def _compute(config: FeaturesConfig) -> Compute:
-    """Return what computes: this process, or the workers of a cluster."""
-    if config.cluster is None:
-        return Computation
-    from pipeline.cluster.computing import ClusterComputation
+def _extracted(
+    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, reporter: Reporter
+) -> CachedFeatures:
+    compute: Compute = Computation
+    if config.cluster is not None:
+        from pipeline.cluster.computing import ClusterComputation
 
-    return ClusterComputation
+        compute = ClusterComputation
+    return extract(config, base, dataset, reporter, compute)
 
 
 def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extraction:
-    """Run stage 1 on a location."""
-    from pipeline.features import check_layers, resolve
-
-    base, _ = resolve(config)  # first: a wrong name shows before any picture is read
-    check_layers(config, base)
-    dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
-    return extracted(config, dataset, reporter, base)
+    """Run stage 1 on a location; return what was done."""
+    return cached(data, config, reporter).extraction
 
 
 def classified(
@@ -77,17 +76,17 @@ def classified(
     from pipeline.classify.classify import check, check_settings, classify
 
     check_settings(config)
-    dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
+    base = resolve(config)
+    dataset = indexed(data, config, reporter)
     check(config, dataset)
-    extraction = extracted(config, dataset, reporter)
-    with (
-        reporter.counter("search", "steps") as searching,
-        reporter.counter("classify", "experiments") as experiments,
-        reporter.counter("learning", "rows") as learning,
-        _search_workers(config) as spread,
-    ):
-        told = (experiments.update, searching.update, learning.update)
-        return classify(config, dataset, *told, spread), extraction
+    found = _extracted(config, base, dataset, reporter)
+    with _search_workers(config) as spread:
+        told = (
+            partial(reporter.advance, "classify", unit="experiments"),
+            partial(reporter.advance, "search", unit="steps"),
+            partial(reporter.advance, "learning", unit="rows"),
+        )
+        return classify(config, found, *told, spread), found.extraction
 
 
 def _search_workers(config: ClassifyConfig) -> AbstractContextManager["Spread | None"]:
@@ -103,21 +102,52 @@ def finetuned(
     data: str, config: FinetuneConfig, reporter: Reporter
 ) -> tuple["Finetuned", Extraction]:
     """Run stage 3 on a location, after stage 1 for what the run's head learns from."""
-    from pipeline.features.base import frozen_from_dict
     from pipeline.finetune.settings import stage1_config
     from pipeline.finetune.task import check_classes
     from pipeline.runs import index_settings, source_run, transplantable_head
 
     as_then = index_settings(config.runs, config.source, data)
-    dataset = indexed(data, config, reporter, as_then["seed"], as_then["label_pattern"])
+    dataset = index(
+        data,
+        seed=as_then["seed"],
+        label_pattern=as_then["label_pattern"],
+        memory=config.cache / "index",
+        progress=partial(reporter.advance, "index", unit="files"),
+    )
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
     base = frozen_from_dict(source.info["base"])
-    extraction = extracted(stage1_config(config, source, base), dataset, reporter, base)
+    found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
     import_tensorflow()
     from pipeline.finetune.finetune import Watch, finetune
 
-    with reporter.epochs() as epochs, reporter.counter("maps", "pictures") as maps:
-        watch = Watch(epochs.on_epoch, epochs.on_step, maps.update)
-        return finetune(config, dataset, source, watch), extraction
+    def on_step(epoch: int, step: int, n_steps: int, n_pictures: int) -> None:
+        reporter.advance(f"epoch {epoch}", step, n_steps, "steps")
+
+    watch = Watch(reporter.epoch, on_step, reporter)
+    return finetune(config, dataset, source, watch), found.extraction
+
+
+def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":
+    """Look at what is in a location, after stage 1 for what is missing."""
+    from pipeline.check.check import check
+
+    return check(config, cached(data, config, reporter), reporter)
+
+
+def explained(data: str, config: FeaturesConfig, reporter: Reporter) -> Explanation:
+    """Compare a location with the cache; nothing is changed."""
+    base = frozen_base(config, fetch=False)
+    return explain(config, base, indexed(data, config, reporter, look=True))
+
+
+def features_exported(
+    data: str, config: FeaturesConfig, out: Path, overwrite: bool, reporter: Reporter
+) -> ExportedFeatures:
+    """Write cached features of a location into one file; the cache is not changed."""
+    out = out.expanduser()
+    check_export(config, out, overwrite)
+    base = frozen_base(config, fetch=False)
+    dataset = indexed(data, config, reporter, look=True)
+    return export_features(config, base, dataset, out, overwrite=overwrite, reporter=reporter)

@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from typing import Any
 
 from pipeline.api import stages
-from pipeline.api.progress import Wanted, reporter
+from pipeline.api.progress import Wanted, reporting
 from pipeline.api.runs import Run
 from pipeline.api.settings import filled, takes
 from pipeline.config import ClassifyConfig, FinetuneConfig, PredictConfig
@@ -132,7 +132,8 @@ def train_classifier(
         >>> labels = trained.best.run.predict("digits/test")
     """
     config = filled(ClassifyConfig, settings, "train_classifier")
-    classification, extraction = stages.classified(fspath(data), config, reporter(progress))
+    with reporting(progress) as reporter:
+        classification, extraction = stages.classified(fspath(data), config, reporter)
     from pipeline.classify.classify import describe
 
     described = describe(classification)
@@ -210,7 +211,8 @@ def fine_tune(
     """
     settings["source"] = fspath(from_run)
     config = filled(FinetuneConfig, settings, "fine_tune")
-    done, extraction = stages.finetuned(fspath(data), config, reporter(progress))
+    with reporting(progress) as reporter:
+        done, extraction = stages.finetuned(fspath(data), config, reporter)
     run = _run(done.run, config, made_here=not done.reused)
     return FineTuned(
         run,

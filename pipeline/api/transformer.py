@@ -12,8 +12,7 @@ from pipeline.api.opened import column_names
 from pipeline.api.pictures import Given, UnusableInputError, content_digests, given_samples
 from pipeline.api.settings import filled
 from pipeline.config import FeaturesConfig
-from pipeline.features import resolve
-from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict, inputs_of
 from pipeline.features.extract import Extraction, extract
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.lock import one_at_a_time
@@ -122,8 +121,8 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
             WeightsError: The weights are not there.
         """
         config = self._config()
-        base, inputs = resolve(config)
-        if len(inputs) > 1:
+        base = frozen_base(config)
+        if len(inputs_of(config, base)) > 1:
             raise UnusableInputError(
                 f"expected one layer and one pooling, received layer={self.layer!r}, "
                 f"pooling={self.pooling!r}; join layers with '+', or search over them"
@@ -199,7 +198,7 @@ def _cached(
         done = Extraction(base.recipe.id, len(dataset), reused=n_distinct)
         return cache, dataset.digests, done
     with one_at_a_time(config.cache, base.recipe.id):
-        done = extract(config, dataset, None, base)
+        done = extract(config, base, dataset).extraction
     if done.failed:
         first = done.failed[0]
         raise UnusableInputError(

@@ -44,6 +44,7 @@ def resolve_weights(
     *,
     include_top: bool = False,
     image_size: int | None = None,
+    fetch: bool = True,
 ) -> WeightsSource:
     """Find the weights that a text asks for.
 
@@ -55,6 +56,7 @@ def resolve_weights(
         include_top: Whether the classifier's weights are needed too. Keras has two files.
         image_size: Side of the input; MobileNet 1 and 2 have a file per size. None means the
             default size.
+        fetch: Whether Keras may download ImageNet weights that its cache lacks.
 
     Returns:
         The source with its digest. Whether a file fits the architecture shows when it is loaded.
@@ -73,7 +75,7 @@ def resolve_weights(
         return _from_file("file", _user_file(spec, weights))
     if spec.backbone.package is not None:
         return _from_file("packaged", _packaged_file(spec, spec.backbone.package))
-    return _from_file("imagenet", _imagenet_file(spec, include_top, image_size))
+    return _from_file("imagenet", _imagenet_file(spec, include_top, image_size, fetch))
 
 
 def _from_file(kind: str, path: Path) -> WeightsSource:
@@ -118,8 +120,15 @@ def _packaged_file(spec: BackboneSpec, package: str) -> Path:
     )
 
 
-def _imagenet_file(spec: BackboneSpec, include_top: bool, image_size: int | None) -> Path:
+def _imagenet_file(
+    spec: BackboneSpec, include_top: bool, image_size: int | None, fetch: bool
+) -> Path:
     path = keras_models_dir() / spec.weights_file(image_size, include_top)
+    if not path.is_file() and not fetch:
+        raise WeightsError(
+            f"ImageNet weights of {spec} are expected in {path}, where they are not, and looking "
+            f"downloads nothing; `pipeline features` does, or give a file with --weights PATH"
+        )
     if not path.is_file():
         import_tensorflow()
         from pipeline.backbones.download import download_imagenet

@@ -4,16 +4,13 @@ Rows are unit vectors, so a matrix product of two blocks holds their cosine simi
 that of two blocks and what is found, however many rows there are.
 """
 
-from collections.abc import Callable
-
 import numpy as np
+
+from pipeline.system.progress import SILENT, Reporter
 
 BLOCK = 2048
 CLIP = 5.0
 """Standard deviations. A channel that is active in two pictures only would make these two alike."""
-
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
@@ -83,7 +80,7 @@ class PairList:
 
 
 def similar_pairs(
-    unit: np.ndarray, floor: float, limit: int, progress: Progress | None = None
+    unit: np.ndarray, floor: float, limit: int, reporter: Reporter = SILENT
 ) -> PairList:
     """Find all pairs of rows with a similarity of at least ``floor``.
 
@@ -91,7 +88,7 @@ def similar_pairs(
         unit: (n, d) float32, rows of length 1.
         floor: Least cosine similarity.
         limit: Most pairs to hold.
-        progress: Told after each row of blocks, in blocks.
+        reporter: Told after each row of blocks, in blocks.
     """
     found, begins = PairList(floor, limit), range(0, len(unit), BLOCK)
     n_blocks, done = len(begins) * (len(begins) + 1) // 2, 0
@@ -104,13 +101,12 @@ def similar_pairs(
             if len(rows):
                 found.add(rows + begin, columns + other, block[rows, columns])
             done += 1
-        if progress is not None:
-            progress(done, n_blocks)
+        reporter.advance("check", done, n_blocks, "blocks")
     return found
 
 
 def distance_of_nth(
-    unit: np.ndarray, rows: np.ndarray, n: int, progress: Progress | None = None
+    unit: np.ndarray, rows: np.ndarray, n: int, reporter: Reporter = SILENT
 ) -> np.ndarray:
     """Return how far the n-th nearest other row is from some rows: 1 - similarity, (m,) float32.
 
@@ -118,7 +114,7 @@ def distance_of_nth(
         unit: (N, d) float32, rows of length 1.
         rows: (m,) row numbers.
         n: Which neighbour, at most N - 1.
-        progress: Told after each block of ``rows``, in blocks.
+        reporter: Told after each block of ``rows``, in blocks.
     """
     distances, begins = np.empty(len(rows), np.float32), range(0, len(rows), BLOCK)
     for done, begin in enumerate(begins, start=1):
@@ -130,8 +126,7 @@ def distance_of_nth(
             block[here, some[here] - other] = -np.inf
             nearest = _greatest(np.concatenate([nearest, _greatest(block, n)], axis=1), n)
         distances[begin : begin + BLOCK] = 1 - nearest.min(1)
-        if progress is not None:
-            progress(done, len(begins))
+        reporter.advance("check", done, len(begins), "blocks")
     return distances
 
 

@@ -6,7 +6,7 @@ cached features; without features, the rest is said all the same.
 Findings as plain JSON values: every picture by its path, its split and its label.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,11 +29,12 @@ from pipeline.check import (
 )
 from pipeline.config import CheckConfig
 from pipeline.errors import DataError
-from pipeline.features import Caches
-from pipeline.features.base import resolve
+from pipeline.features.base import inputs_of
+from pipeline.features.extract import CachedFeatures
 from pipeline.features.table import FeatureTable, Input
 from pipeline.images import SPLITS, Dataset
 from pipeline.images.splits import content_numbers
+from pipeline.system.progress import SILENT, Reporter
 
 
 def split_names(dataset: Dataset) -> Mapping[str, str]:
@@ -82,14 +83,11 @@ def describe_suspect(dataset: Dataset, suspect: Suspect) -> dict[str, Any]:
     }
 
 
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all) of the search for near-duplicates."""
-
 NO_PAIRS = NearPairs(np.empty((0, 2), int), np.empty(0), 1.0, "")
 
 
 @dataclass(frozen=True)
-class Audit:
+class DataCheck:
     """What is in a data set; row numbers are the data set's.
 
     Args:
@@ -118,34 +116,42 @@ class Audit:
     near: NearPairs | None
     notes: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        dataset, balance, near = self.dataset, self.balance, self.near
+        return {
+            "images": len(dataset),
+            "classes": {name: dict(counts) for name, counts in balance.counts.items()},
+            "splits": dataset.counts()["splits"],
+            "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
+            "unused": list(dataset.ignored),
+            "unreadable": [dict(failure) for failure in self.unreadable],
+            "duplicates": [describe_group(dataset, group) for group in self.duplicates],
+            "leaks": [describe_leak(dataset, leak) for leak in self.leaks],
+            "suspects": [describe_suspect(dataset, suspect) for suspect in self.suspects],
+            "label_agreement": self.agreement,
+            "test": None if self.test is None else {"split": dataset.test_name, **self.test},
+            "near": None if near is None else {"rule": near.rule, "floor": near.floor},
+            "notes": list(self.notes),
+        }
 
-def audit(
-    config: CheckConfig,
-    dataset: Dataset,
-    failed: Sequence[Mapping[str, str]] = (),
-    similarity: float | None = None,
-    progress: Progress | None = None,
-) -> Audit:
+
+def check(config: CheckConfig, cached: CachedFeatures, reporter: Reporter = SILENT) -> DataCheck:
     """Look at the pictures' contents, and at their features as far as they are cached.
 
     Args:
-        config: Which features (the first of ``layers``), folds and seed.
-        dataset: The pictures.
-        failed: Pictures without features, ``{"path", "reason"}``, as stage 1 reports them.
-        similarity: Cosine similarity from which on two pictures are near-duplicates; None to let
-            the data decide, see `near_pairs`.
-        progress: Told while near-duplicates are searched.
-
-    Raises:
-        InputError: A setting cannot be used.
+        config: Which features (the first of ``layers``), how alike near-duplicates are, folds and
+            seed.
+        cached: The pictures and their features.
+        reporter: Told while near-duplicates are searched.
     """
-    base, inputs = resolve(config)
+    dataset, failed = cached.dataset, cached.extraction.failed
     try:
-        table = FeatureTable(dataset, Caches(config, base).clean, base)
+        table = cached.table()
     except DataError as error:
-        return _audited(dataset, failed, None, (f"features were not looked at: {error}",))
-    looked = _Looked.at(config, table, inputs[0], similarity, progress)
-    return _audited(dataset, failed, looked, looked.notes)
+        return _checked(dataset, failed, None, (f"features were not looked at: {error}",))
+    looked = _Looked.at(config, table, inputs_of(config, cached.base)[0], reporter)
+    return _checked(dataset, failed, looked, looked.notes)
 
 
 @dataclass(frozen=True)
@@ -164,14 +170,13 @@ class _Looked:
         config: CheckConfig,
         table: FeatureTable,
         joined: Input,
-        similarity: float | None,
-        progress: Progress | None,
+        reporter: Reporter,
     ) -> "_Looked":
         dataset = table.dataset
         usable = np.sort(np.concatenate([table.rows(split) for split in SPLITS]))
         features = table.features(joined, usable)
         contents = content_numbers(dataset.digests)
-        near = _near(features, contents[usable], similarity, progress)
+        near = _near(features, contents[usable], config.similarity, reporter)
         together, notes = _together(dataset, near), list[str]()
         suspects, agreement = list[Suspect](), None
         try:
@@ -187,11 +192,11 @@ def _near(
     features: np.ndarray,
     contents: np.ndarray,
     similarity: float | None,
-    progress: Progress | None,
+    reporter: Reporter,
 ) -> NearPairs:
     """Find near-duplicates among distinct contents; pairs are numbers of contents, lower first."""
     numbers, first = np.unique(contents, return_index=True)
-    found = near_pairs(features[first], similarity, progress)
+    found = near_pairs(features[first], similarity, reporter)
     return NearPairs(numbers[found.rows], found.similarities, found.floor, found.rule)
 
 
@@ -243,12 +248,12 @@ def _test(
     return accuracy_without(train, test, leaked, n_classes, config.seed)
 
 
-def _audited(
+def _checked(
     dataset: Dataset,
     failed: Sequence[Mapping[str, str]],
     looked: _Looked | None,
     notes: tuple[str, ...],
-) -> Audit:
+) -> DataCheck:
     near = NO_PAIRS if looked is None else looked.near
     contents = content_numbers(dataset.digests)
     exact, alike = duplicate_groups(contents, near.rows, near.similarities)
@@ -257,7 +262,7 @@ def _audited(
         {"path": path, "reason": reason} for path, reason in dataset.unreadable if path not in known
     ]
     leaks = find_leaks(contents, dataset.splits, near.rows, near.similarities)
-    return Audit(
+    return DataCheck(
         dataset=dataset,
         balance=class_balance(
             dataset.labels, dataset.splits, dataset.classes, split_names(dataset)
@@ -278,23 +283,3 @@ def _harm(dataset: Dataset, group: Group) -> tuple[Any, ...]:
     n_labels = len(np.unique(dataset.labels[group.rows]))
     n_splits = len(np.unique(dataset.splits[group.rows]))
     return -n_labels, -n_splits, not group.exact, -len(group.rows), int(group.rows[0])
-
-
-def describe(result: Audit) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    dataset, balance, near = result.dataset, result.balance, result.near
-    return {
-        "images": len(dataset),
-        "classes": {name: dict(counts) for name, counts in balance.counts.items()},
-        "splits": dataset.counts()["splits"],
-        "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
-        "unused": list(dataset.ignored),
-        "unreadable": [dict(failure) for failure in result.unreadable],
-        "duplicates": [describe_group(dataset, group) for group in result.duplicates],
-        "leaks": [describe_leak(dataset, leak) for leak in result.leaks],
-        "suspects": [describe_suspect(dataset, suspect) for suspect in result.suspects],
-        "label_agreement": result.agreement,
-        "test": None if result.test is None else {"split": dataset.test_name, **result.test},
-        "near": None if near is None else {"rule": near.rule, "floor": near.floor},
-        "notes": list(result.notes),
-    }

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.check.blocks import Progress, distance_of_nth, similar_pairs, unit_rows
+from pipeline.check.blocks import distance_of_nth, similar_pairs, unit_rows
 from pipeline.errors import InputError
+from pipeline.system.progress import SILENT, Reporter
 
 FLOOR = 0.8
 """Least similarity of a near-duplicate."""
@@ -35,7 +36,7 @@ class NearPairs:
 
 
 def near_pairs(
-    features: np.ndarray, similarity: float | None = None, progress: Progress | None = None
+    features: np.ndarray, similarity: float | None = None, reporter: Reporter = SILENT
 ) -> NearPairs:
     """Find near-duplicates: the same picture scaled, recompressed, cropped a little or mirrored.
 
@@ -53,7 +54,7 @@ def near_pairs(
     Args:
         features: (n, d) float, one row per distinct picture.
         similarity: Count every pair from this similarity on, instead of the rule.
-        progress: Called with (steps done, steps in all) of the search.
+        reporter: Told while they are searched.
 
     Raises:
         InputError: The similarity is not between 0 and 1.
@@ -65,7 +66,7 @@ def near_pairs(
         )
     unit = unit_rows(features)
     floor = FLOOR if similarity is None else similarity
-    found = similar_pairs(unit, floor, MAX_PAIRS, progress)
+    found = similar_pairs(unit, floor, MAX_PAIRS, reporter)
     rows, similarities = found.all()
     if similarity is None:
         near = _nearer_than_surroundings(unit, rows, similarities)

@@ -21,8 +21,8 @@ from pipeline.classify.learning_curve import describe as describe_curve
 from pipeline.classify.learning_curve import learning_curve
 from pipeline.classify.search import Spread
 from pipeline.config import ClassifyConfig
-from pipeline.features import Caches, check_layers, resolve
-from pipeline.features.base import asks_for_best
+from pipeline.features.base import asks_for_best, inputs_of
+from pipeline.features.extract import CachedFeatures
 from pipeline.features.table import FeatureTable, Input, check_classes
 from pipeline.heads import HeadSpec, parse_heads
 from pipeline.images import Dataset
@@ -54,7 +54,7 @@ class Classification:
 
 def classify(
     config: ClassifyConfig,
-    dataset: Dataset,
+    cached: CachedFeatures,
     progress: Progress | None = None,
     searching: Progress | None = None,
     learning: Progress | None = None,
@@ -68,7 +68,7 @@ def classify(
 
     Args:
         config: Heads, inputs, what judges, and what is searched.
-        dataset: The pictures.
+        cached: The pictures and their features.
         progress: Told of finished experiments.
         searching: Told of a search's finished pieces of work.
         learning: Told of rows, where features do not fit in memory and are learnt in blocks.
@@ -78,11 +78,8 @@ def classify(
         DataError: Too few pictures for what was asked.
         StoreError: Features are missing from the cache.
     """
-    base, inputs = resolve(config)
-    caches = Caches(config, base)
-    table = FeatureTable(
-        dataset, caches.clean, base, caches.viewed, config.views, config.test_views
-    )
+    dataset, inputs = cached.dataset, inputs_of(config, cached.base)
+    table = cached.table(config.views, config.test_views)
     selection = select_by(config, dataset, table.rows("train"), table.rows("validation"))
     if selection.note:
         logger.warning("%s", selection.note)
@@ -152,7 +149,6 @@ def check_settings(config: ClassifyConfig) -> None:
     """Raise what `classify` would raise about its settings, before any picture is read."""
     _specs(config)
     default_preparation(config.prepare, np.zeros(1, int))
-    check_layers(config, resolve(config)[0])
 
 
 def check(config: ClassifyConfig, dataset: Dataset) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from pipeline.api.progress import Shown
+from pipeline.api.progress import Terminal
+from pipeline.system.progress import SILENT, Reporter
 
 DISTRIBUTION = "bottleneck-pipeline"
 
@@ -41,6 +42,10 @@ def command(*examples: str, name: str | None = None) -> Callable[[Any], Any]:
     return register
 
 
+TERMINAL = Terminal()
+"""What a command shows of its progress; however it ends, `launch.run` closes it."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Output:
@@ -58,9 +63,9 @@ class Output:
         return self.quiet or self.json
 
     @property
-    def reporter(self) -> Shown:
+    def reporter(self) -> Reporter:
         """Who is told how the work goes on."""
-        return Shown(self.silent)
+        return SILENT if self.silent else TERMINAL
 
 
 DEFAULT_OUTPUT = Output()

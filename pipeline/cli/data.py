@@ -40,16 +40,9 @@ def check(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.api import stages
-    from pipeline.check.check import audit, describe
-    from pipeline.features import check_layers, resolve
 
-    base, _ = resolve(config)
-    check_layers(config, base)
-    dataset = stages.indexed(data, config, output.reporter, config.seed, config.label_pattern)
-    extraction = stages.extracted(config, dataset, output.reporter, base)
-    with show.progress("check", "blocks", output.silent) as progress:
-        audited = audit(config, dataset, extraction.failed, config.similarity, progress.update)
-    show.result(describe(audited), output.json, show.audited)
+    checked = stages.checked(data, config, output.reporter)
+    show.result(checked.to_dict(), output.json, show.audited)
 
 
 @command(
@@ -65,11 +58,9 @@ def explain(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.api import stages
-    from pipeline.features.explain import describe
-    from pipeline.features.explain import explain as compare_with_cache
 
-    dataset = stages.indexed(data, config, output.reporter, config.seed, config.label_pattern)
-    show.result(describe(compare_with_cache(config, dataset)), output.json, show.explanation)
+    explained = stages.explained(data, config, output.reporter)
+    show.result(explained.to_dict(), output.json, show.explanation)
 
 
 @command(
@@ -82,12 +73,10 @@ def verify(*, cache: Path = Path("features"), output: Output = DEFAULT_OUTPUT) -
     Args:
         cache: Folder of the feature cache.
     """
-    from pipeline.features.verify import describe
     from pipeline.features.verify import verify as check_everything
 
-    with show.progress("verify", "bytes", output.silent) as progress:
-        verification = check_everything(cache.expanduser(), progress.update)
-    show.result(describe(verification), output.json, show.verification)
+    verification = check_everything(cache.expanduser(), output.reporter)
+    show.result(verification.to_dict(), output.json, show.verification)
 
 
 @command(
@@ -110,10 +99,6 @@ def export_features(
         overwrite: Replace the file if it is there.
     """
     from pipeline.api import stages
-    from pipeline.features.export import describe
-    from pipeline.features.export import export_features as write
 
-    dataset = stages.indexed(data, config, output.reporter, config.seed, config.label_pattern)
-    with show.progress("export", "rows", output.silent) as progress:
-        exported = write(config, dataset, out, overwrite=overwrite, progress=progress.update)
-    show.result(describe(exported), output.json, show.exported)
+    exported = stages.features_exported(data, config, out, overwrite, output.reporter)
+    show.result(exported.to_dict(), output.json, show.exported)

@@ -11,7 +11,7 @@ from cyclopts import CycloptsError, Parameter
 from cyclopts.config import Toml
 
 from pipeline.cli import show
-from pipeline.cli.app import app
+from pipeline.cli.app import TERMINAL, app
 from pipeline.errors import InputError, PipelineError, UnknownNameError
 
 
@@ -32,6 +32,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         show.error("interrupted: features and runs that were finished are kept and not made again")
         return 130
+    finally:
+        TERMINAL.close()
     return 0
 
 

@@ -53,8 +53,10 @@ def report(
     """
     from pipeline.report import describe, write_report
 
-    with show.progress("report", "steps", output.silent) as progress:
-        written = write_report(config, run, out.expanduser(), progress.update)
+    def told(done: int, total: int, where: str) -> None:
+        output.reporter.advance("report", done, total, "steps", where)
+
+    written = write_report(config, run, out.expanduser(), told)
     show.result(describe(written), output.json, show.report)
 
 

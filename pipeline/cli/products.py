@@ -1,5 +1,6 @@
 """What a run is good for: labelling pictures, one file to take along."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +34,9 @@ def predict(
     from pipeline.predict.predict import predict as label
 
     keep = output.json or config.csv is None
-    with show.progress("predict", "pictures", output.silent) as progress:
-        pictures = [path.expanduser() for path in paths]
-        predictions = label(config, run, pictures, progress.update, keep=keep)
+    pictures = [path.expanduser() for path in paths]
+    told = partial(output.reporter.advance, "predict")
+    predictions = label(config, run, pictures, told, keep=keep)
     show.result(describe(predictions), output.json, show.predictions)
 
 

@@ -19,10 +19,9 @@ def features(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.api import stages
-    from pipeline.features.extract import describe
 
     extraction = stages.features(data, config, output.reporter)
-    show.result(describe(extraction), output.json, show.features)
+    show.result(extraction.to_dict(), output.json, show.features)
 
 
 @command(
@@ -41,12 +40,11 @@ def classify(
     """
     from pipeline.api import stages
     from pipeline.classify.classify import describe
-    from pipeline.features.extract import describe as describe_stage1
 
     classification, extraction = stages.classified(data, config, output.reporter)
     value = {
         **describe(classification),
-        "data": describe_stage1(extraction),
+        "data": extraction.to_dict(),
         "failed": extraction.failed,
     }
     show.result(value, output.json, show.classification)

@@ -24,7 +24,7 @@ N_PARTS = 8
 
 
 @dataclass(frozen=True)
-class Batch:
+class ShardTask:
     """Some pictures for one worker.
 
     Args:
@@ -81,11 +81,11 @@ class Batches:
         self._ends = np.cumsum([len(views) for views in work.views])
         self._at = 0
         self._seconds_per_pass: float | None = None
-        self._waiting: list[Batch] = []
-        self._suspects: list[Batch] = []
+        self._waiting: list[ShardTask] = []
+        self._suspects: list[ShardTask] = []
         self._copies = _Copies(dataset)
 
-    def next(self, n_in_flight: int) -> Batch | None:
+    def next(self, n_in_flight: int) -> ShardTask | None:
         """Return the next batch; a suspected picture only when nothing else is in flight."""
         if self._waiting:
             return self._waiting.pop()
@@ -93,11 +93,11 @@ class Batches:
             return self._cut()
         return self._suspects.pop() if self._suspects and not n_in_flight else None
 
-    def put_back(self, batch: Batch) -> None:
+    def put_back(self, batch: ShardTask) -> None:
         """Take a batch again that was lost."""
         self._waiting.append(batch)
 
-    def suspect(self, batch: Batch) -> None:
+    def suspect(self, batch: ShardTask) -> None:
         """Take one picture again whose worker died, to be tried alone.
 
         Its workers may have died of another one that they had at the same time.
@@ -109,7 +109,7 @@ class Batches:
         now, before = max(seconds, 1e-3) / max(1, n_passes), self._seconds_per_pass
         self._seconds_per_pass = now if before is None else (before + now) / 2
 
-    def _cut(self) -> Batch:
+    def _cut(self) -> ShardTask:
         done = int(self._ends[self._at - 1]) if self._at else 0
         size = self._size(int(self._ends[-1]) - done)
         end = int(np.searchsorted(self._ends, done + size, "right"))
@@ -126,10 +126,10 @@ class Batches:
         wanted = max(min(share, BATCH_SECONDS / seconds), LEAST_SECONDS / seconds)
         return max(1, min(self._most, ceil(wanted)))
 
-    def _batch(self, rows: np.ndarray, views: list[tuple[int, ...]]) -> Batch:
-        return Batch(self._job, self._dataset, rows, views, self._copies.of(rows))
+    def _batch(self, rows: np.ndarray, views: list[tuple[int, ...]]) -> ShardTask:
+        return ShardTask(self._job, self._dataset, rows, views, self._copies.of(rows))
 
-    def divide(self, batch: Batch) -> None:
+    def divide(self, batch: ShardTask) -> None:
         """Take a batch again in parts."""
         step = ceil(len(batch.rows) / N_PARTS)
         for at in range(0, len(batch.rows), step):

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from pipeline import errors
 from pipeline.backbones.engines import find_kept, open_engine
-from pipeline.cluster.batches import Batch, Batches
+from pipeline.cluster.batches import Batches, ShardTask
 from pipeline.cluster.checks import check_sight, check_versions, sample_pictures, token_in
 from pipeline.cluster.connection import Workers, connected
 from pipeline.cluster.flight import Died, Flight
@@ -22,13 +21,14 @@ from pipeline.cluster.worker import (
     sent_config,
 )
 from pipeline.config import FeaturesConfig
-from pipeline.errors import ClusterError, PipelineError
-from pipeline.features import Caches, Forecast, Outcome, Progress, Work
+from pipeline.errors import ClusterError
+from pipeline.features import Caches, Forecast, Outcome, Work
 from pipeline.features.base import FrozenBase
 from pipeline.features.computation import tell_forecast
-from pipeline.features.passes import Waits
+from pipeline.features.passes import PART, Waits
 from pipeline.features.preflight import bytes_of_row, check_disk
 from pipeline.images import Dataset, Failure
+from pipeline.system.progress import Reporter
 
 logger = logging.getLogger("pipeline")
 
@@ -55,7 +55,7 @@ class ClusterComputation:
         self.config, self.base, self.dataset = config, base, dataset
         self.caches, self.work = caches, work
 
-    def run(self, progress: Progress | None) -> Outcome:
+    def run(self, reporter: Reporter) -> Outcome:
         """Compute everything there is to do; what is done stays, however this ends.
 
         Raises:
@@ -69,7 +69,7 @@ class ClusterComputation:
             engines = check_sight(workers, job, pictures, self.dataset)
             self._convert(engines)
             opened = self._open(workers, job)
-            outcome = self._compute(workers, job, opened, progress)
+            outcome = self._compute(workers, job, opened, reporter)
         self.caches.refresh()
         return outcome
 
@@ -101,16 +101,14 @@ class ClusterComputation:
                 _raise_failed(opened)
         return dict(opened)
 
-    def _compute(
-        self, workers: Workers, job: Plain, opened: Plain, progress: Progress | None
-    ) -> Outcome:
+    def _compute(self, workers: Workers, job: Plain, opened: Plain, reporter: Reporter) -> Outcome:
         row_bytes, n_rows = bytes_of_row(opened["shapes"], self.base.dtype), len(self.work)
         disk = check_disk(n_rows, row_bytes, self.config.cache)
         seen = Forecast(n_rows, *disk, opened["memory"], seconds=None)
         tell_forecast(seen, viewed=self.caches.viewed is not None)
         n_workers = len(workers.known())
         batches = Batches(job, self.dataset, self.work, row_bytes, n_workers)
-        gathering = _Gathering(Outcome("", seen, workers=n_workers), batches, n_rows, progress)
+        gathering = _Gathering(Outcome("", seen, workers=n_workers), batches, n_rows, reporter)
         with self._quarantined(gathering.outcome):
             began = monotonic()
             with closing(Flight(workers, compute_batch, batches).run()) as results:
@@ -154,17 +152,15 @@ class _Openings:
 class _Gathering:
     """Puts together what comes back: counts, failures, where the time went."""
 
-    def __init__(
-        self, outcome: Outcome, batches: Batches, n_rows: int, progress: Progress | None
-    ) -> None:
+    def __init__(self, outcome: Outcome, batches: Batches, n_rows: int, reporter: Reporter) -> None:
         self.outcome, self._batches = outcome, batches
-        self._n_rows, self._progress = n_rows, progress
+        self._n_rows, self._reporter = n_rows, reporter
         self._engines: set[str] = set()
         self._waits = Waits()
         self._done = 0
         self._tell()
 
-    def take(self, batch: Batch, result: Any) -> None:
+    def take(self, batch: ShardTask, result: Any) -> None:
         """Take what became of a batch; one whose workers died is tried again in parts.
 
         Raises:
@@ -179,7 +175,7 @@ class _Gathering:
         self._done += len(batch)
         self._tell()
 
-    def _search(self, batch: Batch, died: Died) -> None:
+    def _search(self, batch: ShardTask, died: Died) -> None:
         """Find the picture that workers die of: divide, then try each suspect alone."""
         if len(batch.rows) > 1:
             logger.warning(
@@ -196,10 +192,12 @@ class _Gathering:
             self._done += len(batch)
             self._tell()
 
-    def _add(self, batch: Batch, result: Plain) -> None:
+    def _add(self, batch: ShardTask, result: Plain) -> None:
         outcome = self.outcome
-        for name in ("pictures", "views", "reading", "decoding"):
-            setattr(outcome, name, getattr(outcome, name) + result[name])
+        outcome.pictures += result["pictures"]
+        outcome.views += result["views"]
+        outcome.reading += result["reading"]
+        outcome.decoding += result["decoding"]
         outcome.bad.update(result["bad"])
         for place, reason in result["in_flux"]:
             outcome.in_flux.append(Failure(int(batch.rows[place]), reason, transient=True))
@@ -209,15 +207,12 @@ class _Gathering:
         outcome.waits = dict(self._waits.seconds)
 
     def _tell(self) -> None:
-        if self._progress is not None:
-            where = f"{self.outcome.workers} workers, {self._waits.describe()}"
-            self._progress(self._done, self._n_rows, where if self._done else "")
+        where = f"{self.outcome.workers} workers, {self._waits.describe()}"
+        self._reporter.advance(PART, self._done, self._n_rows, where=where if self._done else "")
 
 
 def _raise_failed(result: Plain) -> None:
-    """Raise what a worker was told in one sentence, and could only send as text."""
+    """Raise what stopped a worker, which could only send it as text."""
     if FAILED not in result:
         return
-    kind = getattr(errors, result["kind"], PipelineError)
-    known = kind if kind is not errors.UnknownNameError else errors.InputError
-    raise known(f"{result[FAILED]} (on the worker {result['where']})")
+    raise ClusterError(f"{result[FAILED]} (on the worker {result['where']})")

@@ -37,16 +37,16 @@ class Sendable(Protocol):
         """Return plain values for the function that does it."""
 
 
-Task = TypeVar("Task", bound=Sendable)
+FlightTask = TypeVar("FlightTask", bound=Sendable)
 
 
-class Source(Protocol[Task]):
+class TaskSource(Protocol[FlightTask]):
     """Where tasks come from; some come back to it."""
 
-    def next(self, n_in_flight: int) -> Task | None:
+    def next(self, n_in_flight: int) -> FlightTask | None:
         """Return the next task; None if there is none, or none to be had beside others."""
 
-    def put_back(self, task: Task) -> None:
+    def put_back(self, task: FlightTask) -> None:
         """Take a task again that was lost."""
 
 
@@ -62,7 +62,7 @@ class Died:
 
 
 @dataclass(frozen=True)
-class Flight(Generic[Task]):
+class Flight(Generic[FlightTask]):
     """Hands tasks to workers.
 
     Memory does not grow with their number: few are known to the scheduler at any time, and each is
@@ -77,9 +77,9 @@ class Flight(Generic[Task]):
 
     workers: Workers
     function: Callable[..., Any]
-    source: Source[Task]
+    source: TaskSource[FlightTask]
 
-    def run(self) -> Generator[tuple[Task, Any], None, None]:
+    def run(self) -> Generator[tuple[FlightTask, Any], None, None]:
         """Yield each task with its result, or with `Died`, as they come.
 
         Closing it, or an exception meanwhile, cancels what is in flight.
@@ -87,7 +87,7 @@ class Flight(Generic[Task]):
         Raises:
             ClusterError: The scheduler is gone, or all workers are for a long time.
         """
-        in_flight: dict[Any, Task] = {}
+        in_flight: dict[Any, FlightTask] = {}
         crew = _Crew(self.workers)
         try:
             while True:
@@ -110,7 +110,7 @@ class Flight(Generic[Task]):
         finally:
             self._cancel(list(in_flight))
 
-    def _fill(self, in_flight: dict[Any, Task], crew: "_Crew") -> None:
+    def _fill(self, in_flight: dict[Any, FlightTask], crew: "_Crew") -> None:
         if not self.workers.is_running:  # it may come back; what is submitted now would be lost
             if not in_flight:
                 self._await_scheduler()
@@ -127,7 +127,7 @@ class Flight(Generic[Task]):
             self.workers.check()
             sleep(POLL_SECONDS)
 
-    def _submit(self, task: Task, crew: "_Crew") -> Any:
+    def _submit(self, task: FlightTask, crew: "_Crew") -> Any:
         return self.workers.client.submit(
             self.function,
             *task.arguments(),

@@ -218,4 +218,4 @@ def _pictures(sent: Plain) -> SentPictures:
 
 
 def _failed(error: PipelineError) -> Plain:
-    return {FAILED: str(error), "kind": type(error).__name__, "where": platform.node()}
+    return {FAILED: str(error), "where": platform.node()}

@@ -4,10 +4,10 @@ Owns the order of work of stage 1 for one machine; what was done, and what of it
 the stage's own.
 """
 
-from pipeline.features.base import check_layers, resolve
+from pipeline.features.base import resolve
 from pipeline.features.caches import Caches, versions
 from pipeline.features.computation import Computation
-from pipeline.features.passes import Outcome, Passes, Progress
+from pipeline.features.passes import Outcome, Passes
 from pipeline.features.preflight import Forecast
 from pipeline.features.worklist import (
     Work,
@@ -24,10 +24,8 @@ __all__ = [
     "Forecast",
     "Outcome",
     "Passes",
-    "Progress",
     "Work",
     "cached_views",
-    "check_layers",
     "distinct",
     "find_work",
     "resolve",

@@ -1,8 +1,7 @@
 """A frozen base as it was asked for: backbone, weights, input size, cuts; and the recipe it makes.
 
-Resolving one reads names and files only; the model itself is built, by Keras, on `build`.
-
-Settings of stage 1, checked before any picture is read.
+Resolving one reads names and files only, once per command; what follows is handed the base. The
+model itself is built, by Keras, on `build`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +22,12 @@ from pipeline.system.startup import import_tensorflow
 if TYPE_CHECKING:
     import keras
 
-
 JOIN = "+"
-
 CLEAN = {"policy": "clean"}
+
+
+Input = tuple[Cut, ...]
+"""What a head sees: one cut, or several side by side."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +152,37 @@ class FrozenBase:
         }
 
 
-def frozen_base(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ...], ...]]:
-    """Resolve a config into a base and the inputs that heads may use.
+def resolve(config: FeaturesConfig) -> FrozenBase:
+    """Find the base that a config asks for, and refuse what no base could make good.
 
-    Returns:
-        The base with every cut that is needed, and the inputs: each is one cut, or several that a
-        head sees side by side (``block5+block6``), in the order in which they were asked for.
+    Layers that are not named cut points are looked for in the Keras model, unless the cache has
+    features of them.
+
+    Raises:
+        InputError: A backbone, layer, pooling, engine, precision or view policy does not exist.
+        WeightsError: The weights are not there and cannot be fetched.
+    """
+    base = frozen_base(config)
+    if not (config.cache / base.recipe.id).is_dir():
+        base.check_layers()
+    return base
+
+
+def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
+    """Find the base that a config asks for, with every cut that its inputs need.
+
+    Args:
+        config: Names the base, its layers and its weights.
+        fetch: Let Keras download ImageNet weights that are not there; who only looks does not.
 
     Raises:
         UnknownNameError: No backbone or pooling has that name.
-        InputError: The image is smaller than the base can take.
+        InputError: The image is smaller than the base can take, or an engine, precision or view
+            policy does not exist.
         WeightsError: The weights are not there.
     """
+    check_engine(config.engine, config.precision)
+    ViewRecipe(config.view_policy, config.seed)
     spec = parse_backbone(config.backbone)
     size = spec.backbone.input_size if config.image_size is None else config.image_size
     spec.check_image_size(size)
@@ -171,12 +191,16 @@ def frozen_base(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ..
     decoding = DecodeRecipe(size, config.resize, config.interpolation, jpeg=config.jpeg)
     top = any(spec.needs_top(cut.layer) for cut in cuts)
     weights, seed = config.weights, config.seed
-    source = resolve_weights(spec, weights, seed, include_top=top, image_size=size)
-    base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
-    return base, inputs
+    source = resolve_weights(spec, weights, seed, include_top=top, image_size=size, fetch=fetch)
+    return FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
 
 
-def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[tuple[Cut, ...], ...]:
+def inputs_of(config: FeaturesConfig, base: FrozenBase) -> tuple[Input, ...]:
+    """Return what heads may see of a base that `resolve` found, in the order asked for."""
+    return parse_inputs(base.spec, config.layers, config.pooling)
+
+
+def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[Input, ...]:
     """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings.
 
     ``blocks`` stands for the output of every block, each an input of its own; ``each`` and
@@ -222,8 +246,13 @@ def _names(text: str, what: str) -> list[str]:
     return names
 
 
-def frozen_from_dict(value: Mapping[str, Any]) -> FrozenBase:
+def frozen_from_dict(value: Mapping[str, Any], *, look: bool = False) -> FrozenBase:
     """Make the base of a saved run again.
+
+    Args:
+        value: From `FrozenBase.to_dict`.
+        look: Only the recipe is wanted, to read what is cached: weights are not looked for, and
+            the base cannot be built.
 
     Raises:
         WeightsError: The weights are gone, or are not the same as then.
@@ -231,16 +260,25 @@ def frozen_from_dict(value: Mapping[str, Any]) -> FrozenBase:
     spec = parse_backbone(value["backbone"])
     cuts = tuple(Cut(layer, pooling) for layer, pooling in value["cuts"])
     decoding = decoding_from_dict(value)
-    weights, seed, top = value["weights"], value["weights_seed"], value["with_top"]
-    source = resolve_weights(spec, weights, seed, include_top=top, image_size=decoding.size)
-    if source.digest != value["weights_digest"]:
-        raise WeightsError(
-            f"expected the weights with digest {value['weights_digest'][:12]}…, received "
-            f"{source.digest[:12]}… from weights={value['weights']!r}: the file was changed since "
-            f"the run was made; put the old one back or train again"
-        )
-    dtype = value.get("dtype", "float32")
+    weights, top, dtype = value["weights"], value["with_top"], value.get("dtype", "float32")
+    if look:
+        source = WeightsSource("recorded", None, value["weights_digest"])
+    else:
+        source = _same_weights(spec, value, decoding.size)
     return FrozenBase(spec, weights, source, cuts, decoding, value["precision"], top, dtype)
+
+
+def _same_weights(spec: BackboneSpec, value: Mapping[str, Any], size: int) -> WeightsSource:
+    given, wanted = value["weights"], value["weights_digest"]
+    top = value["with_top"]
+    source = resolve_weights(spec, given, value["weights_seed"], include_top=top, image_size=size)
+    if source.digest != wanted:
+        raise WeightsError(
+            f"expected the weights with digest {wanted[:12]}…, received {source.digest[:12]}… "
+            f"from weights={given!r}: the file was changed since the run was made; put the old "
+            f"one back or train again"
+        )
+    return source
 
 
 def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:
@@ -252,29 +290,3 @@ def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:
         value["decoder_version"],
         jpeg=value.get("jpeg", "full"),
     )
-
-
-def resolve(config: FeaturesConfig) -> tuple[FrozenBase, tuple[tuple[Cut, ...], ...]]:
-    """Find the base that a config asks for, and refuse what no base could make good.
-
-    Returns:
-        The base with every cut that is needed, and the inputs that heads may use, see
-        `frozen_base`.
-
-    Raises:
-        InputError: A backbone, layer, pooling, engine, precision or view policy does not exist.
-        WeightsError: The weights are not there.
-    """
-    check_engine(config.engine, config.precision)
-    ViewRecipe(config.view_policy, config.seed)
-    return frozen_base(config)
-
-
-def check_layers(config: FeaturesConfig, base: FrozenBase) -> None:
-    """Refuse layers that a base has not, before any picture is read.
-
-    Raises:
-        UnknownNameError: There is no such layer.
-    """
-    if not (config.cache / base.recipe.id).is_dir():
-        base.check_layers()

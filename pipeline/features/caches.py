@@ -23,15 +23,22 @@ def versions() -> dict[str, str]:
 
 
 class Caches:
-    """The cache of the pictures as they are, and that of their augmented views."""
+    """The cache of the pictures as they are, and that of their augmented views.
 
-    def __init__(self, config: FeaturesConfig, base: FrozenBase) -> None:
+    Args:
+        config: Where they are, and which views are wanted.
+        base: Whose features they hold.
+        look: Change nothing: what is damaged is raised, and left where it is.
+    """
+
+    def __init__(self, config: FeaturesConfig, base: FrozenBase, *, look: bool = False) -> None:
         self.view = view_recipe(config)
-        self.clean = FeatureCache(config.cache, base.recipe, set_aside_damaged=True)
+        mend = not look
+        self.clean = FeatureCache(config.cache, base.recipe, set_aside_damaged=mend)
         self.viewed = None
         if self.view is not None:
             recipe = base.viewed(self.view).recipe
-            self.viewed = FeatureCache(config.cache, recipe, set_aside_damaged=True)
+            self.viewed = FeatureCache(config.cache, recipe, set_aside_damaged=mend)
         self._root, self._url = config.cache, config.remote_cache
         self._remote: RemoteCache | None = None
 

@@ -7,10 +7,11 @@ from pipeline.backbones.engines import Engine, open_engine
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
 from pipeline.features.caches import Caches
-from pipeline.features.passes import Outcome, Passes, Progress
+from pipeline.features.passes import Outcome, Passes
 from pipeline.features.preflight import Forecast, forecast, sample
 from pipeline.features.worklist import Work
 from pipeline.images import Dataset, load_batches
+from pipeline.system.progress import Reporter
 from pipeline.system.units import size_text, time_text
 
 logger = logging.getLogger("pipeline")
@@ -38,7 +39,7 @@ class Computation:
         self.config, self.base, self.dataset = config, base, dataset
         self.caches, self.work = caches, work
 
-    def run(self, progress: Progress | None) -> Outcome:
+    def run(self, reporter: Reporter) -> Outcome:
         """Compute everything there is to do; what is done stays, however this ends."""
         config = self.config
         engine = open_engine(
@@ -47,7 +48,7 @@ class Computation:
         outcome = Outcome(engine.name, self._foresee(engine))
         try:
             passes = Passes(config, self.base, self.dataset, self.work, self.caches.send)
-            passes.run(engine, outcome, progress)
+            passes.run(engine, outcome, reporter)
         finally:
             self.caches.clean.quarantine(outcome.bad)
         self.caches.refresh()

@@ -9,10 +9,11 @@ import numpy as np
 
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DamagedShardError, NewerFormatError
-from pipeline.features import cached_views, distinct, resolve, undecodable, wanted_views
+from pipeline.features import cached_views, distinct, undecodable, wanted_views
 from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache, Recipe
-from pipeline.features.store.folders import folders_of, read_recipe
+from pipeline.features.store.cache import held_by
+from pipeline.features.store.folders import RECIPE_NAME, folders_of, read_recipe
 from pipeline.images import Dataset, ViewRecipe
 
 MAX_PATHS = 20
@@ -52,19 +53,23 @@ class Explanation:
     views: dict[str, Any] | None = None
     unreadable: list[dict[str, str]] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        return {**vars(self), "served_by": list(self.served_by)}
 
-def explain(config: FeaturesConfig, dataset: Dataset) -> Explanation:
+
+def explain(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Explanation:
     """Compare a data set with the cache; nothing is computed, and nothing is changed.
 
     Args:
-        config: The base, its layers, and where the cache is.
+        config: Where the cache is, and which views are wanted.
+        base: The base with its layers.
         dataset: The pictures, by content.
 
     Raises:
         DamagedShardError: A shard of the wanted recipe is damaged.
         PipelineError: An argument, the weights or the cache cannot be used.
     """
-    base = resolve(config)[0]
     cache = FeatureCache(config.cache, base.recipe)
     rows = distinct(dataset)
     digests = dataset.digests[rows]
@@ -90,20 +95,29 @@ def explain(config: FeaturesConfig, dataset: Dataset) -> Explanation:
 
 def _find_nearest(root: Path, wanted: Recipe, digests: np.ndarray, result: Explanation) -> None:
     """Find the recipe with most of these pictures, and of those the one that differs least."""
-    best = (0, 0)
-    for folder in folders_of(root):
-        try:
-            recipe = read_recipe(folder / "recipe.json")
-            if recipe.covers(wanted):
-                continue
-            n_cached = int(FeatureCache(root, recipe).has(digests).sum())
-        except (DamagedShardError, NewerFormatError) as error:
-            result.unreadable.append({"path": str(folder), "reason": str(error)})
-            continue
+    best, held = (0, 0), _held_by_folder(root, wanted, digests, result)
+    for folder, (recipe, _) in held.items():
+        serving = [there for other, there in held.values() if other.covers(recipe)]
+        n_cached = int(np.logical_or.reduce(serving).sum())
         changed = changes(recipe, wanted)
         if n_cached and (n_cached, -len(changed)) > best:
             best = (n_cached, -len(changed))
             result.nearest, result.changed = folder.name, changed
+
+
+def _held_by_folder(
+    root: Path, wanted: Recipe, digests: np.ndarray, result: Explanation
+) -> dict[Path, tuple[Recipe, np.ndarray]]:
+    """Read each folder of another recipe once: which of these pictures its shards hold, (n,)."""
+    held = {}
+    for folder in folders_of(root):
+        try:
+            recipe = read_recipe(folder / RECIPE_NAME)
+            if not recipe.covers(wanted):
+                held[folder] = recipe, held_by(folder, recipe, digests)
+        except (DamagedShardError, NewerFormatError) as error:
+            result.unreadable.append({"path": str(folder), "reason": str(error)})
+    return held
 
 
 def changes(cached: Recipe, wanted: Recipe) -> dict[str, dict[str, Any]]:
@@ -147,8 +161,3 @@ def _views(
         "cached": int((wanted & cached).sum()),
         "missing": int((wanted & ~cached).sum()),
     }
-
-
-def describe(result: Explanation) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    return {**vars(result), "served_by": list(result.served_by)}

@@ -1,6 +1,5 @@
 """Features, labels and paths of a data set as one file, for whoever just wants a file."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,17 @@ import numpy as np
 
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError, InputError
-from pipeline.features import resolve, undecodable
+from pipeline.features import undecodable
 from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.columns import Column, Table, array_column, text_column
 from pipeline.features.store.export import check_target, export_table
 from pipeline.images import Dataset
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) rows, once per layer."""
+from pipeline.system.progress import SILENT, Reporter
 
 
 @dataclass
-class Exported:
+class ExportedFeatures:
     """What was written.
 
     Args:
@@ -44,15 +41,31 @@ class Exported:
     recipe: str
     left_out: list[dict[str, str]] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        return dict(vars(self))
+
+
+def check_export(config: FeaturesConfig, out: Path, overwrite: bool) -> None:
+    """Raise what `export_features` would raise about its settings, before any picture is read.
+
+    Raises:
+        UnknownNameError: The file's suffix is none of .h5, .npz and .parquet.
+        InputError: It exists, pyarrow is not installed, or views are asked for.
+    """
+    check_target(out, overwrite)
+    _refuse_views(config)
+
 
 def export_features(
     config: FeaturesConfig,
+    base: FrozenBase,
     dataset: Dataset,
     out: Path,
     *,
     overwrite: bool = False,
-    progress: Progress | None = None,
-) -> Exported:
+    reporter: Reporter = SILENT,
+) -> ExportedFeatures:
     """Write the cached features of a data set into one file; nothing is computed.
 
     The file has a row per picture, ordered by path: ``X/<layer>`` for each layer, ``y`` (number of
@@ -60,32 +73,29 @@ def export_features(
     appears whole or not at all, and is written in little memory.
 
     Args:
-        config: The base, its layers, and where the cache is.
+        config: Where the cache is.
+        base: The base with its layers.
         dataset: The pictures.
         out: A file that ends in .h5, .npz or .parquet.
         overwrite: Replace the file if it is there.
-        progress: Told while features are written.
+        reporter: Told while features are written.
 
     Raises:
-        UnknownNameError: The file's suffix is none of these.
-        InputError: It exists, or pyarrow is not installed.
+        InputError: As `check_export` says.
         StoreError: Features are missing, or the file cannot be written.
     """
-    out = out.expanduser()
-    check_target(out, overwrite)
-    _refuse_views(config)
-    base = resolve(config)[0]
+    check_export(config, out, overwrite)
     cache = FeatureCache(config.cache, base.recipe)
     bad = undecodable(cache, dataset.digests)
     rows = np.flatnonzero(~bad)
     left_out = _left_out(dataset, cache, np.flatnonzero(bad))
     _check_strictly(config, left_out)
     cache.require(dataset.digests[rows])
-    columns = _feature_columns(base, dataset.digests[rows], cache, progress)
+    columns = _feature_columns(base, dataset.digests[rows], cache, reporter)
     told = {"recipe": base.recipe.id, "source": dataset.location}
     table = Table(len(rows), [*columns, *_picture_columns(dataset, rows)], dataset.classes, told)
     export_table(out, table)
-    return Exported(
+    return ExportedFeatures(
         path=str(out),
         format=out.suffix.lower().removeprefix("."),
         rows=len(rows),
@@ -118,10 +128,10 @@ def _check_strictly(config: FeaturesConfig, left_out: list[dict[str, str]]) -> N
 
 
 def _feature_columns(
-    base: FrozenBase, digests: np.ndarray, cache: FeatureCache, progress: Progress | None
+    base: FrozenBase, digests: np.ndarray, cache: FeatureCache, reporter: Reporter
 ) -> list[Column]:
     return [
-        _feature_column(f"X/{name}", cut, digests, cache, progress)
+        _feature_column(f"X/{name}", cut, digests, cache, reporter)
         for name, cut in zip(base.layers, base.recipe.cuts, strict=True)
     ]
 
@@ -131,12 +141,11 @@ def _feature_column(
     cut: tuple[str, str],
     digests: np.ndarray,
     cache: FeatureCache,
-    progress: Progress | None,
+    reporter: Reporter,
 ) -> Column:
     def read(start: int, stop: int) -> np.ndarray:
         features = cache.read(cut, digests[start:stop])
-        if progress is not None:
-            progress(stop, len(digests))
+        reporter.advance("export", stop, len(digests), "rows")
         return features
 
     return Column(name, np.dtype(cache.recipe.dtype), cache.row_shape(cut), read)
@@ -157,8 +166,3 @@ def _left_out(dataset: Dataset, cache: FeatureCache, rows: np.ndarray) -> list[d
         reason = cache.reason(dataset.digests[row].tobytes()) or ""
         left_out.append({"path": dataset.paths[row], "reason": reason})
     return left_out
-
-
-def describe(result: Exported) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    return dict(vars(result))

@@ -13,22 +13,22 @@ from pipeline.features import (
     Caches,
     Computation,
     Outcome,
-    Progress,
     Work,
     cached_views,
     distinct,
     find_work,
-    resolve,
     wanted_views,
 )
 from pipeline.features.base import FrozenBase
+from pipeline.features.table import FeatureTable
 from pipeline.images import Dataset
+from pipeline.system.progress import SILENT, Reporter
 
 
 class Computes(Protocol):
     """Everything that is missing of one data set, ready to be computed."""
 
-    def run(self, progress: Progress | None) -> Outcome:
+    def run(self, reporter: Reporter) -> Outcome:
         """Compute it; what is done stays, however this ends."""
 
 
@@ -78,14 +78,47 @@ class Extraction:
     splits: dict[str, int] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stage's ``--json`` value."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """A data set whose features are in the cache: what stage 1 hands to the stages after it.
+
+    Args:
+        dataset: The pictures.
+        base: The frozen base, resolved once for the whole command.
+        caches: Where the features are, opened once for the whole command.
+        extraction: What stage 1 did.
+    """
+
+    dataset: Dataset
+    base: FrozenBase
+    caches: Caches
+    extraction: Extraction
+
+    def table(self, n_views: int = 0, n_test_views: int = 0) -> FeatureTable:
+        """Join the pictures with their features; raises what `FeatureTable` does.
+
+        Args:
+            n_views: Augmented views of each training picture, to learn from.
+            n_test_views: Augmented views of each picture, to judge it by.
+        """
+        caches = self.caches
+        return FeatureTable(
+            self.dataset, caches.clean, self.base, caches.viewed, n_views, n_test_views
+        )
+
 
 def extract(
     config: FeaturesConfig,
+    base: FrozenBase,
     dataset: Dataset,
-    progress: Progress | None = None,
-    base: FrozenBase | None = None,
+    reporter: Reporter = SILENT,
     compute: Compute = Computation,
-) -> Extraction:
+) -> CachedFeatures:
     """Compute the features that the cache does not hold yet.
 
     Interrupting is safe: finished shards stay, the rows in hand are written, and the same call goes
@@ -94,10 +127,10 @@ def extract(
     fetched first, and what it lacks is sent.
 
     Args:
-        config: The base, its layers, and where the cache is.
+        config: Where the cache is, which views are wanted, and how to compute.
+        base: The frozen base, from `resolve`, or of a run.
         dataset: The pictures, by content.
-        progress: Told after each batch.
-        base: The base of a run, where it is given instead of being resolved from the config.
+        reporter: Told after each batch.
         compute: What computes what is missing: this process, or workers.
 
     Raises:
@@ -105,7 +138,6 @@ def extract(
             memory will not suffice.
     """
     began = monotonic()
-    base = base or resolve(config)[0]
     caches = Caches(config, base)
     caches.exchange()
     counts = dataset.counts()
@@ -119,13 +151,13 @@ def extract(
     work = find_work(config, dataset, caches.clean, caches.viewed)
     if len(work):
         computation = compute(config, base, dataset, caches, work)
-        _note(computation.run(progress), dataset, result)
+        _note(computation.run(reporter), dataset, result)
         caches.send_missing()
     _account(config, dataset, caches, result)
     result.seconds = monotonic() - began
     if config.strict and result.failed:
         raise DataError(_strictly(result.failed, len(dataset.paths)))
-    return result
+    return CachedFeatures(dataset, base, caches, result)
 
 
 def _note(outcome: Outcome, dataset: Dataset, result: Extraction) -> None:
@@ -167,8 +199,3 @@ def _strictly(failed: list[dict[str, str]], n_images: int) -> str:
         f"expected every picture to be readable (--strict), {len(failed)} of {n_images} are not, "
         f"first {first['path']}: {first['reason']}; mend or remove them, the others are cached"
     )
-
-
-def describe(result: Extraction) -> dict[str, Any]:
-    """Return the stage's ``--json`` value."""
-    return dict(vars(result))

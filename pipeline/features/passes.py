@@ -3,7 +3,7 @@
 What a pipeline of stages waits for: the one figure that says which of them is the slowest.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
@@ -20,6 +20,7 @@ from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
 from pipeline.images import Batch, Failure, LoadTimes, load_batches
 from pipeline.system.machine import N_WAITING_THREADS
+from pipeline.system.progress import SILENT, Reporter
 
 Item = TypeVar("Item")
 
@@ -85,8 +86,9 @@ class Waits:
 
 Computed = tuple[Batch, tuple[np.ndarray, ...]]
 
-Progress = Callable[[int, int, str], None]
-"""Called with (done, total, where the time goes)."""
+
+PART = "features"
+"""What a reporter is told of."""
 
 
 class HasWaits(Protocol):
@@ -97,7 +99,7 @@ class HasWaits(Protocol):
         """Whether reading means waiting for another machine, so that many threads help."""
 
 
-class Pictures(Protocol):
+class PictureRows(Protocol):
     """Pictures by row number; a data set is such."""
 
     @property
@@ -163,7 +165,7 @@ class Passes:
         self,
         config: FeaturesConfig,
         base: FrozenBase,
-        pictures: Pictures,
+        pictures: PictureRows,
         work: Work,
         on_shard: OnShard | None = None,
     ) -> None:
@@ -171,31 +173,29 @@ class Passes:
         self._view, self._on_shard = view_recipe(config), on_shard
         self._waits, self._times = Waits(), LoadTimes()
 
-    def run(self, engine: Engine, outcome: Outcome, progress: Progress | None = None) -> None:
+    def run(self, engine: Engine, outcome: Outcome, reporter: Reporter = SILENT) -> None:
         """Compute everything there is to do; what is done stays, however this ends."""
         began = monotonic()
         where = (self.config.cache, self.base, self._view, engine.name)
         with Writers(*where, self._on_shard) as writers:
-            self._compute(engine, writers, outcome, progress)
+            self._compute(engine, writers, outcome, reporter)
         outcome.seconds = monotonic() - began
         outcome.reading, outcome.decoding = self._times.reading, self._times.decoding
         outcome.waits = dict(self._waits.seconds)
 
     def _compute(
-        self, engine: Engine, writers: Writers, outcome: Outcome, progress: Progress | None
+        self, engine: Engine, writers: Writers, outcome: Outcome, reporter: Reporter
     ) -> None:
         n_failed = 0
-        if progress is not None:
-            progress(0, len(self.work), "")
+        reporter.advance(PART, 0, len(self.work))
         with closing(self._computed(engine)) as computed:
             for batch, outputs in computed:
                 n_failed += len(batch.failed)
                 self._note_failures(batch, outcome)
                 with self._waits.of("disk"):
                     self._write(writers, batch, outputs, outcome)
-                if progress is not None:
-                    done = outcome.passes + n_failed
-                    progress(done, len(self.work), self._waits.describe())
+                done = outcome.passes + n_failed
+                reporter.advance(PART, done, len(self.work), where=self._waits.describe())
 
     def _computed(self, engine: Engine) -> Generator[Computed, None, None]:
         batches = load_batches(

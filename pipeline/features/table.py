@@ -5,15 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.cuts import Cut
 from pipeline.errors import DataError
-from pipeline.features.base import FrozenBase
+from pipeline.features.base import FrozenBase, Input
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.blocks import ChainedBlocks
 from pipeline.images import Dataset
-
-Input = tuple[Cut, ...]
-"""What a head sees: one cut, or several side by side."""
 
 
 class FeatureTable:

@@ -1,6 +1,6 @@
 """Checking the cache: every shard, every quarantine, every converted model, byte by byte."""
 
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,11 @@ from typing import Any
 from pipeline.backbones.engines.kept import FILES, read_kept
 from pipeline.config import MODELS
 from pipeline.errors import InputError
-from pipeline.features.store.check import check_folder, put_aside, recipe_folders
+from pipeline.features.store.check import FolderCheck, check_folder, put_aside, recipe_folders
 from pipeline.features.store.folders import SHARDS
 from pipeline.system.files import DAMAGED_PREFIX
 from pipeline.system.leftovers import remove_leftovers
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) bytes."""
+from pipeline.system.progress import SILENT, Reporter
 
 
 @dataclass
@@ -44,8 +42,12 @@ class Verification:
     recipes: list[dict[str, Any]] = field(default_factory=list)
     leftovers_removed: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        return dict(vars(self))
 
-def verify(cache_root: Path, progress: Progress | None = None) -> Verification:
+
+def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
     """Read everything in a cache, set aside what is damaged, clear away what was never finished.
 
     Nothing is deleted but temporary files of this program that are older than an hour. What is set
@@ -53,7 +55,7 @@ def verify(cache_root: Path, progress: Progress | None = None) -> Verification:
 
     Args:
         cache_root: Folder of the feature cache.
-        progress: Told while reading.
+        reporter: Told while reading.
 
     Raises:
         InputError: There is no such folder.
@@ -64,7 +66,7 @@ def verify(cache_root: Path, progress: Progress | None = None) -> Verification:
             f"there; `pipeline features DATA` makes one, --cache names another"
         )
     folders, models = recipe_folders(cache_root), _model_folders(cache_root)
-    meter = _Meter([*(path for f in folders for path in f.glob(SHARDS)), *_files(models)], progress)
+    meter = _Meter([*(path for f in folders for path in f.glob(SHARDS)), *_files(models)], reporter)
     result = Verification()
     for folder in folders:
         _verify_recipe(folder, meter, result)
@@ -79,11 +81,11 @@ def verify(cache_root: Path, progress: Progress | None = None) -> Verification:
 class _Meter:
     """Adds up what was read, file by file; a file that was done counts as a whole."""
 
-    def __init__(self, paths: list[Path], progress: Progress | None) -> None:
+    def __init__(self, paths: list[Path], reporter: Reporter) -> None:
         self._sizes = {path: path.stat().st_size for path in paths if path.exists()}
         self._read: dict[Path, int] = {}
         self._total, self._done = sum(self._sizes.values()), 0
-        self._progress = progress
+        self._reporter = reporter
 
     def add(self, path: Path, n_bytes: int) -> None:
         before = self._read.get(path, 0)
@@ -98,13 +100,12 @@ class _Meter:
 
     def _tell(self, n_bytes: int) -> None:
         self._done += n_bytes
-        if self._progress is not None:
-            self._progress(self._done, self._total)
+        self._reporter.advance("verify", self._done, self._total, "bytes")
 
 
 def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
     paths = list(folder.glob(SHARDS))
-    check = check_folder(folder, meter.add)
+    check = _read(check_folder(folder), meter)
     for path in paths:
         meter.finish(path)
     rows = sum(shard.n_rows for shard in check.shards)
@@ -116,6 +117,16 @@ def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
     result.bad += check.bad
     result.newer += check.newer
     result.mended += check.mended
+
+
+def _read(checking: Generator[tuple[Path, int], None, FolderCheck], meter: _Meter) -> FolderCheck:
+    while True:
+        try:
+            path, n_bytes = next(checking)
+        except StopIteration as end:
+            check: FolderCheck = end.value
+            return check
+        meter.add(path, n_bytes)
 
 
 def _model_folders(cache_root: Path) -> list[Path]:
@@ -146,8 +157,3 @@ def _damage_of(folder: Path) -> str | None:
         return f"expected a converted model in {folder}, received {error}"
     reason = None if kept is None else kept.damage()
     return reason and f"expected {folder} as it was written: {reason}"
-
-
-def describe(result: Verification) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    return dict(vars(result))

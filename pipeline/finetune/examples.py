@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.backbones.boundary import Boundary
-from pipeline.features.computation import Progress
 from pipeline.finetune.maps import Maps, cache_maps
 from pipeline.finetune.network import Network, boundary_base, boundary_of, tail_of
 from pipeline.finetune.pictures import Pictures
 from pipeline.finetune.settings import TAIL, maps_config
 from pipeline.finetune.task import Task
 from pipeline.finetune.training.plan import Batch
+from pipeline.system.progress import Reporter
 
 logger = logging.getLogger("pipeline")
 
@@ -44,7 +44,7 @@ class Opened:
     boundary: Boundary | None
 
 
-def open_examples(task: Task, network: Network, on_gpu: bool, progress: Progress | None) -> Opened:
+def open_examples(task: Task, network: Network, on_gpu: bool, reporter: Reporter) -> Opened:
     """Return the examples of a mode; caches the activations that ``tail`` needs first.
 
     Raises:
@@ -52,20 +52,20 @@ def open_examples(task: Task, network: Network, on_gpu: bool, progress: Progress
         StoreError: The disk cannot hold them.
     """
     if task.config.mode == TAIL:
-        return _open_maps(task, network, progress)
+        return _open_maps(task, network, reporter)
     pictures = Pictures(
         task.dataset, task.base, network.whole, task.changed, task.config.batch_size, on_gpu
     )
     return Opened(pictures, None)
 
 
-def _open_maps(task: Task, network: Network, progress: Progress | None) -> Opened:
+def _open_maps(task: Task, network: Network, reporter: Reporter) -> Opened:
     config, changed = task.config, task.changed
     boundary = boundary_of(network, task.base, config.unfreeze)
     _say(boundary, network)
     below = boundary_base(task.base, boundary)
     settings = maps_config(config, task.base, changed)
-    caches = cache_maps(settings, below, task.dataset, progress)
+    caches = cache_maps(settings, below, task.dataset, reporter)
     tail = tail_of(network, boundary)
     sizes = (changed.n_views, config.batch_size)
     maps = Maps(task.dataset, caches, below, tail, *sizes, task.fit, task.validation)

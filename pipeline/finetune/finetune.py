@@ -10,7 +10,6 @@ import keras
 
 from pipeline.backbones.engines.tensorflow import configure_devices
 from pipeline.config import FinetuneConfig
-from pipeline.features.computation import Progress
 from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
 from pipeline.finetune.examples import Examples, open_examples
@@ -34,6 +33,8 @@ from pipeline.runs import (
     save_model,
     write_run,
 )
+from pipeline.system.progress import SILENT as SILENT_REPORTER
+from pipeline.system.progress import Reporter
 
 logger = logging.getLogger("pipeline")
 
@@ -58,7 +59,7 @@ class Watch:
 
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
     on_step: OnStep = lambda *step: None
-    on_maps: Progress | None = None
+    on_maps: Reporter = SILENT_REPORTER
 
 
 SILENT = Watch()

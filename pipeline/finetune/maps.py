@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.config import FeaturesConfig
-from pipeline.features import Caches, Computation, Progress, find_work
+from pipeline.features import Caches, Computation, find_work
 from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache
 from pipeline.finetune.training.plan import Batch, Inputs
@@ -21,12 +21,13 @@ from pipeline.finetune.training.randomness import epoch_order
 from pipeline.heads import softmax
 from pipeline.heads.streamed import fits_in_memory
 from pipeline.images import Dataset
+from pipeline.system.progress import Reporter
 
 logger = logging.getLogger("pipeline")
 
 
 def cache_maps(
-    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, progress: Progress | None
+    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, reporter: Reporter
 ) -> Caches:
     """Compute the activations that are missing, as stage 1 does; return where all of them are."""
     caches = Caches(config, base)
@@ -34,7 +35,7 @@ def cache_maps(
     work = find_work(config, dataset, caches.clean, caches.viewed)
     if len(work):
         logger.info("caching the activations of %s once", "+".join(base.layers))
-        Computation(config, base, dataset, caches, work).run(progress)
+        Computation(config, base, dataset, caches, work).run(reporter)
         caches.send_missing()
     return caches
 

@@ -133,7 +133,11 @@ _FEW_FILES, _FEW_BYTES = 200, 1 << 26
 
 
 def digest_files(
-    source: Source, memory: Path | None, n_threads: int | None, progress: Progress | None
+    source: Source,
+    memory: Path | None,
+    n_threads: int | None,
+    progress: Progress | None,
+    remember: bool = True,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Return the SHA-256 of every file's bytes, and why there is none.
 
@@ -142,6 +146,7 @@ def digest_files(
         memory: Folder to remember digests in; None to read everything.
         n_threads: Threads that read; None for one a core, and more where they only wait.
         progress: Called with (files done, files in all) from the calling thread.
+        remember: Whether what was read now is written down.
 
     Returns:
         uint8 (n, 32), row-aligned with ``source.paths``; and reasons by the numbers of the rows
@@ -160,7 +165,7 @@ def digest_files(
     readable = np.ones(len(known), bool)
     readable[list(hasher.reasons)] = False
     fresh = ~known & identities.settled & readable
-    if _is_worth(identities.values[fresh], source.files.waits):
+    if remember and _is_worth(identities.values[fresh], source.files.waits):
         values = Identities(identities.values, identities.settled & readable)
         kept.keep(source.paths, values, hasher.digests)
     return hasher.digests, hasher.reasons

@@ -21,6 +21,7 @@ def index(
     progress: Callable[[int, int], None] | None = None,
     memory: Path | None = None,
     label_pattern: str | None = None,
+    remember: bool = True,
 ) -> Dataset:
     """List the pictures of a location, hash every file and say which split each belongs to.
 
@@ -37,6 +38,7 @@ def index(
         memory: Folder in which digests are remembered, so that unchanged files are not read again;
             None to read every file.
         label_pattern: Where labels stand in file names, e.g. ``"{label}.{}"``.
+        remember: Whether what was read now is written into the memory; who only looks does not.
 
     Returns:
         The index, rows ordered by path.
@@ -46,7 +48,7 @@ def index(
         DataError: If nothing can be learnt from what is there.
     """
     source = scan(location, label_pattern)
-    digests, reasons = digest_files(source, memory, n_threads, progress)
+    digests, reasons = digest_files(source, memory, n_threads, progress, remember)
     return _dataset(source, digests, reasons, test_fraction, seed)
 
 

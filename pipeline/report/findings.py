@@ -4,13 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.check.check import audit, describe
+from pipeline.check.check import check
 from pipeline.config import CheckConfig, ReportConfig
 from pipeline.errors import PipelineError
+from pipeline.features import Caches
+from pipeline.features.base import frozen_from_dict
+from pipeline.features.extract import CachedFeatures, Extraction
 from pipeline.features.store import Recipe
 from pipeline.images import Dataset
 from pipeline.report.commands import feature_settings
 from pipeline.runs import Run
+from pipeline.system.progress import Reporter
 
 MOST_LISTED = 20
 MOST_OF_A_GROUP = 6
@@ -62,10 +66,26 @@ def find(
         return Findings(None, layers, f"there is no feature cache at {config.cache}")
     settings = CheckConfig(cache=config.cache, **feature_settings(run))
     try:
-        found = audit(settings, dataset, progress=progress)
+        found = check(settings, _cached(settings, run, dataset), _Told(progress))
     except PipelineError as error:
         return Findings(None, layers, str(error))
-    return Findings(describe(found), _looked_at(run), " ".join(found.notes))
+    return Findings(found.to_dict(), _looked_at(run), " ".join(found.notes))
+
+
+def _cached(settings: CheckConfig, run: Run, dataset: Dataset) -> CachedFeatures:
+    """Return what is cached of a run's pictures; nothing is computed, and nothing changed."""
+    base = frozen_from_dict(run.info["base"], look=True)
+    caches = Caches(settings, base, look=True)
+    return CachedFeatures(dataset, base, caches, Extraction(base.recipe.id, len(dataset)))
+
+
+class _Told(Reporter):
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+
+    def advance(self, part: str, done: int, total: int, unit: str = "", where: str = "") -> None:
+        if self._progress is not None:
+            self._progress(done, total)
 
 
 def _looked_at(run: Run) -> str:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,14 @@ def _way_out(error: OSError) -> str:
 logger = logging.getLogger("pipeline")
 
 DAMAGED_PREFIX = "damaged-"
+
+OnDamage = Callable[[Path, Exception], object]
+"""Told which file is damaged and why: gets it out of the way, or raises, or leaves it."""
+
+
+def leave_damaged(path: Path, error: Exception) -> None:
+    """Raise what was found, and leave the file: so does who only looks."""
+    raise error
 
 
 def set_aside(path: Path, reason: object) -> Path | None:

@@ -1,15 +1,17 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pipeline.check.check import audit, describe
+from pipeline.check.check import check
 from pipeline.cli.show.audit import audited
 from pipeline.config import CheckConfig
 from pipeline.errors import InputError
+from pipeline.features import Caches
 from pipeline.features.base import resolve
-from pipeline.features.extract import extract
+from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.features.store import FeatureCache
 from pipeline.images import index
 from tests.conftest import write_picture
@@ -37,7 +39,7 @@ def folder(tmp_path):
 
 def cache_features(config, dataset, likes=()):
     """Cache made features: a class' centre and noise; ``likes`` are (path, path it looks like)."""
-    base, _ = resolve(config)
+    base = resolve(config)
     contents = np.unique(dataset.digests, axis=0, return_index=True)[1]
     features = {}
     for row in contents.tolist():
@@ -53,10 +55,17 @@ def cache_features(config, dataset, likes=()):
         writer.add(dataset.digests[contents], {base.recipe.cuts[0]: values.astype(np.float32)})
 
 
-def check(config, folder, likes=(), **keywords):
+def looked(config, dataset, failed=()):
+    """Look at what is cached, without computing what is not."""
+    base = resolve(config)
+    done = Extraction(base.recipe.id, len(dataset), failed=list(failed))
+    return check(config, CachedFeatures(dataset, base, Caches(config, base), done)).to_dict()
+
+
+def found_in(config, folder, likes=(), **settings):
     dataset = index(folder)
     cache_features(config, dataset, likes)
-    value = describe(audit(config, dataset, **keywords))
+    value = looked(replace(config, **settings), dataset)
     assert json.loads(json.dumps(value)) == value
     return value
 
@@ -66,7 +75,7 @@ def paths(rows):
 
 
 def test_nothing_suspicious(config, folder, capsys):
-    value = check(config, folder)
+    value = found_in(config, folder)
     assert value["classes"] == {
         "cat": {"train": 30, "test": 10},
         "dog": {"train": 30, "test": 10},
@@ -84,7 +93,7 @@ def test_nothing_suspicious(config, folder, capsys):
 def test_copies_across_splits_and_labels(config, folder):
     shutil.copy(folder / "train" / "cat" / "0003.png", folder / "test" / "cat" / "0003.png")
     shutil.copy(folder / "train" / "dog" / "1004.png", folder / "train" / "cat" / "1004.png")
-    value = check(config, folder)
+    value = found_in(config, folder)
     contradiction, copy = value["duplicates"]
     assert contradiction["contradictory"]
     assert [(p["path"], p["label"]) for p in contradiction["pictures"]] == [
@@ -102,7 +111,7 @@ def test_copies_across_splits_and_labels(config, folder):
 
 
 def test_look_alikes_across_splits(config, folder, capsys):
-    value = check(config, folder, likes=[("0105.png", "0007.png"), ("1001.png", "1000.png")])
+    value = found_in(config, folder, likes=[("0105.png", "0007.png"), ("1001.png", "1000.png")])
     assert [paths(group["pictures"]) for group in value["duplicates"]] == [
         ["test/cat/0105.png", "train/cat/0007.png"],
         ["train/dog/1000.png", "train/dog/1001.png"],
@@ -118,17 +127,17 @@ def test_look_alikes_across_splits(config, folder, capsys):
 
 def test_the_rule_can_be_replaced(config, folder):
     likes = [("0105.png", "0007.png")]
-    value = check(config, folder, likes, similarity=0.9999)
+    value = found_in(config, folder, likes, similarity=0.9999)
     assert value["leaks"] == []
     assert value["near"]["floor"] == 0.9999
     with pytest.raises(InputError, match="received similarity=2"):
-        audit(config, index(folder), similarity=2)
+        looked(replace(config, similarity=2), index(folder))
 
 
 def test_wrong_labels_are_named_with_what_they_look_like(config, folder, capsys):
     moved = folder / "train" / "dog" / "0011.png"
     (folder / "train" / "cat" / "0011.png").rename(moved)
-    value = check(config, folder)
+    value = found_in(config, folder)
     (suspect,) = value["suspects"]
     assert suspect["path"] == "train/dog/0011.png"
     assert (suspect["label"], suspect["suggested"]) == ("dog", "cat")
@@ -141,7 +150,7 @@ def test_wrong_labels_are_named_with_what_they_look_like(config, folder, capsys)
 def test_a_mislabelled_pair_of_look_alikes_is_named_twice(config, folder):
     for name in ("0011.png", "0012.png"):
         (folder / "train" / "cat" / name).rename(folder / "train" / "dog" / name)
-    value = check(config, folder, likes=[("0012.png", "0011.png")])
+    value = found_in(config, folder, likes=[("0012.png", "0011.png")])
     assert sorted(paths(value["suspects"])) == ["train/dog/0011.png", "train/dog/0012.png"]
 
 
@@ -149,12 +158,12 @@ def test_same_data_same_findings(config, folder):
     (folder / "train" / "cat" / "0011.png").rename(folder / "train" / "dog" / "0011.png")
     dataset = index(folder)
     cache_features(config, dataset, [("0105.png", "0007.png")])
-    assert describe(audit(config, dataset)) == describe(audit(config, dataset))
+    assert looked(config, dataset) == looked(config, dataset)
 
 
 def test_without_features_the_rest_is_said(config, folder, capsys):
     shutil.copy(folder / "train" / "cat" / "0003.png", folder / "test" / "cat" / "0003.png")
-    value = describe(audit(config, index(folder)))
+    value = looked(config, index(folder))
     assert paths(value["leaks"]) == ["test/cat/0003.png"]
     assert value["test"] is value["near"] is value["label_agreement"] is None
     assert value["suspects"] == []
@@ -167,7 +176,7 @@ def test_unreadable_pictures_are_named_once(config, folder):
     bad = folder / "train" / "cat" / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     dataset = index(folder)
-    base, _ = resolve(config)
+    base = resolve(config)
     row = dataset.paths.index("train/cat/bad.png")
     keep = [path for path in dataset.paths if path != "train/cat/bad.png"]
     FeatureCache(config.cache, base.recipe).quarantine(
@@ -177,7 +186,7 @@ def test_unreadable_pictures_are_named_once(config, folder):
     cache_features(config, index(folder))
     (folder / "bad.png").rename(bad)
     failed = [{"path": "train/cat/bad.png", "reason": "truncated"}]
-    value = describe(audit(config, index(folder), failed=failed))
+    value = looked(config, index(folder), failed)
     assert value["unreadable"] == failed
     assert value["images"] == len(keep) + 1
     assert value["near"] is not None
@@ -185,7 +194,7 @@ def test_unreadable_pictures_are_named_once(config, folder):
 
 def test_validation_as_the_final_test_is_called_so(config, folder):
     (folder / "test").rename(folder / "validation")
-    value = check(config, folder, likes=[("0105.png", "0007.png")])
+    value = found_in(config, folder, likes=[("0105.png", "0007.png")])
     assert value["splits"] == {"train": 60, "validation": 20}
     assert value["test"]["split"] == value["leaks"][0]["split"] == "validation"
 
@@ -194,7 +203,7 @@ def test_too_few_pictures_for_folds(config, tmp_path):
     for number, name in enumerate(("cat", "dog")):
         for split, seed in (("train", 1000 * number), ("test", 1000 * number + 1)):
             write_picture(tmp_path / "few" / split / name / f"{seed:04d}.png", seed)
-    value = check(config, tmp_path / "few", likes=[("1001.png", "1000.png")])
+    value = found_in(config, tmp_path / "few", likes=[("1001.png", "1000.png")])
     assert value["suspects"] == []
     assert "labels were not looked at: expected" in value["notes"][0]
     assert "2 of 2 classes have fewer than 20" in value["imbalance"]["sentence"]
@@ -204,7 +213,7 @@ def test_lists_are_cut_for_people(config, folder, capsys):
     for i in range(25):
         name = f"{i:04d}.png"
         shutil.copy(folder / "train" / "cat" / name, folder / "test" / "cat" / name)
-    value = check(config, folder)
+    value = found_in(config, folder)
     assert len(value["leaks"]) == 25
     audited(value)
     printed = capsys.readouterr().out
@@ -230,8 +239,7 @@ def test_real_photographs(config, material, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     dataset = index(folder)
-    extract(config, dataset)
-    value = describe(audit(config, dataset))
+    value = check(config, extract(config, resolve(config), dataset)).to_dict()
     leaked = {row["path"] for row in value["leaks"]}
     mirrored = {f"test/Leopards/Leopards-{number:04d}.jpg" for number in range(101, 131)}
     assert len(leaked & mirrored) >= 28

@@ -4,6 +4,7 @@ import pytest
 from pipeline.check import blocks, near_pairs, neighbours
 from pipeline.check.blocks import PairList, distance_of_nth, similar_pairs, unit_rows
 from pipeline.errors import InputError
+from tests.conftest import Told
 
 
 def made(n=300, d=64, seed=0):
@@ -136,6 +137,6 @@ def test_equally_similar_pairs_are_bounded_too():
 
 def test_progress_ends_at_the_whole(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 50)
-    told = []
-    near_pairs(made(180), progress=lambda done, total: told.append((done, total)))
-    assert told == [(4, 10), (7, 10), (9, 10), (10, 10)]
+    told = Told()
+    near_pairs(made(180), reporter=told)
+    assert told.calls == [("check", done, 10) for done in (4, 7, 9, 10)]

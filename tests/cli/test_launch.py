@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pipeline.api.progress import Counter
+from pipeline.api.progress import Terminal
 from pipeline.cli import run
 from tests.conftest import write_picture
 
@@ -171,9 +171,11 @@ def test_no_native_notices_on_stderr(pictures, tmp_path):
 
 def test_progress_as_plain_lines(capsys, monkeypatch):
     monkeypatch.setattr("pipeline.api.progress.PLAIN_LINE_SECONDS", 0.0)
-    counter = Counter("features", "pictures", silent=False)
+    terminal = Terminal()
+    terminal.advance("features", 0, 12)
+    capsys.readouterr()
     time.sleep(0.01)
-    counter.update(3, 12)
+    terminal.advance("features", 3, 12)
     printed = capsys.readouterr().err
     assert printed.startswith("features: 3/12 pictures, ")
     assert "pictures/s" in printed

@@ -291,7 +291,7 @@ def test_task_that_is_done_twice_is_harmless(data, models, tmp_path, capsys):
     config = FeaturesConfig(
         backbone=BASE[1], weights="none", image_size=32, cache=tmp_path / "cache"
     )
-    base, _ = resolve(config)
+    base = resolve(config)
     dataset, caches = index(data), Caches(config, base)
     with checks.token_in(config.cache) as token:
         job = {
@@ -507,7 +507,7 @@ def test_workers_that_are_gone_for_long_are_given_up(monkeypatch):
 @pytest.mark.parametrize("views", [0, 3])
 def test_batches_hold_every_picture_once(data, tmp_path, views):
     config = FeaturesConfig(backbone=BASE[1], weights="none", cache=tmp_path / "c", views=views)
-    dataset, caches = index(data), Caches(config, resolve(config)[0])
+    dataset, caches = index(data), Caches(config, resolve(config))
     work = find_work(config, dataset, caches.clean, caches.viewed)
     batches = Batches({}, dataset, work, row_bytes=32 << 18, n_workers=2)
     found = []
@@ -523,7 +523,7 @@ def test_batches_hold_every_picture_once(data, tmp_path, views):
 
 def test_batch_is_divided_until_one_picture_is_left(data, tmp_path):
     config = FeaturesConfig(backbone=BASE[1], weights="none", cache=tmp_path / "cache")
-    dataset, caches = index(data), Caches(config, resolve(config)[0])
+    dataset, caches = index(data), Caches(config, resolve(config))
     batches = Batches({}, dataset, find_work(config, dataset, caches.clean, None), 4, 1)
     whole = batches.next(0)
     assert batches.next(0) is None

@@ -69,7 +69,7 @@ def test_views_together_or_one_after_the_other_are_the_same(copy, capsys, tmp_pa
     value = features(capsys, other, "--views", "2")
     assert (value["computed"], value["computed_views"]) == (24, 32)
     config = FeaturesConfig(backbone="MobileNet(alpha=0.25)", weights="none", image_size=32)
-    recipe = frozen_base(config)[0].viewed(ViewRecipe("crop,flip", 0)).recipe
+    recipe = frozen_base(config).viewed(ViewRecipe("crop,flip", 0)).recipe
     one, two = (FeatureCache(path / "features", recipe) for path in (copy, other))
     digests = one_digests(one)
     for view in (1, 2):
@@ -122,11 +122,11 @@ def test_half_precision_on_disk(copy, capsys):
     value = features(capsys, copy, "--dtype", "float16")
     assert value["computed"] == 24
     config = FeaturesConfig(backbone="MobileNet(alpha=0.25)", weights="none", image_size=32)
-    exact = frozen_base(config)[0].recipe
+    exact = frozen_base(config).recipe
     cache = FeatureCache(copy / "features", exact)
     digests = one_digests(cache)
     half = FeaturesConfig(**{**vars(config), "dtype": "float16"})
-    stored = FeatureCache(copy / "features", frozen_base(half)[0].recipe)
+    stored = FeatureCache(copy / "features", frozen_base(half).recipe)
     found = stored.read(exact.cuts[0], digests)
     assert found.dtype == np.float16
     np.testing.assert_allclose(found, cache.read(exact.cuts[0], digests), rtol=1e-3, atol=1e-6)

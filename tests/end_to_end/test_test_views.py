@@ -17,6 +17,7 @@ from pipeline.errors import InputError, RunError, StoreError
 from pipeline.evaluate import NEVER
 from pipeline.evaluate.averaging import ViewAverage, averaged
 from pipeline.features import Caches, resolve
+from pipeline.features.base import inputs_of
 from pipeline.features.explain import explain
 from pipeline.features.extract import extract
 from pipeline.features.table import FeatureTable
@@ -48,7 +49,7 @@ def project(tmp_path_factory):
     places = ["--cache", str(root / "features"), "--runs", str(root / "runs")]
     flags = [*FLAGS, "--heads", "logistic", "--folds", "2", "--quiet", *places]
     assert run(["classify", str(root / "data"), *flags]) == 0
-    extract(settings(root, test_views=3), index(root / "data"))
+    computed(settings(root, test_views=3), index(root / "data"))
     return root
 
 
@@ -61,9 +62,14 @@ def settings(root, **more):
     return FeaturesConfig(cache=root / "features", **BASE, **more)
 
 
+def computed(config, dataset):
+    return extract(config, resolve(config), dataset).extraction
+
+
 def table_of(root, **more):
     config = settings(root, **more)
-    base, (joined,) = resolve(config)
+    base = resolve(config)
+    (joined,) = inputs_of(config, base)
     caches = Caches(config, base)
     dataset = index(root / "data")
     given = (dataset, caches.clean, base, caches.viewed, config.views, config.test_views)
@@ -117,24 +123,24 @@ def test_views_to_judge_by_are_of_every_picture(project, tmp_path):
     (tmp_path / "data").symlink_to(project / "data")
     dataset = index(tmp_path / "data")
     both = settings(tmp_path, views=4, test_views=2)
-    assert explain(both, dataset).views["missing"] == 34 * 2 + 20 * 2
-    found = extract(both, dataset)
+    assert explain(both, resolve(both), dataset).views["missing"] == 34 * 2 + 20 * 2
+    found = computed(both, dataset)
     assert (found.computed, found.computed_views, found.views) == (34, 108, 108)
-    assert explain(both, dataset).views == {
-        "recipe": explain(both, dataset).views["recipe"],
+    assert explain(both, resolve(both), dataset).views == {
+        "recipe": explain(both, resolve(both), dataset).views["recipe"],
         "cached": 108,
         "missing": 0,
     }
-    assert extract(both, dataset).computed_views == 0
-    more = extract(replace(both, test_views=5), dataset)
+    assert computed(both, dataset).computed_views == 0
+    more = computed(replace(both, test_views=5), dataset)
     # View 5 of all, and of the test pictures views 3 and 4, which train had to learn from.
     assert (more.computed, more.computed_views, more.views) == (0, 34 + 14 * 2, 34 * 5)
-    assert extract(replace(both, views=0, test_views=1), dataset).views == 34
+    assert computed(replace(both, views=0, test_views=1), dataset).views == 34
 
 
 def test_they_are_the_views_that_heads_learn_from(project, tmp_path):
     (tmp_path / "data").symlink_to(project / "data")
-    extract(settings(tmp_path, views=3), index(tmp_path / "data"))
+    computed(settings(tmp_path, views=3), index(tmp_path / "data"))
     learnt, joined = table_of(tmp_path, views=3)
     judging, _ = table_of(project, test_views=3)
     rows = judging.rows("train")

@@ -7,7 +7,7 @@ from pipeline.cli.show.store import explanation
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DamagedShardError
 from pipeline.features.base import frozen_base
-from pipeline.features.explain import changes, describe, explain
+from pipeline.features.explain import changes, explain
 from pipeline.features.store import FeatureCache
 from pipeline.images import ViewRecipe, index
 
@@ -27,7 +27,7 @@ def config(tmp_path):
 
 def pretend(config, digests, views=None, recipe=None):
     """Put made features into the cache, as if they had been computed."""
-    recipe = recipe or frozen_base(config)[0].recipe
+    recipe = recipe or frozen_base(config).recipe
     cache = FeatureCache(config.cache, recipe)
     values = np.ones((len(digests), 3), np.float32)
     with cache.writer("openvino", {}) as writer:
@@ -36,7 +36,7 @@ def pretend(config, digests, views=None, recipe=None):
 
 
 def test_empty_cache_has_nothing_and_nothing_near(dataset, config):
-    result = explain(config, dataset)
+    result = explain(config, frozen_base(config), dataset)
     assert (result.images, result.distinct, result.cached, result.missing) == (37, 36, 0, 36)
     assert (result.served_by, result.nearest, result.changed) == ({}, None, {})
     assert len(result.missing_paths) == 20
@@ -46,39 +46,39 @@ def test_empty_cache_has_nothing_and_nothing_near(dataset, config):
 def test_cached_missing_and_quarantined_add_up(dataset, config):
     cache = pretend(config, dataset.digests[:10])
     cache.quarantine({dataset.digests[12].tobytes().hex(): "truncated"})
-    result = explain(config, dataset)
+    result = explain(config, frozen_base(config), dataset)
     assert result.cached + result.missing + result.quarantined == result.distinct
     assert (result.cached, result.quarantined) == (10, 1)
     assert dataset.paths[12] not in result.missing_paths
     assert dataset.paths[13] in result.missing_paths
-    assert describe(result)["served_by"] == [result.recipe]
+    assert result.to_dict()["served_by"] == [result.recipe]
 
 
 def test_wider_recipe_serves_and_is_named(dataset, config):
     pretend(config, dataset.digests)
     narrow = replace(config, layers="top")
-    result = explain(narrow, dataset)
+    result = explain(narrow, frozen_base(narrow), dataset)
     assert result.missing == 0
     assert result.nearest is None
-    assert describe(result)["served_by"] == [explain(config, dataset).recipe]
+    assert result.to_dict()["served_by"] == [explain(config, frozen_base(config), dataset).recipe]
 
 
 def test_nearest_is_the_one_with_most_pictures_and_then_the_least_changed(dataset, config):
     pretend(replace(config, resize="crop"), dataset.digests[:30])
     pretend(replace(config, image_size=96, resize="crop"), dataset.digests[:30])
     pretend(replace(config, interpolation="bicubic"), dataset.digests[:5])
-    result = explain(config, dataset)
-    assert result.nearest == frozen_base(replace(config, resize="crop"))[0].recipe.id
+    result = explain(config, frozen_base(config), dataset)
+    assert result.nearest == frozen_base(replace(config, resize="crop")).recipe.id
     assert result.changed == {"decoding.resize": {"cached": "crop", "wanted": "squash"}}
 
 
 def test_recipes_of_other_pictures_are_not_near(dataset, config):
     pretend(replace(config, resize="crop"), 255 - dataset.digests[:30])
-    assert explain(config, dataset).nearest is None
+    assert explain(config, frozen_base(config), dataset).nearest is None
 
 
 def test_changes_are_in_words(config):
-    wanted = frozen_base(config)[0].recipe
+    wanted = frozen_base(config).recipe
     cached = replace(
         wanted,
         weights="ab" * 32,
@@ -98,12 +98,12 @@ def test_changes_are_in_words(config):
 
 def test_views_of_training_pictures_are_counted(dataset, config):
     config = replace(config, views=2)
-    base = frozen_base(config)[0]
+    base = frozen_base(config)
     recipe = base.viewed(ViewRecipe(config.view_policy, config.seed)).recipe
     pretend(config, dataset.digests)
     trained = dataset.digests[dataset.select("train")][:4]
     pretend(config, np.repeat(trained, 2, axis=0), np.tile([1, 2], 4), recipe)
-    result = explain(config, dataset)
+    result = explain(config, frozen_base(config), dataset)
     assert result.views == {"recipe": recipe.id, "cached": 8, "missing": 2 * 24 - 8}
     assert result.missing == 0
 
@@ -113,7 +113,7 @@ def test_damaged_shard_of_another_recipe_does_not_hide_the_rest(dataset, config)
     pretend(replace(config, resize="pad"), dataset.digests[:5])
     (path,) = other.folder.glob("shard-*")
     path.write_bytes(b"")
-    result = explain(config, dataset)
+    result = explain(config, frozen_base(config), dataset)
     assert [item["path"] for item in result.unreadable] == [str(other.folder)]
     assert result.changed == {"decoding.resize": {"cached": "pad", "wanted": "squash"}}
     assert path.exists()
@@ -124,12 +124,12 @@ def test_damaged_shard_of_the_wanted_recipe_is_an_error_that_says_what_to_do(dat
     (path,) = cache.folder.glob("shard-*")
     path.write_bytes(b"")
     with pytest.raises(DamagedShardError, match="or `pipeline features` where that one only reads"):
-        explain(config, dataset)
+        explain(config, frozen_base(config), dataset)
 
 
 def test_what_people_see(dataset, config, capsys):
     pretend(replace(config, resize="crop", layers="top"), dataset.digests[:30])
-    explanation(describe(explain(config, dataset)))
+    explanation(explain(config, frozen_base(config), dataset).to_dict())
     said = capsys.readouterr().out
     assert "37 pictures, 1 of them copies: 0 cached, 36 missing, 0 cannot be decoded" in said
     assert "decoding.resize: cached crop, wanted squash" in said

@@ -14,7 +14,7 @@ from pipeline.cli.show.store import exported
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.features.base import frozen_base
-from pipeline.features.export import describe, export_features
+from pipeline.features.export import export_features
 from pipeline.features.store import FeatureCache, columns
 from pipeline.features.store.columns import Column, Table, array_column, text_column
 from pipeline.features.store.export import Layout, _lay_out, export_table
@@ -48,7 +48,7 @@ def make_features(digests, cut):
 
 @pytest.fixture
 def cache(config, dataset):
-    cache = FeatureCache(config.cache, frozen_base(config)[0].recipe)
+    cache = FeatureCache(config.cache, frozen_base(config).recipe)
     with cache.writer("openvino", {}) as writer:
         for rows in np.split(np.random.default_rng(0).permutation(len(dataset)), 3):
             digests = dataset.digests[rows]
@@ -97,7 +97,7 @@ def read_back(path):
 @pytest.mark.parametrize("block_bytes", [64 << 20, 300])
 def test_round_trip(config, dataset, cache, out, monkeypatch, block_bytes):
     monkeypatch.setattr(columns, "BLOCK_BYTES", block_bytes)
-    result = export_features(config, dataset, out)
+    result = export_features(config, frozen_base(config), dataset, out)
     found = read_back(out)
     assert found["path"].tolist() == list(dataset.paths)
     assert found["split"].tolist() == dataset.splits.tolist()
@@ -116,20 +116,20 @@ def test_round_trip(config, dataset, cache, out, monkeypatch, block_bytes):
 
 
 def test_pictures_that_do_not_decode_are_left_out_and_named(config, dataset, out):
-    recipe = frozen_base(config)[0].recipe
+    recipe = frozen_base(config).recipe
     cache = FeatureCache(config.cache, recipe)
     with cache.writer("openvino", {}) as writer:
         rest = dataset.digests[1:]
         writer.add(rest, {cut: make_features(rest, cut) for cut in recipe.cuts})
     cache.quarantine({dataset.digests[0].tobytes().hex(): "truncated"})
-    result = export_features(config, dataset, out)
+    result = export_features(config, frozen_base(config), dataset, out)
     assert result.left_out == [{"path": dataset.paths[0], "reason": "truncated"}]
     assert read_back(out)["path"].tolist() == list(dataset.paths[1:])
 
 
 def test_missing_features_are_one_sentence_and_no_file(config, dataset, out):
     with pytest.raises(StoreError, match="36 are missing: run `pipeline features` first"):
-        export_features(config, dataset, out)
+        export_features(config, frozen_base(config), dataset, out)
     assert not out.exists()
 
 
@@ -137,9 +137,9 @@ def test_existing_file_stays_unless_asked(config, dataset, cache, out):
     out.parent.mkdir()
     out.write_text("mine")
     with pytest.raises(InputError, match=r"expected a new file, .*or use --overwrite"):
-        export_features(config, dataset, out)
+        export_features(config, frozen_base(config), dataset, out)
     assert out.read_text() == "mine"
-    export_features(config, dataset, out, overwrite=True)
+    export_features(config, frozen_base(config), dataset, out, overwrite=True)
     assert len(read_back(out)["y"]) == 36
 
 
@@ -147,21 +147,21 @@ def test_existing_file_stays_unless_asked(config, dataset, cache, out):
 @pytest.mark.parametrize("name", ["x.csv", "x", "x.hdf"])
 def test_unknown_suffix_is_refused_at_once(config, dataset, tmp_path, name):
     with pytest.raises(UnknownNameError, match=r"unknown kind of file .*\.h5, \.npz, \.parquet"):
-        export_features(config, dataset, tmp_path / name)
+        export_features(config, frozen_base(config), dataset, tmp_path / name)
 
 
 @pytest.mark.parametrize("config", ["float32"], indirect=True)
 def test_folder_is_refused_even_with_overwrite(config, dataset, tmp_path):
     (tmp_path / "x.h5").mkdir()
     with pytest.raises(InputError, match="a folder that exists; name another one"):
-        export_features(config, dataset, tmp_path / "x.h5", overwrite=True)
+        export_features(config, frozen_base(config), dataset, tmp_path / "x.h5", overwrite=True)
 
 
 @pytest.mark.parametrize("config", ["float32"], indirect=True)
 def test_parquet_without_pyarrow_says_how_to_get_it(config, dataset, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'bottleneck-pipeline\[parquet\]'"):
-        export_features(config, dataset, tmp_path / "x.parquet")
+        export_features(config, frozen_base(config), dataset, tmp_path / "x.parquet")
 
 
 def table_of(n_rows):
@@ -249,7 +249,7 @@ def test_interruption_leaves_nothing(out):
 
 @pytest.mark.parametrize("config", ["float32"], indirect=True)
 def test_what_people_see(config, dataset, cache, tmp_path, capsys):
-    exported(describe(export_features(config, dataset, tmp_path / "x.npz")))
+    exported(export_features(config, frozen_base(config), dataset, tmp_path / "x.npz").to_dict())
     said = capsys.readouterr().out
     assert "36 rows of X/block4:none 2×2×3, X/block4:max 5," in said
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.cli.show.store import verification
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreError
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.shard import FORMAT_VERSION
-from pipeline.features.verify import describe, verify
+from pipeline.features.verify import verify
+from tests.conftest import Told
 from tests.features.store.test_durability import printed, small_disk
 from tests.stored import RECIPE, A, assert_holds, digests, features, fill, shard_of
 
@@ -71,7 +72,7 @@ def test_sound_cache_is_counted_and_not_changed(root, cache):
     assert (result.bad, result.newer, result.mended, result.leftovers_removed) == ([], [], [], 0)
     assert {row["id"]: row["rows"] for row in result.recipes} == {cache.recipe.id: 52, OTHER.id: 1}
     assert result.bytes == sum(path.stat().st_size for path in root.rglob("*.h5"))
-    json.dumps(describe(result))
+    json.dumps(result.to_dict())
 
 
 def test_flipped_bit_is_found_wherever_it_is_and_the_shard_is_set_aside(root, cache):
@@ -205,13 +206,26 @@ def test_leftovers_of_killed_processes_go_when_they_are_old(root, cache):
 
 def test_progress_ends_at_the_size_of_everything(root, cache):
     make_model(root, "base")
-    seen = []
-    verify(root, lambda done, total: seen.append((done, total)))
+    told = Told()
+    verify(root, told)
+    seen = [(done, total) for _, done, total in told.calls]
     total = shard_of(cache).stat().st_size + sum(
         path.stat().st_size for path in (root / "models").rglob("*.*")
     )
     assert seen[-1] == (total, total)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyError, OSError, StoreError])
+def test_what_is_told_and_fails_does_not_make_a_shard_damaged(root, cache, kind):
+    class Failing(Told):
+        def advance(self, *told, **more):
+            raise kind("the terminal is gone")
+
+    with pytest.raises(kind, match="the terminal is gone"):
+        verify(root, Failing())
+    assert shard_of(cache).is_file()
+    assert not list(root.rglob("damaged-*"))
 
 
 def test_no_cache_is_one_sentence(tmp_path):
@@ -237,7 +251,7 @@ def test_read_only_cache_is_reported_and_says_so(tmp_path):
 
 def test_what_people_see(root, cache, capsys):
     spoil(shard_of(cache), features(*range(50))[A].tobytes())
-    verification(describe(verify(root)))
+    verification(verify(root).to_dict())
     said = capsys.readouterr().out
     assert "sound: 0 shards with 0 rows (0 bytes), 0 converted models" in said
     assert "bad, set aside as" in said

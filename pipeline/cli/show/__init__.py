@@ -1,6 +1,5 @@
 """What people see. The only room that prints; it computes nothing but rates."""
 
-from pipeline.api.progress import epochs, progress
 from pipeline.cli.show.audit import audited
 from pipeline.cli.show.experiments import classification, leaderboard
 from pipeline.cli.show.results import (
@@ -26,7 +25,6 @@ __all__ = [
     "backbones",
     "classification",
     "digits",
-    "epochs",
     "error",
     "explanation",
     "exported",
@@ -36,7 +34,6 @@ __all__ = [
     "layers",
     "leaderboard",
     "predictions",
-    "progress",
     "report",
     "result",
     "settings",

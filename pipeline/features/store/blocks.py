@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pipeline.features.store.reader import Shard, gather_rows
-from pipeline.features.store.recipe import Cut
+from pipeline.features.store.recipe import CutName
 from pipeline.features.store.shard import CHUNK_BYTES
+from pipeline.system.files import OnDamage
 
 Block = tuple[np.ndarray, np.ndarray]
 """Places (b,) int among the rows asked for, and their features (b, d) float32."""
@@ -34,19 +35,22 @@ class FeatureBlocks:
         shapes: Of one row of each cut.
         numbers: (n,) int, the shard of each row.
         rows: (n,) int, its row there.
+        on_damage: Told of a damaged shard before the error goes on.
         most_rows: In one block; None for as many as `BLOCK_BYTES` hold.
     """
 
     def __init__(
         self,
         shards: Sequence[Shard],
-        cuts: Sequence[Cut],
+        cuts: Sequence[CutName],
         shapes: Sequence[tuple[int, ...]],
         numbers: np.ndarray,
         rows: np.ndarray,
+        on_damage: OnDamage,
         most_rows: int | None = None,
     ) -> None:
         self._shards, self._cuts = shards, tuple(cuts)
+        self._on_damage = on_damage
         self._widths = [math.prod(shape) for shape in shapes]
         self._places = np.lexsort([rows, numbers])
         self._numbers, self._rows = numbers[self._places], rows[self._places]
@@ -108,7 +112,7 @@ class FeatureBlocks:
         features = np.empty((len(rows), self.n_features), np.float32)
         start = 0
         for cut, width in zip(self._cuts, self._widths, strict=True):
-            part = gather_rows(self._shards, cut, numbers, rows)
+            part = gather_rows(self._shards, cut, numbers, rows, self._on_damage)
             features[:, start : start + width] = part.reshape(len(rows), -1)
             start += width
         return features
@@ -150,7 +154,7 @@ class ChainedBlocks:
 
 
 def _packed(lengths: np.ndarray, most: int) -> Iterator[slice]:
-    """Cut runs of these lengths into stretches of at most ``most`` in all, or of one run."""
+    """CutName runs of these lengths into stretches of at most ``most`` in all, or of one run."""
     ends, start = np.cumsum(lengths), 0
     while start < len(lengths):
         limit = most + (ends[start - 1] if start else 0)

@@ -6,7 +6,7 @@ everything, more cuts), so asking for fewer layers than before computes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,14 @@ from pipeline.features.store.folders import (
 from pipeline.features.store.keys import ROW_KEY, picture_keys, positions, row_keys
 from pipeline.features.store.reader import (
     Shard,
-    ShardIndex,
     gather_rows,
     read_index,
-    read_or_set_aside,
 )
-from pipeline.features.store.recipe import Cut, Recipe
+from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.writer import ShardWriter
-from pipeline.system.files import set_aside
+from pipeline.system.files import OnDamage, leave_damaged, set_aside
 
-Views = np.ndarray | int
+ViewNumbers = np.ndarray | int
 """View numbers: one for all rows, or (n,) int; 0 is the clean picture."""
 
 
@@ -47,7 +45,7 @@ class FeatureCache:
         root: Folder of all recipes.
         recipe: What the features must have been made with.
         set_aside_damaged: Rename what is damaged to ``damaged-…`` and go on without it, instead
-            of raising.
+            of raising; who only looks leaves that off and changes nothing.
 
     Raises:
         NewerFormatError: A newer version of this program wrote into the cache.
@@ -57,45 +55,46 @@ class FeatureCache:
     def __init__(self, root: Path, recipe: Recipe, *, set_aside_damaged: bool = False) -> None:
         self.root, self.recipe = root, recipe
         self.folder = root / recipe.id
-        self._set_aside_damaged = set_aside_damaged
+        self._on_damage: OnDamage = set_aside if set_aside_damaged else leave_damaged
+        self._known: dict[Path, tuple[Shard, np.ndarray]] = {}
         self.refresh()
 
     def refresh(self) -> None:
-        """Read again what is there: shards may have come from this or another process."""
-        self._shards: list[Shard] = []
+        """Read what came since: shards may be of this or another process, and never change."""
         self.quarantined: dict[str, str] = {}
-        keys, rows, shards = [np.empty(0, ROW_KEY)], [np.empty(0, np.int32)], [0]
+        known = {}
         for folder, recipe in covering_folders(self.root, self.recipe, self._on_damage):
             self.quarantined.update(read_quarantines(folder, self._on_damage))
-            for index in self._indexes(folder, recipe):
-                self._shards.append(index.shard)
-                keys.append(row_keys(index.digests, index.views))
-                rows.append(np.arange(index.shard.n_rows, dtype=np.int32))
-                shards.append(index.shard.n_rows)
-        self._locate(np.concatenate(keys), np.concatenate(rows), np.array(shards[1:], int))
+            for path in sorted(folder.glob(SHARDS)):
+                found = self._known.get(path) or self._indexed(path)
+                # A shard of another recipe that got there is never used.
+                if found is not None and found[0].recipe.digest == recipe.digest:
+                    known[path] = found
+        self._known = known
+        self._shards = [shard for shard, _ in known.values()]
+        self._locate([keys for _, keys in known.values()])
 
-    def _on_damage(self, path: Path, error: DamagedShardError) -> None:
-        if not self._set_aside_damaged:
-            raise error
-        set_aside(path, error)
+    def _indexed(self, path: Path) -> tuple[Shard, np.ndarray] | None:
+        """Return a shard and the keys of its rows; None where it is damaged or gone."""
+        try:
+            index = read_index(path)
+        except DamagedShardError as error:
+            self._on_damage(path, error)
+        except StoreError:
+            if path.is_symlink() or path.exists():
+                raise
+            # another process set it aside meanwhile
+        else:
+            return index.shard, row_keys(index.digests, index.views)
+        return None
 
-    def _indexes(self, folder: Path, recipe: Recipe) -> Iterator[ShardIndex]:
-        """Read the shards of a folder; one of another recipe that got there is never used."""
-        for path in sorted(folder.glob(SHARDS)):
-            try:
-                index = read_index(path)
-            except DamagedShardError as error:
-                self._on_damage(path, error)
-                continue
-            except StoreError:
-                if path.is_symlink() or path.exists():
-                    raise
-                continue  # another process set it aside meanwhile
-            if index.shard.recipe.digest == recipe.digest:
-                yield index
-
-    def _locate(self, keys: np.ndarray, rows: np.ndarray, n_rows: np.ndarray) -> None:
+    def _locate(self, parts: Sequence[np.ndarray]) -> None:
         """Build the sorted table (digest, view) → (shard, row); of equal rows the first counts."""
+        n_rows = np.array([len(part) for part in parts], int)
+        keys = np.concatenate([np.empty(0, ROW_KEY), *parts])
+        rows = np.concatenate(
+            [np.empty(0, np.int32), *(np.arange(n, dtype=np.int32) for n in n_rows)]
+        )
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
         first = np.ones(len(keys), bool)
@@ -112,7 +111,7 @@ class FeatureCache:
     def __contains__(self, digest: bytes) -> bool:
         return bool(self.has(np.frombuffer(digest, np.uint8)[None])[0])
 
-    def has(self, digests: np.ndarray, views: Views = 0) -> np.ndarray:
+    def has(self, digests: np.ndarray, views: ViewNumbers = 0) -> np.ndarray:
         """Return which rows are cached.
 
         Args:
@@ -124,7 +123,7 @@ class FeatureCache:
         """
         return self._positions(digests, views) >= 0
 
-    def _positions(self, digests: np.ndarray, views: Views) -> np.ndarray:
+    def _positions(self, digests: np.ndarray, views: ViewNumbers) -> np.ndarray:
         return positions(self._table, row_keys(digests, views))
 
     def engines(self) -> dict[str, int]:
@@ -134,7 +133,7 @@ class FeatureCache:
             counts[shard.engine] += shard.n_rows
         return dict(counts)
 
-    def sources(self, digests: np.ndarray, views: Views = 0) -> dict[str, int]:
+    def sources(self, digests: np.ndarray, views: ViewNumbers = 0) -> dict[str, int]:
         """Return from which recipe folders rows would be read: ``{folder name: rows}``."""
         found = self._positions(digests, views)
         numbers, counts = np.unique(self._shard_of[found[found >= 0]], return_counts=True)
@@ -143,7 +142,7 @@ class FeatureCache:
             names[self._shards[number].path.parent.name] += int(count)
         return dict(names)
 
-    def read(self, cut: Cut, digests: np.ndarray, views: Views = 0) -> np.ndarray:
+    def read(self, cut: CutName, digests: np.ndarray, views: ViewNumbers = 0) -> np.ndarray:
         """Read one cut's features.
 
         Args:
@@ -161,9 +160,10 @@ class FeatureCache:
         """
         self.require(digests, views)
         found = self._positions(digests, views)
-        return gather_rows(self._shards, cut, self._shard_of[found], self._row_of[found])
+        where = (self._shard_of[found], self._row_of[found])
+        return gather_rows(self._shards, cut, *where, self._on_damage)
 
-    def require(self, digests: np.ndarray, views: Views = 0) -> None:
+    def require(self, digests: np.ndarray, views: ViewNumbers = 0) -> None:
         """Raise `StoreError` unless every row is cached."""
         missing = int(np.sum(~self.has(digests, views)))
         if missing or not self._shards:
@@ -174,7 +174,11 @@ class FeatureCache:
             )
 
     def blocks(
-        self, cuts: Sequence[Cut], digests: np.ndarray, views: Views = 0, n_rows: int | None = None
+        self,
+        cuts: Sequence[CutName],
+        digests: np.ndarray,
+        views: ViewNumbers = 0,
+        n_rows: int | None = None,
     ) -> FeatureBlocks:
         """Return features to be read in blocks, however many there are.
 
@@ -195,19 +199,17 @@ class FeatureCache:
         found = self._positions(digests, views)
         shapes = [self.row_shape(cut) for cut in cuts]
         where = (self._shard_of[found], self._row_of[found])
-        return FeatureBlocks(self._shards, cuts, shapes, *where, n_rows)
+        return FeatureBlocks(self._shards, cuts, shapes, *where, self._on_damage, n_rows)
 
-    def row_shape(self, cut: Cut) -> tuple[int, ...]:
+    def row_shape(self, cut: CutName) -> tuple[int, ...]:
         """Return the shape of one picture's features of a cut: (d,) or (h, w, c).
 
         Raises:
             StoreError: Nothing is cached.
         """
         self.require(np.empty((0, 32), np.uint8))
-        return self._no_rows(cut).shape[1:]
-
-    def _no_rows(self, cut: Cut) -> np.ndarray:
-        return read_or_set_aside(self._shards[0], cut, np.empty(0, int))
+        nothing = np.empty(0, int)
+        return gather_rows(self._shards, cut, nothing, nothing, self._on_damage).shape[1:]
 
     def writer(self, engine: str, versions: Mapping[str, str]) -> ShardWriter:
         """Return a context manager that takes rows and publishes shards."""
@@ -227,3 +229,23 @@ class FeatureCache:
     def reason(self, digest: bytes) -> str | None:
         """Return why the picture with this digest does not decode; None if it is not known to."""
         return self.quarantined.get(digest.hex())
+
+
+def held_by(folder: Path, recipe: Recipe, digests: np.ndarray) -> np.ndarray:
+    """Return which pictures, as they are, the shards of one folder hold: (n,) bool.
+
+    Args:
+        folder: That of a recipe; nothing in it is changed.
+        recipe: Its recipe; shards of another one that got there do not count.
+        digests: (n, 32) uint8.
+
+    Raises:
+        DamagedShardError: A shard cannot be read.
+        NewerFormatError: A newer version of this program wrote one.
+    """
+    wanted, held = row_keys(digests, 0), np.zeros(len(digests), bool)
+    for path in sorted(folder.glob(SHARDS)):
+        index = read_index(path)
+        if index.shard.recipe.digest == recipe.digest:
+            held |= np.isin(wanted, row_keys(index.digests, index.views))
+    return held

@@ -4,11 +4,11 @@ What is damaged is set aside; a lost or altered ``recipe.json`` is written again
 which say themselves what they were made with.
 """
 
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.folders import (
@@ -22,8 +22,6 @@ from pipeline.features.store.folders import (
 from pipeline.features.store.reader import Shard, check_shard
 from pipeline.features.store.recipe import Recipe
 from pipeline.system.files import DAMAGED_PREFIX, set_aside
-
-T = TypeVar("T")
 
 Problem = dict[str, Any]
 """``{"path", "reason", "set_aside"}``, the last being the new path or None; perhaps ``rows``."""
@@ -52,40 +50,53 @@ def recipe_folders(root: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith(DAMAGED_PREFIX))
 
 
-def check_folder(folder: Path, on_bytes: Callable[[Path, int], None]) -> FolderCheck:
+def check_folder(folder: Path) -> Generator[tuple[Path, int], None, FolderCheck]:
     """Read everything in a recipe folder and set aside what is damaged.
 
-    Args:
-        folder: The folder of a recipe.
-        on_bytes: Told (file, bytes of it) after each chunk.
+    Yields:
+        (file, bytes of it) after each chunk that was read.
+
+    Returns:
+        What is there.
     """
     check = FolderCheck()
     recipe = _recipe_in(folder, check)
     if check.newer:
         return check
     for path in sorted(folder.glob(QUARANTINES)):
-        _try(path, check, read_quarantine)
+        with _noted(path, check):
+            read_quarantine(path)
     for path in sorted(folder.glob(SHARDS)):
-        shard = _try(path, check, partial(_check_shard, on_bytes))
-        if shard is not None:
-            check.shards.append(shard)
+        with _noted(path, check):
+            check.shards.append((yield from _counted(path)))
     _match_recipes(folder, recipe, check)
     return check
 
 
-def _check_shard(on_bytes: Callable[[Path, int], None], path: Path) -> Shard:
-    return check_shard(path, partial(on_bytes, path))
+def _counted(path: Path) -> Generator[tuple[Path, int], None, Shard]:
+    reading = check_shard(path)
+    while True:
+        try:
+            n_bytes = next(reading)
+        except StopIteration as end:
+            shard: Shard = end.value
+            return shard
+        yield path, n_bytes
 
 
 def _recipe_in(folder: Path, check: FolderCheck) -> Recipe | None:
     path = folder / RECIPE_NAME
-    return _try(path, check, read_recipe) if path.exists() else None
+    if path.exists():
+        with _noted(path, check):
+            return read_recipe(path)
+    return None
 
 
-def _try(path: Path, check: FolderCheck, read: Callable[[Path], T]) -> T | None:
-    """Read a file; note why it cannot be read."""
+@contextmanager
+def _noted(path: Path, check: FolderCheck) -> Iterator[None]:
+    """Note why a file cannot be read, and set aside what is damaged."""
     try:
-        return read(path)
+        yield
     except NewerFormatError as error:
         check.newer.append({"path": str(path), "reason": str(error)})
     except DamagedShardError as error:
@@ -93,7 +104,6 @@ def _try(path: Path, check: FolderCheck, read: Callable[[Path], T]) -> T | None:
     except StoreError as error:
         if path.exists():  # else another process set it aside meanwhile
             check.bad.append({"path": str(path), "reason": str(error), "set_aside": None})
-    return None
 
 
 def put_aside(path: Path, reason: str) -> Problem:

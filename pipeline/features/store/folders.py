@@ -6,7 +6,7 @@ The quarantine: pictures that cannot be decoded, with the reason, beside the sha
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,13 @@ from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.keys import DIGEST_BYTES, picture_keys
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION, check_version
-from pipeline.system.files import fsync, write_json
+from pipeline.system.files import OnDamage, fsync, write_json
 
 logger = logging.getLogger("pipeline")
 
 RECIPE_NAME = "recipe.json"
 
 SHARDS = "shard-*.h5"
-
-OnDamage = Callable[[Path, DamagedShardError], None]
-"""Told which file is damaged and why; raises, or gets it out of the way."""
 
 
 def prepare_folder(folder: Path, recipe: Recipe) -> None:

@@ -6,7 +6,7 @@ Rows from many shards, each shard opened once.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ import numpy as np
 
 from pipeline.errors import DamagedShardError, StoreError
 from pipeline.features.store.checksum import check_file, check_heaps, read_chunks, text_of
-from pipeline.features.store.recipe import Cut, Recipe
+from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.shard import FORMAT, check_version, dataset_names
-from pipeline.system.files import set_aside
+from pipeline.system.files import OnDamage
 
 UNREADABLE = (KeyError, TypeError, ValueError, OSError, RuntimeError, OverflowError)
 """What h5py and the checksums raise on damaged files."""
@@ -80,17 +80,20 @@ def _read_column(dataset: h5py.Dataset) -> np.ndarray:
     return np.concatenate([rows for _, rows in read_chunks(dataset)])
 
 
-def read_rows(shard: Shard, cut: Cut, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+def read_rows(shard: Shard, cut: CutName, rows: Sequence[int] | np.ndarray) -> np.ndarray:
     """Read the features of ``rows`` in that order: (len(rows), d) or (len(rows), h, w, c).
 
     Only the chunks that hold them are read, each once.
 
     Raises:
+        ValueError: The shard's recipe has no such cut; the shard itself is sound.
         DamagedShardError: A checksum does not hold or the dataset is not there.
     """
-    wanted = np.asarray(rows, np.int64)
+    if cut not in shard.recipe.cuts:
+        raise ValueError(f"expected a cut of {shard.recipe.id}, received {cut}")
+    wanted, name = np.asarray(rows, np.int64), shard.recipe.dataset_name(cut)
     with _opened(shard.path) as file:
-        dataset = file[shard.recipe.dataset_name(cut)]
+        dataset = file[name]
         if len(dataset) != shard.n_rows:
             raise ValueError(f"{shard.n_rows} rows announced, {len(dataset)} found in {cut}")
         chunk_of = wanted // dataset.chunks[0]
@@ -103,12 +106,15 @@ def read_rows(shard: Shard, cut: Cut, rows: Sequence[int] | np.ndarray) -> np.nd
     return features
 
 
-def check_shard(path: Path, on_bytes: Callable[[int], None]) -> Shard:
+def check_shard(path: Path) -> Generator[int, None, Shard]:
     """Read everything in a shard, a chunk at a time.
 
-    Args:
-        path: The shard.
-        on_bytes: Told after each chunk how many bytes it had.
+    Yields:
+        How many bytes each chunk had. Whoever is told of them is no part of the reading: what goes
+        wrong there does not mean that the shard is damaged.
+
+    Returns:
+        What the shard says of itself.
 
     Raises:
         NewerFormatError: A newer version of this program wrote it.
@@ -121,7 +127,7 @@ def check_shard(path: Path, on_bytes: Callable[[int], None]) -> Shard:
             for start, rows in read_chunks(file[name]):
                 if rows.dtype.kind == "f" and not np.isfinite(rows).all():
                     raise ValueError(f"features that are not finite among the rows from {start}")
-                on_bytes(rows.nbytes)
+                yield rows.nbytes
     return shard
 
 
@@ -169,7 +175,11 @@ def _check_format(path: Path, file: h5py.File) -> None:
 
 
 def gather_rows(
-    shards: Sequence[Shard], cut: Cut, numbers: np.ndarray, rows: np.ndarray
+    shards: Sequence[Shard],
+    cut: CutName,
+    numbers: np.ndarray,
+    rows: np.ndarray,
+    on_damage: OnDamage,
 ) -> np.ndarray:
     """Read shard after shard, each into its places.
 
@@ -178,6 +188,7 @@ def gather_rows(
         cut: A cut that all of them hold.
         numbers: (n,) int, which of the shards.
         rows: (n,) int, which row of that shard.
+        on_damage: Told of a damaged shard before the error goes on.
 
     Returns:
         (n, d) or (n, h, w, c), in the order asked for and in the stored dtype.
@@ -189,17 +200,16 @@ def gather_rows(
     distinct, begins = np.unique(numbers[order], return_index=True)
     features: np.ndarray | None = None
     for number, where in zip(distinct, np.split(order, begins)[1:], strict=True):
-        part = read_or_set_aside(shards[number], cut, rows[where])
+        part = _read_or_tell(shards[number], cut, rows[where], on_damage)
         if features is None:
             features = np.empty((len(rows), *part.shape[1:]), part.dtype)
         features[where] = part
-    return read_or_set_aside(shards[0], cut, rows) if features is None else features
+    return _read_or_tell(shards[0], cut, rows, on_damage) if features is None else features
 
 
-def read_or_set_aside(shard: Shard, cut: Cut, rows: np.ndarray) -> np.ndarray:
-    """Read rows; a shard that turns out damaged is out of the way before the error is told."""
+def _read_or_tell(shard: Shard, cut: CutName, rows: np.ndarray, on_damage: OnDamage) -> np.ndarray:
     try:
         return read_rows(shard, cut, rows)
     except DamagedShardError as error:
-        set_aside(shard.path, error)
+        on_damage(shard.path, error)
         raise

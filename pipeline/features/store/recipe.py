@@ -10,8 +10,8 @@ from typing import Any
 
 from pipeline.system.files import canonical_json
 
-Cut = tuple[str, str]
-"""A cut layer and the pooling over it, e.g. ``("top_activation", "avg")``."""
+CutName = tuple[str, str]
+"""How the store knows a cut: its layer and the pooling, e.g. ``("top_activation", "avg")``."""
 
 MAX_ID_LAYERS = 3
 
@@ -23,7 +23,7 @@ class Recipe:
     Args:
         backbone: Canonical name with arguments, e.g. ``"MobileNet(alpha=0.25)"``.
         weights: SHA-256 of the weights file (or of the seed's description), in hex.
-        cuts: Cut layers with their poolings, in the order they were asked for.
+        cuts: CutName layers with their poolings, in the order they were asked for.
         image_size: Side in pixels of the square input.
         preprocessing: Arithmetic family: caffe, tf, torch, lite, none.
         decoding: Version, resize mode and interpolation of the decoder.
@@ -34,7 +34,7 @@ class Recipe:
 
     backbone: str
     weights: str
-    cuts: tuple[Cut, ...]
+    cuts: tuple[CutName, ...]
     image_size: int
     preprocessing: str
     decoding: Mapping[str, Any]
@@ -80,7 +80,7 @@ class Recipe:
         ours, theirs = self.to_dict(), other.to_dict()
         return {key: (ours[key], theirs[key]) for key in ours if ours[key] != theirs[key]}
 
-    def dataset_name(self, cut: Cut) -> str:
+    def dataset_name(self, cut: CutName) -> str:
         """Return where in a shard the features of ``cut`` are.
 
         ``features/<layer>``; with several poolings of one layer ``features/<layer>.<pooling>``.

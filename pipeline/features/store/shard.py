@@ -22,7 +22,7 @@ import numpy as np
 
 from pipeline.errors import NewerFormatError
 from pipeline.features.store.checksum import CHUNK_SUMS, FILE_SUM, chunk_sums, file_sum
-from pipeline.features.store.recipe import Cut, Recipe
+from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.system.files import atomic_path, canonical_json
 
 FORMAT = "bottleneck-features"
@@ -42,7 +42,7 @@ class Rows:
 
     digests: np.ndarray
     views: np.ndarray
-    features: Mapping[Cut, np.ndarray]
+    features: Mapping[CutName, np.ndarray]
 
 
 def write_shard(

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.errors import StoreError
 from pipeline.features.store.folders import prepare_folder
-from pipeline.features.store.recipe import Cut, Recipe
+from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.shard import Rows, write_shard
 
 SHARD_BYTES = 32 << 20
@@ -62,7 +62,7 @@ class ShardWriter:
     def add(
         self,
         digests: np.ndarray,
-        features: Mapping[Cut, np.ndarray],
+        features: Mapping[CutName, np.ndarray],
         views: np.ndarray | None = None,
     ) -> None:
         """Take rows; all arrays are row-aligned.
@@ -130,7 +130,7 @@ def _join(parts: list[Rows]) -> Rows:
     )
 
 
-def _as_stored(values: np.ndarray, dtype: str, cut: Cut, digests: np.ndarray) -> np.ndarray:
+def _as_stored(values: np.ndarray, dtype: str, cut: CutName, digests: np.ndarray) -> np.ndarray:
     """Return the values in the stored dtype; refuse what is not finite in it."""
     name = ":".join(cut)
     finite = _finite_rows(values)

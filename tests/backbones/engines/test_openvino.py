@@ -62,7 +62,7 @@ def test_outputs_are_keras_own_whatever_the_batches(models):
 
 
 def test_features_do_not_depend_on_the_batch_bit_for_bit(tmp_path):
-    base, _ = frozen_base(FeaturesConfig(image_size=96, layers="block3,top"))
+    base = frozen_base(FeaturesConfig(image_size=96, layers="block3,top"))
     images = np.random.default_rng(1).integers(0, 256, (33, 96, 96, 3), np.uint8)
     found = []
     for batch_size in (1, 8, 33):
@@ -247,7 +247,7 @@ def test_bases_agree_with_tensorflow(tmp_path, backbone, size, layers, pooling):
     config = FeaturesConfig(
         backbone=backbone, image_size=size, layers=layers, pooling=pooling, weights="none"
     )
-    base, _ = frozen_base(config)
+    base = frozen_base(config)
     assert open_engine(base, "openvino", "float32", 8, tmp_path).name == "openvino"
     (path,) = tmp_path.glob("*/model.json")
     differences = json.loads(path.read_text())["differences"]
@@ -256,7 +256,7 @@ def test_bases_agree_with_tensorflow(tmp_path, backbone, size, layers, pooling):
 
 
 def test_kept_model_runs_without_tensorflow(tmp_path):
-    base, _ = frozen_base(FeaturesConfig(image_size=64))
+    base = frozen_base(FeaturesConfig(image_size=64))
     open_engine(base, "openvino", "float32", 4, tmp_path)
     script = f"""
 import sys
@@ -265,7 +265,7 @@ import numpy as np
 from pipeline.features.base import frozen_base
 from pipeline.config import FeaturesConfig
 from pipeline.backbones.engines import open_engine
-base, _ = frozen_base(FeaturesConfig(image_size=64))
+base = frozen_base(FeaturesConfig(image_size=64))
 engine = open_engine(base, "openvino", "float32", 4, Path({str(tmp_path)!r}))
 print(next(engine.run(iter([np.zeros((3, 64, 64, 3), np.uint8)])))[0].shape)
 print("tensorflow" in sys.modules or "keras" in sys.modules)

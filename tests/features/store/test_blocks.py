@@ -107,7 +107,8 @@ def test_shuffled_blocks_hold_whole_chunks_in_a_drawn_order(tmp_path, monkeypatc
 
 
 def test_damage_is_found_and_the_shard_set_aside(tmp_path):
-    cache = wide(tmp_path, 8)
+    recipe = wide(tmp_path, 8).recipe
+    cache = FeatureCache(tmp_path, recipe, set_aside_damaged=True)
     source = cache.blocks((A,), digests(*range(8)), n_rows=4)
     (path,) = cache.folder.glob("shard-*.h5")
     with h5py.File(path, "r+") as file:

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store import FeatureCache, Recipe
+from pipeline.features.store.reader import read_index
 from pipeline.features.store.shard import FORMAT_VERSION
 from tests.stored import RECIPE, A, B, digests, features, fill, shard_of
 
@@ -158,18 +159,42 @@ def flip(path, needle):
 def test_flipped_bit_in_features_is_found_on_reading(cache):
     fill(cache, *range(50))
     flip(shard_of(cache), features(17)[A].tobytes())
-    with pytest.raises(DamagedShardError, match="expected a whole shard, received a damaged file"):
-        cache.read(A, digests(*range(50)))
-    again = FeatureCache(cache.root, RECIPE)
-    assert not again.has(digests(*range(50))).any()
-    assert len(list(cache.folder.glob("damaged-*"))) == 1
+    mending = FeatureCache(cache.root, RECIPE, set_aside_damaged=True)
+    for one, left in ((cache, 0), (mending, 1)):  # who only looks changes nothing
+        with pytest.raises(DamagedShardError, match="expected a whole shard, received a damaged"):
+            one.read(A, digests(*range(50)))
+        assert len(list(cache.folder.glob("damaged-*"))) == left
+    assert not FeatureCache(cache.root, RECIPE).has(digests(*range(50))).any()
+
+
+def test_a_cut_that_is_not_there_is_no_damage(cache):
+    fill(cache, *range(5))
+    mending = FeatureCache(cache.root, RECIPE, set_aside_damaged=True)
+    with pytest.raises(ValueError, match=r"expected a cut of .*, received \('layer_z', 'avg'\)"):
+        mending.read(("layer_z", "avg"), digests(1))
+    with pytest.raises(ValueError, match="expected a cut of"):
+        mending.row_shape(("layer_z", "avg"))
+    assert shard_of(cache).is_file()
+
+
+def test_refreshing_reads_only_what_came_since(cache, monkeypatch):
+    fill(cache, 1, 2)
+    before, read = shard_of(cache), []
+    monkeypatch.setattr(
+        "pipeline.features.store.cache.read_index",
+        lambda path: read.append(path) or read_index(path),
+    )
+    fill(cache, 3)
+    assert cache.has(digests(1, 2, 3)).all()
+    assert len(read) == 1
+    assert before not in read
 
 
 def test_flipped_bit_in_digests_is_found_on_opening(cache):
     fill(cache, 77)
     flip(shard_of(cache), digests(77).tobytes())
     with pytest.raises(DamagedShardError, match="damaged file"):
-        cache.refresh()
+        FeatureCache(cache.root, RECIPE)
 
 
 @pytest.mark.parametrize("size", [0, 100, -1])

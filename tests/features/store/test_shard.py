@@ -113,7 +113,7 @@ def test_hole_in_the_file_is_never_read_as_zeros(cache, with_checksum):
 def test_hole_in_the_digests_is_found_on_opening(cache):
     hole(shard_of(cache), digests(*NUMBERS), with_checksum=True)
     with pytest.raises(DamagedShardError, match="rows from 0 of /digest do not match"):
-        cache.refresh()
+        FeatureCache(cache.root, RECIPE)
 
 
 def test_zeros_that_became_ones_are_found(tmp_path):
@@ -143,7 +143,7 @@ def test_altered_attribute_is_found_on_opening(cache, name, value):
     with h5py.File(shard_of(cache), "r+") as file:
         file.attrs[name] = value
     with pytest.raises(DamagedShardError, match="received a damaged file"):
-        cache.refresh()
+        FeatureCache(cache.root, RECIPE)
 
 
 def test_columns_of_two_shards_are_not_mixed(cache):
@@ -153,7 +153,7 @@ def test_columns_of_two_shards_are_not_mixed(cache):
         del file["digest"]
         file.create_dataset("digest", data=digest, chunks=(40, 32), fletcher32=True)
     with pytest.raises(DamagedShardError, match="its attributes do not match their checksum"):
-        cache.refresh()
+        FeatureCache(cache.root, RECIPE)
 
 
 def test_earlier_shard_without_our_checksums_is_read(cache):
@@ -171,4 +171,4 @@ def test_heap_that_hdf5_would_walk_for_ever_is_found(cache, alarm):
     data[begin + 16 : begin + 32] = bytes(16)  # an end that takes no space
     path.write_bytes(data)
     with pytest.raises(DamagedShardError, match=r"heap of texts at byte \d+ does not add up"):
-        cache.refresh()
+        FeatureCache(cache.root, RECIPE)
