@@ -45,16 +45,21 @@ def command(*examples: str, name: str | None = None) -> Callable[[Any], Any]:
 TERMINAL = Terminal()
 """What a command shows of its progress; however it ends, `launch.run` closes it."""
 
+FLAT = Parameter(name="*")
+"""Of settings: each is a flag of its own name."""
+SWITCH = Parameter(negative="")
+"""Of a flag that is off unless it is given, and so has no opposite."""
 
-@Parameter(name="*")
+
+@FLAT
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """What every command can be told about its output."""
 
-    json: Annotated[bool, Parameter(negative="")] = False
+    json: Annotated[bool, SWITCH] = False
     """Print one JSON value on stdout and nothing else."""
 
-    quiet: Annotated[bool, Parameter(negative="")] = False
+    quiet: Annotated[bool, SWITCH] = False
     """Show no progress and no notices, only warnings."""
 
     @property

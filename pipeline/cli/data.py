@@ -4,10 +4,11 @@ What lies in the feature cache.
 """
 
 from pathlib import Path
+from typing import Annotated
 
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, Output, command
-from pipeline.config import CheckConfig, FeaturesConfig
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Output, command
+from pipeline.config import CACHE, CheckConfig, FeaturesConfig
 
 
 @command(
@@ -32,7 +33,10 @@ def digits(folder: Path = Path("data/digits"), *, output: Output = DEFAULT_OUTPU
     "pipeline check ~/pictures --similarity 0.98 --json",
 )
 def check(
-    data: str, *, config: CheckConfig = CheckConfig(), output: Output = DEFAULT_OUTPUT
+    data: str,
+    *,
+    config: Annotated[CheckConfig, FLAT] = CheckConfig(),
+    output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Say what is in the data: classes, copies, leaks into the test, suspect labels, bad files.
 
@@ -50,7 +54,10 @@ def check(
     "pipeline explain ~/pictures --image-size 160",
 )
 def explain(
-    data: str, *, config: FeaturesConfig = FeaturesConfig(), output: Output = DEFAULT_OUTPUT
+    data: str,
+    *,
+    config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
+    output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Say which pictures are cached, which are not, and what differs from what is cached.
 
@@ -67,7 +74,7 @@ def explain(
     "pipeline verify",
     "pipeline verify --cache /data/features",
 )
-def verify(*, cache: Path = Path("features"), output: Output = DEFAULT_OUTPUT) -> None:
+def verify(*, cache: Path = CACHE, output: Output = DEFAULT_OUTPUT) -> None:
     """Read everything in the cache, and set aside what is damaged; it is computed again.
 
     Args:
@@ -88,7 +95,7 @@ def export_features(
     *,
     out: Path,
     overwrite: bool = False,
-    config: FeaturesConfig = FeaturesConfig(),
+    config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Write cached features, labels, paths and splits into one file.

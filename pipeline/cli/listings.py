@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, Output, app, command
-from pipeline.config import ReportConfig
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Output, app, command
+from pipeline.config import RUNS, ReportConfig
 from pipeline.errors import InputError
 from pipeline.system.files import atomic_path
 
@@ -26,7 +24,7 @@ from pipeline.system.files import atomic_path
     "pipeline compare",
     "pipeline compare --runs /data/runs --json",
 )
-def compare(*, runs: Path = Path("runs"), output: Output = DEFAULT_OUTPUT) -> None:
+def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> None:
     """List the runs, best first, with how sure the differences between them are.
 
     Args:
@@ -38,12 +36,20 @@ def compare(*, runs: Path = Path("runs"), output: Output = DEFAULT_OUTPUT) -> No
     show.result({"runs": value}, output.json, show.leaderboard)
 
 
+@FLAT
+@dataclass(frozen=True, kw_only=True)
+class ReportFlags(ReportConfig):
+    """Settings of the report."""
+
+    overwrite: Annotated[bool, SWITCH] = ReportConfig.overwrite
+
+
 @command(
     "pipeline report --out report.html",
     "pipeline report best --out best.html --map pca,tsne",
 )
 def report(
-    *run: str, out: Path, config: ReportConfig = ReportConfig(), output: Output = DEFAULT_OUTPUT
+    *run: str, out: Path, config: ReportFlags = ReportFlags(), output: Output = DEFAULT_OUTPUT
 ) -> None:
     """Write one HTML file about runs: figures, pictures, findings, maps; it needs no network.
 
@@ -157,7 +163,7 @@ def _value(value: Any) -> str:
 def config(
     *,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, SWITCH] = False,
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Write every setting with its default and its help as a TOML file for --config.

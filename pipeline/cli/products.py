@@ -1,5 +1,6 @@
 """What a run is good for: labelling pictures, one file to take along."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, Output, command
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Output, command
 from pipeline.config import ExportConfig, PredictConfig
+
+
+@FLAT
+@dataclass(frozen=True, kw_only=True)
+class PredictFlags(PredictConfig):
+    """Settings of labelling."""
+
+    overwrite: Annotated[bool, SWITCH] = PredictConfig.overwrite
 
 
 @command(
@@ -21,7 +30,7 @@ def predict(
     paths: Annotated[list[Path], Parameter(consume_multiple=True)],
     /,
     *,
-    config: PredictConfig = PredictConfig(),
+    config: PredictFlags = PredictFlags(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Label pictures with a run, or with imagenet:BACKBONE.
@@ -40,6 +49,14 @@ def predict(
     show.result(describe(predictions), output.json, show.predictions)
 
 
+@FLAT
+@dataclass(frozen=True, kw_only=True)
+class ExportFlags(ExportConfig):
+    """Settings of the one model."""
+
+    overwrite: Annotated[bool, SWITCH] = ExportConfig.overwrite
+
+
 @command(
     "pipeline export best model.keras",
     "pipeline export best model.onnx --overwrite",
@@ -49,7 +66,7 @@ def export(
     out: Path,
     /,
     *,
-    config: ExportConfig = ExportConfig(),
+    config: ExportFlags = ExportFlags(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Write a run as one model: RGB pictures of 0 to 255 in, class probabilities out.

@@ -1,7 +1,12 @@
 """The three stages."""
 
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, Output, command
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Output, command
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
 
 
@@ -11,7 +16,10 @@ from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
     "pipeline features pictures.csv --views 4 --dtype float16",
 )
 def features(
-    data: str, *, config: FeaturesConfig = FeaturesConfig(), output: Output = DEFAULT_OUTPUT
+    data: str,
+    *,
+    config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
+    output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Stage 1: run every picture once through the frozen base and cache its features.
 
@@ -31,7 +39,10 @@ def features(
     'pipeline classify ~/pictures --heads "sklearn.svm:NuSVC(nu=0.3)"',
 )
 def classify(
-    data: str, *, config: ClassifyConfig = ClassifyConfig(), output: Output = DEFAULT_OUTPUT
+    data: str,
+    *,
+    config: Annotated[ClassifyConfig, FLAT] = ClassifyConfig(),
+    output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """Stage 2: train classifiers on cached features; computes what is missing first.
 
@@ -50,13 +61,21 @@ def classify(
     show.result(value, output.json, show.classification)
 
 
+@FLAT
+@dataclass(frozen=True, kw_only=True)
+class FinetuneFlags(FinetuneConfig):
+    """Settings of stage 3."""
+
+    source: Annotated[str, Parameter(name="--from")] = FinetuneConfig.source
+
+
 @command(
     "pipeline finetune ~/pictures",
     "pipeline finetune ~/pictures --mode tail --unfreeze block6 --epochs 20",
     "pipeline finetune ~/pictures --augment shift,flip,randaugment",
 )
 def finetune(
-    data: str, *, config: FinetuneConfig = FinetuneConfig(), output: Output = DEFAULT_OUTPUT
+    data: str, *, config: FinetuneFlags = FinetuneFlags(), output: Output = DEFAULT_OUTPUT
 ) -> None:
     """Stage 3: train the upper part of the base, starting from a run's head.
 

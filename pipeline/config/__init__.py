@@ -1,11 +1,13 @@
 """One frozen dataclass per stage: the only home of defaults.
 
 Command flags, Make variables and the TOML file all fill these; the resolved values are saved with
-every artefact. Field docstrings are the help texts of the flags.
+every artefact. Field docstrings are the help texts of the flags; how a flag is written is the
+command line's business.
 """
 
 from pipeline.config.features import CheckConfig, ClassifyConfig, FeaturesConfig
 from pipeline.config.fields import (
+    CACHE,
     CLASS_WEIGHTS,
     CLUSTER,
     CLUSTERS,
@@ -14,6 +16,7 @@ from pipeline.config.fields import (
     MAX_VIEWS,
     MODELS,
     N_SEEDS,
+    RUNS,
     TRAINING_PRECISIONS,
     to_dict,
 )
@@ -21,6 +24,7 @@ from pipeline.config.finetune import FinetuneConfig
 from pipeline.config.products import ExportConfig, PredictConfig, ReportConfig
 
 __all__ = [
+    "CACHE",
     "CLASS_WEIGHTS",
     "CLUSTER",
     "CLUSTERS",
@@ -29,6 +33,7 @@ __all__ = [
     "MAX_VIEWS",
     "MODELS",
     "N_SEEDS",
+    "RUNS",
     "TRAINING_PRECISIONS",
     "CheckConfig",
     "ClassifyConfig",

@@ -3,24 +3,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclopts import Parameter
-
 from pipeline.config.fields import (
+    CACHE,
     CLASS_WEIGHTS,
     CLUSTER,
     CLUSTERS,
     DTYPES,
     MAX_VIEWS,
-    MODELS,
     N_SEEDS,
+    RUNS,
+    HasModels,
     expand_paths,
     require,
 )
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class FeaturesConfig:
+class FeaturesConfig(HasModels):
     """Stage 1: which frozen base, which of its layers, and how a picture gets there."""
 
     backbone: str = "EfficientNetLite0"
@@ -74,7 +73,7 @@ class FeaturesConfig:
     seed: int = 0
     """Seed of splits, folds, heads, and of random weights."""
 
-    cache: Path = Path("features")
+    cache: Path = CACHE
     """Folder of the feature cache."""
 
     strict: bool = False
@@ -99,13 +98,7 @@ class FeaturesConfig:
             require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
         require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))
 
-    @property
-    def models(self) -> Path:
-        """Folder of the converted models."""
-        return self.cache / MODELS
 
-
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ClassifyConfig(FeaturesConfig):
     """Stage 2: which heads to train on which cached layers.
@@ -145,7 +138,7 @@ class ClassifyConfig(FeaturesConfig):
     jobs: int = -1
     """Processes of a search; -1 for one per core."""
 
-    runs: Path = Path("runs")
+    runs: Path = RUNS
     """Folder of the runs."""
 
     def __post_init__(self) -> None:
@@ -158,7 +151,6 @@ class ClassifyConfig(FeaturesConfig):
         require(self, "jobs", self.jobs == -1 or self.jobs >= 1, "at least 1, or -1 for all cores")
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class CheckConfig(FeaturesConfig):
     """Looking at data: which features to look with, and how closely."""

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.system.filesystems import without_password
 
+CACHE, RUNS = Path("features"), Path("runs")
 N_SEEDS = 1 << 32
 DTYPES = ("float32", "float16")
 MODELS = "models"
@@ -19,6 +20,17 @@ CLUSTER = re.compile(
 )
 CLUSTERS = "as local, local:N with N from 1 to 999, or a Dask scheduler such as tcp://host:8786"
 TRAINING_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
+class HasModels:
+    """Settings whose stage runs a frozen base, whose converted models lie in the cache."""
+
+    cache: Path
+
+    @property
+    def models(self) -> Path:
+        """Folder of the converted models."""
+        return self.cache / MODELS
 
 
 def expand_paths(config: Any) -> None:

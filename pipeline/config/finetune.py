@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from pipeline.config.fields import (
+    CACHE,
     CLASS_WEIGHTS,
     FINETUNE_MODES,
     MAX_VIEWS,
     N_SEEDS,
+    RUNS,
     TRAINING_PRECISIONS,
     expand_paths,
     require,
@@ -18,12 +17,11 @@ from pipeline.config.fields import (
 from pipeline.errors import InputError
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
     """Stage 3: what of the base is trained, and how gently."""
 
-    source: Annotated[str, Parameter(name="--from")] = "best"
+    source: str = "best"
     """Run whose head to start from: its name, its folder, or best (of those on the same data)."""
 
     mode: str = "full"
@@ -85,13 +83,13 @@ class FinetuneConfig:
     seed: int = 0
     """Seed of the order, the augmentation and dropout."""
 
-    cache: Path = Path("features")
+    cache: Path = CACHE
     """Folder of the feature cache."""
 
     remote_cache: str | None = None
     """URL of a feature cache shared by several machines, such as s3://bucket/features."""
 
-    runs: Path = Path("runs")
+    runs: Path = RUNS
     """Folder of the runs."""
 
     def __post_init__(self) -> None:

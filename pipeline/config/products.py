@@ -2,16 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from pipeline.config.fields import MODELS, N_SEEDS, expand_paths, require
+from pipeline.config.fields import CACHE, N_SEEDS, RUNS, HasModels, expand_paths, require
 
 
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
+class PredictConfig(HasModels):
     """Labelling pictures with a run or with a base's own 1,000 ImageNet classes."""
 
     top: int = 5
@@ -26,16 +22,16 @@ class PredictConfig:
     csv: Path | None = None
     """File to write: path, label, probability, and a probability per class; a row a picture."""
 
-    overwrite: Annotated[bool, Parameter(negative="")] = False
+    overwrite: bool = False
     """Replace the CSV file if it is there."""
 
     batch_size: int = 32
     """Pictures per step."""
 
-    cache: Path = Path("features")
+    cache: Path = CACHE
     """Folder of the feature cache; beside it lie the converted models."""
 
-    runs: Path = Path("runs")
+    runs: Path = RUNS
     """Folder of the runs."""
 
     strict: bool = False
@@ -46,39 +42,27 @@ class PredictConfig:
         for name in ("top", "batch_size"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
 
-    @property
-    def models(self) -> Path:
-        """Folder of the converted models."""
-        return self.cache / MODELS
 
-
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(HasModels):
     """One file, or folder, that predicts without this program."""
 
     format: str | None = None
     """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
 
-    overwrite: Annotated[bool, Parameter(negative="")] = False
+    overwrite: bool = False
     """Replace the model, and the JSON file beside it, if they are there."""
 
-    cache: Path = Path("features")
+    cache: Path = CACHE
     """Folder of the feature cache; beside it lie the converted models."""
 
-    runs: Path = Path("runs")
+    runs: Path = RUNS
     """Folder of the runs."""
 
     def __post_init__(self) -> None:
         expand_paths(self)
 
-    @property
-    def models(self) -> Path:
-        """Folder of the converted models."""
-        return self.cache / MODELS
 
-
-@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """One HTML file about runs: what it shows, and how much of it."""
@@ -90,16 +74,16 @@ class ReportConfig:
     pictures: int = 5000
     """Most pictures in the file; of more, a seeded sample that keeps the mistakes."""
 
-    overwrite: Annotated[bool, Parameter(negative="")] = False
+    overwrite: bool = False
     """Replace the file if it is there."""
 
     seed: int = 0
     """Seed of the sample and of the maps."""
 
-    cache: Path = Path("features")
+    cache: Path = CACHE
     """Folder of the feature cache."""
 
-    runs: Path = Path("runs")
+    runs: Path = RUNS
     """Folder of the runs."""
 
     def __post_init__(self) -> None:

@@ -186,3 +186,18 @@ def test_notices_are_one_line_on_stderr(capsys):
     run(["backbones"])
     logging.getLogger("pipeline").warning("something %s", "odd")
     assert capsys.readouterr().err == "warning: something odd\n"
+
+
+@pytest.mark.parametrize("module", ["pipeline.api.stages", "pipeline.cluster.worker"])
+def test_library_and_workers_need_no_command_line_framework(module):
+    """A worker, or a program that calls the stages, may live without the package for flags."""
+    script = f"""
+import sys
+sys.modules["cyclopts"] = None
+import {module}
+import pipeline
+assert set(pipeline.__all__) <= set(dir(pipeline)) and pipeline.extract_features
+from pipeline.config import FinetuneConfig
+assert FinetuneConfig().source == "best"
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

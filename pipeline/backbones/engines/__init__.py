@@ -1,6 +1,8 @@
 """Running a frozen base fast. Knows tensors and models; never files, labels or caches."""
 
+import importlib.util
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -9,9 +11,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from pipeline.backbones.engines.devices import may_have_gpu
 from pipeline.backbones.engines.kept import discard, find_kept, keep
-from pipeline.backbones.engines.network import GivenNetwork, Network
+from pipeline.backbones.engines.network import GivenNetwork, Network, brief
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.system.startup import import_tensorflow
 
@@ -135,6 +136,26 @@ def open_engine(
     return _tensorflow(network, precision, batch_size)
 
 
+# What the drivers of NVIDIA (Linux, WSL) and AMD leave, seen without any library.
+_DEVICE_FILES = ("dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/gpus", "dev/dxg", "dev/kfd")
+_METAL = "tensorflow_metal"
+
+
+def may_have_gpu(system: Path = Path("/")) -> bool:
+    """Return whether TensorFlow may find a GPU here; False is certain, True has to be asked.
+
+    Answered from the system, so that a machine without a GPU never pays for TensorFlow.
+
+    Args:
+        system: The root of the file system to look at.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    if importlib.util.find_spec(_METAL):  # elsewhere TensorFlow knows a GPU by this plug-in alone
+        return True
+    return any((system / file).exists() for file in _DEVICE_FILES)
+
+
 def choose_engine(engine: str, precision: str) -> str:
     """Return which engine a request means here; without a GPU that needs no TensorFlow."""
     if engine != "auto":
@@ -170,13 +191,15 @@ def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
     if not kept.accepted:
         _say_refused(kept.differences)
         return _tensorflow(network, "float32", batch_size)
-    from pipeline.backbones.engines.openvino import OpenVINOEngine
+    from pipeline.backbones.engines.openvino import OpenVINOEngine, told_as_a_fault
 
     try:
-        return OpenVINOEngine(kept.read(), network, batch_size)
-    except RuntimeError as error:  # whole, and still nothing that OpenVINO can run
-        discard(kept.folder, _brief(error))
+        model = kept.read()
+    except RuntimeError as error:  # its files are whole, and still no model
+        discard(kept.folder, brief(error))
         return _convert(network, batch_size, models)
+    with told_as_a_fault():
+        return OpenVINOEngine(model, network, batch_size)
 
 
 def _convert(network: Network, batch_size: int, models: Path) -> Engine:
@@ -195,7 +218,7 @@ def _convert(network: Network, batch_size: int, models: Path) -> Engine:
         converted = convert(model, network)
         engine = OpenVINOEngine(converted, network, batch_size)
     except RuntimeError as error:  # what OpenVINO raises for an operation that it does not know
-        logger.warning("OpenVINO cannot run %s, TensorFlow does: %s", network.name, _brief(error))
+        logger.warning("OpenVINO cannot run %s, TensorFlow does: %s", network.name, brief(error))
         return TensorFlowEngine(model, batch_size, on_gpu)
     found = differences(next(reference.run([images])), next(engine.run([images])), network)
     accepted = max(found.values()) <= PARITY_LIMIT
@@ -218,7 +241,3 @@ def _say_refused(differences: Mapping[str, float]) -> None:
         worst,
         PARITY_LIMIT,
     )
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

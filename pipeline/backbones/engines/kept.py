@@ -65,11 +65,18 @@ class KeptModel:
         return ov.Core().read_model(self.folder / FILES[0], self.folder / FILES[1])
 
     def damage(self) -> str | None:
-        """Return which file is not what it was; None where all are."""
+        """Return which file is not what it was; None where all are.
+
+        Raises:
+            StoreError: A file may not be read.
+        """
         for name, expected in self.files.items():
             path = self.folder / name
-            if not path.is_file() or sha256(path) != expected:
-                return f"{name} was altered or lost"
+            try:
+                if not path.is_file() or sha256(path) != expected:
+                    return f"{name} was altered or lost"
+            except OSError as error:
+                raise _unreadable(path, error) from error
         return None
 
     def failed_at(self, outputs: Iterable[str]) -> dict[str, float]:
@@ -79,6 +86,10 @@ class KeptModel:
             for name in outputs
             if self.differences.get(name, 0.0) > self.limit
         }
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
 def find_kept(models: Path, network: Network) -> KeptModel | None:
@@ -136,7 +147,7 @@ def read_kept(folder: Path) -> KeptModel | None:
         limit, version = float(value["limit"]), str(value["openvino"])
         return KeptModel(folder, dict(value["identity"]), differences, limit, version, files)
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}; make it readable") from error
+        raise _unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{DESCRIPTION}: {type(error).__name__}: {error}") from error
 

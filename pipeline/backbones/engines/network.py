@@ -46,6 +46,11 @@ class GivenNetwork:
     build: "Callable[[], keras.Model]"
 
 
+def brief(error: Exception) -> str:
+    """Return what a library said, on one line and not for ever."""
+    return " ".join(str(error).split())[:300]
+
+
 def network_key(network: Network) -> str:
     """Return the SHA-256 of identity and outputs, in hex; the outputs' order does not matter."""
     value = [dict(network.identity), sorted(network.outputs)]

@@ -1,14 +1,16 @@
 """The CPU engine: OpenVINO, many small requests at once, the same bits for any batch size."""
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import openvino as ov
 
-from pipeline.backbones.engines.network import Network
+from pipeline.backbones.engines.network import Network, brief
+from pipeline.errors import InputError
 
 Outputs = tuple[np.ndarray, ...]
 
@@ -19,8 +21,20 @@ PIXELS_PER_REQUEST = 4 * 224 * 224
 MAX_PER_REQUEST = 16
 
 
+@contextmanager
+def told_as_a_fault() -> Iterator[None]:
+    """Say in one sentence what OpenVINO raises about memory or the device; no model is at fault."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise InputError(
+            f"expected OpenVINO to compute on this machine, it fails: {brief(error)}; free some "
+            f"memory, choose a smaller --batch-size, or --engine tensorflow"
+        ) from error
+
+
 @dataclass
-class Started:
+class _Requests:
     """A batch on its way: its requests in order, each with the pictures that are real in it."""
 
     n_images: int
@@ -68,10 +82,11 @@ class OpenVINOEngine:
 
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield one float32 array per output for each batch, in order."""
-        on_the_way: deque[Started] = deque()
+        on_the_way: deque[_Requests] = deque()
         try:
             for images in batches:
-                on_the_way.append(self._start(images))
+                with told_as_a_fault():
+                    on_the_way.append(self._start(images))
                 if len(on_the_way) > self._n_ahead:
                     yield self._finish(on_the_way.popleft())
             while on_the_way:
@@ -80,8 +95,8 @@ class OpenVINOEngine:
             for started in on_the_way:  # they read from arrays that are about to go
                 self._wait(started)
 
-    def _start(self, images: np.ndarray) -> Started:
-        started = Started(len(images))
+    def _start(self, images: np.ndarray) -> _Requests:
+        started = _Requests(len(images))
         step = self._shape[0]
         for start in range(0, len(images), step):
             request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
@@ -97,14 +112,15 @@ class OpenVINOEngine:
         whole[: len(part)] = part
         return whole
 
-    def _finish(self, started: Started) -> Outputs:
+    def _finish(self, started: _Requests) -> Outputs:
         """Wait for a batch and copy its outputs out of the requests, which are used again."""
         results = tuple(
             np.empty((started.n_images, *shape), np.float32) for shape in self.output_shapes
         )
         row = 0
         for request, n_real in started.requests:
-            request.wait()
+            with told_as_a_fault():
+                request.wait()
             for result, output in zip(results, self._outputs, strict=True):
                 result[row : row + n_real] = request.get_tensor(output).data[:n_real]
             row += n_real
@@ -112,7 +128,8 @@ class OpenVINOEngine:
         started.requests.clear()
         return results
 
-    def _wait(self, started: Started) -> None:
-        for request, _ in started.requests:
-            request.wait()
-            self._idle.append(request)
+    def _wait(self, started: _Requests) -> None:
+        with told_as_a_fault():
+            for request, _ in started.requests:
+                request.wait()
+                self._idle.append(request)

@@ -90,7 +90,7 @@ class TensorFlowEngine:
 
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield one float32 array per output for each batch, in order."""
-        in_flight: Started | None = None
+        in_flight: _Dispatched | None = None
         for images in batches:
             started = self._start(images)
             if in_flight is not None:
@@ -99,7 +99,7 @@ class TensorFlowEngine:
         if in_flight is not None:
             yield self._finish(in_flight)
 
-    def _start(self, images: np.ndarray) -> "Started":
+    def _start(self, images: np.ndarray) -> "_Dispatched":
         """Dispatch a batch; without steps when the memory does not suffice already now."""
         size = self.batch_size
         try:
@@ -109,9 +109,9 @@ class TensorFlowEngine:
             ]
         except tf.errors.ResourceExhaustedError:
             steps = None
-        return Started(images, size, steps)
+        return _Dispatched(images, size, steps)
 
-    def _finish(self, started: "Started") -> Outputs:
+    def _finish(self, started: "_Dispatched") -> Outputs:
         """Fetch a dispatched batch; where the memory did not suffice, start it again, smaller."""
         while True:
             try:
@@ -143,7 +143,7 @@ class TensorFlowEngine:
 
 
 @dataclass(frozen=True)
-class Started:
+class _Dispatched:
     """A batch that was dispatched in steps of ``size``; None where memory did not suffice."""
 
     images: np.ndarray

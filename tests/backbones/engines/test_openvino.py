@@ -7,13 +7,13 @@ import sys
 
 import keras
 import numpy as np
+import openvino
 import pytest
 
 import pipeline.backbones.engines as engines
-from pipeline.backbones.engines import GivenNetwork, open_engine
-from pipeline.backbones.engines.devices import may_have_gpu
+from pipeline.backbones.engines import GivenNetwork, kept, may_have_gpu, open_engine
 from pipeline.config import FeaturesConfig
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreError
 from pipeline.features.base import frozen_base
 from pipeline.system.files import TEMPORARY_PREFIX
 
@@ -182,6 +182,38 @@ def test_kept_model_that_cannot_be_run_is_converted_again(models, caplog):
     path.write_text(json.dumps(described))
     assert opened(models).name == "openvino"
     assert "the converted model is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["compile_model", "create_infer_request"])
+def test_fault_of_the_machine_is_told_and_leaves_the_model(models, monkeypatch, step):
+    """Its digest was right a moment before: memory and devices say nothing about a file."""
+    expected = next(opened(models).run(iter(pictures(5))))
+    before = {path: path.read_bytes() for path in models.glob("*/*")}
+
+    def exhausted(*args):
+        raise RuntimeError("Exception from src/inference/src/cpp/core.cpp:112:\nbad allocation")
+
+    with monkeypatch.context() as patched:
+        owner = openvino.Core if step == "compile_model" else openvino.CompiledModel
+        patched.setattr(owner, step, exhausted)
+        with pytest.raises(InputError, match=r"it fails: Exception from .*: bad allocation; free"):
+            next(opened(models, build=never).run(iter(pictures(5))))
+    assert {path: path.read_bytes() for path in models.glob("*/*")} == before
+    again = next(opened(models, build=never).run(iter(pictures(5))))
+    for one, other in zip(expected, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_model_that_may_not_be_read_is_not_damaged(models, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    opened(models)
+    with monkeypatch.context() as patched:
+        patched.setattr(kept, "sha256", refused)
+        with pytest.raises(StoreError, match=r"model.xml: Permission denied; make it readable"):
+            opened(models)
+    assert opened(models, build=never).name == "openvino"
 
 
 def test_folder_that_lost_its_description_is_no_obstacle(models):
