@@ -9,9 +9,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from pipeline.api.opened import column_names
-from pipeline.api.pictures import Given, UnusableInputError, content_digests, given_samples
+from pipeline.api.pictures import Given, content_digests, given_samples
 from pipeline.api.settings import filled
 from pipeline.config import FeaturesConfig
+from pipeline.errors import InputError
 from pipeline.features import resolve
 from pipeline.features.base import FrozenBase, frozen_from_dict
 from pipeline.features.extract import Extraction, extract
@@ -118,13 +119,13 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
             Itself.
 
         Raises:
-            InputError: A parameter or a picture cannot be used; it is a ValueError for pictures.
+            InputError: A parameter or a picture cannot be used.
             WeightsError: The weights are not there.
         """
         config = self._config()
         base, inputs = resolve(config)
         if len(inputs) > 1:
-            raise UnusableInputError(
+            raise InputError(
                 f"expected one layer and one pooling, received layer={self.layer!r}, "
                 f"pooling={self.pooling!r}; join layers with '+', or search over them"
             )
@@ -147,7 +148,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
 
         Raises:
             NotFittedError: It was not fitted.
-            InputError: A picture cannot be used; a ValueError too.
+            InputError: A picture cannot be used.
             WeightsError: The weights are not those that it was fitted with.
         """
         check_is_fitted(self)
@@ -202,7 +203,7 @@ def _cached(
         done = extract(config, dataset, None, base)
     if done.failed:
         first = done.failed[0]
-        raise UnusableInputError(
+        raise InputError(
             f"expected pictures that can be decoded, {len(done.failed)} of {len(dataset)} cannot, "
             f"first {first['path']}: {first['reason']}; leave them out"
         )
