@@ -2,6 +2,10 @@
 
 The names below are the whole Python API; each is imported when it is first asked for, so that
 ``import pipeline`` costs nothing and what needs no TensorFlow never pays for it.
+
+The commands ``features``, ``classify`` and ``finetune`` are the functions `extract_features`,
+`train_classifier` and `fine_tune`: those words are the packages of the stages, and no name can be
+both.
 """
 
 from importlib import import_module
@@ -9,12 +13,47 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.api.features import extract_features, open_features
-    from pipeline.api.runs import load_run
-    from pipeline.api.training import fine_tune, train_classifier
+    from pipeline.api.opened import OpenedFeatures
+    from pipeline.api.runs import Run, load_run
+    from pipeline.api.training import FineTuned, Trained, TrainedHead, fine_tune, train_classifier
     from pipeline.api.transformer import FrozenFeatures
+    from pipeline.errors import (
+        ClusterError,
+        DamagedShardError,
+        DataError,
+        DecodeError,
+        InputError,
+        NewerFormatError,
+        PipelineError,
+        RunError,
+        StoreError,
+        UnknownNameError,
+        WeightsError,
+    )
+    from pipeline.features.extract import Extraction
+
+__version__ = "0.2.0"
 
 __all__ = [
+    "ClusterError",
+    "DamagedShardError",
+    "DataError",
+    "DecodeError",
+    "Extraction",
+    "FineTuned",
     "FrozenFeatures",
+    "InputError",
+    "NewerFormatError",
+    "OpenedFeatures",
+    "PipelineError",
+    "Run",
+    "RunError",
+    "StoreError",
+    "Trained",
+    "TrainedHead",
+    "UnknownNameError",
+    "WeightsError",
+    "__version__",
     "extract_features",
     "fine_tune",
     "load_run",
@@ -23,7 +62,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Extraction": "pipeline.features.extract",
+    "FineTuned": "pipeline.api.training",
     "FrozenFeatures": "pipeline.api.transformer",
+    "OpenedFeatures": "pipeline.api.opened",
+    "Run": "pipeline.api.runs",
+    "Trained": "pipeline.api.training",
+    "TrainedHead": "pipeline.api.training",
     "extract_features": "pipeline.api.features",
     "fine_tune": "pipeline.api.training",
     "load_run": "pipeline.api.runs",
@@ -32,13 +77,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers shall know the names above, and refuse any other
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first asked for; errors are where no other name is."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES.get(name, "pipeline.errors")), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

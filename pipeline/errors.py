@@ -1,7 +1,7 @@
 """The exception tree: everything that is the user's to mend.
 
 PipelineError                 one sentence: expected, received, where, the way out; exit code 2
-├── InputError                an argument, path or setting that cannot be used
+├── InputError                an argument, path or setting that cannot be used; a ValueError too
 │   └── UnknownNameError      a name that no catalog knows; carries the nearest ones
 ├── DataError                 a picture folder that cannot be learnt from
 ├── DecodeError               one picture that cannot become an RGB array (quarantined, never fatal)
@@ -17,14 +17,15 @@ Programming mistakes stay what they are (TypeError, AssertionError): they are ou
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class PipelineError(Exception):
     """Base of every error that is told to the user in one sentence."""
 
 
-class InputError(PipelineError):
-    """An argument, path or setting cannot be used."""
+class InputError(PipelineError, ValueError):
+    """An argument, path or setting cannot be used; what expects Python's ValueError sees one."""
 
 
 class UnknownNameError(InputError):
@@ -41,6 +42,10 @@ class UnknownNameError(InputError):
         self.nearest = nearest_names(name, known)
         suggestion = f"; nearest: {', '.join(self.nearest)}" if self.nearest else ""
         super().__init__(f"unknown {kind} {name!r}{suggestion}{f'; {hint}' if hint else ''}")
+
+    def __reduce__(self) -> Any:
+        # It comes back from another process as it is; by default it would be made of its message.
+        return type(self).__new__, (type(self), *self.args), vars(self)
 
 
 class DataError(PipelineError):

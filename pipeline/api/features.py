@@ -1,14 +1,14 @@
 """Stage 1 as a function, and its features as arrays."""
 
 from os import PathLike, fspath
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from pipeline.api import stages
 from pipeline.api.opened import Held, OpenedFeatures
 from pipeline.api.progress import Wanted, reporting
-from pipeline.api.settings import filled, takes
+from pipeline.api.settings import FeaturesSettings, filled, takes
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError, InputError
 from pipeline.features import Caches, cached_views, undecodable, wanted_views
@@ -19,7 +19,7 @@ from pipeline.system.progress import SILENT
 
 @takes(FeaturesConfig)
 def extract_features(
-    data: str | PathLike[str], *, progress: Wanted = None, **settings: Any
+    data: str | PathLike[str], *, progress: Wanted = None, **settings: Unpack[FeaturesSettings]
 ) -> Extraction:
     """Run every picture once through a frozen base and cache its features (stage 1).
 
@@ -56,7 +56,9 @@ def extract_features(
 
 
 @takes(FeaturesConfig)
-def open_features(data: str | PathLike[str], **settings: Any) -> OpenedFeatures:
+def open_features(
+    data: str | PathLike[str], **settings: Unpack[FeaturesSettings]
+) -> OpenedFeatures:
     """Open cached features as arrays; nothing is computed and no base is built.
 
     Args:

@@ -20,10 +20,6 @@ from pipeline.images import find_pictures
 EXPECTED = "paths of picture files, or arrays (n, h, w, 3) of RGB from 0 to 255"
 
 
-class UnusableInputError(InputError, ValueError):
-    """An argument that scikit-learn expects to be told of by a ValueError."""
-
-
 class Given(Protocol):
     """Pictures by row number."""
 
@@ -115,7 +111,7 @@ def given_samples(X: Any) -> Given:
             arrays (n, h, w, 3), or a list of n arrays (h, w, 3).
 
     Raises:
-        UnusableInputError: It is nothing of these.
+        InputError: It is nothing of these.
     """
     rows = _rows(X)
     return rows if isinstance(rows, Arrays) else PictureFiles(rows)
@@ -146,32 +142,32 @@ def _listed(X: Any) -> list[Any]:
     return list(array) if array.ndim == 1 else [array]
 
 
-def _none() -> UnusableInputError:
-    return UnusableInputError(f"expected at least one picture, received none; give {EXPECTED}")
+def _none() -> InputError:
+    return InputError(f"expected at least one picture, received none; give {EXPECTED}")
 
 
-def _unusable(X: Any) -> UnusableInputError:
+def _unusable(X: Any) -> InputError:
     shape = f" of shape {X.shape}" if hasattr(X, "shape") else ""
     dtype = f" and dtype {X.dtype}" if hasattr(X, "dtype") else ""
     what = f"{type(X).__name__}{shape}{dtype}"
     if isinstance(X, list | tuple) and X:
         what += f" of {', '.join(sorted({type(row).__name__ for row in X}))}"
-    return UnusableInputError(f"expected {EXPECTED}, received {what}; open other kinds yourself")
+    return InputError(f"expected {EXPECTED}, received {what}; open other kinds yourself")
 
 
 def _check_pixels(pixels: np.ndarray, name: str) -> None:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or not all(pixels.shape):
-        raise UnusableInputError(
+        raise InputError(
             f"expected an array (h, w, 3) of RGB, received {name} of shape {pixels.shape}; repeat "
             f"a grey picture three times, and put colours last"
         )
     if pixels.dtype.kind not in "uif":
-        raise UnusableInputError(
+        raise InputError(
             f"expected pixels as numbers from 0 to 255, received {name} of dtype {pixels.dtype}"
         )
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 255):  # also where there is NaN
-        raise UnusableInputError(
+        raise InputError(
             f"expected pixels from 0 to 255, received {name} with values from {low} to {high}; "
             f"undo what was done to them, the base's own preprocessing is applied here"
         )
@@ -182,7 +178,7 @@ def _check_range(arrays: np.ndarray | Sequence[np.ndarray]) -> None:
     if all(pixels.dtype.kind == "f" for pixels in arrays):
         high = max(float(pixels.max()) for pixels in arrays)
         if 0 < high <= 1:
-            raise UnusableInputError(
+            raise InputError(
                 f"expected pixels from 0 to 255, received floats up to {high:.3g}, as if 1 were "
                 f"white; multiply them by 255, or give uint8 where pictures are that dark"
             )
@@ -192,7 +188,7 @@ def content_digests(pictures: Given) -> np.ndarray:
     """Return the SHA-256 of every picture file, read once: (n, 32) uint8, row-aligned.
 
     Raises:
-        UnusableInputError: A file cannot be read.
+        InputError: A file cannot be read.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -207,7 +203,7 @@ def _digest(pictures: Given, row: int) -> bytes:
     try:
         return hashlib.sha256(pictures.read(row)).digest()
     except OSError as error:
-        raise UnusableInputError(
+        raise InputError(
             f"expected a picture file as X[{row}], received {pictures.name(row)}: "
             f"{error.strerror or error}; check the path"
         ) from error

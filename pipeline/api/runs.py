@@ -168,8 +168,12 @@ def load_run(
         batch_size: Pictures per step.
         trust: Load a head that only joblib could store; reading it can run any code.
 
+    Returns:
+        What labels pictures.
+
     Raises:
         RunError: There is no such run, or it is damaged.
+        InputError: A setting is out of range.
 
     Example:
         >>> import pipeline

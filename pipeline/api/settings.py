@@ -1,43 +1,129 @@
-"""Keyword arguments into the config dataclasses, which stay the only home of defaults."""
+"""Keyword arguments into the config dataclasses, which stay the only home of defaults.
+
+The typed dictionaries say to type checkers and editors which settings a function takes: the fields
+of a dataclass, with the types that a program may give. Each field is explained in the dataclass.
+"""
 
 import inspect
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
 
 from pipeline.errors import InputError, UnknownNameError
 
 Config = TypeVar("Config")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+AnyPath = str | PathLike[str]
+Names = str | Sequence[str]
+"""Several names: one text with commas, or a list of texts."""
+
+
+class FeaturesSettings(TypedDict, total=False):
+    """Fields of `pipeline.config.FeaturesConfig`."""
+
+    backbone: str
+    layers: Names
+    pooling: Names
+    weights: str
+    image_size: int | None
+    resize: str
+    interpolation: str
+    precision: str
+    engine: str
+    dtype: str
+    jpeg: str
+    views: int
+    view_policy: Names
+    test_views: int
+    label_pattern: str | None
+    batch_size: int
+    seed: int
+    cache: AnyPath
+    strict: bool
+    remote_cache: str | None
+    cluster: str | None
+
+
+class ClassifySettings(FeaturesSettings, total=False):
+    """Fields of `pipeline.config.ClassifyConfig`."""
+
+    heads: Names
+    prepare: Names
+    folds: int
+    repeats: int | None
+    tune: bool
+    class_weight: str
+    calibrate: bool
+    max_error: float | None
+    learning_curve: bool
+    jobs: int
+    runs: AnyPath
+
+
+class FinetuneSettings(TypedDict, total=False):
+    """Fields of `pipeline.config.FinetuneConfig`, without the run to start from."""
+
+    mode: str
+    unfreeze: str
+    augment: Names
+    views: int | None
+    view_policy: Names | None
+    epochs: int
+    head_epochs: int
+    patience: int
+    learning_rate: float
+    block_decay: float
+    weight_decay: float
+    batch_norm: str
+    class_weight: str
+    precision: str
+    label_smoothing: float
+    validation_fraction: float
+    batch_size: int
+    tensorboard: AnyPath | None
+    seed: int
+    cache: AnyPath
+    remote_cache: str | None
+    runs: AnyPath
+
+
+_NAMES = {
+    name
+    for taken in (ClassifySettings, FinetuneSettings)
+    for name, hint in get_type_hints(taken).items()
+    if Sequence[str] in get_args(hint)
+}
 _EXPECTED = {str: "a text", int: "a whole number", float: "a number", bool: "True or False"}
 
 
-def filled(kind: type[Config], settings: Mapping[str, Any], caller: str) -> Config:
+def filled(
+    kind: type[Config], settings: Mapping[str, object], caller: str, **own: object
+) -> Config:
     """Fill a config dataclass with keyword arguments.
-
-    A list of texts is joined with commas (``layers=["top", "block5"]``), paths may be texts.
 
     Args:
         kind: One of `pipeline.config`.
-        settings: Values by field name; fields that are left out have the dataclass' defaults.
+        settings: Values by field name; fields that are left out have the dataclass' defaults. Paths
+            may be texts, several names a list.
         caller: The public function, for the sentence when a name is unknown.
+        own: Fields that the function takes by another name.
 
     Raises:
         UnknownNameError: No field has that name; the message names the nearest.
         InputError: A value is of another type or out of range.
     """
     hints = get_type_hints(kind)
+    known = [name for name in hints if name not in own]
     for name in settings:
-        if name not in hints:
-            known = f"known: {', '.join(hints)}"
-            raise UnknownNameError(f"setting of {caller}", name, hints, known)
-    values = {name: _typed(name, value, hints[name]) for name, value in settings.items()}
-    return kind(**values)
+        if name not in known:
+            way_out = f"known: {', '.join(known)}"
+            raise UnknownNameError(f"setting of {caller}", name, known, way_out)
+    values = {**settings, **own}
+    return kind(**{name: _typed(name, value, hints[name]) for name, value in values.items()})
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
@@ -46,39 +132,45 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     if value is None and NoneType in kinds:
         return None
     (kind,) = (kind for kind in kinds if kind is not NoneType)
-    if kind is Path and isinstance(value, str | os.PathLike):
+    if kind is Path and isinstance(value, str | PathLike):
         return Path(value)
-    if kind is str and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+    if (
+        name in _NAMES
+        and isinstance(value, list | tuple)
+        and all(isinstance(v, str) for v in value)
+    ):
         return ",".join(value)
     number = {int: Integral, float: Real}.get(kind)
     if number is not None and isinstance(value, number) and not isinstance(value, bool):
         return kind(value)
     if number is None and kind is not Path and isinstance(value, kind):
         return value
-    expected = _EXPECTED.get(kind, "a path") + (" or None" if NoneType in kinds else "")
+    several = ", or a list of texts" if name in _NAMES else ""
+    expected = _EXPECTED.get(kind, "a path") + several + (" or None" if NoneType in kinds else "")
     raise InputError(f"expected {name} as {expected}, received {name}={value!r}")
 
 
-def takes(kind: type, *left_out: str) -> Callable[[Function], Function]:
-    """Show a dataclass' fields as keyword arguments in a function's signature.
+def takes(kind: type) -> Callable[[Function], Function]:
+    """Show the settings of a function, with their defaults, to `help` and in notebooks.
 
     Args:
-        kind: The dataclass that the function's ``**settings`` fill.
-        left_out: Fields that the function takes otherwise.
+        kind: The dataclass whose defaults they have. Which settings there are, and of which types,
+            say the typed dictionary of the function's ``**settings``.
     """
-    parameters = [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
-        )
-        for field in fields(kind)
-        if field.name not in left_out
-    ]
 
     def show(function: Function) -> Function:
+        (taken,) = get_args(function.__annotations__["settings"])
+        shown = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=getattr(kind, name), annotation=hint
+            )
+            for name, hint in get_type_hints(taken).items()
+        ]
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        shown = signature.replace(parameters=[*own, *parameters])
-        function.__signature__ = shown  # type: ignore[attr-defined]
+        function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*own, *shown]
+        )
         return function
 
     return show

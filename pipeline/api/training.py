@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Unpack
 
 from pipeline.api import stages
 from pipeline.api.progress import Wanted, reporting
 from pipeline.api.runs import Run
-from pipeline.api.settings import filled, takes
+from pipeline.api.settings import ClassifySettings, FinetuneSettings, filled, takes
 from pipeline.config import ClassifyConfig, FinetuneConfig, PredictConfig
 from pipeline.features.extract import Extraction
 from pipeline.runs import Run as RunFolder
@@ -97,7 +97,7 @@ class FineTuned:
 
 @takes(ClassifyConfig)
 def train_classifier(
-    data: str | PathLike[str], *, progress: Wanted = None, **settings: Any
+    data: str | PathLike[str], *, progress: Wanted = None, **settings: Unpack[ClassifySettings]
 ) -> Trained:
     """Train classifiers on cached features (stage 2); computes missing features first.
 
@@ -172,13 +172,13 @@ def _trained_head(run: Run, value: Mapping[str, Any]) -> TrainedHead:
     )
 
 
-@takes(FinetuneConfig, "source")
+@takes(FinetuneConfig)
 def fine_tune(
     data: str | PathLike[str],
     *,
     from_run: str | PathLike[str] = FinetuneConfig.source,
     progress: Wanted = None,
-    **settings: Any,
+    **settings: Unpack[FinetuneSettings],
 ) -> FineTuned:
     """Train the upper part of the base together with a run's head (stage 3).
 
@@ -209,8 +209,7 @@ def fine_tune(
         >>> tuned.test_interval[0] <= tuned.test_accuracy <= tuned.test_interval[1]
         True
     """
-    settings["source"] = fspath(from_run)
-    config = filled(FinetuneConfig, settings, "fine_tune")
+    config = filled(FinetuneConfig, settings, "fine_tune", source=fspath(from_run))
     with reporting(progress) as reporter:
         done, extraction = stages.finetuned(fspath(data), config, reporter)
     run = _run(done.run, config, made_here=not done.reused)

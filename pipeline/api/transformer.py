@@ -9,9 +9,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from pipeline.api.opened import column_names
-from pipeline.api.pictures import Given, UnusableInputError, content_digests, given_samples
+from pipeline.api.pictures import Given, content_digests, given_samples
 from pipeline.api.settings import filled
 from pipeline.config import FeaturesConfig
+from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict, inputs_of
 from pipeline.features.extract import Extraction, extract
 from pipeline.features.store import FeatureCache
@@ -117,13 +118,13 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
             Itself.
 
         Raises:
-            InputError: A parameter or a picture cannot be used; it is a ValueError for pictures.
+            InputError: A parameter or a picture cannot be used.
             WeightsError: The weights are not there.
         """
         config = self._config()
         base = frozen_base(config)
         if len(inputs_of(config, base)) > 1:
-            raise UnusableInputError(
+            raise InputError(
                 f"expected one layer and one pooling, received layer={self.layer!r}, "
                 f"pooling={self.pooling!r}; join layers with '+', or search over them"
             )
@@ -146,7 +147,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
 
         Raises:
             NotFittedError: It was not fitted.
-            InputError: A picture cannot be used; a ValueError too.
+            InputError: A picture cannot be used.
             WeightsError: The weights are not those that it was fitted with.
         """
         check_is_fitted(self)
@@ -201,7 +202,7 @@ def _cached(
         done = extract(config, base, dataset).extraction
     if done.failed:
         first = done.failed[0]
-        raise UnusableInputError(
+        raise InputError(
             f"expected pictures that can be decoded, {len(done.failed)} of {len(dataset)} cannot, "
             f"first {first['path']}: {first['reason']}; leave them out"
         )

@@ -1,26 +1,19 @@
 """The commands' common ground: the program itself, and what all of them can be told."""
 
-import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from pipeline import __version__
 from pipeline.api.progress import Terminal
 from pipeline.system.progress import SILENT, Reporter
-
-DISTRIBUTION = "bottleneck-pipeline"
-
-
-def _version() -> str:
-    return importlib.metadata.version(DISTRIBUTION)
-
 
 app = App(
     name="pipeline",
     help="Transfer learning for pictures: features once, classifiers often, fine-tuning last.",
-    version=_version,
+    version=__version__,
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from pipeline.evaluate.calibration import Reliability, log_loss, reliability
 from pipeline.evaluate.counts import (
@@ -92,7 +91,8 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Me
         0.6666666666666666
     """
     n_classes = probabilities.shape[1]
-    confusion = confusion_matrix(labels, probabilities.argmax(1), labels=np.arange(n_classes))
+    cells = np.bincount(labels * n_classes + probabilities.argmax(1), minlength=n_classes**2)
+    confusion = cells.reshape(n_classes, n_classes)
     measured, resampled = Counts.of(confusion), Counts.resampled(confusion, seed)
     area, precision = rank_figures(probabilities, labels)
     return Metrics(

@@ -19,7 +19,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import pipeline
 from pipeline import FrozenFeatures
-from pipeline.api.pictures import UnusableInputError
 from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.features.base import frozen_from_dict
 from pipeline.features.store import FeatureCache
@@ -256,7 +255,7 @@ def test_fitting_leaves_the_features_in_the_usual_cache(fitted, paths, folder):
     ],
 )
 def test_what_is_no_picture(fitted, pictures, told):
-    with pytest.raises(UnusableInputError, match=told):
+    with pytest.raises(InputError, match=told):
         fitted.transform(pictures)
     with pytest.raises(ValueError, match=told):
         clone(fitted).fit(pictures)
@@ -265,9 +264,7 @@ def test_what_is_no_picture(fitted, pictures, told):
 def test_pictures_that_cannot_be_decoded_are_named(fitted, paths, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     for _ in range(2):  # the second time it is known
-        with pytest.raises(
-            UnusableInputError, match=r"1 of 2 cannot, first .*bad.png: .*leave them"
-        ):
+        with pytest.raises(InputError, match=r"1 of 2 cannot, first .*bad.png: .*leave them"):
             fitted.transform([paths[0], str(tmp_path / "bad.png")])
 
 

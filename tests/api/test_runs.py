@@ -1,0 +1,113 @@
+"""A run labels paths, folders and arrays as it was judged."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipeline
+from pipeline.errors import DataError, InputError, RunError
+from tests.api.conftest import BASE, pixels
+
+
+def test_a_run_labels_as_it_was_judged(trained, folder):
+    result = trained.results[1]
+    loaded = pipeline.load_run(result.run.name[:-3], cache="cache")
+    assert loaded.path.resolve() == result.run.path.resolve()
+    paths = loaded.paths("digits/test")
+    labels = loaded.predict("digits/test")
+    rights = [path.split("/")[-2] == label for path, label in zip(paths, labels, strict=True)]
+    assert np.mean(rights) == result.test_accuracy
+    probabilities = loaded.predict_proba(folder / "digits" / "test")
+    assert probabilities.shape == (24, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(np.array(loaded.classes)[probabilities.argmax(1)], labels)
+    assert loaded.info["head"].startswith("knn")
+    assert loaded.metrics["test"]["split"] == "test"
+
+
+def test_arrays_are_judged_as_the_files_they_came_from(trained):
+    loaded = trained.best.run
+    paths = loaded.paths("digits/test")[::-1]
+    from_files = loaded.predict_proba(paths)
+    arrays = pixels(paths)
+    np.testing.assert_array_equal(loaded.predict_proba(np.stack(arrays)), from_files)
+    np.testing.assert_array_equal(loaded.predict_proba(arrays), from_files)
+    np.testing.assert_array_equal(loaded.predict_proba(np.stack(arrays) * 1.0), from_files)
+    np.testing.assert_array_equal(loaded.predict_proba(arrays[3]), loaded.predict_proba(paths[3]))
+    np.testing.assert_array_equal(loaded.predict(np.array(paths[:2])), loaded.predict(paths)[:2])
+
+
+def test_arrays_of_any_sizes_are_resized_as_files_are(trained, tmp_path):
+    rng, paths = np.random.default_rng(0), []
+    for i, shape in enumerate([(40, 61, 3), (7, 33, 3), (1, 5, 3)]):
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(paths[-1])
+    loaded = trained.best.run
+    np.testing.assert_array_equal(loaded.predict_proba(pixels(paths)), loaded.predict_proba(paths))
+
+
+def test_unreadable_pictures_are_told_or_left_blank(trained, tmp_path):
+    good = trained.best.run.paths("digits/test")[0]
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"1 of 2 are not, first .*bad.png: .* strict=False"):
+        trained.best.run.predict([tmp_path / "bad.png", good])
+    labels = trained.best.run.predict([tmp_path / "bad.png", good], strict=False)
+    assert labels[0] is None
+    assert labels[1] in trained.best.run.classes
+    assert np.isnan(trained.best.run.predict_proba([tmp_path / "bad.png"], strict=False)).all()
+
+
+def test_a_run_with_a_threshold_does_not_always_know(trained):
+    careful = pipeline.train_classifier(
+        "digits", heads="logistic(C=0.001)", folds=3, max_error=0.001, **BASE
+    ).best.run
+    labels, probabilities = careful.predict("digits/test"), careful.predict_proba("digits/test")
+    unsure = np.array([label is None for label in labels])
+    np.testing.assert_array_equal(unsure, probabilities.max(axis=1) < careful.threshold)
+    assert unsure.any()
+
+
+@pytest.mark.parametrize(
+    ("pictures", "told"),
+    [
+        ("nowhere.png", "received nowhere.png, which is not there"),
+        (np.zeros((4, 4), np.uint8), r"received ndarray of shape \(4, 4\) and dtype uint8"),
+        (np.zeros((4, 4, 1), np.uint8), r"received X\[0\] of shape \(4, 4, 1\)"),
+        (np.full((4, 4, 3), -1.0), "from 0 to 255, received .* from -1.0 to -1.0"),
+        (np.full((4, 4, 3), np.nan), "received .* with values from nan to nan"),
+        (np.full((4, 4, 3), 0.5), "floats up to 0.5, as if 1 were white"),
+        (np.zeros((4, 4, 3), complex), "of dtype complex128"),
+        ([1, 2], "received list of int"),
+        ([], "at least one picture"),
+        (7, "received int"),
+    ],
+)
+def test_what_is_no_picture(trained, pictures, told):
+    with pytest.raises(InputError, match=told):
+        trained.best.run.predict(pictures)
+
+
+def test_a_run_that_is_not_there(trained):
+    with pytest.raises(RunError, match="received 'nothing': there is none"):
+        pipeline.load_run("nothing")
+    with pytest.raises(InputError, match="expected batch_size at least 1"):
+        pipeline.load_run("best", batch_size=0)
+
+
+def test_a_kept_base_labels_without_tensorflow(trained, folder):
+    name = trained.results[0].run.name
+    trained.results[0].run.predict("digits/test")
+    script = f"""
+import sys, pipeline
+run = pipeline.load_run({name!r}, cache="cache")
+assert len(run.predict("digits/test")) == 24
+print({{"tensorflow", "keras", "sklearn", "cyclopts.app"}} & set(sys.modules))
+"""
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "set()\n"
+    assert process.stderr == ""
