@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# The program itself, and what tests, checks and releases need besides.
+CORE := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 DIGITS := data/digits
 
 # Folder of pictures (the embedded digits when left out), of the feature cache, of the runs; and the
@@ -29,22 +31,29 @@ FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--laye
 	$(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) --cache "$(CACHE)"
 HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") $(if $(TUNE),--tune) --runs "$(RUNS)"
 
-.PHONY: help install data features classify finetune predict export compare report demo test lint check bench clean
+.PHONY: help install data features classify finetune predict export compare report demo \
+	test test-fast lint check dist bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
 	@echo 'Variables: DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS TUNE EPOCHS RUN OUT CACHE RUNS ARGS'
 	@echo 'Example:   make classify DATA=~/pictures BACKBONE="MobileNet(alpha=0.25)" HEADS=logistic,knn TUNE=yes'
 
-install: $(STAMP) ## make .venv and install the pipeline into it
+install: $(CORE) ## make .venv and install the pipeline into it
 
-$(STAMP): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-data: $(STAMP) ## write the embedded digits into data/digits
+$(DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(CORE) $@
+
+data: $(CORE) ## write the embedded digits into data/digits
 	$(BIN)/pipeline digits $(DIGITS)
 	@touch $(DIGITS)/.written
 
@@ -52,27 +61,27 @@ data: $(STAMP) ## write the embedded digits into data/digits
 $(DIGITS)/.written:
 	@$(MAKE) --no-print-directory data
 
-features: $(STAMP) $(PICTURES_READY) ## stage 1: run every picture once through the frozen base
+features: $(CORE) $(PICTURES_READY) ## stage 1: run every picture once through the frozen base
 	$(BIN)/pipeline features "$(DATA)" $(FEATURE_FLAGS) $(ARGS)
 
-classify: $(STAMP) $(PICTURES_READY) ## stage 2: train classifiers on the cached features
+classify: $(CORE) $(PICTURES_READY) ## stage 2: train classifiers on the cached features
 	$(BIN)/pipeline classify "$(DATA)" $(FEATURE_FLAGS) $(HEAD_FLAGS) $(ARGS)
 
-finetune: $(STAMP) $(PICTURES_READY) ## stage 3, optional: train the upper part of the base too
+finetune: $(CORE) $(PICTURES_READY) ## stage 3, optional: train the upper part of the base too
 	$(BIN)/pipeline finetune "$(DATA)" --from "$(RUN)" $(if $(EPOCHS),--epochs $(EPOCHS)) \
 		--cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
-predict: $(STAMP) $(PICTURES_READY) ## label the pictures in DATA with RUN
+predict: $(CORE) $(PICTURES_READY) ## label the pictures in DATA with RUN
 	$(BIN)/pipeline predict "$(RUN)" "$(PICTURES)" --cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
-export: $(STAMP) ## write RUN as one model: OUT=cats.keras, .onnx, .tflite, or a folder for OpenVINO
+export: $(CORE) ## write RUN as one model: OUT=cats.keras, .onnx, .tflite, or a folder for OpenVINO
 	$(BIN)/pipeline export "$(RUN)" "$(OUT)" --cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
-compare: $(STAMP) ## list the runs, best first
+compare: $(CORE) ## list the runs, best first
 	$(BIN)/pipeline compare --runs "$(RUNS)" $(ARGS)
 
 report: OUT ?= report.html
-report: $(STAMP) ## write OUT, one HTML file about the runs; report.html if left out
+report: $(CORE) ## write OUT, one HTML file about the runs; report.html if left out
 	$(BIN)/pipeline report --out "$(OUT)" --cache "$(CACHE)" --runs "$(RUNS)" $(ARGS)
 
 demo: ## all of it on the embedded digits: data, features, classify, finetune, compare
@@ -80,17 +89,24 @@ demo: ## all of it on the embedded digits: data, features, classify, finetune, c
 		echo "== make $$stage"; $(MAKE) --no-print-directory $$stage || exit; \
 	done
 
-test: $(STAMP) ## run the tests
+test: $(DEV) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(STAMP) ## check style and types
+test-fast: $(DEV) ## run the tests that take a moment, for while you work
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(ARGS)
+
+lint: $(DEV) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 check: lint test ## lint and test
 
-bench: $(STAMP) ## print the measured figures of this machine
+dist: $(DEV) ## build dist/*.whl and dist/*.tar.gz
+	rm -rf build dist *.egg-info/SOURCES.txt
+	$(BIN)/python -m build
+
+bench: $(DEV) ## print the measured figures of this machine
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove .venv and tool caches; data, features and runs stay

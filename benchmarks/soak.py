@@ -22,7 +22,7 @@ SIZE = 96
 # Small shards, so that every kill finds some finished and one being written.
 EXTRACTION = """
 import sys
-import pipeline.store.writer as writer
+import pipeline.features.store.writer as writer
 writer.SHARD_BYTES = 1 << 17
 from pipeline.cli import run
 sys.exit(run(sys.argv[1:]))

@@ -10,6 +10,8 @@ Blocks of a page are run in their order, in a folder with ``pictures/`` (drawn h
                 it are parsed all the same
 """
 
+import ast
+import importlib
 import os
 import re
 import shlex
@@ -24,12 +26,17 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipeline.cli import app, run
+from pipeline.heads import HEADS
+from pipeline.heads.streamed import STREAMABLE
 from pipeline.images import write_digits
+from tests import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 GOLDEN = ROOT / "tests" / "data" / "golden" / "store-v1"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+ALL_PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "data" / "README.md"])
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 FENCE = re.compile(
     r"(?:^<!-- *(?P<mark>.*?) *-->\n\n?)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -38,6 +45,7 @@ KINDS = {"console", "python", "sh", "text", "json", "toml"}
 EXIT, WITH = re.compile(r"exit (\d+)"), re.compile(r"with (--.+)")
 NOT_RUN = re.compile(r"not run: \S.+", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADS_PAGE = "reference/heads.md"
 # Lines that commands print whatever the pictures are: a page that shows one must be right.
 STEADY = (
     *("recipe ", "accuracy on ", "best by ", "kept epoch ", "before training,", "next: "),
@@ -123,16 +131,31 @@ def test_commands_that_are_not_run_parse(command):
     app.parse_args(shlex.split(command), exit_on_error=False, print_error=False)
 
 
-@pytest.mark.parametrize("page", PAGES)
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
-    for target in LINK.findall(FENCE.sub("", text_of(page))):
+    text = page.read_text("utf-8")
+    for target in LINK.findall(FENCE.sub("", text)):
         if target.startswith(("https://", "http://")):
             continue
         path, _, anchor = target.partition("#")
-        found = (DOCS / page).parent / path if path else DOCS / page
+        found = page.parent / path if path else page
         assert found.exists(), target
         assert found.resolve().is_relative_to(ROOT), target
         assert not anchor or anchor in anchors(found.read_text("utf-8")), target
+
+
+# A path of the repository in a text: what begins with one of its folders.
+NAMED_PATH = re.compile(r"(?<![\w./-])(?:pipeline|tests|docs|benchmarks)/[\w./*-]*[\w*/]")
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
+def test_paths_that_are_named_exist(page):
+    for path in NAMED_PATH.findall(page.read_text("utf-8")):
+        assert list(ROOT.glob(path.rstrip("/"))), path
 
 
 def anchors(text):
@@ -146,9 +169,86 @@ def test_the_index_knows_every_page():
     assert set(PAGES) - {"README.md"} <= listed
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ALL_PAGES, ids=name_of)
 def test_no_page_names_a_folder_of_some_machine(page):
-    assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users|mnt|opt|var)/", text_of(page))
+    text = page.read_text("utf-8")
+    assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users|mnt|opt|var)/", text)
+
+
+# What the reference says, and the code
+
+
+@pytest.mark.parametrize("name", reference.WRITTEN)
+def test_tables_are_as_the_code_writes_them(name):
+    path, text = reference.page(name)
+    assert path.read_text("utf-8") == text, "python -m tests.reference writes it anew"
+
+
+def rows_of(page, first_cell):
+    """Return the cells of the table whose first row begins so, without that and the line below."""
+    table = text_of(page).split(f"\n| {first_cell} |", 1)[1].split("\n\n", 1)[0]
+    lines = table.splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_heads_are_the_catalogs():
+    documented = {row[0].strip("`"): row[1].strip("`") for row in rows_of(HEADS_PAGE, "head")}
+    assert documented == {
+        head.name: ", ".join(f"{key}={value!r}" for key, value in head.defaults.items())
+        for head in HEADS.values()
+    }
+
+
+def test_what_heads_can_is_what_the_code_lets_them():
+    table = text_of(HEADS_PAGE).split("| | heads |", 1)[1].split("\n\n", 1)[0]
+    can = {row.split("|")[1].strip(): row.split("|")[2] for row in table.splitlines()[2:]}
+    named = [set(re.findall(r"`([\w-]+)`", heads)) for heads in can.values()]
+    assert named == [
+        {head.name for head in HEADS.values() if head.kind != "sklearn"},
+        set(STREAMABLE),
+        {head.name for head in HEADS.values() if not head.weighs},
+    ]
+
+
+def test_every_command_is_on_its_page():
+    commands = " ".join(row[0] for row in rows_of("reference/commands.md", "command"))
+    named = set(re.findall(r"`pipeline ([\w-]+)", commands))
+    assert named == {name for name in app if not name.startswith("-")}
+
+
+def test_exit_codes_are_those_of_the_program():
+    tree = ast.parse((ROOT / "pipeline" / "cli" / "launch.py").read_text("utf-8"))
+    (run_,) = (
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run"
+    )
+    returned = {node.value.value for node in ast.walk(run_) if isinstance(node, ast.Return)}
+    assert {int(row[0]) for row in rows_of("reference/commands.md", "code")} == returned
+
+
+def test_rooms_are_the_packages():
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| `(\w+)(?:\.py|/)`", text, re.MULTILINE))
+    present = {
+        path.stem
+        for path in (ROOT / "pipeline").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert documented == present - {"__init__"}
+
+
+# Imports of ours, also in programs that are texts in a module.
+IMPORTS = re.compile(
+    r"^ *(?:from (pipeline[\w.]*) import ([^(\n]+|\([^)]+\))|import (pipeline[\w.]+))", re.M
+)
+
+
+@pytest.mark.parametrize("module", BENCHMARKS, ids=name_of)
+def test_benchmarks_import_what_is_there(module):
+    for name, imported, alone in IMPORTS.findall(module.read_text("utf-8")):
+        found = importlib.import_module(name or alone)
+        for attribute in re.findall(r"\w+", imported):
+            if not hasattr(found, attribute):
+                importlib.import_module(f"{name}.{attribute}")
 
 
 # What is run
@@ -229,12 +329,31 @@ def check_steady(said, shown, where):
                 assert any(other.startswith(start) for other in lines), (where, start, said)
 
 
+def test_files_of_runs_are_on_their_page(folder):
+    rows = [
+        (name, row[2])
+        for row in rows_of("reference/files.md", "file of a run")
+        for name in re.findall(r"`(.+?)`", row[0])
+    ]
+    always = {name for name, when in rows if when == "always"}
+    heads = ["--heads", "logistic,knn", "--layers", "top", "--learning-curve", "--quiet"]
+    assert run(["classify", "pictures", *heads]) == 0
+    found = [
+        {path.relative_to(one).as_posix() for path in one.rglob("*") if path.is_file()}
+        for one in Path("runs").iterdir()
+        if not one.name.startswith(".")
+    ]
+    assert len(found) == 2
+    for files in found:
+        assert always <= files <= {name for name, _ in rows}
+
+
 # The reader on the page about the format, on a cache that nobody here has just written
 
 
 def test_the_reader_of_the_format_reads_the_golden_files():
     names = {}
-    for block in blocks_of("store-format.md"):
+    for block in blocks_of("reference/store-format.md"):
         if block.kind == "python" and "def " in block.text:
             exec(block.text, names)
     clean, viewed = sorted(GOLDEN.iterdir(), key=lambda path: "db644b" in path.name)

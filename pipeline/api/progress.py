@@ -70,7 +70,7 @@ class Called(Reporter):
 
 
 @dataclass
-class _Part:
+class _Running:
     """One part of the work: when its clock started, when it was last told of, and its bar."""
 
     began: float
@@ -83,7 +83,7 @@ class Terminal(Reporter):
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, _Running] = {}
         self._bars: Progress | None = None
 
     def advance(
@@ -91,7 +91,7 @@ class Terminal(Reporter):
     ) -> None:
         """Show how far a part is, its rate, the time that is left, and where the time goes."""
         now = monotonic()
-        known = self._parts.setdefault(part, _Part(now, now))
+        known = self._parts.setdefault(part, _Running(now, now))
         if not done:
             known.began = known.said = now
         rate = f"{done / max(now - known.began, 1e-9):.1f} {unit}/s"
@@ -103,7 +103,7 @@ class Terminal(Reporter):
             parts = (f"{done}/{total} {unit}", rate, f"{left:.0f} s left", where)
             print(f"{part}: {', '.join(filter(None, parts))}", file=sys.stderr)
 
-    def _draw(self, name: str, part: _Part, done: int, total: int, rate: str, where: str) -> None:
+    def _draw(self, name: str, part: _Running, done: int, total: int, rate: str, where: str) -> None:
         if self._bars is None:
             self._bars = _bars(self._console)
         if part.bar is None:
