@@ -11,8 +11,7 @@ from pipeline.api.progress import Wanted, reporting
 from pipeline.api.settings import FeaturesSettings, filled, takes
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError, InputError
-from pipeline.features import Caches, cached_views, undecodable, wanted_views
-from pipeline.features.base import frozen_base
+from pipeline.features import Caches, cached_views, resolve, undecodable, wanted_views
 from pipeline.features.extract import Extraction
 from pipeline.system.progress import SILENT
 
@@ -87,7 +86,7 @@ def open_features(
         True
     """
     config = filled(FeaturesConfig, settings, "open_features")
-    base = frozen_base(config, fetch=False)
+    base = resolve(config, look=True)
     dataset = stages.indexed(fspath(data), config, SILENT, look=True)
     caches = Caches(config, base, look=True)
     held = Held(dataset, base, caches, max(config.views, config.test_views))

@@ -103,7 +103,9 @@ class Terminal(Reporter):
             parts = (f"{done}/{total} {unit}", rate, f"{left:.0f} s left", where)
             print(f"{part}: {', '.join(filter(None, parts))}", file=sys.stderr)
 
-    def _draw(self, name: str, part: _Running, done: int, total: int, rate: str, where: str) -> None:
+    def _draw(
+        self, name: str, part: _Running, done: int, total: int, rate: str, where: str
+    ) -> None:
         if self._bars is None:
             self._bars = _bars(self._console)
         if part.bar is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
 from pipeline.features import Computation, resolve
-from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict
+from pipeline.features.base import FrozenBase, frozen_from_dict
 from pipeline.features.explain import Explanation, explain
 from pipeline.features.export import ExportedFeatures, check_export, export_features
 from pipeline.features.extract import CachedFeatures, Compute, Extraction, extract
@@ -138,7 +138,7 @@ def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":
 
 def explained(data: str, config: FeaturesConfig, reporter: Reporter) -> Explanation:
     """Compare a location with the cache; nothing is changed."""
-    base = frozen_base(config, fetch=False)
+    base = resolve(config, look=True)
     return explain(config, base, indexed(data, config, reporter, look=True))
 
 
@@ -148,6 +148,6 @@ def features_exported(
     """Write cached features of a location into one file; the cache is not changed."""
     out = out.expanduser()
     check_export(config, out, overwrite)
-    base = frozen_base(config, fetch=False)
+    base = resolve(config, look=True)
     dataset = indexed(data, config, reporter, look=True)
     return export_features(config, base, dataset, out, overwrite=overwrite, reporter=reporter)

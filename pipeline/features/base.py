@@ -152,17 +152,21 @@ class FrozenBase:
         }
 
 
-def resolve(config: FeaturesConfig) -> FrozenBase:
+def resolve(config: FeaturesConfig, *, look: bool = False) -> FrozenBase:
     """Find the base that a config asks for, and refuse what no base could make good.
 
     Layers that are not named cut points are looked for in the Keras model, unless the cache has
     features of them.
 
+    Args:
+        config: Names the base, its layers and its weights.
+        look: Fetch no weights: who only looks changes nothing.
+
     Raises:
         InputError: A backbone, layer, pooling, engine, precision or view policy does not exist.
         WeightsError: The weights are not there and cannot be fetched.
     """
-    base = frozen_base(config)
+    base = frozen_base(config, fetch=not look)
     if not (config.cache / base.recipe.id).is_dir():
         base.check_layers()
     return base
