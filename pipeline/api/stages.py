@@ -113,7 +113,7 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
-    base = frozen_from_dict(source.info["base"])
+    base = frozen_from_dict(source.base)
     extraction = extracted(stage1_config(config, source, base), dataset, reporter, base)
     import_tensorflow()
     from pipeline.finetune.finetune import Watch, finetune

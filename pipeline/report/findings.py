@@ -7,10 +7,9 @@ from typing import Any
 from pipeline.check.check import audit, describe
 from pipeline.config import CheckConfig, ReportConfig
 from pipeline.errors import PipelineError
-from pipeline.features.store import Recipe
 from pipeline.images import Dataset
 from pipeline.report.commands import feature_settings
-from pipeline.runs import Run
+from pipeline.runs import RunFolder
 
 MOST_LISTED = 20
 MOST_OF_A_GROUP = 6
@@ -45,7 +44,7 @@ class Findings:
 
 
 def find(
-    config: ReportConfig, run: Run, dataset: Dataset | None, progress: Progress | None
+    config: ReportConfig, run: RunFolder, dataset: Dataset | None, progress: Progress | None
 ) -> Findings:
     """Look at a data set as `pipeline check` does; no picture goes through a base.
 
@@ -55,7 +54,7 @@ def find(
         dataset: The pictures, as they are today; None where they are gone.
         progress: Told while near-duplicates are searched.
     """
-    layers = "+".join(run.info["layers"])
+    layers = "+".join(run.layers)
     if dataset is None:
         return Findings(None, layers, "the data set is not there any more")
     if not config.cache.is_dir():
@@ -68,7 +67,7 @@ def find(
     return Findings(describe(found), _looked_at(run), " ".join(found.notes))
 
 
-def _looked_at(run: Run) -> str:
-    cuts = Recipe.from_dict(run.info["recipe"]).cuts
+def _looked_at(run: RunFolder) -> str:
+    cuts = run.recipe.cuts
     first = cuts[0][1]
     return ", ".join(f"{layer} ({pooling})" for layer, pooling in cuts if pooling == first)
