@@ -16,8 +16,7 @@ from pipeline.errors import DataError
 from pipeline.images import load_batches
 from pipeline.predict.labelling import Predictor
 from pipeline.predict.predict import open_predictor
-from pipeline.runs import Run as RunFolder
-from pipeline.runs import find_run
+from pipeline.runs import RunFolder, find_run, read_info, read_metrics
 
 Pictures = Any
 """A path or several (files, folders, archives), or an array (h, w, 3) or (n, h, w, 3), or several
@@ -31,16 +30,12 @@ class Run:
         name: Name of its folder.
         path: The folder.
         classes: Class names; column j of every probability is ``classes[j]``.
-        info: ``run.json``: config, base, recipe, data, head, versions.
-        metrics: ``metrics.json``: ``selection``, ``test``, and ``epochs`` of a fine-tuned run.
     """
 
     def __init__(self, folder: RunFolder, config: PredictConfig) -> None:
         self._folder, self._config = folder, config
         self.name, self.path = folder.name, folder.path
-        self.info: Mapping[str, Any] = folder.info
-        self.metrics: Mapping[str, Any] = folder.metrics
-        self.classes: tuple[str, ...] = tuple(folder.info["dataset"]["classes"])
+        self.classes: tuple[str, ...] = folder.dataset.classes
 
     def __repr__(self) -> str:
         return f"Run({self.name!r})"
@@ -48,16 +43,25 @@ class Run:
     def __fspath__(self) -> str:
         return str(self.path)
 
+    @cached_property
+    def info(self) -> Mapping[str, Any]:
+        """``run.json``: config, base, recipe, data, head, versions."""
+        return read_info(self.path)
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Any]:
+        """``metrics.json``: ``selection``, ``test``, and ``epochs`` of a fine-tuned run."""
+        return read_metrics(self.path)
+
     @property
     def test_accuracy(self) -> float:
         """Accuracy on the final test."""
-        return float(self._folder.test()["accuracy"])
+        return self._folder.test.accuracy
 
     @property
     def test_interval(self) -> tuple[float, float]:
         """Its 95 % interval."""
-        low, high = self._folder.test()["ci95"]
-        return float(low), float(high)
+        return self._folder.test.ci95
 
     @property
     def threshold(self) -> float | None:

@@ -117,7 +117,7 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
-    base = frozen_from_dict(source.info["base"])
+    base = frozen_from_dict(source.base)
     found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
     import_tensorflow()
     from pipeline.finetune.finetune import Watch, finetune

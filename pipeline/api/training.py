@@ -1,9 +1,9 @@
 """Stages 2 and 3 as functions: classifiers on cached features, and fine-tuning from the best."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from os import PathLike, fspath
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pipeline.api import stages
 from pipeline.api.progress import Wanted, reporting
@@ -11,7 +11,10 @@ from pipeline.api.runs import Run
 from pipeline.api.settings import ClassifySettings, FinetuneSettings, filled, takes
 from pipeline.config import ClassifyConfig, FinetuneConfig, PredictConfig
 from pipeline.features.extract import Extraction
-from pipeline.runs import Run as RunFolder
+from pipeline.runs import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.classify import Result
 
 
 @dataclass(frozen=True)
@@ -134,13 +137,7 @@ def train_classifier(
     config = filled(ClassifyConfig, settings, "train_classifier")
     with reporting(progress) as reporter:
         classification, extraction = stages.classified(fspath(data), config, reporter)
-    from pipeline.classify.classify import describe
-
-    described = describe(classification)
-    results = tuple(
-        _trained_head(_run(result.run, config, made_here=not result.reused), value)
-        for result, value in zip(classification.results, described["results"], strict=True)
-    )
+    results = tuple(_trained_head(result, config) for result in classification.results)
     best = next(result for result in results if result.run.name == classification.best.name)
     return Trained(
         best,
@@ -157,18 +154,19 @@ def _run(folder: RunFolder, config: ClassifyConfig | FinetuneConfig, made_here: 
     return Run(folder, PredictConfig(runs=config.runs, cache=config.cache, trust=made_here))
 
 
-def _trained_head(run: Run, value: Mapping[str, Any]) -> TrainedHead:
+def _trained_head(result: "Result", config: ClassifyConfig) -> TrainedHead:
+    folder = result.run
     return TrainedHead(
-        run,
-        value["head"],
-        tuple(value["layers"]),
-        value["params"],
-        value["selection_accuracy"],
-        value["cv_accuracy"],
-        run.test_accuracy,
-        run.test_interval,
-        value["seconds"],
-        value["reused"],
+        _run(folder, config, made_here=not result.reused),
+        folder.head,
+        folder.layers,
+        folder.params,
+        folder.selection.accuracy,
+        folder.selection.cv_accuracy,
+        folder.test.accuracy,
+        folder.test.ci95,
+        folder.seconds,
+        result.reused,
     )
 
 
@@ -212,16 +210,19 @@ def fine_tune(
     config = filled(FinetuneConfig, settings, "fine_tune", source=fspath(from_run))
     with reporting(progress) as reporter:
         done, extraction = stages.finetuned(fspath(data), config, reporter)
-    run = _run(done.run, config, made_here=not done.reused)
+    folder, tuned = done.run, done.run.fine_tuning
+    assert tuned is not None
+    assert tuned.initial is not None
+    assert folder.selection.epoch is not None
     return FineTuned(
-        run,
-        run.info["from"],
-        run.metrics["initial"],
-        tuple(run.metrics["epochs"]),
-        run.metrics["selection"]["epoch"],
-        run.test_accuracy,
-        run.test_interval,
-        run.info["seconds"],
+        _run(folder, config, made_here=not done.reused),
+        tuned.from_run,
+        asdict(tuned.initial),
+        tuned.epochs,
+        folder.selection.epoch,
+        folder.test.accuracy,
+        folder.test.ci95,
+        folder.seconds,
         done.reused,
         extraction,
     )

@@ -26,7 +26,13 @@ from pipeline.features.extract import CachedFeatures
 from pipeline.features.table import FeatureTable, Input, check_classes
 from pipeline.heads import HeadSpec, parse_heads
 from pipeline.images import Dataset
-from pipeline.runs import Run, best_run, is_transplantable, keep_learning_curve
+from pipeline.runs import (
+    RunFolder,
+    best_run,
+    is_transplantable,
+    keep_learning_curve,
+    learning_curve_of,
+)
 
 logger = logging.getLogger("pipeline")
 
@@ -46,7 +52,7 @@ class Classification:
     """
 
     results: tuple[Result, ...]
-    best: Run
+    best: RunFolder
     leaked: int
     contradictory: int
     curve: Mapping[str, Any] | None = None
@@ -123,9 +129,9 @@ def _specs(config: ClassifyConfig) -> list[HeadSpec]:
     return specs if config.class_weight == "none" else [spec.balanced() for spec in specs]
 
 
-def _curve(experiment: Experiment, run: Run) -> Mapping[str, Any]:
+def _curve(experiment: Experiment, run: RunFolder) -> Mapping[str, Any]:
     """Return the learning curve of a run's head, and keep it; the test split has no part in it."""
-    if (kept := run.learning_curve()) is not None:
+    if (kept := learning_curve_of(run)) is not None:
         return kept
     table, config = experiment.table, experiment.config
     train = table.rows("train")
@@ -170,30 +176,29 @@ def describe(classification: Classification) -> dict[str, Any]:
 
 
 def _describe_result(result: Result) -> dict[str, Any]:
-    info, metrics = result.run.info, result.run.metrics
-    selection, test = metrics["selection"], metrics["test"]
-    by_folds = "fold" in selection["by"]
+    run, selection, test = result.run, result.run.selection, result.run.test
     return {
-        "run": result.run.name,
-        "head": info["head"],
-        "layers": info["layers"],
-        "params": info["params"],
-        "selected_by": selection["by"],
-        "selection_accuracy": selection["accuracy"],
-        "selection_ci95": selection["ci95"],
-        "selection_log_loss": selection["log_loss"],
-        "cv_accuracy": selection["accuracy"] if by_folds else None,
-        "uncorrected_accuracy": selection.get("uncorrected"),
-        "candidates": selection.get("candidates"),
-        "threshold": selection.get("threshold"),
+        "run": run.name,
+        "head": run.head,
+        "layers": list(run.layers),
+        "params": run.params,
+        "selected_by": selection.by,
+        "selection_accuracy": selection.accuracy,
+        "selection_ci95": selection.ci95 and list(selection.ci95),
+        "selection_log_loss": selection.log_loss,
+        "cv_accuracy": selection.cv_accuracy,
+        "uncorrected_accuracy": selection.uncorrected,
+        "candidates": selection.candidates,
+        "threshold": selection.threshold and selection.threshold.to_dict(),
         "test": {
-            **result.run.test(),
-            **{name: test[name]["value"] for name in ("balanced_accuracy", "macro_f1")},
-            "log_loss": test["log_loss"],
-            "confused": test["confused"],
-            "mistakes": test["mistakes"],
-            "answered": test.get("answered"),
+            **test.summary(),
+            "balanced_accuracy": test.balanced_accuracy and test.balanced_accuracy.value,
+            "macro_f1": test.macro_f1 and test.macro_f1.value,
+            "log_loss": test.log_loss,
+            "confused": test.confused,
+            "mistakes": test.mistakes,
+            "answered": test.answered,
         },
-        "seconds": info["seconds"],
+        "seconds": run.seconds,
         "reused": result.reused,
     }

@@ -7,7 +7,7 @@ What a run folder holds for people: mistakes with their pictures, and plots.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.classify.learning import Learner, Progress, Task, Views, learner
-from pipeline.classify.selection import Selection, Unseen, nothing_judged
+from pipeline.classify.selection import Selection, Unseen
 from pipeline.config import ClassifyConfig, to_dict
 from pipeline.evaluate import (
     Threshold,
@@ -32,8 +32,12 @@ from pipeline.heads import FittedHead, HeadSpec, softmax
 from pipeline.heads.fit import fitting_factor
 from pipeline.images import Dataset, ViewRecipe
 from pipeline.runs import (
+    CLASSIFY,
+    FinalTest,
     PredictionRows,
-    Run,
+    RunData,
+    RunFolder,
+    SelectionFigures,
     experiment_digest,
     load_finished,
     load_run,
@@ -45,17 +49,32 @@ from pipeline.runs import (
 from pipeline.system.files import write_json
 
 
-def test_figures(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the most confused pairs of classes and the surest mistakes, with paths.
+def final_test(
+    dataset: Dataset,
+    rows: np.ndarray,
+    probabilities: np.ndarray,
+    threshold: Threshold | None,
+    seed: int,
+) -> FinalTest:
+    """Judge the final test, with the most confused pairs of classes and the surest mistakes.
 
     Args:
         dataset: The pictures.
         rows: Rows of the test split (n,).
         probabilities: (n, k) float, row-aligned.
+        threshold: From which probability on a picture is answered, if there is one.
+        seed: Of the intervals.
     """
-    paths = [dataset.paths[row] for row in rows]
-    given = (probabilities, dataset.labels[rows], paths, dataset.classes)
-    return {"confused": confused_pairs(*given), "mistakes": confident_mistakes(*given)}
+    labels, paths = dataset.labels[rows], [dataset.paths[row] for row in rows]
+    given = (probabilities, labels, paths, dataset.classes)
+    return FinalTest.of(
+        dataset.test_name,
+        evaluate(probabilities, labels, seed),
+        dataset.classes,
+        confused=confused_pairs(*given),
+        mistakes=confident_mistakes(*given),
+        answered=threshold and judge_threshold(threshold.value, probabilities, labels),
+    )
 
 
 def write_plots(
@@ -96,7 +115,7 @@ PROTOCOL = 2
 class Result:
     """One experiment: the run it left, and whether it was there before."""
 
-    run: Run
+    run: RunFolder
     reused: bool
 
 
@@ -121,8 +140,7 @@ class Fit:
 
     head: FittedHead
     factor: float
-    selection: Mapping[str, Any]
-    threshold: Threshold | None
+    selection: SelectionFigures
 
 
 @dataclass(frozen=True)
@@ -160,7 +178,7 @@ class Experiment:
     def _key(self) -> dict[str, Any]:
         """Everything that decides the outcome; where files lie and their names do not."""
         return {
-            "kind": "classify",
+            "kind": CLASSIFY,
             "protocol": PROTOCOL,
             "recipe": self._base.recipe.digest,
             "joined": [[cut.layer, cut.pooling] for cut in self.joined],
@@ -199,32 +217,38 @@ class Experiment:
         test = self.table.rows("test")
         probabilities = softmax(_mean(learning.scores(fit.head, test)))
         dataset, base = self.table.dataset, self._base
-        labels = dataset.labels[test]
-        figures = evaluate(probabilities, labels, self.config.seed).to_dict(dataset.classes)
-        figures |= test_figures(dataset, test, probabilities)
-        if fit.threshold is not None:
-            figures["answered"] = judge_threshold(fit.threshold.value, probabilities, labels)
-        metrics = {
-            "selection": fit.selection,
-            "test": {"split": dataset.test_name, **figures},
-        }
-        info = self._describe(key) | {
-            "factor": fit.factor,
-            "seconds": round(monotonic() - began, 3),
-        }
-        write_run(folder, info, metrics, PredictionRows.of(dataset, test, probabilities))
+        threshold = fit.selection.threshold
+        judged = final_test(dataset, test, probabilities, threshold, self.config.seed)
+        run = RunFolder(
+            path=folder,
+            kind=CLASSIFY,
+            experiment=key,
+            config=to_dict(self.config),
+            base=base.to_dict(),
+            recipe=base.recipe,
+            dataset=RunData.of(self.table),
+            head=str(self.spec),
+            layers=base.layers,
+            params=dict(self.spec.params),
+            seed=self.config.seed,
+            selection=fit.selection,
+            test=judged,
+            factor=fit.factor,
+            seconds=round(monotonic() - began, 3),
+        )
+        write_run(run, PredictionRows.of(dataset, test, probabilities))
         candidates = () if self.tuned is None else self.tuned.candidates
         if candidates:
             write_json(folder / "search.json", list(candidates))
-        judged = (metrics["test"], probabilities, labels, dataset.classes)
-        write_plots(folder / "plots", *judged, candidates)
+        shown = (judged.to_dict(), probabilities, dataset.labels[test], dataset.classes)
+        write_plots(folder / "plots", *shown, candidates)
         save_head(
             folder / "bundle",
             fit.head,
             dataset.classes,
             base.to_dict(),
             test_views=ViewAverage.of(self.config),
-            threshold=None if fit.threshold is None else fit.threshold.value,
+            threshold=None if threshold is None else threshold.value,
         )
 
     def _fit(self, learner: Learner) -> Fit:
@@ -244,10 +268,8 @@ class Experiment:
         selection = unseen.figures(self.selection.how)
         if self.tuned is not None:
             selection = _humbled(selection, self.tuned)
-        threshold = self._threshold(unseen)
-        if threshold is not None:
-            selection["threshold"] = threshold.to_dict()
-        return Fit(head.sharpened(factor), factor, selection, threshold)
+        selection = replace(selection, threshold=self._threshold(unseen))
+        return Fit(head.sharpened(factor), factor, selection)
 
     def _fit_unjudged(self, head: FittedHead, learner: Learner) -> Fit:
         """Do what can be done where no picture can be held out.
@@ -257,7 +279,8 @@ class Experiment:
         """
         train = self.selection.train
         factor = fitting_factor(learner.scores(head, train)[0], self.table.dataset.labels[train])
-        return Fit(head.sharpened(factor), factor, nothing_judged(self.selection.how), None)
+        nothing = SelectionFigures(by=self.selection.how, n=0, accuracy=None, log_loss=None)
+        return Fit(head.sharpened(factor), factor, nothing)
 
     def _threshold(self, unseen: Unseen) -> Threshold | None:
         if self.config.max_error is None:
@@ -266,21 +289,6 @@ class Experiment:
         threshold = choose_threshold(probabilities, labels, self.config.max_error)
         (logger.info if threshold.reached else logger.warning)("%s", threshold.describe())
         return threshold
-
-    def _describe(self, key: Mapping[str, Any]) -> dict[str, Any]:
-        base = self._base
-        return {
-            "kind": "classify",
-            "experiment": key,
-            "config": to_dict(self.config),
-            "base": base.to_dict(),
-            "recipe": base.recipe.to_dict(),
-            "dataset": self.table.describe(),
-            "head": str(self.spec),
-            "layers": list(base.layers),
-            "params": dict(self.spec.params),
-            "seed": self.config.seed,
-        }
 
 
 def _mean(views: Views) -> np.ndarray:
@@ -303,15 +311,17 @@ def learnt_from(config: ClassifyConfig, table: FeatureTable) -> dict[str, Any]:
     return key
 
 
-def _humbled(selection: dict[str, Any], tuned: Tuned) -> dict[str, Any]:
+def _humbled(selection: SelectionFigures, tuned: Tuned) -> SelectionFigures:
     """Take off what being the best of many candidates adds, and say of how many."""
-    low, high = selection["ci95"]
+    assert selection.accuracy is not None
+    assert selection.ci95 is not None
+    low, high = selection.ci95
     n, less = len(tuned.candidates), tuned.optimism
-    return {
-        **selection,
-        "by": f"{selection['by']}, corrected for choosing among {n}",
-        "accuracy": selection["accuracy"] - less,
-        "ci95": [max(0.0, low - less), high - less],
-        "uncorrected": selection["accuracy"],
-        "candidates": n,
-    }
+    return replace(
+        selection,
+        by=f"{selection.by}, corrected for choosing among {n}",
+        accuracy=selection.accuracy - less,
+        ci95=(max(0.0, low - less), high - less),
+        uncorrected=selection.accuracy,
+        candidates=n,
+    )

@@ -5,7 +5,6 @@ How features are prepared where neither the head nor the search says it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from pipeline.heads import HeadSpec, Preparation, parse_preparation, softmax
 from pipeline.heads.catalog import PREPARE
 from pipeline.heads.select import Folds, Sample, make_folds
 from pipeline.images import Dataset
+from pipeline.runs import SelectionFigures
 
 MOST_REPEATS = 10
 
@@ -126,7 +126,7 @@ class Unseen:
     scores: np.ndarray
     labels: np.ndarray
 
-    def figures(self, how: str) -> dict[str, Any]:
+    def figures(self, how: str) -> SelectionFigures:
         """Return what a run says of its selection.
 
         Args:
@@ -134,23 +134,18 @@ class Unseen:
         """
         n_pictures = len(np.unique(self.places))
         accuracy = proportion(float(np.mean(self.scores.argmax(1) == self.labels)), n_pictures)
-        return {
-            "by": how,
-            "n": n_pictures,
-            "accuracy": accuracy.value,
-            "ci95": list(accuracy.ci95),
-            "log_loss": log_loss(softmax(self.scores), self.labels),
-        }
+        return SelectionFigures(
+            by=how,
+            n=n_pictures,
+            accuracy=accuracy.value,
+            log_loss=log_loss(softmax(self.scores), self.labels),
+            ci95=accuracy.ci95,
+        )
 
     def once(self) -> tuple[np.ndarray, np.ndarray]:
         """Return each picture's probabilities (n, k), of its first repeat, and its label (n,)."""
         _, first = np.unique(self.places, return_index=True)
         return softmax(self.scores[first]), self.labels[first]
-
-
-def nothing_judged(how: str) -> dict[str, Any]:
-    """Return what a run says of its selection where no picture could be held out."""
-    return {"by": how, "n": 0, "accuracy": None, "ci95": None, "log_loss": None}
 
 
 AUTO = "auto"

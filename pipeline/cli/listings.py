@@ -30,10 +30,10 @@ def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> None:
     Args:
         runs: Folder of the runs.
     """
-    from pipeline.runs import describe_leaderboard, leaderboard, list_runs
+    from pipeline.runs import leaderboard, list_runs
 
-    value = describe_leaderboard(leaderboard(list_runs(runs)))
-    show.result({"runs": value}, output.json, show.leaderboard)
+    rows = [one.to_dict() for table in leaderboard(list_runs(runs)) for one in table]
+    show.result({"runs": rows}, output.json, show.leaderboard)
 
 
 @FLAT

@@ -1,7 +1,6 @@
 """A data set joined with its cached features: rows, labels and X, aligned, split by split."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -140,19 +139,10 @@ class FeatureTable:
         features[usable] = part
         return features
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a run remembers of its data."""
-        names = ("train", "validation", "test")
-        return {
-            "root": self.dataset.location,
-            "name": self.dataset.name,
-            "digest": self.dataset.digest,
-            "classes": list(self.dataset.classes),
-            "pictures": {name: len(self.rows(name)) for name in names},
-            "left_out": int(np.sum(~self._usable)) + len(self.dataset.unreadable),
-            "given_splits": self.dataset.given_splits,
-            "leaked": self.dataset.n_leaked,
-        }
+    @property
+    def n_left_out(self) -> int:
+        """Pictures of the data set that cannot be used."""
+        return int(np.sum(~self._usable)) + len(self.dataset.unreadable)
 
 
 def _side_by_side(cache: FeatureCache, joined: Input, digests: np.ndarray, view: int) -> np.ndarray:

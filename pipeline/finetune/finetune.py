@@ -2,29 +2,34 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
 
 import keras
 
 from pipeline.backbones.engines.tensorflow import configure_devices
-from pipeline.config import FinetuneConfig
+from pipeline.config import FinetuneConfig, to_dict
+from pipeline.evaluate import evaluate
 from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
 from pipeline.finetune.examples import Examples, open_examples
 from pipeline.finetune.head import fit_starting_head
 from pipeline.finetune.logs import plot_curves, tensorboard_log, write_history
 from pipeline.finetune.network import Network, build_network
-from pipeline.finetune.outcome import description, initial_figures, judge, metrics
+from pipeline.finetune.outcome import initial_figures, judge, selection
 from pipeline.finetune.task import Task, check_classes, make_task
-from pipeline.finetune.training.plan import Epoch, OnStep
+from pipeline.finetune.training.plan import Epoch, OnStep, best_epoch
 from pipeline.finetune.training.spread import Spread, all_devices
 from pipeline.finetune.training.trainer import Trainer
 from pipeline.images import Dataset
 from pipeline.runs import (
+    FINETUNE,
+    FinalTest,
+    FineTuning,
     PredictionRows,
-    Run,
+    RunData,
+    RunFolder,
     experiment_digest,
     load_finished,
     load_run,
@@ -43,7 +48,7 @@ logger = logging.getLogger("pipeline")
 class Finetuned:
     """What stage 3 did: the run it left, and whether it was there before."""
 
-    run: Run
+    run: RunFolder
     reused: bool
 
 
@@ -66,7 +71,7 @@ SILENT = Watch()
 
 
 def finetune(
-    config: FinetuneConfig, dataset: Dataset, source: Run, watch: Watch = SILENT
+    config: FinetuneConfig, dataset: Dataset, source: RunFolder, watch: Watch = SILENT
 ) -> Finetuned:
     """Fine-tune the base under a run's head.
 
@@ -95,8 +100,8 @@ def finetune(
     return Finetuned(load_run(config.runs / name), reused=False)
 
 
-def _tell_of_other_pictures(dataset: Dataset, source: Run) -> None:
-    if source.data != dataset.digest:
+def _tell_of_other_pictures(dataset: Dataset, source: RunFolder) -> None:
+    if source.dataset.digest != dataset.digest:
         logger.warning(
             "%s was made on other pictures than %s holds now; its head is fitted again on these",
             source.name,
@@ -121,12 +126,38 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, watch: Watch) -> None:
     after = opened.examples.probabilities(task.validation)
     test = task.table.rows("test")
     probabilities = opened.examples.probabilities(test)
-    info = description(task, network, opened.boundary)
-    info["devices"] = spread.n_devices
-    info["seconds"] = round(monotonic() - began, 3)
     with new_run(config.runs, name) as folder:
-        figures = metrics(task, initial, history, (before, after), test, probabilities)
-        write_run(folder, info, figures, PredictionRows.of(task.dataset, test, probabilities))
+        run = RunFolder(
+            path=folder,
+            kind=FINETUNE,
+            experiment=task.key(),
+            config=to_dict(config),
+            base=task.base.to_dict(),
+            recipe=task.base.recipe,
+            dataset=RunData.of(task.table),
+            head=str(task.spec),
+            layers=task.base.layers,
+            params=dict(task.spec.params),
+            seed=config.seed,
+            selection=selection(task, best_epoch(history), before, after),
+            test=FinalTest.of(
+                task.dataset.test_name,
+                evaluate(probabilities, task.dataset.labels[test], config.seed),
+                task.dataset.classes,
+            ),
+            seconds=round(monotonic() - began, 3),
+            fine_tuning=FineTuning(
+                from_run=task.source.name,
+                learned_layers=tuple(network.learning),
+                boundary=None if opened.boundary is None else opened.boundary.layer,
+                step_factors=network.factors,
+                changes=task.changed.to_dict(),
+                devices=spread.n_devices,
+                initial=initial,
+                epochs=tuple(asdict(epoch) for epoch in history),
+            ),
+        )
+        write_run(run, PredictionRows.of(task.dataset, test, probabilities))
         write_history(folder / HISTORY, history)
         plot_curves(folder / "plots" / "history.svg", history, len(task.validation))
         save_model(folder / "bundle", network.whole, task.dataset.classes, task.base.to_dict())
@@ -179,17 +210,18 @@ def _telling(config: FinetuneConfig, name: str, watch: Watch) -> Watch:
 
 def describe(finetuned: Finetuned) -> dict[str, Any]:
     """Return the stage's ``--json`` value."""
-    info, metrics = finetuned.run.info, finetuned.run.metrics
+    run, tuned = finetuned.run, finetuned.run.fine_tuning
+    assert tuned is not None
     return {
-        "run": finetuned.run.name,
-        "from": info["from"],
-        "mode": info["config"].get("mode", "full"),
-        "boundary": info.get("boundary"),
-        "learned_layers": info["learned_layers"],
-        "initial": metrics["initial"],
-        "epochs": metrics["epochs"],
-        "kept_epoch": metrics["selection"]["epoch"],
-        "test": finetuned.run.test(),
-        "seconds": info["seconds"],
+        "run": run.name,
+        "from": tuned.from_run,
+        "mode": run.mode,
+        "boundary": tuned.boundary,
+        "learned_layers": list(tuned.learned_layers),
+        "initial": tuned.initial and asdict(tuned.initial),
+        "epochs": list(tuned.epochs),
+        "kept_epoch": run.selection.epoch,
+        "test": run.test.summary(),
+        "seconds": run.seconds,
         "reused": finetuned.reused,
     }

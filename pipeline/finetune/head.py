@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.features.table import FeatureTable
 from pipeline.heads import HeadSpec, NetworkHead, softmax
 from pipeline.heads.fit import fit_head
-from pipeline.runs import Run
+from pipeline.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StartingHead:
 
 
 def fit_starting_head(
-    table: FeatureTable, spec: HeadSpec, source: Run, fit: np.ndarray, validation: np.ndarray
+    table: FeatureTable, spec: HeadSpec, source: RunFolder, fit: np.ndarray, validation: np.ndarray
 ) -> StartingHead:
     """Fit a run's head on cached features, augmented views included where the run had them.
 
@@ -46,11 +46,11 @@ def fit_starting_head(
         table.with_views(cuts, fit),
         np.tile(dataset.labels[fit], 1 + table.n_views),
         len(dataset.classes),
-        source.info["seed"],
+        source.seed,
         table.n_views,
         table.widths(cuts),
         dataset.bundles(fit),
-    ).sharpened(source.info["factor"])
+    ).sharpened(source.factor)
     assert isinstance(head, NetworkHead)
     scores = head.scores(table.features(cuts, validation))
     hits = scores.argmax(1) == dataset.labels[validation]

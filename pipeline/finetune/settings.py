@@ -8,7 +8,7 @@ from pipeline.features.base import FrozenBase
 from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import BALANCED
 from pipeline.images import ViewRecipe
-from pipeline.runs import Run
+from pipeline.runs import RunFolder
 
 TAIL, FROZEN, FULL = "tail", "frozen", "full"
 AUTO, NONE = "auto", "none"
@@ -35,37 +35,28 @@ class Changes:
         return {"augment": self.names, "views": self.n_views, "view": view}
 
 
-def changes(config: FinetuneConfig, source: Run) -> Changes:
+def changes(config: FinetuneConfig, source: RunFolder) -> Changes:
     """Resolve what was left to the run, and what is off beside something else."""
     n_views = config.views
     if n_views is None:
-        n_views = _of_run(source, "views", 0) if config.mode == TAIL else 0
+        n_views = source.n_views if config.mode == TAIL else 0
     names = config.augment
     if names == AUTO:
         names = NONE if n_views or config.mode == TAIL else USUAL_CHANGES
-    policy = config.view_policy or _of_run(source, "view_policy", FeaturesConfig.view_policy)
-    view = ViewRecipe(policy, _seed_of(source)) if n_views else None
+    policy = config.view_policy or source.view_policy
+    view = ViewRecipe(policy, source.seed) if n_views else None
     return Changes(names, n_views, view)
 
 
-def _of_run(source: Run, name: str, otherwise: Any) -> Any:
-    """Return a setting of the run; older ones had fewer."""
-    return source.info.get("config", {}).get(name, otherwise)
-
-
-def _seed_of(source: Run) -> int:
-    return int(source.info["seed"])
-
-
-def stage1_config(config: FinetuneConfig, source: Run, base: FrozenBase) -> FeaturesConfig:
+def stage1_config(config: FinetuneConfig, source: RunFolder, base: FrozenBase) -> FeaturesConfig:
     """Return the settings by which stage 1 computes what the run's head learns from."""
     return FeaturesConfig(
         cache=config.cache,
         remote_cache=config.remote_cache,
         precision=base.precision,
-        views=_of_run(source, "views", 0),
-        view_policy=_of_run(source, "view_policy", FeaturesConfig.view_policy),
-        seed=_seed_of(source),
+        views=source.n_views,
+        view_policy=source.view_policy,
+        seed=source.seed,
     )
 
 

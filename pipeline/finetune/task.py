@@ -16,7 +16,7 @@ from pipeline.finetune.training.plan import Plan
 from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import class_weights
 from pipeline.images import Dataset, validation_slice
-from pipeline.runs import Run, transplantable_head
+from pipeline.runs import FINETUNE, RunFolder, transplantable_head
 
 PROTOCOL = 3
 """Grows when the same settings would train or be judged differently."""
@@ -57,7 +57,7 @@ class Task:
     config: FinetuneConfig
     table: FeatureTable
     spec: HeadSpec
-    source: Run
+    source: RunFolder
     changed: Changes
     weighs: str | None
     fit: np.ndarray
@@ -94,15 +94,15 @@ class Task:
     def key(self) -> dict[str, Any]:
         """Return everything that decides the outcome; where files lie and their names do not."""
         return {
-            "kind": "finetune",
+            "kind": FINETUNE,
             "protocol": PROTOCOL,
             "dataset": self.dataset.digest,
             "test": self.dataset.test_name,
             "recipe": self.base.recipe.digest,
             "joined": [[cut.layer, cut.pooling] for cut in self.base.cuts],
-            "head_seed": self.source.info["seed"],
+            "head_seed": self.source.seed,
             "head_views": self.table.n_views,
-            "factor": self.source.info["factor"],
+            "factor": self.source.factor,
             "head": self.spec.head.name,
             "params": dict(self.spec.params),
             "class_weight": self.weighs,
@@ -127,21 +127,21 @@ class Task:
         )
 
 
-def check_classes(dataset: Dataset, source: Run) -> None:
+def check_classes(dataset: Dataset, source: RunFolder) -> None:
     """Refuse pictures of other classes than the run knows.
 
     Raises:
         RunError: They are.
     """
-    if list(dataset.classes) != source.info["dataset"]["classes"]:
+    if tuple(dataset.classes) != source.dataset.classes:
         raise RunError(
-            f"expected the classes of {source.name} ({', '.join(source.info['dataset']['classes'])}"
-            f"), received {', '.join(dataset.classes)} in {dataset.location}; run `pipeline "
+            f"expected the classes of {source.name} ({', '.join(source.dataset.classes)}), "
+            f"received {', '.join(dataset.classes)} in {dataset.location}; run `pipeline "
             f"classify` on these pictures first"
         )
 
 
-def make_task(config: FinetuneConfig, dataset: Dataset, source: Run) -> Task:
+def make_task(config: FinetuneConfig, dataset: Dataset, source: RunFolder) -> Task:
     """Join pictures, run and settings.
 
     Raises:
@@ -150,7 +150,7 @@ def make_task(config: FinetuneConfig, dataset: Dataset, source: Run) -> Task:
         DataError: Pictures have no features.
     """
     spec = transplantable_head(source)
-    base = frozen_from_dict(source.info["base"])
+    base = frozen_from_dict(source.base)
     stage1 = stage1_config(config, source, base)
     caches = Caches(stage1, base)
     table = FeatureTable(dataset, caches.clean, base, caches.viewed, stage1.views)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.images import SPLITS, Dataset
-from pipeline.report.predictions import Predictions
+from pipeline.report.predictions import RunPredictions
 
 Key = tuple[bytes, str, int]
 """A picture by its content and label, whatever it is called; the number tells copies apart."""
@@ -42,7 +42,7 @@ class Album:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def of(self, predictions: Predictions) -> np.ndarray:
+    def of(self, predictions: RunPredictions) -> np.ndarray:
         """Return where each predicted picture is among these: (m,) int, -1 where it is not."""
         return np.array([self.places.get(key, -1) for key in predicted_keys(predictions)], int)
 
@@ -66,7 +66,7 @@ class _All:
 
 def choose_pictures(
     dataset: Dataset | None,
-    predictions: Sequence[tuple[str, Predictions]],
+    predictions: Sequence[tuple[str, RunPredictions]],
     wanted: Sequence[str],
     most: int,
     seed: int,
@@ -113,7 +113,7 @@ def _of_dataset(dataset: Dataset) -> _All:
     )
 
 
-def _of_predictions(given: tuple[str, Predictions]) -> _All:
+def _of_predictions(given: tuple[str, RunPredictions]) -> _All:
     split, predictions = given
     labels = [predictions.classes[label] for label in predictions.labels.tolist()]
     n = len(predictions)
@@ -121,7 +121,7 @@ def _of_predictions(given: tuple[str, Predictions]) -> _All:
     return _All(predictions.paths, labels, [split] * n, predictions.digests, keys, False)
 
 
-def predicted_keys(predictions: Predictions) -> Iterator[Key]:
+def predicted_keys(predictions: RunPredictions) -> Iterator[Key]:
     """Yield the key of each predicted picture."""
     labels = [predictions.classes[label] for label in predictions.labels.tolist()]
     return _keys(predictions.digests, labels)
@@ -135,7 +135,7 @@ def _keys(digests: np.ndarray, labels: Sequence[str]) -> Iterator[Key]:
         seen[content] += 1
 
 
-def _mistakes(everything: _All, predictions: Sequence[Predictions]) -> list[int]:
+def _mistakes(everything: _All, predictions: Sequence[RunPredictions]) -> list[int]:
     """Return the rows that some run calls wrongly, the surest mistakes first."""
     where = {key: row for row, key in enumerate(everything.keys)}
     sure: dict[int, float] = {}

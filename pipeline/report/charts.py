@@ -9,35 +9,36 @@ from markupsafe import Markup
 
 from pipeline.evaluate import proportion
 from pipeline.report.names import visible
-from pipeline.report.predictions import Predictions
+from pipeline.report.predictions import RunPredictions
 from pipeline.report.svg import Chart, even_ticks
+from pipeline.runs import FinalTest
 
 N_BARS = 20
 MOST_CURVES = 8
 MOST_POINTS = 160
 
 
-def calibration_chart(test: Mapping[str, Any]) -> Markup:
+def calibration_chart(test: FinalTest) -> Markup:
     """Draw the reliability diagram: groups of pictures with Wilson's intervals."""
-    points = test["reliability"]
-    intervals = [proportion(p["accuracy"], p["n"]).ci95 for p in points]
-    low = _floor(min([p["confidence"] for p in points] + [below for below, _ in intervals]))
+    points = test.reliability
+    intervals = [proportion(p.accuracy, p.n).ci95 for p in points]
+    low = _floor(min([p.confidence for p in points] + [below for below, _ in intervals]))
     ticks = even_ticks(low, 1.0)
     chart = Chart((low, 1.0), (low, 1.0), "confidence", "accuracy").ticks(ticks, ticks)
     chart.line([(low, low), (1.0, 1.0)], "quiet dashed")
     for p, (below, above) in zip(points, intervals, strict=True):
-        chart.whisker(p["confidence"], below, above, "c0 thin")
+        chart.whisker(p.confidence, below, above, "c0 thin")
     for p in points:
-        told = f"{p['n']} pictures: confidence {p['confidence']:.3f}, right {p['accuracy']:.3f}"
-        chart.mark(p["confidence"], p["accuracy"], "f0", 4, told)
-    error = test["calibration_error"]
+        told = f"{p.n} pictures: confidence {p.confidence:.3f}, right {p.accuracy:.3f}"
+        chart.mark(p.confidence, p.accuracy, "f0", 4, told)
+    error = test.calibration_error
     return chart.svg(
         f"Reliability diagram of {len(points)} groups; expected calibration error {error:.3f}. "
         f"The figures are in the table below."
     )
 
 
-def confidence_chart(predictions: Predictions, threshold: float | None) -> Markup:
+def confidence_chart(predictions: RunPredictions, threshold: float | None) -> Markup:
     """Draw how many pictures are called with which confidence, right ones and wrong ones."""
     sure = np.minimum(predictions.confidence, 1.0)
     low = _floor(float(sure.min()))
@@ -63,7 +64,7 @@ def confidence_chart(predictions: Predictions, threshold: float | None) -> Marku
     )
 
 
-def ranking_charts(predictions: Predictions) -> dict[str, Any] | None:
+def ranking_charts(predictions: RunPredictions) -> dict[str, Any] | None:
     """Draw ROC and precision-recall curves: of two classes the second, else the hardest ones."""
     from pipeline.evaluate.plots.ranking import class_curves
 

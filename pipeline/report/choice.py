@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.config import ReportConfig
 from pipeline.errors import InputError
-from pipeline.runs import Run, best_run, find_run, leaderboard, list_runs
+from pipeline.runs import RunFolder, best_run, find_run, leaderboard, list_runs
 from pipeline.runs.leaderboard import Standing
 
 
@@ -19,15 +19,15 @@ class Chosen:
     """
 
     standings: tuple[Standing, ...]
-    detailed: tuple[Run, ...]
+    detailed: tuple[RunFolder, ...]
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunFolder]:
         """All runs, best first."""
         return [standing.run for standing in self.standings]
 
     @property
-    def first(self) -> Run:
+    def first(self) -> RunFolder:
         """The run whose data set, and whose features, speak for the table."""
         return self.detailed[0]
 

@@ -13,7 +13,7 @@ from pipeline.config import (
 )
 from pipeline.errors import RunError
 from pipeline.report.shell import command, flags
-from pipeline.runs import Run, transplantable_head
+from pipeline.runs import CLASSIFY, RunFolder, transplantable_head
 
 
 class Commands:
@@ -35,54 +35,54 @@ class Commands:
         """Print the leaderboard."""
         return command("pipeline", "compare", *self._place("runs"))
 
-    def train(self, run: Run, *more: str) -> str:
+    def train(self, run: RunFolder, *more: str) -> str:
         """Train a run again, or find it done."""
         settings = {
-            **run.info.get("config", {}),
+            **run.config,
             **_alone(run),
             "cache": "features",
             "runs": "runs",
         }
-        if run.info["kind"] == "finetune":
+        if (tuned := run.fine_tuning) is not None:
             given = flags(settings | {"source": "best"}, FinetuneConfig)
-            words = ["pipeline", "finetune", run.root, "--from", str(run.info.get("from", "best"))]
+            words = ["pipeline", "finetune", run.dataset.root, "--from", tuned.from_run]
         else:
             given = flags(settings, ClassifyConfig)
-            words = ["pipeline", "classify", run.root]
+            words = ["pipeline", "classify", run.dataset.root]
         kept = _without(given, more)
         return command(*words, *kept, *self._places, *more)
 
-    def search(self, run: Run) -> str:
+    def search(self, run: RunFolder) -> str:
         """Search for layers, preparations and parameters."""
-        words = ["pipeline", "classify", run.root, *_base_flags(run)]
+        words = ["pipeline", "classify", run.dataset.root, *_base_flags(run)]
         return command(*words, "--layers", "best", "--tune", *self._places)
 
-    def learn(self, run: Run) -> str:
+    def learn(self, run: RunFolder) -> str:
         """Add a learning curve."""
         return self.train(run, "--learning-curve")
 
-    def threshold(self, run: Run) -> str:
+    def threshold(self, run: RunFolder) -> str:
         """Let a run say that it does not know."""
         return self.train(run, "--max-error", "0.02")
 
-    def finetune(self, run: Run) -> str:
+    def finetune(self, run: RunFolder) -> str:
         """Fine-tune from a run, or from the best whose head can sit on its base."""
         try:
             transplantable_head(run)
         except RunError:
-            return command("pipeline", "finetune", run.root, *self._places)
-        return command("pipeline", "finetune", run.root, "--from", run.name, *self._places)
+            return command("pipeline", "finetune", run.dataset.root, *self._places)
+        return command("pipeline", "finetune", run.dataset.root, "--from", run.name, *self._places)
 
-    def features(self, run: Run) -> str:
+    def features(self, run: RunFolder) -> str:
         """Compute the features that the run was trained on."""
         settings = feature_settings(run)
         words = flags(settings, FeaturesConfig)
-        return command("pipeline", "features", run.root, *words, *self._place("cache"))
+        return command("pipeline", "features", run.dataset.root, *words, *self._place("cache"))
 
-    def check(self, run: Run) -> str:
+    def check(self, run: RunFolder) -> str:
         """Look at the data with the run's features."""
         words = flags(feature_settings(run), CheckConfig)
-        return command("pipeline", "check", run.root, *words, *self._place("cache"))
+        return command("pipeline", "check", run.dataset.root, *words, *self._place("cache"))
 
     def report(self, names: Sequence[str], *more: str) -> str:
         """Write a report again."""
@@ -91,14 +91,13 @@ class Commands:
         return command("pipeline", "report", *names, *again, *flags(settings, ReportConfig), *more)
 
 
-def _alone(run: Run) -> dict[str, Any]:
+def _alone(run: RunFolder) -> dict[str, Any]:
     """Return settings that train one head on one input; where a search chose, it has to again."""
-    config = run.info.get("config", {})
-    if run.info["kind"] != "classify" or config.get("tune") or "search" in run.info["experiment"]:
+    if run.kind != CLASSIFY or run.config.get("tune") or "search" in run.experiment:
         return {}
-    layers = [name.partition(":")[0] for name in run.info["layers"]]
-    pooling = run.info["base"]["cuts"][0][1]
-    return {"heads": run.info["head"], "layers": "+".join(layers), "pooling": pooling}
+    layers = [name.partition(":")[0] for name in run.layers]
+    pooling = run.recipe.cuts[0][1]
+    return {"heads": run.head, "layers": "+".join(layers), "pooling": pooling}
 
 
 def _without(given: Sequence[str], more: Sequence[str]) -> list[str]:
@@ -112,28 +111,30 @@ def _without(given: Sequence[str], more: Sequence[str]) -> list[str]:
     return kept
 
 
-def _base_flags(run: Run) -> list[str]:
+def _base_flags(run: RunFolder) -> list[str]:
     settings = {**feature_settings(run), "layers": "top", "pooling": "avg"}
     return flags(settings, FeaturesConfig)
 
 
-def feature_settings(run: Run) -> dict[str, Any]:
+def feature_settings(run: RunFolder) -> dict[str, Any]:
     """Return settings of stage 1 under which a run's features are looked at, by name of field.
 
     Where a run joins cuts of several poolings, which one setting cannot say, those of its first
     pooling stand for all.
     """
-    base = run.info["base"]
-    pooling = base["cuts"][0][1]
-    layers = [layer for layer, other in base["cuts"] if other == pooling]
-    names = ("backbone", "weights", "image_size", "resize", "interpolation", "precision", "dtype")
-    settings = {name: base[name] for name in names if name in base}
-    random = base["weights"] == "none"
+    recipe, decoding = run.recipe, run.decoding
+    pooling = recipe.cuts[0][1]
     return {
-        **settings,
-        "jpeg": base.get("jpeg", "full"),
-        "layers": "+".join(layers),
+        "backbone": recipe.backbone,
+        "weights": run.weights,
+        "image_size": recipe.image_size,
+        "resize": decoding.resize,
+        "interpolation": decoding.interpolation,
+        "precision": recipe.precision,
+        "dtype": recipe.dtype,
+        "jpeg": decoding.jpeg,
+        "layers": "+".join(layer for layer, other in recipe.cuts if other == pooling),
         "pooling": pooling,
-        "label_pattern": run.info.get("config", {}).get("label_pattern"),
-        "seed": base["weights_seed"] if random else run.info["seed"],
+        "label_pattern": run.label_pattern,
+        "seed": run.weights_seed if run.weights == "none" else run.seed,
     }

@@ -1,6 +1,6 @@
 """The confusion matrix as a table whose cells open the pictures behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,14 @@ SHORT = 4
 """Letters of a name that still fit above a column as they are."""
 
 
-def confusion_view(test: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+def confusion_view(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> dict[str, Any]:
     """Return the cells of a run's confusion matrix.
 
     Args:
-        test: The test split's part of ``metrics.json``.
+        counts: `FinalTest.confusion`.
         classes: k names.
     """
-    confusion = np.asarray(test["confusion"])
+    confusion = np.asarray(counts)
     names = [visible(name) for name in classes]
     supports = confusion.sum(1)
     shares = confusion / np.maximum(supports, 1)[:, None]

@@ -3,9 +3,10 @@
 What made a run: its base, its head, its data and its program.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.evaluate import Threshold
 from pipeline.report.charts import (
     calibration_chart,
     confidence_chart,
@@ -21,47 +22,45 @@ from pipeline.report.names import visible
 from pipeline.report.projection import TITLES
 from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
 from pipeline.report.thumbnails import Thumbnail
-from pipeline.runs import Run
+from pipeline.runs import RunFolder, learning_curve_of
 
 SHOWN_OF_A_DIGEST = 16
 
 
-def recipe_view(run: Run) -> list[tuple[str, str]]:
+def recipe_view(run: RunFolder) -> list[tuple[str, str]]:
     """Return names and values of everything that decided a run."""
     return [(name, visible(str(value))) for name, value in _rows(run) if value not in (None, "")]
 
 
-def _rows(run: Run) -> Iterator[tuple[str, Any]]:
-    info, base = run.info, run.info["base"]
-    data, config = info["dataset"], info.get("config", {})
+def _rows(run: RunFolder) -> Iterator[tuple[str, Any]]:
+    recipe, decoding, data, tuned = run.recipe, run.decoding, run.dataset, run.fine_tuning
     yield "run", run.name
-    yield "kind", "fine-tuned base" if info["kind"] == "finetune" else "head on frozen features"
-    yield "from", info.get("from")
-    yield "backbone", base["backbone"]
-    yield "weights", f"{base['weights']}, SHA-256 {base['weights_digest'][:SHOWN_OF_A_DIGEST]}…"
-    yield "layers and pooling", ", ".join(f"{layer} ({how})" for layer, how in base["cuts"])
-    size = base["image_size"]
-    yield "picture", f"{size} × {size} pixels, {base['resize']}, {base['interpolation']}"
-    yield "JPEG decoding", base.get("jpeg", "full")
-    yield "arithmetic, stored type", f"{base['precision']}, {base.get('dtype', 'float32')}"
-    yield "head", info["head"]
-    parameters = ", ".join(f"{name}={value}" for name, value in info["params"].items())
+    yield "kind", "head on frozen features" if tuned is None else "fine-tuned base"
+    yield "from", tuned and tuned.from_run
+    yield "backbone", recipe.backbone
+    yield "weights", f"{run.weights}, SHA-256 {recipe.weights[:SHOWN_OF_A_DIGEST]}…"
+    yield "layers and pooling", ", ".join(f"{layer} ({how})" for layer, how in recipe.cuts)
+    size = recipe.image_size
+    yield "picture", f"{size} × {size} pixels, {decoding.resize}, {decoding.interpolation}"
+    yield "JPEG decoding", decoding.jpeg
+    yield "arithmetic, stored type", f"{recipe.precision}, {recipe.dtype}"
+    yield "head", run.head
+    parameters = ", ".join(f"{name}={value}" for name, value in run.params.items())
     yield "parameters", parameters or "none"
-    yield "factor on scores", f"{info['factor']:.4g}" if "factor" in info else None
-    yield "views", config.get("views") or None
-    yield "mode", config.get("mode")
-    if learned := info.get("learned_layers"):
+    yield "factor on scores", f"{run.factor:.4g}" if tuned is None else None
+    yield "views", run.n_views or None
+    yield "mode", run.mode
+    if tuned is not None and (learned := tuned.learned_layers):
         yield "layers that learned", f"{len(learned)}, from {learned[0]} to {learned[-1]}"
-    yield "seed", info["seed"]
-    yield "data", f"{data['root']}, digest {data['digest'][:SHOWN_OF_A_DIGEST]}…"
-    counts = data["pictures"].items()
-    yield "pictures", ", ".join(f"{name} {n:,}" for name, n in counts if n)
-    yield "left out", data.get("left_out") or None
-    yield "selected by", run.metrics["selection"]["by"]
-    yield "made", info.get("created")
-    yield "took", f"{info['seconds']:,.1f} s" if "seconds" in info else None
-    versions = [f"{name} {version}" for name, version in info.get("versions", {}).items()]
-    yield "versions", ", ".join([f"Python {info.get('python')}", *versions])
+    yield "seed", run.seed
+    yield "data", f"{data.root}, digest {data.digest[:SHOWN_OF_A_DIGEST]}…"
+    yield "pictures", ", ".join(f"{name} {n:,}" for name, n in data.pictures.items() if n)
+    yield "left out", data.left_out or None
+    yield "selected by", run.selection.by
+    yield "made", run.created
+    yield "took", f"{run.seconds:,.1f} s" if run.seconds else None
+    versions = [f"{name} {version}" for name, version in run.versions.items()]
+    yield "versions", ", ".join([f"Python {run.python}", *versions])
 
 
 def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
@@ -72,25 +71,23 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
         commands: How to get each part again.
         notes: Told what is missing.
     """
-    run, test = detail.run, detail.run.metrics["test"]
+    run, test = detail.run, detail.run.test
     again = commands.train(run)
-    threshold = run.metrics["selection"].get("threshold")
+    threshold = run.selection.threshold
     return {
         "name": visible(run.name),
-        "kind": run.info["kind"],
+        "kind": run.kind,
         "summary": summary(detail),
         "test": test,
-        "split": test["split"],
+        "split": test.split,
         "again": again,
-        "confusion": confusion_view(test, detail.predictions.classes),
+        "confusion": confusion_view(test.confusion, detail.predictions.classes),
         "n_without_picture": int((detail.places < 0).sum()),
         "mistakes": _mistakes(detail),
         "n_mistakes": int(detail.predictions.wrong.sum()),
-        "classes": [one | {"class": visible(one["class"])} for one in test["classes"]],
+        "classes": [{**one, "class": visible(one["class"])} for one in test.classes],
         "calibration": calibration_chart(test),
-        "confidence": confidence_chart(
-            detail.predictions, threshold["value"] if threshold else None
-        ),
+        "confidence": confidence_chart(detail.predictions, threshold.value if threshold else None),
         "ranking": ranking_charts(detail.predictions),
         "learning": _learning(detail, commands, notes),
         "epochs": _epochs(detail, commands, notes),
@@ -106,20 +103,20 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
 
 def summary(detail: Detail) -> dict[str, Any]:
     """Return the figures of a run's sentence: how good, on which split, from how many."""
-    run, data = detail.run, detail.run.info["dataset"]
-    test = run.test()
+    run, data = detail.run, detail.run.dataset
+    test = run.test
     return {
-        **test,
+        **test.summary(),
         "name": visible(run.name),
-        "data": visible(run.data_name),
-        "head": visible(run.info["head"]),
-        "layers": visible("+".join(run.info["layers"])),
-        "backbone": run.info["base"]["backbone"],
-        "kind": run.info["kind"],
-        "trained": data["pictures"]["train"],
-        "n_classes": len(data["classes"]),
-        "selected_by": run.metrics["selection"]["by"],
-        "wrong": round(test["n"] * (1 - test["accuracy"])),
+        "data": visible(run.dataset.name),
+        "head": visible(run.head),
+        "layers": visible("+".join(run.layers)),
+        "backbone": run.recipe.backbone,
+        "kind": run.kind,
+        "trained": data.pictures["train"],
+        "n_classes": len(data.classes),
+        "selected_by": run.selection.by,
+        "wrong": round(test.n * (1 - test.accuracy)),
     }
 
 
@@ -148,11 +145,11 @@ def _large(thumbnail: Thumbnail) -> dict[str, Any]:
 
 
 def _learning(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
-    curve = detail.run.learning_curve()
+    curve = learning_curve_of(detail.run)
     command = commands.learn(detail.run)
     if curve is not None:
         return {"chart": learning_chart(curve), "sentence": curve["sentence"], "again": command}
-    if detail.run.info["kind"] == "finetune":
+    if detail.run.fine_tuning is not None:
         return {"chart": None, "missing": None}  # a learning curve is of a head
     reason = "this run has no learning curve"
     return {"chart": None, "missing": notes.add("learning curve", detail.run.name, reason, command)}
@@ -160,28 +157,29 @@ def _learning(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any
 
 def _epochs(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
     run = detail.run
-    epochs = run.metrics.get("epochs")
-    if epochs:
-        kept = run.metrics["selection"].get("epoch")
-        charts = epoch_charts(epochs)
-        initial = run.metrics.get("initial")
-        return {"charts": charts, "rows": epochs, "kept": kept, "initial": initial}
+    if (tuned := run.fine_tuning) is not None and tuned.epochs:
+        return {
+            "charts": epoch_charts(tuned.epochs),
+            "rows": tuned.epochs,
+            "kept": run.selection.epoch,
+            "initial": tuned.initial,
+        }
     reason = "this run is a head on frozen features: nothing of its base was trained"
     missing = notes.add("fine-tuning", run.name, reason, commands.finetune(run))
     return {"charts": None, "missing": missing}
 
 
 def _threshold(
-    detail: Detail, threshold: Mapping[str, Any] | None, commands: Commands, notes: Notes
+    detail: Detail, threshold: Threshold | None, commands: Commands, notes: Notes
 ) -> dict[str, Any]:
     run = detail.run
     if threshold is None:
-        if run.info["kind"] == "finetune":
+        if run.fine_tuning is not None:
             return {"chosen": None, "missing": None}
         reason = "this run answers every picture: no largest share of wrong answers was asked for"
         missing = notes.add("threshold", run.name, reason, commands.threshold(run))
         return {"chosen": None, "missing": missing}
-    return {"chosen": threshold, "answered": run.metrics["test"].get("answered")}
+    return {"chosen": threshold, "answered": run.test.answered}
 
 
 def _maps(mapped: Mapped) -> list[dict[str, Any]]:

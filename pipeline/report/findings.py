@@ -10,10 +10,9 @@ from pipeline.errors import PipelineError
 from pipeline.features import Caches
 from pipeline.features.base import frozen_from_dict
 from pipeline.features.extract import CachedFeatures, Extraction
-from pipeline.features.store import Recipe
 from pipeline.images import Dataset
 from pipeline.report.commands import feature_settings
-from pipeline.runs import Run
+from pipeline.runs import RunFolder
 from pipeline.system.progress import Reporter
 
 MOST_LISTED = 20
@@ -49,7 +48,7 @@ class Findings:
 
 
 def find(
-    config: ReportConfig, run: Run, dataset: Dataset | None, progress: Progress | None
+    config: ReportConfig, run: RunFolder, dataset: Dataset | None, progress: Progress | None
 ) -> Findings:
     """Look at a data set as `pipeline check` does; no picture goes through a base.
 
@@ -59,7 +58,7 @@ def find(
         dataset: The pictures, as they are today; None where they are gone.
         progress: Told while near-duplicates are searched.
     """
-    layers = "+".join(run.info["layers"])
+    layers = "+".join(run.layers)
     if dataset is None:
         return Findings(None, layers, "the data set is not there any more")
     if not config.cache.is_dir():
@@ -72,9 +71,9 @@ def find(
     return Findings(found.to_dict(), _looked_at(run), " ".join(found.notes))
 
 
-def _cached(settings: CheckConfig, run: Run, dataset: Dataset) -> CachedFeatures:
+def _cached(settings: CheckConfig, run: RunFolder, dataset: Dataset) -> CachedFeatures:
     """Return what is cached of a run's pictures; nothing is computed, and nothing changed."""
-    base = frozen_from_dict(run.info["base"], look=True)
+    base = frozen_from_dict(run.base, look=True)
     caches = Caches(settings, base, look=True)
     return CachedFeatures(dataset, base, caches, Extraction(base.recipe.id, len(dataset)))
 
@@ -88,7 +87,7 @@ class _Told(Reporter):
             self._progress(done, total)
 
 
-def _looked_at(run: Run) -> str:
-    cuts = Recipe.from_dict(run.info["recipe"]).cuts
+def _looked_at(run: RunFolder) -> str:
+    cuts = run.recipe.cuts
     first = cuts[0][1]
     return ", ".join(f"{layer} ({pooling})" for layer, pooling in cuts if pooling == first)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import RunError
 from pipeline.report.names import visible
-from pipeline.runs import Run
+from pipeline.runs import CLASSIFY, RunFolder
 
 MOST_ROWS = 40
 STEPS = 10
@@ -33,13 +33,13 @@ class Tried:
     searched: bool
 
 
-def heatmap_view(runs: Sequence[Run]) -> dict[str, Any] | None:
+def heatmap_view(runs: Sequence[RunFolder]) -> dict[str, Any] | None:
     """Return cells of the best accuracy of each layer with each head; None if there are none.
 
     Of runs that a search chose, the search's own figures count: those of the runs are corrected for
     choosing among many and would stand beside others that are not.
     """
-    tried = [one for run in runs if run.info["kind"] == "classify" for one in _tried(run, runs)]
+    tried = [one for run in runs if run.kind == CLASSIFY for one in _tried(run, runs)]
     if not tried:
         return None
     best: dict[tuple[str, str], Tried] = {}
@@ -86,13 +86,13 @@ def _cell(one: Tried | None, low: float, best: Tried) -> dict[str, Any] | None:
     }
 
 
-def _tried(run: Run, runs: Sequence[Run]) -> Iterator[Tried]:
+def _tried(run: RunFolder, runs: Sequence[RunFolder]) -> Iterator[Tried]:
     base = _base_of(run) if len({_base_of(other) for other in runs}) > 1 else ""
     searched = read_search(run)
     for one in searched:
         yield _one(base, one["layers"], one["head"], one["accuracy"], True)
-    if not searched and run.selection_accuracy is not None:
-        yield _one(base, run.info["layers"], run.info["head"], run.selection_accuracy, False)
+    if not searched and run.selection.accuracy is not None:
+        yield _one(base, run.layers, run.head, run.selection.accuracy, False)
 
 
 def _one(base: str, layers: Sequence[str], head: str, accuracy: float, searched: bool) -> Tried:
@@ -100,12 +100,11 @@ def _one(base: str, layers: Sequence[str], head: str, accuracy: float, searched:
     return Tried(row, head.partition("(")[0], float(accuracy), head, searched)
 
 
-def _base_of(run: Run) -> str:
-    base = run.info["base"]
-    return f"{base['backbone']} at {base['image_size']} px"
+def _base_of(run: RunFolder) -> str:
+    return f"{run.recipe.backbone} at {run.recipe.image_size} px"
 
 
-def read_search(run: Run) -> list[dict[str, Any]]:
+def read_search(run: RunFolder) -> list[dict[str, Any]]:
     """Return what a search tried of a run's head; nothing where there was none.
 
     Raises:

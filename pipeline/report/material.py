@@ -12,12 +12,12 @@ from pipeline.images import Dataset
 from pipeline.report.album import Album, choose_pictures
 from pipeline.report.choice import Chosen
 from pipeline.report.findings import Findings, find
-from pipeline.report.predictions import Predictions, read_predictions
+from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.projection import on_grid, project
-from pipeline.report.sources import Found, find_dataset, open_cache, read_features
+from pipeline.report.sources import FoundData, find_dataset, open_cache, read_features
 from pipeline.report.sprites import MAX_BYTES, Sheets, make_sheets, side_for
 from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
-from pipeline.runs import Run
+from pipeline.runs import RunFolder
 
 Progress = Callable[[int, int, str], None]
 Part = Callable[[int, int], None]
@@ -70,8 +70,8 @@ class Detail:
         mapped: Its maps.
     """
 
-    run: Run
-    predictions: Predictions
+    run: RunFolder
+    predictions: RunPredictions
     places: np.ndarray
     mistakes: np.ndarray
     large: tuple[Thumbnail, ...]
@@ -93,7 +93,7 @@ class Material:
     """
 
     chosen: Chosen
-    found: Found
+    found: FoundData
     findings: Findings
     album: Album
     reasons: tuple[str, ...]
@@ -111,9 +111,9 @@ class _Outline:
     """What is known before pictures are shared out among the data sets."""
 
     chosen: Chosen
-    found: Found
+    found: FoundData
     findings: Findings
-    predictions: tuple[Predictions, ...]
+    predictions: tuple[RunPredictions, ...]
 
     @property
     def n_pictures(self) -> int:
@@ -127,7 +127,7 @@ class _Outline:
 
     def album(self, most: int, seed: int) -> Album:
         runs = self.chosen.detailed
-        told = [(run.test()["split"], one) for run, one in zip(runs, self.predictions, strict=True)]
+        told = [(run.test.split, one) for run, one in zip(runs, self.predictions, strict=True)]
         return choose_pictures(self._whole, told, list(self.findings.paths()), most, seed)
 
 
@@ -227,7 +227,7 @@ def _material(
 
 
 def _pictures(
-    found: Found, album: Album, side: int, enlarged: set[int], progress: Part | None
+    found: FoundData, album: Album, side: int, enlarged: set[int], progress: Part | None
 ) -> tuple[list[Thumbnail], dict[int, Thumbnail]]:
     """Return a thumbnail of every picture, and large ones of some, by their place."""
     wanted = [
@@ -243,7 +243,7 @@ def _pictures(
     return small, large
 
 
-def _mapped(config: ReportConfig, run: Run, album: Album, maps: Sequence[str]) -> Mapped:
+def _mapped(config: ReportConfig, run: RunFolder, album: Album, maps: Sequence[str]) -> Mapped:
     """Lay out the pictures whose features are cached; nothing is computed."""
     nothing = np.empty(0, int)
     try:

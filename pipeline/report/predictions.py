@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import RunError
-from pipeline.runs import Run
+from pipeline.runs import RunFolder
 
 COLUMNS = ("path", "digest", "split", "label", "prediction")
 
 
 @dataclass(frozen=True)
-class Predictions:
+class RunPredictions:
     """Predictions of one run, in the order of its ``predictions.csv``.
 
     Args:
@@ -58,13 +58,13 @@ class Predictions:
         return np.array(sorted(rows, key=lambda row: (-sure[row], self.paths[row])), int)
 
 
-def read_predictions(run: Run) -> Predictions:
+def read_predictions(run: RunFolder) -> RunPredictions:
     """Read a run's ``predictions.csv``.
 
     Raises:
         RunError: The file is gone, or does not belong to the run.
     """
-    classes = tuple(run.info["dataset"]["classes"])
+    classes = run.dataset.classes
     numbers = {name: number for number, name in enumerate(classes)}
     with _rows(run, classes) as rows:
         read = [
@@ -72,7 +72,7 @@ def read_predictions(run: Run) -> Predictions:
             for row in rows
         ]
     paths, digests, labels, called, probabilities = zip(*read, strict=True)
-    return Predictions(
+    return RunPredictions(
         paths,
         np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32),
         np.array(labels),
@@ -83,7 +83,7 @@ def read_predictions(run: Run) -> Predictions:
 
 
 @contextmanager
-def _rows(run: Run, classes: Sequence[str]) -> Iterator[Iterator[list[str]]]:
+def _rows(run: RunFolder, classes: Sequence[str]) -> Iterator[Iterator[list[str]]]:
     path = run.path / "predictions.csv"
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:

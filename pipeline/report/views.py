@@ -14,7 +14,7 @@ from pipeline.report.heatmap import heatmap_view
 from pipeline.report.material import Material
 from pipeline.report.missing import Notes
 from pipeline.report.names import visible
-from pipeline.runs import Run, describe_leaderboard
+from pipeline.runs import RunFolder
 
 
 def standings_view(chosen: Chosen, anchors: Mapping[str, str]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def standings_view(chosen: Chosen, anchors: Mapping[str, str]) -> dict[str, Any]
         chosen: The runs.
         anchors: Ids of the sections of runs in detail, by name.
     """
-    rows = describe_leaderboard([chosen.standings])
+    rows = [standing.to_dict() for standing in chosen.standings]
     low, high = _scale(rows)
     shown = [
         _row(place, row, run, anchors, (low, high))
@@ -54,27 +54,27 @@ def _scale(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
 def _row(
     place: int,
     row: Mapping[str, Any],
-    run: Run,
+    run: RunFolder,
     anchors: Mapping[str, str],
     scale: tuple[float, float],
 ) -> dict[str, Any]:
-    selection, test = run.metrics["selection"], row["test"]
+    test = row["test"]
     return {
         "place": place,
         "name": visible(run.name),
         "anchor": anchors.get(run.name),
-        "kind": run.info["kind"],
+        "kind": run.kind,
         "head": visible(row["head"]),
         "layers": visible("+".join(row["layers"])),
-        "selected_by": selection["by"],
+        "selected_by": run.selection.by,
         "selection": row["selection_accuracy"],
-        "selection_ci95": selection.get("ci95"),
+        "selection_ci95": run.selection.ci95,
         "test": test["accuracy"],
         "ci95": test["ci95"],
         "bar": _bar(test["accuracy"], test["ci95"], scale),
         "split": test["split"],
         "n": test["n"],
-        "log_loss": run.metrics["test"]["log_loss"],
+        "log_loss": run.test.log_loss,
         "difference": row["difference"],
         "with_leader": row["with_leader"],
     }
@@ -123,12 +123,12 @@ def _set_view(
     details = zip(material.details, runs, strict=True)
     anchors = {detail.run.name: view["id"] for detail, view in details}
     if material.found.reason:
-        notes.add("pictures", first.root, material.found.reason)
+        notes.add("pictures", first.dataset.root, material.found.reason)
     return {
         "number": number,
         "id": f"data-{number}",
-        "name": visible(first.data_name),
-        "root": visible(first.root),
+        "name": visible(first.dataset.name),
+        "root": visible(first.dataset.root),
         "found": material.found,
         "found_reason": visible(material.found.reason),
         "leaderboard": standings_view(chosen, anchors),
@@ -157,7 +157,7 @@ def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict
     missing = None
     if findings.reason:
         command = commands.features(run)
-        missing = notes.add("labels, copies and leaks", run.data_name, findings.reason, command)
+        missing = notes.add("labels, copies and leaks", run.dataset.name, findings.reason, command)
     again, value = commands.check(run), findings.value
     shown = {"missing": missing, "again": again, "layers": visible(findings.layers)}
     if value is None:
@@ -212,7 +212,7 @@ def payload_of(materials: Sequence[Material]) -> dict[str, Any]:
 
 def _set_payload(material: Material) -> dict[str, Any]:
     album, sheets = material.album, material.sheets
-    classes = list(material.chosen.first.info["dataset"]["classes"])
+    classes = material.chosen.first.dataset.classes
     splits = sorted(set(album.splits), key=lambda name: (name != "train", name))
     return {
         "paths": [visible(path) for path in album.paths],

@@ -9,38 +9,51 @@ from pipeline.runs.choose import (
     source_run,
     transplantable_head,
 )
+from pipeline.runs.figures import FinalTest, InitialFigures, SelectionFigures
 from pipeline.runs.folder import (
-    Run,
     experiment_digest,
     keep_learning_curve,
+    learning_curve_of,
     list_runs,
     load_finished,
     load_run,
     new_run,
+    read_info,
+    read_metrics,
     run_name,
     write_run,
 )
-from pipeline.runs.leaderboard import Standing, describe_leaderboard, leaderboard
+from pipeline.runs.leaderboard import Standing, leaderboard
 from pipeline.runs.predictions import PredictionRows
+from pipeline.runs.record import CLASSIFY, FINETUNE, FineTuning, RunData, RunFolder
 
 __all__ = [
+    "CLASSIFY",
+    "FINETUNE",
     "Bundle",
+    "FinalTest",
+    "FineTuning",
+    "InitialFigures",
     "PredictionRows",
-    "Run",
+    "RunData",
+    "RunFolder",
+    "SelectionFigures",
     "Standing",
     "best_run",
-    "describe_leaderboard",
     "experiment_digest",
     "find_run",
     "index_settings",
     "is_transplantable",
     "keep_learning_curve",
     "leaderboard",
+    "learning_curve_of",
     "list_runs",
     "load_bundle",
     "load_finished",
     "load_run",
     "new_run",
+    "read_info",
+    "read_metrics",
     "run_name",
     "save_head",
     "save_model",

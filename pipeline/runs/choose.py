@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.errors import RunError
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import resolve_location
-from pipeline.runs.folder import Run, list_runs, load_run, run_folders
+from pipeline.runs.folder import list_runs, load_run, run_folders
+from pipeline.runs.record import CLASSIFY, RunFolder
 
 logger = logging.getLogger("pipeline")
 
@@ -16,7 +17,7 @@ BEST = "best"
 TRANSPLANTABLE = ("linear", "dense")
 
 
-def find_run(runs: Path, text: str) -> Run:
+def find_run(runs: Path, text: str) -> RunFolder:
     """Find a run by its name, its folder, the start of its name, or as ``best`` of the newest data.
 
     Raises:
@@ -44,7 +45,7 @@ def is_best(text: str) -> bool:
     return text == BEST or text.startswith(f"{BEST}:")
 
 
-def _newest_data(candidates: list[Run], suffix: str) -> list[Run]:
+def _newest_data(candidates: list[RunFolder], suffix: str) -> list[RunFolder]:
     """Keep the runs on the pictures that were learnt from last; figures of others do not compare.
 
     Args:
@@ -52,12 +53,12 @@ def _newest_data(candidates: list[Run], suffix: str) -> list[Run]:
         suffix: ``:FOLDER`` to look only at runs on a folder of that name, or nothing.
     """
     name = suffix.removeprefix(":")
-    named = [run for run in candidates if not name or run.data_name == name]
-    newest = max(named, key=lambda run: run.info["created"], default=None)
-    return [run for run in named if newest and run.data == newest.data]
+    named = [run for run in candidates if not name or run.dataset.name == name]
+    newest = max(named, key=lambda run: run.created, default=None)
+    return [run for run in named if newest and run.dataset.digest == newest.dataset.digest]
 
 
-def order(run: Run) -> tuple[float, float, bool, str, str]:
+def order(run: RunFolder) -> tuple[float, float, bool, str, str]:
     """Sort key that puts the best run first: selection accuracy, then log loss, then name.
 
     Of equals, a head on frozen features comes before a fine-tuned base, which gained nothing.
@@ -65,13 +66,13 @@ def order(run: Run) -> tuple[float, float, bool, str, str]:
     Runs that nothing could be chosen by come last, in the order in which they were made: that of
     the list of heads.
     """
-    accuracy, loss = run.selection_accuracy, run.selection_loss
+    accuracy, loss = run.selection.accuracy, run.selection.log_loss
     if accuracy is None or loss is None:
-        return 1.0, 0.0, False, str(run.info["created"]), run.name
-    return -accuracy, loss, run.info["kind"] != "classify", "", run.name
+        return 1.0, 0.0, False, run.created, run.name
+    return -accuracy, loss, run.kind != CLASSIFY, "", run.name
 
 
-def best_run(candidates: Sequence[Run], runs: Path) -> Run:
+def best_run(candidates: Sequence[RunFolder], runs: Path) -> RunFolder:
     """Return the best run by selection; the test split has no say."""
     if not candidates:
         raise RunError(
@@ -92,19 +93,18 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
     if not is_best(text):
         return _index_settings(find_run(runs, text))
     root = resolve_location(data)
-    here = [run for run in list_runs(runs) if run.root == root]
+    here = [run for run in list_runs(runs) if run.dataset.root == root]
     fitting = [run for run in here if is_transplantable(run)]
     if not fitting:
         return {"seed": 0, "label_pattern": None}
     return _index_settings(best_run(fitting, runs))
 
 
-def _index_settings(run: Run) -> dict[str, Any]:
-    pattern = run.info.get("config", {}).get("label_pattern")
-    return {"seed": int(run.info["seed"]), "label_pattern": pattern}
+def _index_settings(run: RunFolder) -> dict[str, Any]:
+    return {"seed": run.seed, "label_pattern": run.label_pattern}
 
 
-def source_run(runs: Path, text: str, data: str, digest: str) -> Run:
+def source_run(runs: Path, text: str, data: str, digest: str) -> RunFolder:
     """Return the run to fine-tune from.
 
     Args:
@@ -118,7 +118,9 @@ def source_run(runs: Path, text: str, data: str, digest: str) -> Run:
     """
     if not is_best(text):
         return find_run(runs, text)
-    fitting = [run for run in list_runs(runs) if run.data == digest and is_transplantable(run)]
+    fitting = [
+        run for run in list_runs(runs) if run.dataset.digest == digest and is_transplantable(run)
+    ]
     if not fitting:
         raise RunError(
             f"expected a run with a linear or dense head on {data} in {runs}, received none; "
@@ -127,19 +129,19 @@ def source_run(runs: Path, text: str, data: str, digest: str) -> Run:
     return best_run(fitting, runs)
 
 
-def is_transplantable(run: Run) -> bool:
+def is_transplantable(run: RunFolder) -> bool:
     """Return whether a run's head can become Dense layers on its base."""
-    if run.info["kind"] != "classify":
+    if run.kind != CLASSIFY:
         return False
-    return parse_head(run.info["head"]).head.kind in TRANSPLANTABLE
+    return parse_head(run.head).head.kind in TRANSPLANTABLE
 
 
-def transplantable_head(run: Run) -> HeadSpec:
+def transplantable_head(run: RunFolder) -> HeadSpec:
     """Return a run's head; raises RunError when it cannot become Dense layers on the base."""
     if not is_transplantable(run):
         raise RunError(
             f"expected a classify run with a linear or dense head, received {run.name} with "
-            f"head={run.info['head']!r} ({run.info['kind']}); choose another with --from, for "
+            f"head={run.head!r} ({run.kind}); choose another with --from, for "
             f"example one with logistic"
         )
-    return parse_head(run.info["head"])
+    return parse_head(run.head)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.runs.choose import order
-from pipeline.runs.folder import Run
+from pipeline.runs.record import RunFolder
 
 if TYPE_CHECKING:
     # Slow to import, for SciPy's sake: choosing a run to predict with does without.
@@ -34,7 +34,7 @@ class Standing:
         is_leader: Whether this is the first of its table.
     """
 
-    run: Run
+    run: RunFolder
     behind: "Comparison | None"
     p_uncorrected: float | None = None
     is_leader: bool = False
@@ -51,19 +51,49 @@ class Standing:
             return True
         return None if self.distinguishable is None else not self.distinguishable
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return its row of the ``--json`` value."""
+        run = self.run
+        return {
+            "run": run.name,
+            "kind": run.kind,
+            "head": run.head,
+            "layers": list(run.layers),
+            "data": run.dataset.digest,
+            "data_root": run.dataset.root,
+            "selected_by": run.selection.by,
+            "selection_accuracy": run.selection.accuracy,
+            "test": run.test.summary(),
+            "with_leader": self.with_leader,
+            "difference": self._difference(),
+        }
 
-def leaderboard(runs: Sequence[Run]) -> list[list[Standing]]:
+    def _difference(self) -> dict[str, Any] | None:
+        behind = self.behind
+        if behind is None:
+            return None
+        return {
+            "value": behind.value,
+            "ci95": list(behind.ci95),
+            "p_value": behind.p_value,
+            "p_value_uncorrected": self.p_uncorrected,
+            "test": CORRECTION,
+            "distinguishable": behind.distinguishable,
+        }
+
+
+def leaderboard(runs: Sequence[RunFolder]) -> list[list[Standing]]:
     """Rank runs by selection accuracy, one table per data set.
 
     The order never looks at the test split: it comes from cross-validation or the validation split.
     """
-    tables: dict[str, list[Run]] = {}
+    tables: dict[str, list[RunFolder]] = {}
     for run in runs:
-        tables.setdefault(run.data, []).append(run)
+        tables.setdefault(run.dataset.digest, []).append(run)
     return [_ranked(sorted(table, key=order)) for table in tables.values()]
 
 
-def _ranked(runs: list[Run]) -> list[Standing]:
+def _ranked(runs: list[RunFolder]) -> list[Standing]:
     from pipeline.evaluate import SIGNIFICANCE, holm
 
     leader = runs[0].correct()
@@ -81,7 +111,7 @@ def _ranked(runs: list[Run]) -> list[Standing]:
     return standings
 
 
-def _behind(run: Run, leader: Mapping[Any, bool]) -> "Comparison | None":
+def _behind(run: RunFolder, leader: Mapping[Any, bool]) -> "Comparison | None":
     from pipeline.evaluate import compare_paired
 
     ours = run.correct()
@@ -90,40 +120,3 @@ def _behind(run: Run, leader: Mapping[Any, bool]) -> "Comparison | None":
     return compare_paired(
         np.array([ours[picture] for picture in leader]), np.array(list(leader.values()))
     )
-
-
-def describe_leaderboard(tables: Sequence[Sequence[Standing]]) -> list[dict[str, Any]]:
-    """Return the rows of the ``--json`` value, table after table, best first."""
-    return [_describe_standing(standing) for table in tables for standing in table]
-
-
-def _describe_standing(standing: Standing) -> dict[str, Any]:
-    run = standing.run
-    data = run.info["dataset"]
-    return {
-        "run": run.name,
-        "kind": run.info["kind"],
-        "head": run.info["head"],
-        "layers": run.info["layers"],
-        "data": data["digest"],
-        "data_root": data["root"],
-        "selected_by": run.metrics["selection"]["by"],
-        "selection_accuracy": run.selection_accuracy,
-        "test": run.test(),
-        "with_leader": standing.with_leader,
-        "difference": _describe_difference(standing),
-    }
-
-
-def _describe_difference(standing: Standing) -> dict[str, Any] | None:
-    behind = standing.behind
-    if behind is None:
-        return None
-    return {
-        "value": behind.value,
-        "ci95": list(behind.ci95),
-        "p_value": behind.p_value,
-        "p_value_uncorrected": standing.p_uncorrected,
-        "test": CORRECTION,
-        "distinguishable": behind.distinguishable,
-    }

@@ -220,7 +220,7 @@ def test_calibration_on_request_changes_no_prediction(project, tmp_path, capsys)
     assert calibrated["selection_log_loss"] < plain["selection_log_loss"]
     one, other = (load_run(tmp_path / row["run"]).correct() for row in (plain, calibrated))
     assert one == other
-    assert load_run(tmp_path / calibrated["run"]).info["factor"] != 1
+    assert load_run(tmp_path / calibrated["run"]).factor != 1
 
 
 def test_unsure_pictures_are_not_answered(project, tmp_path, capsys):
@@ -304,8 +304,7 @@ def test_validation_split_selects_a_search(project, tmp_path, capsys):
     tune = ("--tune", "--jobs", "1", "--views", "1", "--view-policy", "flip")
     (result,) = answer(capsys, classify(root, tmp_path / "runs", *tune, heads="lda"))["results"]
     assert result["selected_by"].startswith("validation split, corrected for choosing among")
-    metrics = load_run(tmp_path / "runs" / result["run"]).metrics
-    assert metrics["selection"]["n"] == 9
+    assert load_run(tmp_path / "runs" / result["run"]).selection.n == 9
     assert np.isfinite(result["selection_accuracy"])
 
 

@@ -318,7 +318,7 @@ def test_search_finds_the_same(cluster, data, models, tmp_path, capsys):
         common = ["--cache", str(tmp_path / "cache"), "--layers", "block1,block2", "--tune"]
         runs = ["--runs", str(tmp_path / name), "--heads", "ridge", "--folds", "2"]
         answer(capsys, ["classify", str(data), *BASE, *common, *runs, *flags])
-        found = {one.name: one.metrics for one in list_runs(tmp_path / name)}
+        found = {one.name: (one.selection, one.test) for one in list_runs(tmp_path / name)}
         units = {path.name for path in (tmp_path / name / ".search").iterdir()}
         return found, units
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from pipeline.finetune.settings import changes, class_weight
 from pipeline.finetune.training.plan import Epoch, State
 from pipeline.finetune.training.randomness import epoch_order
 from pipeline.heads import parse_head
-from pipeline.runs import Run
+from pipeline.runs import load_run
 from tests.conftest import write_picture
+from tests.runs.test_folder import HITS, make_run
 
 BASE = ["--image-size", "32", "--layers", "block2+block4", "--heads", "logistic", "--folds", "2"]
 SMALL = ["--batch-size", "8", "--unfreeze", "block4"]
@@ -182,7 +184,9 @@ def test_what_is_left_behind(project, capsys, tmp_path):
     ],
 )
 def test_what_is_left_to_the_run(tmp_path, flags, views, expected):
-    source = Run(tmp_path, {"seed": 7, "config": {"views": views, "view_policy": "flip,crop"}}, {})
+    make_run(tmp_path, "source", 0.9, HITS)
+    config = {"views": views, "view_policy": "flip,crop"}
+    source = replace(load_run(tmp_path / "source"), seed=7, config=config)
     changed = changes(FinetuneConfig(**flags), source)
     policy = None if changed.view is None else changed.view.policy
     assert (changed.names, changed.n_views, policy) == expected

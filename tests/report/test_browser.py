@@ -141,7 +141,7 @@ def predictions(best):
 
 def test_a_cell_shows_exactly_its_pictures(page, best):
     rows = predictions(best)
-    classes = best.info["dataset"]["classes"]
+    classes = best.dataset.classes
     counts = Counter((row["label"], row["prediction"]) for row in rows)
     wrong = [pair for pair in counts if pair[0] != pair[1]]
     assert wrong

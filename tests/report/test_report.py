@@ -31,14 +31,14 @@ from pipeline.report.findings import find
 from pipeline.report.material import shared
 from pipeline.report.names import visible
 from pipeline.report.page import as_json
-from pipeline.report.predictions import Predictions
+from pipeline.report.predictions import RunPredictions
 from pipeline.report.projection import on_grid, parse_maps, project
 from pipeline.report.shell import command, quoted
 from pipeline.report.sources import find_dataset
 from pipeline.report.sprites import make_sheets
 from pipeline.report.svg import Chart
 from pipeline.report.thumbnails import Wanted, make_thumbnails
-from pipeline.runs import describe_leaderboard, leaderboard, list_runs
+from pipeline.runs import leaderboard, list_runs
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]
@@ -124,18 +124,20 @@ def page(project_root):
 def test_a_report_says_how_good_the_best_run_is(page, project_root):
     result, made = page
     (table,) = leaderboard(list_runs(project_root / "runs"))
-    test = table[0].run.test()
+    test = table[0].run.test
     assert result.detailed == (table[0].run.name,)
     assert len(result.runs) == 2
-    low, high = test["ci95"]
-    assert f"{test['accuracy']:.1%}" in made.text
+    low, high = test.ci95
+    assert f"{test.accuracy:.1%}" in made.text
     assert f"95 % interval {low:.1%} to {high:.1%}" in made.text
     assert "trained on 24 pictures of 3 classes" in made.text
 
 
 def test_the_leaderboard_is_that_of_compare(page, project_root):
     made = page[1]
-    rows = describe_leaderboard(leaderboard(list_runs(project_root / "runs")))
+    rows = [
+        one.to_dict() for table in leaderboard(list_runs(project_root / "runs")) for one in table
+    ]
     for row in rows:
         low, high = row["test"]["ci95"]
         assert f"{row['test']['accuracy']:.4f} {low:.3f} – {high:.3f}" in made.text
@@ -225,7 +227,7 @@ def test_folders_whose_names_are_no_text(tmp_path):
 def test_of_many_classes_pairs_are_listed():
     confusion = 5 * np.eye(50, dtype=int)
     confusion[3, 4], confusion[7, 1] = 2, 4
-    view = confusion_view({"confusion": confusion.tolist()}, [f"class {i}" for i in range(50)])
+    view = confusion_view(confusion.tolist(), [f"class {i}" for i in range(50)])
     assert view["matrix"] is None
     assert [(one["name"], one["taken_for"], one["count"]) for one in view["pairs"]] == [
         ("class 7", "class 1", 4),
@@ -274,7 +276,7 @@ def test_the_same_again_is_the_same_file(page, project_root):
 
 def test_confusion_cells_are_the_runs(page, project_root):
     made, (found, *_) = page[1], leaderboard(list_runs(project_root / "runs"))[0]
-    confusion = np.array(found.run.metrics["test"]["confusion"])
+    confusion = np.array(found.run.test.confusion)
     cells = [a for _, a in made.elements if a.get("class", "").startswith("cell ")]
     counted = {(int(a["data-given"]), int(a["data-called"])): int(a["data-count"]) for a in cells}
     assert counted == {(i, j): confusion[i, j] for i, j in np.argwhere(confusion).tolist()}
@@ -379,7 +381,7 @@ def test_of_many_pictures_a_sample_keeps_the_mistakes(project_root):
 
 def test_of_more_mistakes_than_pictures_the_surest_stay():
     sure = np.linspace(0.5, 1, 8)
-    predictions = Predictions(
+    predictions = RunPredictions(
         tuple(f"{i}.png" for i in range(8)),
         np.arange(8 * 32, dtype=np.uint8).reshape(8, 32),
         np.zeros(8, int),

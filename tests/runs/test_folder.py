@@ -1,15 +1,22 @@
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.errors import RunError, StoreError
+from pipeline.features.store import Recipe
 from pipeline.heads import NetworkHead, SklearnHead
 from pipeline.heads.catalog import parse_head
 from pipeline.heads.fit import fit_head
 from pipeline.runs import (
+    CLASSIFY,
+    FinalTest,
     PredictionRows,
+    RunData,
+    RunFolder,
+    SelectionFigures,
     experiment_digest,
     find_run,
     leaderboard,
@@ -23,6 +30,15 @@ from pipeline.runs import (
     write_run,
 )
 
+RECIPE = Recipe(
+    backbone="VGG16",
+    weights="0" * 64,
+    cuts=(("block5_pool", "avg"),),
+    image_size=64,
+    preprocessing="caffe",
+    decoding={"size": 64, "resize": "squash", "interpolation": "bilinear", "version": 1},
+    view={"policy": "clean"},
+)
 CLASSES = ("a, b", 'quo"ted', "NA")
 
 
@@ -39,21 +55,25 @@ def make_run(runs, name, selection, hits, data="d1", root="/data", head="logisti
         np.eye(3)[predicted] * 0.9 + 0.1 / 3,
         CLASSES,
     )
-    accuracy = float(np.mean(hits))
-    info = {
-        "kind": "classify",
-        "experiment": {},
-        "head": head,
-        "layers": ["top"],
-        "base": {},
-        "dataset": {"digest": data, "root": root},
-    }
-    metrics = {
-        "selection": {"by": "5-fold cross-validation", "accuracy": selection, "log_loss": loss},
-        "test": {"split": "test", "n": n, "accuracy": {"value": accuracy, "ci95": [0.0, 1.0]}},
-    }
     with new_run(runs, name) as folder:
-        write_run(folder, info, metrics, rows)
+        run = RunFolder(
+            path=folder,
+            kind=CLASSIFY,
+            experiment={},
+            config={},
+            base={},
+            recipe=RECIPE,
+            dataset=RunData(digest=data, root=root, name=Path(root).name, classes=CLASSES),
+            head=head,
+            layers=("top",),
+            params={},
+            seed=0,
+            selection=SelectionFigures(
+                by="5-fold cross-validation", n=n, accuracy=selection, log_loss=loss
+            ),
+            test=FinalTest(split="test", n=n, accuracy=float(np.mean(hits)), ci95=(0.0, 1.0)),
+        )
+        write_run(run, rows)
         (folder / "bundle").mkdir()
 
 
@@ -63,8 +83,8 @@ HITS = np.arange(60) % 10 != 0
 def test_runs_come_back(tmp_path):
     make_run(tmp_path, "one", 0.8, HITS)
     run = load_run(tmp_path / "one")
-    assert run.selection_accuracy == 0.8
-    assert run.info["versions"]["numpy"] == np.__version__
+    assert run.selection.accuracy == 0.8
+    assert run.versions["numpy"] == np.__version__
     assert list(run.correct().values()) == HITS.tolist()
     with open(tmp_path / "one" / "predictions.csv", newline="", encoding="utf-8") as file:
         row = next(csv.DictReader(file))
@@ -86,7 +106,7 @@ def test_a_run_that_fails_leaves_nothing(tmp_path):
 def test_the_first_of_two_equal_runs_stays(tmp_path):
     make_run(tmp_path, "one", 0.8, HITS)
     make_run(tmp_path, "one", 0.1, HITS)
-    assert load_run(tmp_path / "one").selection_accuracy == 0.8
+    assert load_run(tmp_path / "one").selection.accuracy == 0.8
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 

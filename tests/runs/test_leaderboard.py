@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.runs import describe_leaderboard, leaderboard, list_runs
+from pipeline.runs import leaderboard, list_runs
 from tests.runs.test_folder import HITS, make_run
 
 
@@ -39,7 +39,7 @@ def test_group_of_the_leader_is_in_the_json_value(tmp_path):
     make_run(tmp_path, "near", 0.8, flipped(HITS, 1))
     make_run(tmp_path, "far", 0.7, ~HITS)
     make_run(tmp_path, "other-pictures", 0.6, HITS[:30])
-    rows = describe_leaderboard(leaderboard(list_runs(tmp_path)))
+    rows = [one.to_dict() for table in leaderboard(list_runs(tmp_path)) for one in table]
     assert json.loads(json.dumps(rows)) == rows
     assert [row["with_leader"] for row in rows] == [True, True, False, None]
     assert rows[0]["difference"] is rows[3]["difference"] is None

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.errors import PipelineError
 from pipeline.images import DecodeRecipe, load_batches, open_reader
 from pipeline.predict.export.formats import Runtime
-from pipeline.runs import Run
+from pipeline.runs import RunFolder
 from pipeline.system.startup import import_tensorflow
 
 N_PICTURES = 32
@@ -29,27 +29,27 @@ class Sample:
     made_up: bool
 
 
-def sample(run: Run, recipe: DecodeRecipe) -> Sample:
+def sample(run: RunFolder, recipe: DecodeRecipe) -> Sample:
     """Return up to 32 test pictures of a run, spread over them; made-up ones where all are gone.
 
     A picture that is not byte for byte the one that was tested does not count.
     """
-    images = _tested(run, recipe) if Path(run.root).exists() else None
+    images = _tested(run, recipe) if Path(run.dataset.root).exists() else None
     if images is not None and len(images):
-        return Sample(images, f"test pictures of {run.data_name}", made_up=False)
+        return Sample(images, f"test pictures of {run.dataset.name}", made_up=False)
     import_tensorflow()
     from pipeline.backbones.engines.conversion import parity_images
 
     return Sample(parity_images(recipe.size), "made-up pictures", made_up=True)
 
 
-def _tested(run: Run, recipe: DecodeRecipe) -> np.ndarray | None:
+def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray | None:
     """Return the run's own test pictures that are still there: (n, s, s, 3) uint8."""
     pictures = run.tested()
     chosen = np.unique(np.linspace(0, len(pictures) - 1, N_PICTURES).round().astype(int))
     digests = np.array([list(bytes.fromhex(digest)) for _, digest in pictures], np.uint8)
     try:
-        read = open_reader(run.root)
+        read = open_reader(run.dataset.root)
     except PipelineError:  # an archive, say, that is none any more: as good as gone
         return None
     batches = load_batches(

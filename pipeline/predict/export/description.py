@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.features.base import decoding_from_dict
 from pipeline.images import DecodeRecipe
 from pipeline.predict.export.formats import Format
-from pipeline.runs import Bundle, Run
+from pipeline.runs import Bundle, RunFolder
 
 FORMAT = "bottleneck-export"
 
@@ -25,26 +25,25 @@ _RESIZING = {
 }
 
 
-def describe_model(run: Run, bundle: Bundle, wanted: Format) -> dict[str, Any]:
+def describe_model(run: RunFolder, bundle: Bundle, wanted: Format) -> dict[str, Any]:
     """Return everything that has to be known to use a model, as plain JSON values."""
     recipe = decoding_from_dict(bundle.base)
     size, n_classes = recipe.size, len(bundle.classes)
-    selection = run.metrics["selection"]
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "model": wanted.name,
         "run": run.name,
-        "head": run.info["head"],
+        "head": run.head,
         "backbone": bundle.base["backbone"],
-        "layers": run.info["layers"],
+        "layers": list(run.layers),
         "classes": list(bundle.classes),
         "input": _tensor(INPUT, [None, size, size, 3], wanted.input_dtype, "RGB, 0 to 255"),
         "output": _tensor(OUTPUT, [None, n_classes], "float32", "one column per class, in order"),
         "recipe": {**recipe.to_dict(), "in_words": recipe_in_words(recipe)},
         "metrics": {
-            "selection": {"by": selection["by"], "accuracy": selection["accuracy"]},
-            "test": run.test(),
+            "selection": {"by": run.selection.by, "accuracy": run.selection.accuracy},
+            "test": run.test.summary(),
         },
         "threshold": bundle.threshold,
         "notes": _notes(bundle, wanted),

@@ -23,7 +23,7 @@ from pipeline.predict.export import (
     sample,
 )
 from pipeline.predict.labelling import bundle_predictor
-from pipeline.runs import Bundle, Run, find_run
+from pipeline.runs import Bundle, RunFolder, find_run
 from pipeline.runs.payload import PAYLOADS
 from pipeline.system.files import write_json
 from pipeline.system.startup import held_back_stderr, import_tensorflow
@@ -108,13 +108,13 @@ def export(config: ExportConfig, target: str, out: Path) -> Exported:
     return exported
 
 
-def _check_head(run: Run) -> None:
+def _check_head(run: RunFolder) -> None:
     """Refuse heads that are no layers, before anything is read: reading one may need trust."""
     for kind in ("sklearn", "joblib"):
         if (run.path / "bundle" / PAYLOADS[kind]).is_file():
             raise RunError(
                 f"expected a run with a linear or dense head, or a fine-tuned one, received "
-                f"{run.name} with head={run.info['head']!r}, which no format can hold; take the "
+                f"{run.name} with head={run.head!r}, which no format can hold; take the "
                 f"folder {run.path} along for `pipeline predict`, or export another run"
             )
 
