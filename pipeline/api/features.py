@@ -10,9 +10,10 @@ from pipeline.api.opened import Held, OpenedFeatures
 from pipeline.api.progress import Wanted, reporting
 from pipeline.api.settings import FeaturesSettings, filled, takes
 from pipeline.config import FeaturesConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import InputError
 from pipeline.features import Caches, cached_views, resolve, undecodable, wanted_views
 from pipeline.features.extract import Extraction
+from pipeline.images.dataset import check_strictly
 from pipeline.system.progress import SILENT
 
 
@@ -93,12 +94,8 @@ def open_features(
     rows = np.flatnonzero(~undecodable(held.caches.clean, dataset.digests))
     _require(config, held, rows)
     opened = OpenedFeatures(held, rows, base.cuts)
-    if config.strict and opened.left_out:
-        path, reason = opened.left_out[0]
-        raise DataError(
-            f"expected features of every picture (strict=True), {len(opened.left_out)} have none, "
-            f"first {path}: {reason}; mend or remove them"
-        )
+    left_out = [{"path": path, "reason": reason} for path, reason in opened.left_out]
+    check_strictly(config.strict, left_out, len(dataset))
     return opened
 
 

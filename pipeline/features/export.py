@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import FeaturesConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import InputError
 from pipeline.features import undecodable
 from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.columns import Column, Table, array_column, text_column
 from pipeline.features.store.export import check_target, export_table
 from pipeline.images import Dataset
+from pipeline.images.dataset import check_strictly
 from pipeline.system.progress import SILENT, Reporter
 
 
@@ -89,7 +90,7 @@ def export_features(
     bad = undecodable(cache, dataset.digests)
     rows = np.flatnonzero(~bad)
     left_out = _left_out(dataset, cache, np.flatnonzero(bad))
-    _check_strictly(config, left_out)
+    check_strictly(config.strict, left_out, len(dataset))
     cache.require(dataset.digests[rows])
     columns = _feature_columns(base, dataset.digests[rows], cache, reporter)
     told = {"recipe": base.recipe.id, "source": dataset.location}
@@ -116,15 +117,6 @@ def _refuse_views(config: FeaturesConfig) -> None:
                 f"expected to export pictures as they are, received {name}={number}; "
                 f"leave --{name.replace('_', '-')} out"
             )
-
-
-def _check_strictly(config: FeaturesConfig, left_out: list[dict[str, str]]) -> None:
-    if config.strict and left_out:
-        first = left_out[0]
-        raise DataError(
-            f"expected features of every picture (--strict), {len(left_out)} have none, first "
-            f"{first['path']}: {first['reason']}; mend or remove them"
-        )
 
 
 def _feature_columns(

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.config import FeaturesConfig
-from pipeline.errors import DataError
 from pipeline.features import (
     Caches,
     Computation,
@@ -22,6 +21,7 @@ from pipeline.features import (
 from pipeline.features.base import FrozenBase
 from pipeline.features.table import FeatureTable
 from pipeline.images import Dataset
+from pipeline.images.dataset import check_strictly
 from pipeline.system.progress import SILENT, Reporter
 
 
@@ -155,8 +155,7 @@ def extract(
         caches.send_missing()
     _account(config, dataset, caches, result)
     result.seconds = monotonic() - began
-    if config.strict and result.failed:
-        raise DataError(_strictly(result.failed, len(dataset.paths)))
+    check_strictly(config.strict, result.failed, len(dataset))
     return CachedFeatures(dataset, base, caches, result)
 
 
@@ -191,11 +190,3 @@ def _account(config: FeaturesConfig, dataset: Dataset, caches: Caches, result: E
         rows = distinct(dataset)
         views = cached_views(config, dataset, rows, caches.viewed)
         result.views = int((views & wanted_views(config, dataset, rows)).sum())
-
-
-def _strictly(failed: list[dict[str, str]], n_images: int) -> str:
-    first = failed[0]
-    return (
-        f"expected every picture to be readable (--strict), {len(failed)} of {n_images} are not, "
-        f"first {first['path']}: {first['reason']}; mend or remove them, the others are cached"
-    )

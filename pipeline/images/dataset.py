@@ -5,12 +5,13 @@ is decoded here.
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from pipeline.errors import UnknownNameError
+from pipeline.errors import DataError, UnknownNameError
 from pipeline.images.reading import Files
 from pipeline.images.splits import component_keys, content_numbers, hold_out
 
@@ -191,3 +192,23 @@ def _rows_of_bytes(digests: np.ndarray) -> list[bytes]:
 def _encode(name: str) -> bytes:
     # Names of files need not be valid text on every system.
     return name.encode("utf-8", "surrogateescape")
+
+
+def check_strictly(strict: bool, failed: Sequence[Mapping[str, str]], n_pictures: int) -> None:
+    """Refuse pictures that were left out, where none may be.
+
+    Args:
+        strict: Whether none may be.
+        failed: ``{"path", "reason"}`` of each.
+        n_pictures: Of how many.
+
+    Raises:
+        DataError: Some were left out.
+    """
+    if strict and failed:
+        first = failed[0]
+        raise DataError(
+            f"expected every picture to be readable (--strict), {len(failed)} of {n_pictures} are "
+            f"not, first {first['path']}: {first['reason']}; mend or remove them, what is cached "
+            f"stays"
+        )

@@ -11,11 +11,12 @@ import numpy as np
 
 from pipeline.backbones.engines import paired
 from pipeline.config import PredictConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import InputError
 from pipeline.images import Batch, Failure, Pictures, find_pictures, load_batches
+from pipeline.images.dataset import check_strictly
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
-from pipeline.system.files import atomic_path
+from pipeline.system.files import atomic_path, check_free
 
 Progress = Callable[[int, int], None]
 WriteRow = Callable[["Prediction", np.ndarray], None]
@@ -97,28 +98,15 @@ def predict(
             n += len(labelled.rows)
             if progress is not None:
                 progress(n + len(failed), len(pictures))
-        _check_strictly(config, failed, len(pictures))
+        check_strictly(config.strict, failed, len(pictures))
     csv_path = None if config.csv is None else str(config.csv)
     return Predictions(tuple(results), tuple(failed), n, csv_path)
 
 
 def _check_csv(config: PredictConfig) -> None:
     """Refuse a CSV file that cannot be written, before any picture is read."""
-    path = config.csv
-    if path is None or not path.exists() or (config.overwrite and not path.is_dir()):
-        return
-    kind, way_out = ("folder", "") if path.is_dir() else ("file", ", or use --overwrite")
-    raise InputError(
-        f"expected a new file, received csv={path}, a {kind} that exists; name another one{way_out}"
-    )
-
-
-def _check_strictly(config: PredictConfig, failed: list[dict[str, str]], n_pictures: int) -> None:
-    if config.strict and failed:
-        raise DataError(
-            f"expected every picture to be readable (--strict), {len(failed)} of {n_pictures} "
-            f"are not, first {failed[0]['path']}: {failed[0]['reason']}"
-        )
+    if config.csv is not None:
+        check_free(config.csv, config.overwrite, "csv")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pipeline.report.missing import Missing, Notes
 from pipeline.report.page import render
 from pipeline.report.projection import parse_maps
 from pipeline.report.views import page_view, payload_of
-from pipeline.system.files import atomic_path
+from pipeline.system.files import atomic_path, check_free
 
 SUFFIXES = (".html", ".htm")
 Progress = Callable[[int, int, str], None]
@@ -52,12 +52,7 @@ def check_target(out: Path, overwrite: bool) -> None:
     Raises:
         InputError: It does not end in .html, is a folder, or exists and ``overwrite`` is off.
     """
-    if out.is_dir() or (out.exists() and not overwrite):
-        kind, way_out = ("folder", "") if out.is_dir() else ("file", ", or use --overwrite")
-        raise InputError(
-            f"expected a new file, received out={out}, a {kind} that exists; "
-            f"name another one{way_out}"
-        )
+    check_free(out, overwrite)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"expected a file that ends in {' or '.join(SUFFIXES)}, received out={out}; rename it"

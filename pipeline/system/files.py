@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import StoreError
+from pipeline.errors import InputError, StoreError
 
 TEMPORARY_PREFIX = ".tmp-"
 
@@ -168,3 +168,22 @@ def _unused(path: Path) -> Path:
 def canonical_json(value: Any) -> str:
     """Serialise so that equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def check_free(path: Path, overwrite: bool, setting: str = "out") -> None:
+    """Refuse a file that must not be written over, before anything is read or computed.
+
+    Args:
+        path: The file.
+        overwrite: Whether one that is there may be replaced; a folder never is.
+        setting: What names it, for the sentence.
+
+    Raises:
+        InputError: It is a folder, or exists and ``overwrite`` is off.
+    """
+    if path.is_dir() or (path.exists() and not overwrite):
+        kind, way_out = ("folder", "") if path.is_dir() else ("file", ", or use --overwrite")
+        raise InputError(
+            f"expected a new file, received {setting}={path}, a {kind} that exists; "
+            f"name another one{way_out}"
+        )

@@ -23,7 +23,7 @@ import numpy as np
 
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.features.store.columns import Column, Table, blocks, encode, table_blocks
-from pipeline.system.files import atomic_path
+from pipeline.system.files import atomic_path, check_free
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -227,12 +227,7 @@ def check_target(path: Path, overwrite: bool) -> None:
     if path.suffix.lower() not in WRITERS:
         hint = f"name a file that ends in {', '.join(WRITERS)}"
         raise UnknownNameError("kind of file", path.suffix or path.name, WRITERS, hint)
-    if path.is_dir() or (path.exists() and not overwrite):
-        kind, way_out = ("folder", "") if path.is_dir() else ("file", ", or use --overwrite")
-        raise InputError(
-            f"expected a new file, received out={path}, a {kind} that exists; "
-            f"name another one{way_out}"
-        )
+    check_free(path, overwrite)
     if path.suffix.lower() == ".parquet":
         check_pyarrow()
 
