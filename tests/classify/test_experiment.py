@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.classify import default_preparation
+from pipeline.classify.selection import default_preparation
 from pipeline.cli import run
 from pipeline.runs import load_bundle, load_run
 from tests.conftest import write_picture
