@@ -16,8 +16,9 @@ import numpy as np
 from benchmarks.processes import python
 from pipeline.features.store import FeatureCache, Recipe
 from pipeline.heads import parse_head
-from pipeline.heads.select import make_folds
-from pipeline.heads.streamed import fit_streamed, score_blocks
+from pipeline.heads.sample import make_folds
+from pipeline.heads.streamed import BlockSample, fit_streamed, score_blocks
+from pipeline.system.progress import Reporter
 
 SIZES = (100_000, 1_000_000)
 HEADS = ("ridge", "lda", "centroid", "linear-svm", "logistic")
@@ -80,24 +81,34 @@ def digests_of(n_rows: int) -> np.ndarray:
     return np.random.default_rng(2).integers(0, 256, (n_rows, 32), np.uint8)
 
 
+class Passes(Reporter):
+    """Counts passes over the data."""
+
+    n = 0
+
+    def advance(
+        self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
+    ) -> None:
+        """Count a pass that has come to its end."""
+        self.n += done == total
+
+
 def train(root: Path, n_rows: int, head: str) -> None:
     """Train a head from the store, judge it on the last rows, print what came of it as JSON."""
     labels, digests = labels_of(n_rows + N_TEST), digests_of(n_rows + N_TEST)
-    began, seen = monotonic(), [0]
+    began, passes = monotonic(), Passes()
     cache = FeatureCache(root, RECIPE)
     blocks, test = (cache.blocks((CUT,), part) for part in (digests[:n_rows], digests[n_rows:]))
     given = labels[:n_rows]
     folds = make_folds(given, N_FOLDS, 0)
 
-    def progress(done: int, total: int) -> None:
-        seen[0] += done == total
-
-    found = fit_streamed(parse_head(head), blocks, given, N_CLASSES, 0, folds, progress=progress)
+    sample = BlockSample(blocks, given, N_CLASSES)
+    found = fit_streamed(parse_head(head), sample, folds, passes)
     assert found.scores is not None
     scores = score_blocks(found.head, test, N_CLASSES)
     told = {
         "seconds": monotonic() - began,
-        "passes": seen[0],
+        "passes": passes.n,
         "out_of_fold": float(np.mean(found.scores.argmax(1) == given)),
         "test": float(np.mean(scores.argmax(1) == labels[n_rows:])),
     }

@@ -12,8 +12,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pipeline.heads import HeadSpec, parse_head
 from pipeline.heads.ridge import LAMBDAS, RidgePath
-from pipeline.heads.select import make_folds
+from pipeline.heads.sample import Sample, make_folds
 from pipeline.system.startup import import_tensorflow
 
 N_ROWS, N_FEATURES, N_CLASSES, N_FOLDS = 25_000, 1280, 10, 5
@@ -77,22 +78,27 @@ def ridge() -> None:
 
 def _path_accuracies(features: np.ndarray, labels: np.ndarray, folds: Any) -> np.ndarray:
     hits = np.zeros(len(LAMBDAS))
-    for places, held_out, scores in RidgePath(features, labels, N_CLASSES).out_of_fold(folds):
+    path = RidgePath(Sample(features, labels, N_CLASSES))
+    for places, held_out, scores in path.out_of_fold(folds):
         hits[places] += np.sum(scores.argmax(2) == labels[held_out], axis=1)
     return hits / len(labels)
 
 
 def dense(n_rows: int, n_features: int, hidden: tuple[int, ...]) -> None:
     """Compare a grid of candidates trained at once with one of them alone."""
-    from pipeline.heads.dense_grid import Candidate, Schedule, fit_dense_grid
+    from pipeline.heads.dense_grid import fit_dense_grid
 
-    features, labels = made_up(n_rows, n_features, N_CLASSES)
-    schedule = Schedule(hidden, epochs=N_EPOCHS, patience=N_EPOCHS)
+    sample = Sample(*made_up(n_rows, n_features, N_CLASSES), N_CLASSES)
+    schedule = f"hidden={hidden}, epochs={N_EPOCHS}, patience={N_EPOCHS}"
     rates, dropouts = np.logspace(-4, -2, N_CANDIDATES // 4), (0.0, 0.25, 0.5, 0.75)
-    candidates = [Candidate(float(rate), 0.0, share) for rate in rates for share in dropouts]
+    candidates = [
+        parse_head(f"dense(learning_rate={rate:.6g}, dropout={share}, {schedule})")
+        for rate in rates
+        for share in dropouts
+    ]
 
-    def train(some: list[Candidate]) -> Any:
-        return fit_dense_grid(some, features, labels, N_CLASSES, 0, schedule)
+    def train(some: list[HeadSpec]) -> Any:
+        return fit_dense_grid(some, sample)
 
     train(candidates[:1])  # what TensorFlow does once in a process
     _, one = _timed(lambda: train(candidates[:1]))

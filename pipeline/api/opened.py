@@ -164,11 +164,7 @@ class OpenedFeatures:
         cache = caches.viewed if view else caches.clean
         assert cache is not None
         cuts = [(cut.layer, cut.pooling) for cut in self._cuts]
-        blocks = cache.blocks(cuts, self._held.dataset.digests[self._rows[part]], view)
-        features = np.empty((blocks.n_rows, blocks.n_features), np.float32)
-        for places, rows in blocks:
-            features[places] = rows
-        return features
+        return cache.blocks(cuts, self._held.dataset.digests[self._rows[part]], view).array()
 
     def split(self, name: str) -> "OpenedFeatures":
         """Return the pictures of one split, in the same order.

@@ -81,12 +81,7 @@ def classified(
     check(config, dataset)
     found = _extracted(config, base, dataset, reporter)
     with _search_workers(config) as spread:
-        told = (
-            partial(reporter.advance, "classify", unit="experiments"),
-            partial(reporter.advance, "search", unit="steps"),
-            partial(reporter.advance, "learning", unit="rows"),
-        )
-        return classify(config, found, *told, spread), found.extraction
+        return classify(config, found, reporter, spread), found.extraction
 
 
 def _search_workers(config: ClassifyConfig) -> AbstractContextManager["Spread | None"]:

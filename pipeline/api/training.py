@@ -14,7 +14,7 @@ from pipeline.features.extract import Extraction
 from pipeline.runs import RunFolder
 
 if TYPE_CHECKING:
-    from pipeline.classify import Result
+    from pipeline.classify.experiment import Result
 
 
 @dataclass(frozen=True)

@@ -153,11 +153,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         base = frozen_from_dict(self.base_)
         cache, digests, _ = _cached(self._config(), base, given_samples(X))
-        blocks = cache.blocks([(cut.layer, cut.pooling) for cut in base.cuts], digests)
-        features = np.empty((blocks.n_rows, blocks.n_features), np.float32)
-        for places, rows in blocks:
-            features[places] = rows
-        return features
+        return cache.blocks([(cut.layer, cut.pooling) for cut in base.cuts], digests).array()
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, (n_features_out_,) object: ``top_0``, ``top_1``, ….

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.evaluate import share
 from pipeline.heads import parse_head
 from pipeline.heads.fit import fit_head
+from pipeline.heads.sample import Sample
 
 ORDER = ("train", "validation", "test")
 
@@ -126,7 +127,7 @@ def accuracy_without(
     """
     features, labels = train
     head = HEADS[0] if features.size <= MOST_VALUES else HEADS[1]
-    fitted = fit_head(parse_head(head), features, labels, n_classes, seed)
+    fitted = fit_head(parse_head(head), Sample(features, labels, n_classes, seed))
     hits = fitted.scores(test[0]).argmax(1) == test[1]
     return {
         "head": head,

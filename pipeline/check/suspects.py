@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.heads import parse_head, softmax
-from pipeline.heads.fit import fitting_factor
-from pipeline.heads.select import make_folds, out_of_fold_scores
+from pipeline.heads.fit import fitting_factor, out_of_fold_scores
+from pipeline.heads.sample import Sample, make_folds
 
 HEAD = "ridge(alpha=1000)"
 """Strong regularisation: a head that can fit every wrong label believes it, too.
@@ -58,7 +58,8 @@ def unseen_probabilities(
         DataError: A class has too few different pictures for two folds.
     """
     made = make_folds(labels, folds, seed, groups)
-    scores = out_of_fold_scores(parse_head(HEAD), features, labels, n_classes, made, seed)
+    sample = Sample(features, labels, n_classes, seed)
+    scores = out_of_fold_scores(parse_head(HEAD), sample, made)
     return softmax(scores * fitting_factor(scores, labels))
 
 

@@ -1,18 +1,10 @@
-"""Experiments on cached features: what judges, what is searched, and the runs that are left."""
+"""Stage 2: heads on cached features, what judges them, and the runs that are left.
 
-from pipeline.classify.experiment import Experiment, Result, Tuned
-from pipeline.classify.learning import check_memory
-from pipeline.classify.selection import Selection, default_preparation, prepared, select_by
-from pipeline.classify.tuning import tune
-
-__all__ = [
-    "Experiment",
-    "Result",
-    "Selection",
-    "Tuned",
-    "check_memory",
-    "default_preparation",
-    "prepared",
-    "select_by",
-    "tune",
-]
+classify         the stage, in order
+experiment       one head on one input: its run, from disk or trained
+selection        which pictures judge, and how good a head is on pictures unseen
+learning         fits a head in memory, or in blocks where features do not fit
+tuning           the search on a data set, kept on disk
+search           the search itself, on arrays
+learning_curve   whether more pictures would help
+"""

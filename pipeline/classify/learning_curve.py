@@ -3,7 +3,7 @@
 Arrays in, figures and a sentence out. The test split has no part in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -13,9 +13,7 @@ from scipy.stats import t as students_t
 
 from pipeline.errors import InputError
 from pipeline.evaluate import paired_difference, proportion
-from pipeline.heads import HeadSpec
-from pipeline.heads.fit import fit_head
-from pipeline.heads.select import Folds, make_folds
+from pipeline.heads.sample import Folds, make_folds
 
 Answer = Literal["yes", "hardly", "unknown"]
 
@@ -62,12 +60,23 @@ class LearningCurve:
     answer: Answer
     sentence: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "points": [
+                {**asdict(point), "ci95": list(point.ci95), "accuracies": list(point.accuracies)}
+                for point in self.points
+            ],
+            "gain": self.gain,
+            "gain_ci95": list(self.gain_ci95),
+            "answer": self.answer,
+            "sentence": self.sentence,
+        }
+
 
 def learning_curve(
-    spec: HeadSpec,
-    features: np.ndarray,
+    score: Callable[[Folds], np.ndarray],
     labels: np.ndarray,
-    n_classes: int,
     groups: np.ndarray | None = None,
     folds: int = 5,
     seed: int = 0,
@@ -86,13 +95,12 @@ def learning_curve(
     say.
 
     Args:
-        spec: The head.
-        features: (n, d) float, the training pictures without augmented views.
-        labels: (n,) int, row-aligned.
-        n_classes: k.
+        score: Fits the head to the rows of each fold, and returns scores (n, k) of what they hold
+            out.
+        labels: (n,) int, class numbers of the training pictures.
         groups: (n,) int; pictures of one group are on one side of a fold.
         folds: How many repeats; fewer where a class has fewer different pictures.
-        seed: Seed of the folds, of the parts and of the head.
+        seed: Seed of the folds and of the parts.
         sizes: Growing shares of the pictures of a repeat, the last being 1. Parts that could not
             hold two pictures of every class are left out.
 
@@ -111,7 +119,7 @@ def learning_curve(
             f"fold for a learning curve of {n_present} classes, received {smallest}; add pictures"
         )
     n_fit = float(np.mean([len(fit) for fit, _ in made]))
-    hits = [_hits(spec, features, labels, n_classes, made, part, seed) for part in parts]
+    hits = [score(_parts(made, labels, part, seed)).argmax(1) == labels for part in parts]
     points = tuple(
         _point(round(part * n_fit), [float(hit[held].mean()) for _, held in made], len(hit))
         for part, hit in zip(parts, hits, strict=True)
@@ -128,23 +136,13 @@ def _check_sizes(sizes: Sequence[float]) -> None:
         )
 
 
-def _hits(
-    spec: HeadSpec,
-    features: np.ndarray,
-    labels: np.ndarray,
-    n_classes: int,
-    folds: Folds,
-    part: float,
-    seed: int,
-) -> np.ndarray:
-    """Return which pictures heads trained on a part of the other folds call right: (n,) bool."""
-    right = np.zeros(len(labels), bool)
+def _parts(folds: Folds, labels: np.ndarray, part: float, seed: int) -> Folds:
+    """Return the same folds with a part of the rows that are fitted on."""
+    smaller = []
     for number, (fit, held_out) in enumerate(folds):
         order = _growing_order(labels[fit], seed + number)
-        rows = fit[order[: round(part * len(fit))]]
-        head = fit_head(spec, features[rows], labels[rows], n_classes, seed)
-        right[held_out] = head.scores(features[held_out]).argmax(1) == labels[held_out]
-    return right
+        smaller.append((fit[order[: round(part * len(fit))]], held_out))
+    return smaller
 
 
 def _growing_order(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -215,17 +213,3 @@ def _extrapolated(half: CurvePoint, whole: CurvePoint) -> float:
     """
     left = (1 - whole.accuracy) / (1 - half.accuracy)
     return 1 - (1 - whole.accuracy) * left ** (1 / float(np.log2(whole.n / half.n)))
-
-
-def describe(curve: LearningCurve) -> dict[str, Any]:
-    """Return the ``--json`` value."""
-    return {
-        "points": [
-            {**asdict(point), "ci95": list(point.ci95), "accuracies": list(point.accuracies)}
-            for point in curve.points
-        ],
-        "gain": curve.gain,
-        "gain_ci95": list(curve.gain_ci95),
-        "answer": curve.answer,
-        "sentence": curve.sentence,
-    }

@@ -3,7 +3,6 @@
 How features are prepared where neither the head nor the search says it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +10,8 @@ import numpy as np
 from pipeline.config import ClassifyConfig
 from pipeline.evaluate import log_loss, proportion
 from pipeline.features.table import FeatureTable, Input
-from pipeline.heads import HeadSpec, Preparation, parse_preparation, softmax
-from pipeline.heads.catalog import PREPARE
-from pipeline.heads.select import Folds, Sample, make_folds
+from pipeline.heads import HeadSpec, Preparation, parse_heads, parse_preparation
+from pipeline.heads.sample import Folds, Sample, make_folds
 from pipeline.images import Dataset
 from pipeline.runs import SelectionFigures
 
@@ -114,16 +112,16 @@ def select_by(
 
 @dataclass(frozen=True)
 class Unseen:
-    """Scores of pictures by heads that had not seen them.
+    """What heads say of pictures that they had not seen.
 
     Args:
         places: (m,) int, as folds count them; a picture is there once per repeat.
-        scores: (m, k) float; their softmax are probabilities.
+        probabilities: (m, k) float.
         labels: (m,) int.
     """
 
     places: np.ndarray
-    scores: np.ndarray
+    probabilities: np.ndarray
     labels: np.ndarray
 
     def figures(self, how: str) -> SelectionFigures:
@@ -133,19 +131,17 @@ class Unseen:
             how: What judged.
         """
         n_pictures = len(np.unique(self.places))
-        accuracy = proportion(float(np.mean(self.scores.argmax(1) == self.labels)), n_pictures)
+        hits = self.probabilities.argmax(1) == self.labels
+        accuracy = proportion(float(np.mean(hits)), n_pictures)
+        loss = log_loss(self.probabilities, self.labels)
         return SelectionFigures(
-            by=how,
-            n=n_pictures,
-            accuracy=accuracy.value,
-            log_loss=log_loss(softmax(self.scores), self.labels),
-            ci95=accuracy.ci95,
+            by=how, n=n_pictures, accuracy=accuracy.value, log_loss=loss, ci95=accuracy.ci95
         )
 
     def once(self) -> tuple[np.ndarray, np.ndarray]:
         """Return each picture's probabilities (n, k), of its first repeat, and its label (n,)."""
         _, first = np.unique(self.places, return_index=True)
-        return softmax(self.scores[first]), self.labels[first]
+        return self.probabilities[first], self.labels[first]
 
 
 AUTO = "auto"
@@ -177,6 +173,22 @@ def default_preparation(text: str, labels: np.ndarray) -> Preparation:
     return parse_preparation("l2" if few else "standard")
 
 
-def prepared(specs: Sequence[HeadSpec], preparation: Preparation) -> list[HeadSpec]:
-    """Return heads with that preparation, but for those that have one of their own."""
-    return [spec if PREPARE in spec.params else spec.prepared(preparation) for spec in specs]
+def heads_of(config: ClassifyConfig, labels: np.ndarray) -> list[HeadSpec]:
+    """Return the heads that a config asks for, ready to be trained on these pictures.
+
+    Args:
+        config: Heads, how classes are weighed, and how features are prepared before heads that do
+            not say it themselves.
+        labels: (n,) int, class numbers of the training pictures.
+
+    Raises:
+        InputError: There is no such head or preparation, or a head cannot weigh classes.
+    """
+    preparation = default_preparation(config.prepare, labels)
+    return [spec.or_prepared(preparation) for spec in asked_heads(config)]
+
+
+def asked_heads(config: ClassifyConfig) -> list[HeadSpec]:
+    """Return the heads that a config asks for, as they are asked for."""
+    specs = parse_heads(config.heads)
+    return specs if config.class_weight == "none" else [spec.balanced() for spec in specs]

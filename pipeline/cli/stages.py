@@ -50,11 +50,10 @@ def classify(
         data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
     """
     from pipeline.api import stages
-    from pipeline.classify.classify import describe
 
     classification, extraction = stages.classified(data, config, output.reporter)
     value = {
-        **describe(classification),
+        **classification.to_dict(),
         "data": extraction.to_dict(),
         "failed": extraction.failed,
     }

@@ -20,21 +20,29 @@ from pipeline.evaluate.compare import (
 )
 from pipeline.evaluate.counts import Counts, Estimate, per_class, proportion, share
 from pipeline.evaluate.metrics import Metrics, evaluate
-from pipeline.evaluate.mistakes import confident_mistakes, confused_pairs
-from pipeline.evaluate.ranking import average_precision, roc_auc, top_accuracy
-from pipeline.evaluate.threshold import NEVER, Threshold, choose_threshold, judge_threshold
+from pipeline.evaluate.mistakes import ConfusedPair, Mistake, confident_mistakes, confused_pairs
+from pipeline.evaluate.ranking import rank_figures, top_accuracy
+from pipeline.evaluate.threshold import (
+    NEVER,
+    Answered,
+    Threshold,
+    choose_threshold,
+    judge_threshold,
+)
 
 __all__ = [
     "NEVER",
     "SIGNIFICANCE",
+    "Answered",
     "Comparison",
+    "ConfusedPair",
     "Counts",
     "Estimate",
     "Metrics",
+    "Mistake",
     "Reliability",
     "ReliabilityPoint",
     "Threshold",
-    "average_precision",
     "choose_threshold",
     "compare_paired",
     "confident_mistakes",
@@ -48,8 +56,8 @@ __all__ = [
     "paired_difference",
     "per_class",
     "proportion",
+    "rank_figures",
     "reliability",
-    "roc_auc",
     "share",
     "top_accuracy",
 ]

@@ -63,27 +63,25 @@ class ViewAverage:
         return range(self.n + 1)
 
 
-def averaged(scores_per_view: Sequence[np.ndarray]) -> np.ndarray:
+def mean_over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:
     """Average the probabilities of pictures over their views.
 
     Probabilities are averaged, not scores: a head that is very sure of one odd view would outvote
-    all others. They are given back as logarithms, which are scores like any other; computed
-    without leaving the logarithms, so that what is very improbable stays finite.
+    all others. Views are added one after another, so that whoever judges a picture by the same
+    probabilities gets the same digits, and one answer at a threshold.
 
     Args:
-        scores_per_view: One (n, k) array for each view, the clean picture's among them; all in the
-            same row order.
+        probabilities: One array (…, k) for each view, the clean picture's first; all in the same
+            row order.
 
     Returns:
-        (n, k) float64 log probabilities, same row order; their softmax is the mean.
+        (…, k) float64, same row order.
 
     Example:
-        >>> import numpy as np
-        >>> scores = averaged([np.log([[0.5, 0.5]]), np.log([[0.9, 0.1]])])
-        >>> np.exp(scores).round(3).tolist()
+        >>> mean_over_views([np.array([[0.5, 0.5]]), np.array([[0.9, 0.1]])]).tolist()
         [[0.7, 0.3]]
     """
-    from scipy.special import log_softmax, logsumexp  # slow to import; predicting does without
-
-    views = np.stack([log_softmax(np.asarray(scores, np.float64), 1) for scores in scores_per_view])
-    return np.asarray(logsumexp(views, axis=0) - np.log(len(views)))
+    total = np.zeros(probabilities[0].shape)
+    for view in probabilities:
+        total += view
+    return total / len(probabilities)

@@ -131,7 +131,8 @@ def per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, A
     ]
 
 
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
 
 
 def proportion(value: float, n: int) -> Estimate:
@@ -148,7 +149,7 @@ def proportion(value: float, n: int) -> Estimate:
         >>> proportion(1.0, 20).ci95[0]
         0.8388...
     """
-    spread = _Z95**2 / n
+    spread = Z95**2 / n
     centre = (value + spread / 2) / (1 + spread)
     width = np.sqrt(value * (1 - value) * spread + spread**2 / 4) / (1 + spread)
     low, high = max(0.0, float(centre - width)), min(1.0, float(centre + width))

@@ -1,11 +1,59 @@
 """Where predictions are wrong: which classes are taken for which, and the surest mistakes."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 N_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Pictures of one class that are taken for another.
+
+    Args:
+        given: The class that they are of.
+        called: What they are taken for.
+        count: How many they are.
+        share: Of the class' pictures.
+        paths: Some of them, those that are called wrongly with most confidence.
+    """
+
+    given: str
+    called: str
+    count: int
+    share: float
+    paths: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        value = asdict(self)
+        return {"class": value.pop("given"), **value, "paths": list(self.paths)}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture that is called wrongly.
+
+    Args:
+        path: Which.
+        label: The given class.
+        prediction: What it is taken for.
+        probability: How probable the prediction is.
+        given_probability: How probable the given label.
+    """
+
+    path: str
+    label: str
+    prediction: str
+    probability: float
+    given_probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
 
 
 def confused_pairs(
@@ -15,7 +63,7 @@ def confused_pairs(
     classes: Sequence[str],
     top: int = 10,
     examples: int = N_EXAMPLES,
-) -> list[dict[str, Any]]:
+) -> list[ConfusedPair]:
     """Return which class is most often taken for which other, with pictures to look at.
 
     Args:
@@ -27,8 +75,7 @@ def confused_pairs(
         examples: How many paths of each pair, those that are called wrongly with most confidence.
 
     Returns:
-        ``{"class", "called", "count", "share", "paths"}`` each, most frequent first; ``share`` is
-        of the class' pictures. Of equals the one with the higher share, then by class order.
+        Most frequent first. Of equals the one with the higher share, then by class order.
     """
     called, supports = probabilities.argmax(1), np.bincount(labels, minlength=len(classes))
     confidence = probabilities.max(1)
@@ -37,13 +84,13 @@ def confused_pairs(
         pairs.setdefault((int(labels[row]), int(called[row])), []).append(row)
     ranked = sorted(pairs.items(), key=lambda pair: _worst(pair[0], len(pair[1]), supports))
     return [
-        {
-            "class": classes[given],
-            "called": classes[wrong],
-            "count": len(rows),
-            "share": len(rows) / int(supports[given]),
-            "paths": [paths[row] for row in _surest(rows, confidence, paths)[:examples]],
-        }
+        ConfusedPair(
+            classes[given],
+            classes[wrong],
+            len(rows),
+            len(rows) / int(supports[given]),
+            tuple(paths[row] for row in _surest(rows, confidence, paths)[:examples]),
+        )
         for (given, wrong), rows in ranked[:top]
     ]
 
@@ -62,7 +109,7 @@ def confident_mistakes(
     paths: Sequence[str],
     classes: Sequence[str],
     top: int = 10,
-) -> list[dict[str, Any]]:
+) -> list[Mistake]:
     """Return the pictures that are called wrongly with most confidence, surest first.
 
     Args:
@@ -71,20 +118,16 @@ def confident_mistakes(
         paths: n paths, row-aligned.
         classes: k names.
         top: How many at most.
-
-    Returns:
-        ``{"path", "label", "prediction", "probability", "given_probability"}`` each: how probable
-        the prediction is, and how probable the given label.
     """
     called, confidence = probabilities.argmax(1), probabilities.max(1)
     wrong = np.flatnonzero(called != labels).tolist()
     return [
-        {
-            "path": paths[row],
-            "label": classes[labels[row]],
-            "prediction": classes[called[row]],
-            "probability": float(confidence[row]),
-            "given_probability": float(probabilities[row, labels[row]]),
-        }
+        Mistake(
+            paths[row],
+            classes[labels[row]],
+            classes[called[row]],
+            float(confidence[row]),
+            float(probabilities[row, labels[row]]),
+        )
         for row in _surest(wrong, confidence, paths)[:top]
     ]

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.evaluate.counts import Estimate, share
-
-Z95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution."""
+from pipeline.evaluate.counts import Z95, Estimate, share
 
 
 def rank_figures(
@@ -38,16 +35,6 @@ def rank_figures(
     area = float(np.mean(areas))
     error = float(np.sqrt((influence**2).sum())) / len(areas) / len(labels)
     return Estimate(area, _logit_interval(area, error)), float(np.mean(precisions))
-
-
-def roc_auc(probabilities: np.ndarray, labels: np.ndarray) -> Estimate | None:
-    """Return the area under the ROC curve with its interval, see `rank_figures`."""
-    return rank_figures(probabilities, labels)[0]
-
-
-def average_precision(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
-    """Return the average precision, see `rank_figures`."""
-    return rank_figures(probabilities, labels)[1]
 
 
 def top_accuracy(

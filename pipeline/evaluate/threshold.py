@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import binom
 
 from pipeline.errors import InputError
-from pipeline.evaluate.counts import proportion
+from pipeline.evaluate.counts import Estimate, proportion
 
 CONFIDENCE = 0.95
 NEVER = 2.0
@@ -120,31 +120,43 @@ def choose_threshold(
     return Threshold(NEVER, max_error, 0.0, None, n, confidence, possible)
 
 
-def judge_threshold(
-    threshold: float, probabilities: np.ndarray, labels: np.ndarray
-) -> dict[str, Any]:
-    """Return what a threshold answers, and how often wrongly, on pictures that had no part in it.
+@dataclass(frozen=True)
+class Answered:
+    """What a threshold answers, and how often wrongly, on pictures that had no part in it.
+
+    Args:
+        n: Pictures.
+        answered: How many of them are answered.
+        wrong: How many of those wrongly.
+        coverage: Share that is answered, with Wilson's interval.
+        error: Share of the answered that is wrong, likewise; None where none is answered.
+    """
+
+    n: int
+    answered: int
+    wrong: int
+    coverage: Estimate
+    error: Estimate | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        error = None if self.error is None else self.error.to_dict()
+        return {**vars(self), "coverage": self.coverage.to_dict(), "error": error}
+
+
+def judge_threshold(threshold: float, probabilities: np.ndarray, labels: np.ndarray) -> Answered:
+    """Judge pictures by a threshold that they had no part in.
 
     Args:
         threshold: `Threshold.value`.
         probabilities: (n, k) float.
         labels: (n,) int, class numbers, row-aligned.
-
-    Returns:
-        ``n``, ``answered`` and ``wrong`` (counts), ``coverage`` and ``error`` (of the answered;
-        None where none is), each with its 95 % interval (Wilson's).
     """
     answered = probabilities.max(1) >= threshold
     wrong = answered & (probabilities.argmax(1) != labels)
     n, n_answered, n_wrong = len(labels), int(answered.sum()), int(wrong.sum())
-    error = proportion(n_wrong / n_answered, n_answered).to_dict() if n_answered else None
-    return {
-        "n": n,
-        "answered": n_answered,
-        "wrong": n_wrong,
-        "coverage": proportion(n_answered / n, n).to_dict(),
-        "error": error,
-    }
+    error = proportion(n_wrong / n_answered, n_answered) if n_answered else None
+    return Answered(n, n_answered, n_wrong, proportion(n_answered / n, n), error)
 
 
 def least_pictures(max_error: float, confidence: float = CONFIDENCE) -> int:

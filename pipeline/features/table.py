@@ -104,7 +104,7 @@ class FeatureTable:
         if number == 0:
             return self.features(joined, rows)
         assert self._viewed is not None, f"a table without views was asked for view {number}"
-        return _side_by_side(self._viewed, joined, self.dataset.digests[rows], number)
+        return self._viewed.blocks(_keys(joined), self.dataset.digests[rows], number).array()
 
     def blocks(self, joined: Input, rows: np.ndarray, n_views: int = 0) -> ChainedBlocks:
         """Return features to be read in blocks, any number of times; nothing of them is held.
@@ -118,8 +118,7 @@ class FeatureTable:
         Raises:
             StoreError: Some row is not cached.
         """
-        cuts = [(cut.layer, cut.pooling) for cut in joined]
-        digests = self.dataset.digests[rows]
+        cuts, digests = _keys(joined), self.dataset.digests[rows]
         parts = [self._cache.blocks(cuts, digests)]
         if n_views:
             assert self._viewed is not None, f"a table without views was asked for {n_views}"
@@ -134,7 +133,7 @@ class FeatureTable:
     def _read(self, joined: Input) -> np.ndarray:
         """Read all usable rows; the others stay zero and are never handed out."""
         usable = np.flatnonzero(self._usable)
-        part = _side_by_side(self._cache, joined, self.dataset.digests[usable], 0)
+        part = self._cache.blocks(_keys(joined), self.dataset.digests[usable]).array()
         features = np.zeros((len(self._usable), part.shape[1]), np.float32)
         features[usable] = part
         return features
@@ -145,11 +144,9 @@ class FeatureTable:
         return int(np.sum(~self._usable)) + len(self.dataset.unreadable)
 
 
-def _side_by_side(cache: FeatureCache, joined: Input, digests: np.ndarray, view: int) -> np.ndarray:
-    """Read one view's features of several cuts, flat: (n, d) float32."""
-    parts = [cache.read((cut.layer, cut.pooling), digests, view) for cut in joined]
-    flat = [part.reshape(len(part), -1).astype(np.float32, copy=False) for part in parts]
-    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
+def _keys(joined: Input) -> list[tuple[str, str]]:
+    """Return the cuts of an input as a cache knows them."""
+    return [(cut.layer, cut.pooling) for cut in joined]
 
 
 def check_classes(dataset: Dataset, usable: np.ndarray) -> None:

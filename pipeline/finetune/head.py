@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.features.table import FeatureTable
 from pipeline.heads import HeadSpec, NetworkHead, softmax
 from pipeline.heads.fit import fit_head
+from pipeline.heads.sample import Sample
 from pipeline.runs import RunFolder
 
 
@@ -41,16 +42,16 @@ def fit_starting_head(
         validation: (m,) int, rows that it must not see.
     """
     cuts, dataset = table.base.cuts, table.dataset
-    head = fit_head(
-        spec,
+    sample = Sample(
         table.with_views(cuts, fit),
-        np.tile(dataset.labels[fit], 1 + table.n_views),
+        dataset.labels[fit],
         len(dataset.classes),
         source.seed,
         table.n_views,
         table.widths(cuts),
         dataset.bundles(fit),
-    ).sharpened(source.factor)
+    )
+    head = fit_head(spec, sample).sharpened(source.factor)
     assert isinstance(head, NetworkHead)
     scores = head.scores(table.features(cuts, validation))
     hits = scores.argmax(1) == dataset.labels[validation]

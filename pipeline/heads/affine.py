@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,49 @@ from sklearn.preprocessing import StandardScaler
 
 from pipeline.heads.fitted import NetworkHead, f32, safe_scale
 from pipeline.heads.preparation import Preparation
+from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.sample import Sample
 
 logger = logging.getLogger("pipeline")
 
 Steps = list[Any]
 """Fitted scikit-learn transformers: a StandardScaler, and a PCA where one was asked for."""
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """A sample as a head sees it, and what was done to it.
+
+    Args:
+        rows: ((1 + n_views) · n, d or k) float.
+        steps: The affine parts, in order.
+        rowwise: What was done to each row before them.
+        blocks: Widths of the cuts that each were done so for itself; empty where nothing was.
+    """
+
+    rows: np.ndarray
+    steps: Steps
+    rowwise: str
+    blocks: tuple[int, ...]
+
+    def network(self, kernels: list[np.ndarray], biases: list[np.ndarray]) -> NetworkHead:
+        """Return layers for these rows as a head for rows as they were."""
+        first, *others = kernels
+        kernel, bias = fold(first, biases[0], self.steps)
+        return NetworkHead(
+            tuple(f32(one) for one in (kernel, *others)),
+            tuple(f32(one) for one in (bias, *biases[1:])),
+            self.rowwise,
+            self.blocks,
+        )
+
+
+def prepare(preparation: Preparation, sample: Sample) -> PreparedRows:
+    """Prepare a sample, the affine parts being fitted to it."""
+    blocks = preparation.blocks(sample.blocks)
+    rows = apply_rowwise(sample.features, preparation.rowwise, blocks)
+    steps, prepared = fit_affine(preparation, rows, sample.seed)
+    return PreparedRows(prepared, steps, preparation.rowwise, blocks)
 
 
 def fit_affine(preparation: Preparation, rows: np.ndarray, seed: int) -> tuple[Steps, np.ndarray]:
@@ -66,6 +105,22 @@ def fitting_components(wanted: int, n_rows: int, n_features: int) -> int:
     return min(wanted, most)
 
 
+def kept_components(wanted: int | float, values: np.ndarray, n_rows: int, n_features: int) -> int:
+    """Return how many of the principal components that were found are kept.
+
+    Args:
+        wanted: A count, or the share of the variance that they keep.
+        values: Eigenvalues (r,), ascending, up to rounding not negative.
+        n_rows: Rows of the fit.
+        n_features: d.
+    """
+    if not isinstance(wanted, float):
+        return fitting_components(wanted, n_rows, n_features)
+    values = np.maximum(values, 0)
+    reached = np.cumsum(values[::-1]) / max(values.sum(), 1e-300)
+    return min(len(values), int(np.searchsorted(reached, wanted, side="right")) + 1)
+
+
 def fold(
     kernel: np.ndarray, bias: np.ndarray, steps: Sequence[Any]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -94,11 +149,3 @@ def layers_of(estimator: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
     if hasattr(estimator, "coefs_"):
         return list(estimator.coefs_), list(estimator.intercepts_)
     return [np.atleast_2d(estimator.coef_).T], [np.atleast_1d(estimator.intercept_)]
-
-
-def folded(kernels: list[np.ndarray], biases: list[np.ndarray], steps: Steps) -> NetworkHead:
-    """Return layers for prepared rows as a head for rows that are not."""
-    kernels[0], biases[0] = fold(kernels[0], biases[0], steps)
-    return NetworkHead(
-        tuple(f32(kernel) for kernel in kernels), tuple(f32(bias) for bias in biases)
-    )

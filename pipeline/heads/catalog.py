@@ -158,6 +158,10 @@ class HeadSpec:
         """Return the same head on features prepared in another way."""
         return HeadSpec(self.head, _with_preparation(self.own_params, preparation))
 
+    def or_prepared(self, preparation: Preparation) -> "HeadSpec":
+        """Return the head as it is where it says its preparation itself, else with this one."""
+        return self if PREPARE in self.params else self.prepared(preparation)
+
     @property
     def class_weight(self) -> Any:
         """What rows count by their class: None, ``"balanced"``, or what an estimator was given."""

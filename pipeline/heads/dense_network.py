@@ -1,6 +1,6 @@
 """Several dense networks of one shape as one: stacked weights, AdamW for each at its own rate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,9 +13,6 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 
 _JUDGED_AT_ONCE = 2**24
 """Numbers of the first hidden layer while held-out rows are judged: 64 MiB."""
-
-Layers = tuple[list[np.ndarray], list[np.ndarray]]
-"""Kernels and biases of one network."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,13 @@ class Recipes:
     decays: np.ndarray
     dropouts: np.ndarray
     seeds: np.ndarray
+
+    @classmethod
+    def of(cls, params: Sequence[Mapping[str, Any]], seed: int) -> "Recipes":
+        """Return those of dense heads, from their parameters."""
+        names = ("learning_rate", "weight_decay", "dropout")
+        rates, decays, dropouts = (np.array([one[name] for one in params]) for name in names)
+        return cls(rates, decays, dropouts, np.full(len(params), seed))
 
     def only(self, chosen: np.ndarray) -> "Recipes":
         """Return those of some networks, (m,) bool."""

@@ -52,9 +52,11 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         level = np.trace(product) / n_rows / n_features
         if level <= 1e-12 * np.mean(means**2):  # nothing varies within classes: nearest mean
             return means
-        given = self.shrinkage
-        auto = given == "auto"
-        shrinkage = ledoit_wolf(centred, product, level) if auto else float(given)
+        if self.shrinkage == "auto":
+            fourth = float(np.mean(np.sum(centred**2, axis=1) ** 2))
+            shrinkage = ledoit_wolf(product, centred.shape, level, fourth)
+        else:
+            shrinkage = float(self.shrinkage)
         # A trace of the identity keeps the factorisation alive where nothing is shrunk.
         scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, 1e-9) * level
         if not wide:
@@ -75,7 +77,7 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
         return self.classes_[self.decision_function(features).argmax(1)]
 
 
-def ledoit_wolf(centred: np.ndarray, product: np.ndarray, level: float) -> float:
+def ledoit_wolf(product: np.ndarray, shape: tuple[int, int], level: float, fourth: float) -> float:
     """Return the share of the identity that makes the expected squared error least.
 
     Ledoit and Wolf (2004), lemma 3.2 and section 3.3: with S the sample covariance and m its mean
@@ -83,15 +85,16 @@ def ledoit_wolf(centred: np.ndarray, product: np.ndarray, level: float) -> float
     min(b², d²) / d². The mean is (mean of |x|⁴) - |S|², so no product x·xᵀ is ever formed.
 
     Args:
-        centred: Rows C (n, d) without their means.
-        product: CᵀC (d, d) or CCᵀ (n, n): their squared norms are the same, n² |S|².
+        product: CᵀC (d, d) or CCᵀ (n, n) of the rows C (n, d) without their means: their squared
+            norms are the same, n² |S|².
+        shape: n and d.
         level: m.
+        fourth: The mean of |x|⁴ over the rows of C.
     """
-    n_rows, n_features = centred.shape
+    n_rows, n_features = shape
     squared = float(np.sum(product**2)) / n_rows**2
     d2 = squared - n_features * level**2
-    b2 = (float(np.mean(np.sum(centred**2, axis=1) ** 2)) - squared) / n_rows
-    return min(b2 / d2, 1.0) if d2 > 0 else 1.0
+    return min((fourth - squared) / n_rows / d2, 1.0) if d2 > 0 else 1.0
 
 
 class NearestMean(ClassifierMixin, BaseEstimator):
@@ -114,10 +117,10 @@ class NearestMean(ClassifierMixin, BaseEstimator):
         self.classes_ = np.unique(labels)
         rows = np.asarray(features, np.float64)
         if self.metric == "cosine":
-            rows = _unit(rows)
+            rows = unit_rows(rows)
         means = np.stack([rows[labels == number].mean(0) for number in self.classes_])
         if self.metric == "cosine":
-            self.coef_, self.intercept_ = _unit(means), np.zeros(len(means))
+            self.coef_, self.intercept_ = unit_rows(means), np.zeros(len(means))
         else:
             self.coef_, self.intercept_ = means, -0.5 * np.sum(means**2, axis=1)
         return self
@@ -131,6 +134,6 @@ class NearestMean(ClassifierMixin, BaseEstimator):
         return self.classes_[self.decision_function(features).argmax(1)]
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit_rows(rows: np.ndarray) -> np.ndarray:
     """Return rows of unit length; a row of zeros stays one."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

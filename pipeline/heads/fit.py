@@ -2,9 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,14 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
-from pipeline.heads.affine import Steps, fit_affine, folded, layers_of
+from pipeline.heads.affine import PreparedRows, layers_of, prepare
 from pipeline.heads.catalog import HeadSpec, is_dotted
 from pipeline.heads.class_weights import class_weights
 from pipeline.heads.dotted import fit_estimator, make_estimator
 from pipeline.heads.estimators import ESTIMATORS, Params
 from pipeline.heads.fitted import FittedHead, NetworkHead, SklearnHead, all_classes
-from pipeline.heads.ridge import ridge_head
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.ridge import RidgePath
+from pipeline.heads.sample import Folds, Sample
 from pipeline.system.startup import import_tensorflow
 
 logger = logging.getLogger("pipeline")
@@ -34,85 +33,81 @@ SMALL_TABLE = 2**22
 """Numbers in features up to which boosting uses one thread."""
 
 
-def fit_head(
-    spec: HeadSpec,
-    features: np.ndarray,
-    labels: np.ndarray,
-    n_classes: int,
-    seed: int,
-    n_views: int = 0,
-    blocks: Sequence[int] | None = None,
-    groups: np.ndarray | None = None,
-) -> FittedHead:
+def fit_head(spec: HeadSpec, sample: Sample) -> FittedHead:
     """Fit a head on features prepared in its way.
+
+    The parameter ``class_weight`` of a head weighs the classes by their numbers among the labels;
+    preparations are fitted to all rows alike. A solver that stops before it converged is reported
+    in the log and its head is used as it is.
 
     Args:
         spec: Which head, with its parameters and preparation.
-        features: (n, d) float, one row per picture; with augmented views all pictures, then view 1
-            of each in the same order, ….
-        labels: (n,) int in 0 … n_classes-1, row-aligned with ``features``.
-        n_classes: k, also where some class is absent from ``labels``.
-        seed: Seed of everything random in the head.
-        n_views: Augmented views of each picture.
-        blocks: Widths of the cuts that lie side by side in ``features``; None for one block. They
-            matter to the preparations ``l2`` and ``sqrt-l2`` only.
-        groups: (n pictures,) int; where a head holds pictures out to know when to stop, those of
-            one group stay together.
+        sample: What it learns from: every view of every picture.
 
     Raises:
         InputError: The features are not finite, or a parameter cannot work with this data.
-
-    The parameter ``class_weight`` of a head weighs the classes by their numbers among ``labels``;
-    preparations are fitted to all rows alike.
-
-    A solver that stops before it converged is reported in the log and its head is used as it is.
     """
-    _check_finite(features)
-    preparation = spec.preparation
-    # Of no use to a head that sees rows as they are, and not stored in it.
-    widths = tuple(blocks or ()) if preparation.rowwise != "none" else ()
-    head: NetworkHead | SklearnHead
+    _check_finite(sample.features)
+    head: FittedHead
     if spec.head.name == "ridge":
-        alpha = spec.params["alpha"]
-        head = ridge_head(
-            features, labels, n_classes, alpha, preparation, widths, spec.class_weight
-        )
+        path = RidgePath(sample, spec.preparation, spec.class_weight)
+        head = next(path.heads((spec.params["alpha"],)))
     elif spec.head.name == "dense":
         import_tensorflow()
         from pipeline.heads.dense_grid import fit_dense_heads
 
-        given = (features, labels, n_classes, seed, n_views, widths, groups)
-        (head,) = fit_dense_heads([spec], *given)
+        (head,) = fit_dense_heads([spec], sample)
     else:
-        rows = apply_rowwise(features, preparation.rowwise, widths)
-        steps, prepared = fit_affine(preparation, rows, seed)
-        head = _fit(spec, prepared, labels, n_classes, seed, steps)
-    _check_weights(spec, head, len(labels))
-    return replace(head, rowwise=preparation.rowwise, blocks=widths)
+        head = _fit(spec, sample)
+    if isinstance(head, NetworkHead):
+        check_weights(spec, head, len(sample.labels))
+    return head
 
 
-def _fit(
-    spec: HeadSpec,
-    rows: np.ndarray,
-    labels: np.ndarray,
-    n_classes: int,
-    seed: int,
-    steps: Steps,
-) -> NetworkHead | SklearnHead:
-    """Fit to prepared rows; what comes back takes rows as they were before ``steps``."""
-    with _reported_convergence(spec), _fitting_threads(spec, rows):
+def _fit(spec: HeadSpec, sample: Sample) -> FittedHead:
+    """Fit one of scikit-learn's estimators."""
+    prepared, labels = prepare(spec.preparation, sample), sample.row_labels
+    with _reported_convergence(spec), _fitting_threads(spec, prepared.rows):
         if is_dotted(spec.head.name):
-            estimator = make_estimator(spec.head.name, spec.own_params, seed)
-            fit_estimator(estimator, str(spec), rows, labels)
+            estimator = make_estimator(spec.head.name, spec.own_params, sample.seed)
+            fit_estimator(estimator, str(spec), prepared.rows, labels)
         else:
             make = ESTIMATORS[spec.head.name]
-            given = _row_weights(spec, labels, n_classes)
-            estimator = make(_fitting(spec, len(labels)), seed).fit(rows, labels, **given)
+            given = _row_weights(spec, labels, sample.n_classes)
+            estimator = make(_fitting(spec, len(labels)), sample.seed)
+            estimator.fit(prepared.rows, labels, **given)
     if spec.head.kind == "sklearn":
-        return SklearnHead(make_pipeline(*steps, estimator), n_classes)
+        made = make_pipeline(*prepared.steps, estimator)
+        return SklearnHead(made, sample.n_classes, rowwise=prepared.rowwise, blocks=prepared.blocks)
+    return linear_head(estimator, prepared, sample.n_classes)
+
+
+def linear_head(estimator: Any, prepared: PreparedRows, n_classes: int) -> NetworkHead:
+    """Return a fitted linear classifier, or scikit-learn's network, as layers on raw features."""
     kernels, biases = layers_of(estimator)
-    kernels[-1], biases[-1] = all_classes(kernels[-1], biases[-1], estimator.classes_, n_classes)
-    return folded(kernels, biases, steps)
+    last = all_classes(kernels[-1], biases[-1], estimator.classes_, n_classes)
+    return prepared.network([*kernels[:-1], last[0]], [*biases[:-1], last[1]])
+
+
+def out_of_fold_scores(spec: HeadSpec, sample: Sample, folds: Folds) -> np.ndarray:
+    """Score every picture by a head that was fitted on the other folds.
+
+    Where there are augmented views, heads learn from all views of the pictures they are fitted on,
+    and score the others as they are.
+
+    Args:
+        spec: The head.
+        sample: What there is to learn from.
+        folds: From `make_folds`.
+
+    Returns:
+        Scores (n, k), in the order of the sample's labels.
+    """
+    scores = np.zeros((len(sample.labels), sample.n_classes))
+    for fit, held_out in folds:
+        head = fit_head(spec, sample.only(fit))
+        scores[held_out] = head.scores(sample.features[held_out])
+    return scores
 
 
 def _row_weights(spec: HeadSpec, labels: np.ndarray, n_classes: int) -> dict[str, np.ndarray]:
@@ -124,14 +119,22 @@ def _row_weights(spec: HeadSpec, labels: np.ndarray, n_classes: int) -> dict[str
     return {"sample_weight": weights[labels]}
 
 
-def _check_weights(spec: HeadSpec, head: FittedHead, n_rows: int) -> None:
-    if not isinstance(head, NetworkHead):
-        return
+def check_weights(spec: HeadSpec, head: NetworkHead, n_pictures: int) -> None:
+    """Raise InputError where a head that was fitted to so many pictures has weights like NaN."""
     if not all(np.isfinite(array).all() for array in (*head.kernels, *head.biases)):
         raise InputError(
-            f"expected {spec} to have finite weights, it has not on these {n_rows} pictures; "
+            f"expected {spec} to have finite weights, it has not on these {n_pictures} pictures; "
             f"choose another head, or more regularisation"
         )
+
+
+def tell_of_stop(spec: HeadSpec) -> None:
+    """Say in the log that a solver stopped early."""
+    logger.warning(
+        "%s stopped before it converged; stronger regularisation (a smaller C) converges "
+        "sooner, more iterations take it further",
+        spec,
+    )
 
 
 @contextmanager
@@ -145,11 +148,7 @@ def _reported_convergence(spec: HeadSpec) -> Iterator[None]:
         if one not in early:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     if early:
-        logger.warning(
-            "%s stopped before it converged; stronger regularisation (a smaller C) converges "
-            "sooner, more iterations take it further",
-            spec,
-        )
+        tell_of_stop(spec)
 
 
 def _fitting_threads(spec: HeadSpec, rows: np.ndarray) -> AbstractContextManager[Any]:

@@ -11,6 +11,9 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.heads.rowwise import apply_rowwise
 
+NetworkLayers = tuple[list[np.ndarray], list[np.ndarray]]
+"""Kernels and biases of one network, layer after layer."""
+
 ABSENT = -1e3
 """Score of a class that the head has never seen: probability 0 in float64, and still finite."""
 

@@ -2,18 +2,17 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from pipeline.heads.affine import fit_affine, folded, layers_of
+from pipeline.heads.affine import prepare
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.estimators import ESTIMATORS
-from pipeline.heads.fitted import FittedHead, all_classes
+from pipeline.heads.fit import fit_head, linear_head
+from pipeline.heads.fitted import FittedHead
 from pipeline.heads.ridge import RidgePath
-from pipeline.heads.rowwise import apply_rowwise
-from pipeline.heads.select import Folds, Sample, fit_sample
+from pipeline.heads.sample import Folds, Sample
 from pipeline.system.startup import import_tensorflow
 
 Scored = tuple[int, np.ndarray, np.ndarray]
@@ -41,60 +40,36 @@ def grid_scores(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iter
         return
     fitted = {"logistic": _logistic, "dense": _dense}.get(name, _each)
     for fit, held_out in folds:
-        for place, head in fitted(specs, sample, fit):
+        for place, head in fitted(specs, sample.only(fit)):
             yield place, held_out, head.scores(sample.features[held_out])
 
 
 def _ridge(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iterator[Scored]:
-    path = RidgePath(
-        sample.features,
-        sample.labels,
-        sample.n_classes,
-        sample.n_views,
-        specs[0].preparation,
-        sample.blocks,
-        specs[0].class_weight,
-    )
+    path = RidgePath(sample, specs[0].preparation, specs[0].class_weight)
     for places, held_out, scores in path.out_of_fold(folds, [one.params["alpha"] for one in specs]):
         for place, some in zip(places.tolist(), scores, strict=True):
             yield place, held_out, some
 
 
-def _each(
-    specs: Sequence[HeadSpec], sample: Sample, fit: np.ndarray
-) -> Iterator[tuple[int, FittedHead]]:
+def _each(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
     for place, spec in enumerate(specs):
-        yield place, fit_sample(spec, sample, fit)
+        yield place, fit_head(spec, sample)
 
 
-def _dense(
-    specs: Sequence[HeadSpec], sample: Sample, fit: np.ndarray
-) -> Iterator[tuple[int, FittedHead]]:
+def _dense(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
     import_tensorflow()
     from pipeline.heads.dense_grid import fit_dense_heads
 
-    features, labels = sample.part(fit)
-    groups = None if sample.groups is None else sample.groups[fit]
-    given = (sample.n_classes, sample.seed, sample.n_views, sample.blocks, groups)
-    yield from enumerate(fit_dense_heads(specs, features, labels, *given))
+    yield from enumerate(fit_dense_heads(specs, sample))
 
 
-def _logistic(
-    specs: Sequence[HeadSpec], sample: Sample, fit: np.ndarray
-) -> Iterator[tuple[int, FittedHead]]:
-    features, labels = sample.part(fit)
-    preparation = specs[0].preparation
-    widths = tuple(sample.blocks or ()) if preparation.rowwise != "none" else ()
-    rows = apply_rowwise(features, preparation.rowwise, widths)
-    steps, prepared = fit_affine(preparation, rows, sample.seed)
+def _logistic(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
+    prepared, labels = prepare(specs[0].preparation, sample), sample.row_labels
     estimator = ESTIMATORS["logistic"](specs[0].params, sample.seed).set_params(warm_start=True)
     for place in sorted(range(len(specs)), key=lambda place: specs[place].params["C"]):
         estimator.set_params(C=specs[place].params["C"])
         with warnings.catch_warnings():
             # A candidate is judged as it is; of the head that is kept it is said aloud.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator.fit(prepared, labels)
-        (kernel,), (bias,) = layers_of(estimator)
-        kernel, bias = all_classes(kernel, bias, estimator.classes_, sample.n_classes)
-        head = folded([kernel], [bias], steps)
-        yield place, replace(head, rowwise=preparation.rowwise, blocks=widths)
+            estimator.fit(prepared.rows, labels)
+        yield place, linear_head(estimator, prepared, sample.n_classes)

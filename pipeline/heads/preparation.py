@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,10 @@ class Preparation:
     rowwise: str = "none"
     standardise: bool = True
     pca: int | float | None = None
+
+    def blocks(self, widths: Sequence[int] | None) -> tuple[int, ...]:
+        """Return the widths of cuts side by side where they matter: where rows get a length."""
+        return () if self.rowwise == "none" else tuple(widths or ())
 
     def __str__(self) -> str:
         """Canonical text: equal preparations have equal text."""

@@ -23,14 +23,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
-from pipeline.heads.affine import common_scale, fit_affine, fitting_components, fold
+from pipeline.heads.affine import common_scale, fit_affine, fold, kept_components
 from pipeline.heads.class_weights import check_class_weight, class_weights
 from pipeline.heads.fitted import ABSENT, NetworkHead, f32, safe_scale
 from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_moments
 from pipeline.heads.preparation import Preparation
 from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.sample import Folds, Sample
 
-Layers = tuple[np.ndarray, np.ndarray]
+PathLayers = tuple[np.ndarray, np.ndarray]
 """Kernels (a, d, k) and biases (a, k) for rows less the shift, a strength after the other."""
 
 
@@ -50,7 +51,7 @@ class Targets:
         """Return the targets less their (weighted) means: (n, k)."""
         return self.height * (np.eye(len(self._shares))[labels] - self._shares)
 
-    def layers(self, kernels: np.ndarray, mean: np.ndarray) -> Layers:
+    def layers(self, kernels: np.ndarray, mean: np.ndarray) -> PathLayers:
         """Return kernels (a, d, k) with their biases; classes that were not seen score `ABSENT`."""
         biases = self.height * (self._shares - 0.5) - np.einsum("d,adk->ak", mean, kernels)
         return kernels * self._seen, np.where(self._seen, biases, ABSENT)
@@ -69,16 +70,10 @@ def inverses_of(
         wanted: How many components are kept, or the share of the variance that they keep.
         shape: Rows and features of the fit.
     """
-    values = np.maximum(values, 0)
-    inverses = 1 / (values + lambdas[:, None])
-    if wanted is None:
-        return inverses
-    if isinstance(wanted, float):
-        reached = np.cumsum(values[::-1]) / max(values.sum(), 1e-300)
-        wanted = int(np.searchsorted(reached, wanted, side="right")) + 1
-    else:
-        wanted = fitting_components(wanted, *shape)
-    inverses[:, : max(0, len(values) - wanted)] = 0
+    inverses = 1 / (np.maximum(values, 0) + lambdas[:, None])
+    if wanted is not None:
+        dropped = len(values) - kept_components(wanted, values, *shape)
+        inverses[:, : max(0, dropped)] = 0
     return inverses
 
 
@@ -115,36 +110,27 @@ class RidgePath:
     """Ridge for a grid of strengths on one table of features.
 
     Args:
-        features: ((1 + n_views) · n, d) float: n pictures, then view 1 of each, ….
-        labels: (n,) int in 0 … n_classes-1, row-aligned with the first n.
-        n_classes: k.
-        n_views: Augmented views of each picture.
+        sample: What there is to learn from.
         preparation: Applied as if anew inside every fold.
-        blocks: Widths of the cuts side by side, as in `apply_rowwise`.
         class_weight: ``"balanced"`` weighs classes by their numbers, anew inside every fold.
     """
 
     def __init__(
         self,
-        features: np.ndarray,
-        labels: np.ndarray,
-        n_classes: int,
-        n_views: int = 0,
+        sample: Sample,
         preparation: Preparation | None = None,
-        blocks: Sequence[int] | None = None,
         class_weight: str | None = None,
     ) -> None:
         check_class_weight(class_weight)
-        self._class_weight = class_weight
+        self._class_weight, self._sample = class_weight, sample
         self._preparation = preparation or Preparation()
-        self._blocks = tuple(blocks or ()) if self._preparation.rowwise != "none" else ()
-        self._rows = apply_rowwise(features, self._preparation.rowwise, self._blocks)
-        self._labels = np.tile(np.asarray(labels), 1 + n_views)
-        self._n_pictures, self._n_views, self._n_classes = len(labels), n_views, n_classes
+        self._blocks = self._preparation.blocks(sample.blocks)
+        self._rows = apply_rowwise(sample.features, self._preparation.rowwise, self._blocks)
+        self._labels, self._n_classes = sample.row_labels, sample.n_classes
         self._moments: MomentSource | None = None
 
     def out_of_fold(
-        self, folds: Sequence[tuple[np.ndarray, np.ndarray]], lambdas: Sequence[float] = LAMBDAS
+        self, folds: Folds, lambdas: Sequence[float] = LAMBDAS
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield scores of held-out pictures, for some strengths of one fold after the other.
 
@@ -156,8 +142,7 @@ class RidgePath:
             Places (a,) in ``lambdas``, the fold's held-out rows (h,), and scores (a, h, k) float64.
         """
         for fit, held_out in folds:
-            step = self._n_pictures
-            rows = np.concatenate([fit + view * step for view in range(1 + self._n_views)])
+            rows = self._sample.with_views(fit)
             for places, layers, shift in self._solutions(rows, lambdas):
                 yield places, held_out, self._scores(held_out, layers, shift)
 
@@ -168,7 +153,7 @@ class RidgePath:
                 layer = ((f32(kernel),), (f32(bias - shift @ kernel),))
                 yield NetworkHead(*layer, self._preparation.rowwise, self._blocks)
 
-    def _scores(self, rows: np.ndarray, layers: Layers, shift: np.ndarray) -> np.ndarray:
+    def _scores(self, rows: np.ndarray, layers: PathLayers, shift: np.ndarray) -> np.ndarray:
         (kernels, biases), (n_lambda, d, k) = layers, layers[0].shape
         wide = kernels.transpose(1, 0, 2).reshape(d, -1)
         scores = np.empty((len(rows), n_lambda, k))
@@ -179,7 +164,7 @@ class RidgePath:
 
     def _solutions(
         self, rows: np.ndarray, lambdas: Sequence[float]
-    ) -> Iterator[tuple[np.ndarray, Layers, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, PathLayers, np.ndarray]]:
         """Yield places in ``lambdas``, layers for rows less a shift, and that shift (d,)."""
         solve = self._by_features if self._rows.shape[1] <= len(rows) else self._by_rows
         if self._class_weight is not None and self._preparation.pca is not None:
@@ -190,7 +175,7 @@ class RidgePath:
 
     def _by_features(
         self, rows: np.ndarray, lambdas: np.ndarray, size: int
-    ) -> Iterator[tuple[np.ndarray, Layers, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, PathLayers, np.ndarray]]:
         moments, scale, shift = self._fit_moments(rows)
         gram = moments.products / scale / scale[:, None]
         targets = Targets(moments.counts)
@@ -227,7 +212,7 @@ class RidgePath:
 
     def _by_rows(
         self, rows: np.ndarray, lambdas: np.ndarray, size: int
-    ) -> Iterator[tuple[np.ndarray, Layers, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, PathLayers, np.ndarray]]:
         features, labels = self._rows[rows], self._labels[rows]
         columns = list(stretches(features.shape[1], len(rows)))
         mean = features.mean(0, dtype=np.float64)
@@ -259,11 +244,11 @@ class RidgePath:
 
     def _by_components(
         self, rows: np.ndarray, lambdas: np.ndarray, size: int
-    ) -> Iterator[tuple[np.ndarray, Layers, np.ndarray]]:
+    ) -> Iterator[tuple[np.ndarray, PathLayers, np.ndarray]]:
         """Weigh rows of components: those of weighted rows would be other directions."""
         steps, prepared = fit_affine(self._preparation, self._rows[rows], seed=0)
         labels, k = self._labels[rows], self._n_classes
-        inner = _AsTheyAre(prepared, labels, k, class_weight=self._class_weight)
+        inner = _AsTheyAre(Sample(prepared, labels, k), class_weight=self._class_weight)
         given = np.arange(len(rows)), lambdas.tolist()
         for places, (kernels, biases), shift in inner._solutions(*given):
             layers = [
@@ -285,39 +270,3 @@ class _AsTheyAre(RidgePath):
 
     def _scale(self, mean: np.ndarray, variances: np.ndarray) -> np.ndarray:
         return np.ones(len(mean))
-
-
-def ridge_path(
-    features: np.ndarray,
-    labels: np.ndarray,
-    n_classes: int,
-    folds: Sequence[tuple[np.ndarray, np.ndarray]],
-    lambdas: Sequence[float] = LAMBDAS,
-    n_views: int = 0,
-    preparation: Preparation | None = None,
-    blocks: Sequence[int] | None = None,
-    class_weight: str | None = None,
-) -> np.ndarray:
-    """Return out-of-fold scores (n_lambda, n, k) float32; a picture in no fold scores NaN.
-
-    `RidgePath.out_of_fold` gives the same fold by fold, where all of it is too much to hold.
-    """
-    path = RidgePath(features, labels, n_classes, n_views, preparation, blocks, class_weight)
-    scores = np.full((len(lambdas), len(labels), n_classes), np.nan, np.float32)
-    for places, held_out, some in path.out_of_fold(folds, lambdas):
-        scores[np.ix_(places, held_out)] = some
-    return scores
-
-
-def ridge_head(
-    features: np.ndarray,
-    labels: np.ndarray,
-    n_classes: int,
-    alpha: float,
-    preparation: Preparation | None = None,
-    blocks: Sequence[int] | None = None,
-    class_weight: str | None = None,
-) -> NetworkHead:
-    """Return the ridge head of one strength, for features (n, d) as they are."""
-    path = RidgePath(features, labels, n_classes, 0, preparation, blocks, class_weight)
-    return next(path.heads((alpha,)))

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
 from pipeline.evaluate.averaging import ViewAverage
 from pipeline.features.base import decoding_from_dict, frozen_from_dict
+from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import FittedHead, NetworkHead, softmax
 from pipeline.heads.fitted import centred
 from pipeline.images import DecodeRecipe
@@ -111,8 +112,7 @@ def head_on(engine: Engine, head: FittedHead) -> Labeller:
             if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
                 yield np.empty((0, 0))
                 continue
-            flat = [output.reshape(len(output), -1) for output in outputs]
-            yield softmax(head.scores(np.concatenate(flat, axis=1)))
+            yield softmax(head.scores(side_by_side(outputs)))
 
     return probabilities
 

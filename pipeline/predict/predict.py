@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.backbones.engines import paired
 from pipeline.config import PredictConfig
 from pipeline.errors import InputError
-from pipeline.images import Batch, Failure, Pictures, find_pictures, load_batches
+from pipeline.evaluate.averaging import mean_over_views
+from pipeline.images import Batch, Failure, find_pictures, load_batches
 from pipeline.images.dataset import check_strictly
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
@@ -89,7 +90,8 @@ def predict(
     failed: list[dict[str, str]] = []
     n = 0
     with _table(config.csv, predictor.classes) as write:
-        for labelled in _labelled(config, predictor, pictures):
+        given = (pictures.read, len(pictures), config.batch_size)
+        for labelled in labelled_pictures(predictor, *given):
             failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
             for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
                 prediction = _prediction(pictures.name(row), values, predictor, config.top)
@@ -131,7 +133,7 @@ def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
 
 
 @dataclass(frozen=True)
-class _Labelled:
+class LabelledPictures:
     """Rows (k,) int, their probabilities (k, n_classes), and the pictures met that have none."""
 
     rows: np.ndarray
@@ -139,18 +141,25 @@ class _Labelled:
     failed: tuple[Failure, ...]
 
 
-def _labelled(
-    config: PredictConfig, predictor: Predictor, pictures: Pictures
-) -> Generator[_Labelled, None, None]:
-    """Yield pictures as they come, each with the mean probabilities of its views."""
+def labelled_pictures(
+    predictor: Predictor, read: Callable[[int], bytes], n_pictures: int, batch_size: int
+) -> Generator[LabelledPictures, None, None]:
+    """Yield pictures as they come, each with the mean probabilities of its views.
+
+    Args:
+        predictor: What labels.
+        read: Returns the file of picture 0 … n_pictures-1; several threads call it at once.
+        n_pictures: How many there are.
+        batch_size: Views per step.
+    """
     average = predictor.test_views
     numbers = range(1) if average is None else average.numbers
     batches = load_batches(
-        pictures.read,
-        range(len(pictures)),
+        read,
+        range(n_pictures),
         predictor.decoding,
-        config.batch_size,
-        views=None if average is None else [numbers] * len(pictures),
+        batch_size,
+        views=None if average is None else [numbers] * n_pictures,
         view_recipe=None if average is None else average.view,
     )
     return _whole_pictures(paired(predictor.probabilities, batches), len(numbers))
@@ -158,7 +167,7 @@ def _labelled(
 
 def _whole_pictures(
     labelled: Generator[tuple[Batch, np.ndarray], None, None], n_views: int
-) -> Generator[_Labelled, None, None]:
+) -> Generator[LabelledPictures, None, None]:
     """Average over the views of each picture; they come one after another, maybe in two batches."""
     rows, waiting = np.empty(0, np.int64), list[np.ndarray]()
     with closing(labelled):
@@ -166,8 +175,8 @@ def _whole_pictures(
             rows = np.concatenate([rows, batch.rows])
             waiting += list(probabilities)
             n = len(rows) // n_views * n_views
-            means = [np.mean(waiting[i : i + n_views], axis=0) for i in range(0, n, n_views)]
-            yield _Labelled(rows[:n:n_views], np.array(means), batch.failed)
+            means = [mean_over_views(waiting[i : i + n_views]) for i in range(0, n, n_views)]
+            yield LabelledPictures(rows[:n:n_views], np.array(means), batch.failed)
             rows, waiting = rows[n:], waiting[n:]
 
 

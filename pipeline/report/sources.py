@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.config import ReportConfig
 from pipeline.errors import PipelineError, RunError, StoreError
 from pipeline.features.store import FeatureCache
+from pipeline.features.store.blocks import side_by_side
 from pipeline.images import Dataset, index
 from pipeline.runs import RunFolder, index_settings
 
@@ -82,5 +83,5 @@ def read_features(cache: FeatureCache, run: RunFolder, digests: np.ndarray) -> n
     parts = []
     for cut in run.recipe.cuts:
         part = cache.read(cut, digests).astype(np.float32)
-        parts.append(part.mean((1, 2)) if part.ndim == 4 else part.reshape(len(part), -1))
-    return np.concatenate(parts, axis=1)
+        parts.append(part.mean((1, 2)) if part.ndim == 4 else part)
+    return side_by_side(parts)

@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.classify import default_preparation
+from pipeline.api import stages
+from pipeline.classify.learning import learner_of
+from pipeline.classify.selection import default_preparation, select_by
 from pipeline.cli import run
+from pipeline.config import ClassifyConfig
+from pipeline.features.base import inputs_of
+from pipeline.features.table import FeatureTable
+from pipeline.heads import parse_head
 from pipeline.runs import load_bundle, load_run
+from pipeline.system.progress import SILENT, Reporter
 from tests.conftest import write_picture
 
 BASE = ["--image-size", "32", "--layers", "block2,block3"]
@@ -336,3 +343,72 @@ def test_heads_that_need_all_at_once_are_refused_before_any_is_trained(
     assert not (tmp_path / "runs").exists()
     assert run(classify(project, tmp_path / "runs", "--repeats", "2", heads="lda")) == 2
     assert "expected folds that are drawn once" in capsys.readouterr().err
+
+
+def settings(root, runs, **more):
+    return ClassifyConfig(cache=root / "features", runs=runs, image_size=32, folds=3, **more)
+
+
+class Told(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def advance(self, part, done, total, unit="pictures", where=""):
+        self.told.append((part, done, total, unit))
+
+
+def test_the_clock_of_experiments_starts_where_the_search_ends(project, tmp_path):
+    """Else an estimate counts the search as the price of the first experiment."""
+    reporter = Told()
+    config = settings(project, tmp_path, layers="block2,block3", heads="lda", tune=True, jobs=1)
+    classification, _ = stages.classified(str(project / "data"), config, reporter)
+    began = reporter.told.index(("classify", 0, 1, "experiments"))
+    before, after = reporter.told[:began], reporter.told[began:]
+    assert ("search", 0) in {entry[:2] for entry in before}
+    assert after == [("classify", 0, 1, "experiments"), ("classify", 1, 1, "experiments")]
+    assert classification.to_dict()["best"] == classification.results[0].run.name
+
+
+def parts_of_learning(root, runs, spec, **more):
+    """The table, what judges, the input and the head of one experiment."""
+    config = settings(root, runs, repeats=1, **more)
+    cached = stages.cached(str(root / "data"), config, SILENT)
+    table = cached.table(config.views)
+    rows = table.rows("train"), table.rows("validation")
+    selection = select_by(config, cached.dataset, *rows)
+    (joined,) = inputs_of(config, cached.base)
+    return table, selection, joined, parse_head(spec), config.seed
+
+
+@pytest.mark.parametrize("spec", ["ridge(prepare='l2')", "lda(prepare='sqrt-l2')"])
+def test_the_curve_is_that_of_the_runs_own_head(project, tmp_path, spec, monkeypatch):
+    """Cuts side by side each get their own length, in the curve as in the run, in blocks too."""
+    parts = parts_of_learning(project, tmp_path, spec, layers="block2+block3")
+    learner, folds = learner_of(*parts), parts[1].folds
+    places, (expected,) = learner.unseen()
+    scores = learner.out_of_fold(folds)
+    np.testing.assert_array_equal(scores[places], expected)
+    monkeypatch.setattr("pipeline.classify.learning.fits_in_memory", lambda n_bytes: False)
+    in_blocks = learner_of(*parts).out_of_fold(folds)
+    np.testing.assert_allclose(in_blocks, scores, rtol=1e-3, atol=1e-3)
+
+
+def test_the_learning_curve_holds_no_more_than_blocks_where_all_does_not_fit(
+    project, tmp_path, capsys, monkeypatch
+):
+    more = ("--learning-curve", "--repeats", "1", "--views", "1", "--view-policy", "flip")
+    held = answer(capsys, classify(project, tmp_path / "held", *more, heads="ridge"))
+    monkeypatch.setattr("pipeline.classify.learning.fits_in_memory", lambda n_bytes: False)
+
+    def refuse(*given):
+        raise AssertionError("the features of all rows were asked for at once")
+
+    for name in ("features", "with_views", "view_features"):
+        monkeypatch.setattr(FeatureTable, name, refuse)
+    blocks = answer(capsys, classify(project, tmp_path / "blocks", *more, heads="ridge"))
+    one, other = held["learning_curve"], blocks["learning_curve"]
+    assert [point["n"] for point in one["points"]] == [point["n"] for point in other["points"]]
+    for point, again in zip(one["points"], other["points"], strict=True):
+        assert again["accuracy"] == pytest.approx(point["accuracy"], abs=0.05)

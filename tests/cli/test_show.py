@@ -1,15 +1,21 @@
+from functools import partial
+
 import numpy as np
 
-from pipeline.classify.learning_curve import describe, learning_curve
+from pipeline.classify.learning_curve import learning_curve
 from pipeline.cli.show.audit import learned, mistaken
 from pipeline.evaluate import confident_mistakes, confused_pairs
 from pipeline.heads import parse_head
+from pipeline.heads.fit import out_of_fold_scores
+from pipeline.heads.sample import Sample
 
 
 def test_learning_curve_ends_with_its_sentence(capsys):
     labels = np.arange(80) % 2
     features = (labels[:, None] + np.random.default_rng(0).normal(size=(80, 5))).astype(np.float32)
-    value = describe(learning_curve(parse_head("ridge"), features, labels, 2))
+    sample, ridge = Sample(features, labels, 2), parse_head("ridge")
+    score = partial(out_of_fold_scores, ridge, sample)
+    value = learning_curve(score, labels).to_dict()
     learned(value)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(value["points"]) + 1
@@ -20,7 +26,8 @@ def test_learning_curve_ends_with_its_sentence(capsys):
 def test_mistakes_with_their_pictures(capsys):
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
     given = probabilities, np.array([1, 1]), ["a.jpg", "b.jpg"], ("cat", "dog")
-    mistaken(confused_pairs(*given), confident_mistakes(*given))
+    pairs, mistakes = confused_pairs(*given), confident_mistakes(*given)
+    mistaken([one.to_dict() for one in pairs], [one.to_dict() for one in mistakes])
     assert capsys.readouterr().out == (
         "most often confused:\n"
         "  dog called cat: 1 (50.0%), e.g. a.jpg\n"

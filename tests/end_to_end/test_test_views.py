@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import load_run
 from pipeline.cli import run
 from pipeline.cli.show.results import predictions as show_predictions
 from pipeline.config import FeaturesConfig, PredictConfig
 from pipeline.errors import InputError, RunError, StoreError
 from pipeline.evaluate import NEVER
-from pipeline.evaluate.averaging import ViewAverage, averaged
+from pipeline.evaluate.averaging import ViewAverage, mean_over_views
 from pipeline.features import Caches, resolve
 from pipeline.features.base import inputs_of
 from pipeline.features.explain import explain
@@ -100,20 +101,23 @@ def in_class_order(prediction):
 
 
 def test_the_mean_of_probabilities_is_what_comes_out():
-    scores = np.random.default_rng(0).normal(0, 5, (4, 6, 3))
-    expected = np.mean([softmax(view) for view in scores], axis=0)
-    np.testing.assert_allclose(softmax(averaged(scores)), expected, rtol=1e-12)
-    np.testing.assert_allclose(np.exp(averaged(scores)), expected, rtol=1e-12)
+    views = softmax(np.random.default_rng(0).normal(0, 5, (24, 3))).reshape(4, 6, 3)
+    found = mean_over_views(list(views))
+    np.testing.assert_allclose(found, views.mean(axis=0), rtol=1e-15)
+    np.testing.assert_allclose(found.sum(1), 1)
 
 
 def test_one_view_changes_no_probability():
-    scores = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    np.testing.assert_allclose(softmax(averaged([scores])), softmax(scores), rtol=1e-12)
+    views = softmax(np.random.default_rng(0).normal(size=(5, 3)))
+    np.testing.assert_array_equal(mean_over_views([views]), views)
 
 
-def test_what_is_very_improbable_stays_finite():
-    found = averaged([np.array([[0.0, -1000.0]]), np.array([[0.0, -2000.0]])])
-    np.testing.assert_allclose(found, [[0.0, -1000.0 - np.log(2)]])
+def test_a_picture_alone_gets_the_digits_that_it_gets_among_others():
+    """Else command, function and run could disagree on a picture that lies at the threshold."""
+    views = softmax(np.random.default_rng(0).normal(size=(900, 2))).reshape(9, 100, 2)
+    together = mean_over_views(list(views))
+    alone = [mean_over_views(list(views[:, row])) for row in range(100)]
+    np.testing.assert_array_equal(together, alone)
 
 
 # What is computed
@@ -261,7 +265,7 @@ def test_predicted_is_what_was_judged(copy, batch_size):
     table, joined = table_of(copy, test_views=3)
     rows = table.rows("test")
     views = [table.view_features(joined, rows, number) for number in AVERAGE.numbers]
-    judged = softmax(averaged([fitted.scores(features) for features in views]))
+    judged = mean_over_views([softmax(fitted.scores(features)) for features in views])
     paths = [copy / "data" / table.dataset.paths[row] for row in rows]
     found = label(copy, name, paths, batch_size)
     assert [prediction.path for prediction in found.predictions] == list(map(str, paths))
@@ -317,6 +321,21 @@ def test_below_the_threshold_the_label_is_none(copy, capsys):
     rows = json.loads(capsys.readouterr().out)["predictions"]
     assert sum(row["label"] is None for row in rows) == 7
     assert all(row["probability"] == row["top"][0][1] for row in rows)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_command_and_function_answer_alike_at_the_threshold(copy, batch_size):
+    pictures = [copy / "data" / "test"]
+    name, _ = rebundle(copy, test_views=AVERAGE)
+    plain = label(copy, name, pictures, batch_size).predictions
+    threshold = sorted(prediction.probability for prediction in plain)[7]
+    name, _ = rebundle(copy, test_views=AVERAGE, threshold=threshold)
+    found = label(copy, name, pictures, batch_size).predictions
+    assert sum(prediction.label is None for prediction in found) == 7
+    opened = load_run(name, runs=copy / "runs", cache=copy / "features", batch_size=batch_size)
+    probabilities = opened.predict_proba(pictures)
+    assert [max(row) for row in probabilities] == [one.probability for one in found]
+    assert opened.predict(pictures).tolist() == [prediction.label for prediction in found]
 
 
 def test_a_threshold_that_nothing_reaches(copy):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from pipeline.evaluate import confident_mistakes, confused_pairs
 
@@ -17,30 +18,33 @@ def probabilities():
 
 def test_pairs_come_most_frequent_first_with_the_surest_pictures():
     cat_dog, fox_cat, dog_cat = confused_pairs(probabilities(), LABELS, PATHS, CLASSES)
-    assert cat_dog == {
+    assert cat_dog.to_dict() == {
         "class": "cat",
         "called": "dog",
         "count": 2,
         "share": 2 / 3,
         "paths": ["1.jpg", "0.jpg"],
     }
-    assert (fox_cat["class"], fox_cat["share"]) == ("fox", 1.0)
-    assert (dog_cat["class"], dog_cat["share"]) == ("dog", 0.5)
+    assert (fox_cat.given, fox_cat.share) == ("fox", 1.0)
+    assert (dog_cat.given, dog_cat.share) == ("dog", 0.5)
 
 
 def test_surest_mistakes_come_first():
     mistakes = confident_mistakes(probabilities(), LABELS, PATHS, CLASSES, top=2)
-    assert [mistake["path"] for mistake in mistakes] == ["5.jpg", "1.jpg"]
-    assert mistakes[0]["label"] == "fox"
-    assert mistakes[0]["prediction"] == "cat"
-    assert mistakes[0]["probability"] == 0.95
+    assert [mistake.path for mistake in mistakes] == ["5.jpg", "1.jpg"]
+    assert mistakes[0].to_dict() == {
+        "path": "5.jpg",
+        "label": "fox",
+        "prediction": "cat",
+        "probability": 0.95,
+        "given_probability": pytest.approx(0.025),
+    }
 
 
 def test_lists_are_cut():
     assert len(confused_pairs(probabilities(), LABELS, PATHS, CLASSES, top=1)) == 1
-    assert confused_pairs(probabilities(), LABELS, PATHS, CLASSES, examples=1)[0]["paths"] == [
-        "1.jpg"
-    ]
+    (first, *_) = confused_pairs(probabilities(), LABELS, PATHS, CLASSES, examples=1)
+    assert first.paths == ("1.jpg",)
 
 
 def test_no_mistake_is_an_empty_list():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from pipeline.evaluate import average_precision, evaluate, roc_auc, top_accuracy
+from pipeline.evaluate import evaluate, rank_figures, top_accuracy
 
 
 def made(n=300, k=7, seed=0):
@@ -17,10 +17,10 @@ def made(n=300, k=7, seed=0):
 
 def test_several_classes_equal_scikit_learns():
     probabilities, labels = made()
-    assert roc_auc(probabilities, labels).value == pytest.approx(
+    assert rank_figures(probabilities, labels)[0].value == pytest.approx(
         metrics.roc_auc_score(labels, probabilities, multi_class="ovr")
     )
-    assert average_precision(probabilities, labels) == pytest.approx(
+    assert rank_figures(probabilities, labels)[1] == pytest.approx(
         metrics.average_precision_score(np.eye(7)[labels], probabilities, average="macro")
     )
 
@@ -35,10 +35,10 @@ def test_the_first_five_equal_scikit_learns():
 
 def test_two_classes_equal_scikit_learns():
     probabilities, labels = made(k=2)
-    assert roc_auc(probabilities, labels).value == pytest.approx(
+    assert rank_figures(probabilities, labels)[0].value == pytest.approx(
         metrics.roc_auc_score(labels, probabilities[:, 1])
     )
-    assert average_precision(probabilities, labels) == pytest.approx(
+    assert rank_figures(probabilities, labels)[1] == pytest.approx(
         metrics.average_precision_score(labels, probabilities[:, 1])
     )
 
@@ -46,7 +46,7 @@ def test_two_classes_equal_scikit_learns():
 def test_absent_classes_count_in_no_average():
     probabilities, labels = made()
     kept = labels < 3
-    judged = roc_auc(probabilities[kept], labels[kept])
+    judged = rank_figures(probabilities[kept], labels[kept])[0]
     expected = [
         metrics.roc_auc_score(labels[kept] == number, probabilities[kept, number])
         for number in range(3)
@@ -74,16 +74,16 @@ def test_interval_of_the_area_is_about_the_bootstraps(k):
     probabilities, labels = made(n=400, k=k, seed=3)
     rng = np.random.default_rng(0)
     drawn = [
-        roc_auc(probabilities[rows], labels[rows]).value
+        rank_figures(probabilities[rows], labels[rows])[0].value
         for rows in (rng.integers(0, 400, 400) for _ in range(600))
     ]
     np.testing.assert_allclose(
-        roc_auc(probabilities, labels).ci95, np.percentile(drawn, [2.5, 97.5]), atol=0.006
+        rank_figures(probabilities, labels)[0].ci95, np.percentile(drawn, [2.5, 97.5]), atol=0.006
     )
 
 
 def test_nothing_wrong_is_an_interval_without_width():
-    judged = roc_auc(np.eye(3)[[0, 1, 2, 0]], np.array([0, 1, 2, 0]))
+    judged = rank_figures(np.eye(3)[[0, 1, 2, 0]], np.array([0, 1, 2, 0]))[0]
     assert judged.value == 1.0
     assert judged.ci95 == (1.0, 1.0)
 

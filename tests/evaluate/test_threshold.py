@@ -48,8 +48,8 @@ def test_what_is_answered_is_what_was_counted():
     chosen = choose_threshold(probabilities, labels, 0.05)
     judged = judge_threshold(chosen.value, probabilities, labels)
     assert 0.5 < chosen.coverage < 1
-    assert judged["coverage"]["value"] == chosen.coverage
-    assert judged["error"]["value"] == chosen.error
+    assert judged.coverage.value == chosen.coverage
+    assert judged.error.value == chosen.error
     assert chosen.n == 2000
     assert "answers from a probability of" in chosen.describe()
 
@@ -127,7 +127,7 @@ def test_where_nothing_can_be_promised_nothing_is_answered():
     assert f"or allow {chosen.possible:.1%}" in chosen.describe()
     assert choose_threshold(probabilities, labels, chosen.possible).reached
     judged = judge_threshold(chosen.value, np.eye(2)[labels], labels)
-    assert (judged["answered"], judged["error"]) == (0, None)
+    assert (judged.answered, judged.error) == (0, None)
     assert chosen.to_dict()["reached"] is False
 
 
@@ -150,12 +150,14 @@ def test_shares_that_are_none(share):
 def test_judging_counts_and_has_intervals():
     probabilities = two_classes([0.9, 0.8, 0.7, 0.6])
     judged = judge_threshold(0.7, probabilities, np.array([0, 1, 0, 1]))
-    assert (judged["n"], judged["answered"], judged["wrong"]) == (4, 3, 1)
-    assert judged["error"]["value"] == pytest.approx(1 / 3)
-    assert judged["coverage"]["value"] == 0.75
-    none_wrong = judge_threshold(0.5, two_classes(np.ones(20)), np.zeros(20, int))["error"]
-    assert none_wrong["value"] == none_wrong["ci95"][0] == 0
-    assert 0.1 < none_wrong["ci95"][1] < 0.2
+    assert (judged.n, judged.answered, judged.wrong) == (4, 3, 1)
+    assert judged.error.value == pytest.approx(1 / 3)
+    assert judged.coverage.value == 0.75
+    none_wrong = judge_threshold(0.5, two_classes(np.ones(20)), np.zeros(20, int)).to_dict()
+    assert list(none_wrong) == ["n", "answered", "wrong", "coverage", "error"]
+    error = none_wrong["error"]
+    assert error["value"] == error["ci95"][0] == 0
+    assert 0.1 < error["ci95"][1] < 0.2
 
 
 def test_least_pictures():

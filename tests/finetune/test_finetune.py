@@ -147,12 +147,10 @@ def test_the_head_learns_from_the_runs_views(project, monkeypatch):
     source = find_run(project / "runs", "data-EfficientNetLite0-block2+block4-logistic")
     task = make_task(config, index(str(project / "data")), source)
     module.fit_starting_head(task.table, task.spec, source, task.fit, task.validation)
-    ((_, features, labels, _, _, n_views, *_),) = seen
-    assert n_views == 2
-    assert len(features) == len(labels) == 3 * len(task.fit)
-    np.testing.assert_array_equal(
-        labels[: len(task.fit)], labels[len(task.fit) : 2 * len(task.fit)]
-    )
+    ((_, sample),) = seen
+    assert sample.n_views == 2
+    assert len(sample.features) == 3 * len(task.fit)
+    np.testing.assert_array_equal(sample.labels, task.table.dataset.labels[task.fit])
 
 
 def test_what_is_left_behind(project, capsys, tmp_path):

@@ -22,14 +22,15 @@ from pipeline.errors import InputError, UnknownNameError
 from pipeline.heads import HEADS, parse_head, parse_heads
 from pipeline.heads import dense_grid as dense
 from pipeline.heads.class_weights import class_weights
-from pipeline.heads.dense_grid import Candidate, Schedule, fit_dense_grid
+from pipeline.heads.dense_grid import fit_dense_grid
 from pipeline.heads.discriminant import PooledDiscriminant
-from pipeline.heads.fit import fit_head
+from pipeline.heads.fit import fit_head, out_of_fold_scores
 from pipeline.heads.fitted import estimator_scores, two_columns
 from pipeline.heads.moments import weighted_moments
 from pipeline.heads.preparation import parse_preparation
-from pipeline.heads.ridge import RidgePath, ridge_head, ridge_path
-from pipeline.heads.select import make_folds, out_of_fold_scores
+from pipeline.heads.ridge import RidgePath
+from pipeline.heads.sample import Sample, make_folds
+from tests.heads.paths import ridge_head, ridge_path
 
 WEIGHABLE = [name for name, head in HEADS.items() if head.weighs]
 TEXTS = {
@@ -66,7 +67,7 @@ def recalls(spec, features, labels):
     half = len(labels) // 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        head = fit_head(spec, features[:half], labels[:half], 2, seed=0)
+        head = fit_head(spec, Sample(features[:half], labels[:half], 2, seed=0))
     called = head.scores(features[half:]).argmax(1)
     return np.array([np.mean(called[labels[half:] == number] == number) for number in (0, 1)])
 
@@ -82,11 +83,11 @@ def test_every_head_finds_more_of_a_rare_class(name):
 
 def test_heads_of_a_dense_grid_find_more_of_a_rare_class():
     features, labels = rare()
-    schedule, half = Schedule((16,), epochs=20, patience=5, batch_size=64), len(labels) // 2
+    half = len(labels) // 2
+    spec = parse_head("dense(learning_rate=0.01, hidden=16, epochs=20, patience=5)")
     found = []
-    for class_weight in (None, "balanced"):
-        given = ([Candidate(0.01)], features[:half], labels[:half], 2, 0, schedule)
-        (one,) = fit_dense_grid(*given, class_weight=class_weight)
+    for weighed in (spec, spec.balanced()):
+        (one,) = fit_dense_grid([weighed], Sample(features[:half], labels[:half], 2))
         called = one.head.scores(features[half:]).argmax(1)
         found.append(np.mean(called[labels[half:] == 1]))
     assert found[1] > found[0] + 0.3
@@ -95,8 +96,10 @@ def test_heads_of_a_dense_grid_find_more_of_a_rare_class():
 def test_balanced_weights_of_even_classes_change_nothing_in_a_grid():
     features, labels = rare(n=200)
     labels = np.arange(200) % 2
-    given = ([Candidate(0.01)], features, labels, 2, 0, Schedule((8,), epochs=4))
-    (plain,), (weighted,) = fit_dense_grid(*given), fit_dense_grid(*given, class_weight="balanced")
+    spec = parse_head("dense(learning_rate=0.01, hidden=8, epochs=4)")
+    (plain,), (weighted,) = (
+        fit_dense_grid([one], Sample(features, labels, 2)) for one in (spec, spec.balanced())
+    )
     assert weighted.loss == pytest.approx(plain.loss, rel=1e-6)
     np.testing.assert_allclose(
         weighted.head.scores(features), plain.head.scores(features), atol=1e-5
@@ -105,8 +108,8 @@ def test_balanced_weights_of_even_classes_change_nothing_in_a_grid():
 
 def test_a_grid_reports_the_weighted_mean_of_its_held_out_losses():
     features, labels = rare(n=400)
-    given = ([Candidate(1e-9)], features, labels, 2, 0, Schedule((), epochs=1))
-    (one,) = fit_dense_grid(*given, class_weight="balanced")
+    spec = parse_head("dense(learning_rate=1e-9, hidden=(), epochs=1, class_weight='balanced')")
+    (one,) = fit_dense_grid([spec], Sample(features, labels, 2))
     unseen = dense.held_out(labels, 0)
     scores = one.head.scores(features[unseen]).astype(np.float64)
     given = scores[np.arange(len(scores)), labels[unseen]]
@@ -141,7 +144,7 @@ THEIRS = {
 def test_weights_are_scikit_learns(text, n_classes):
     features, labels = uneven(200, 10, n_classes)
     model = make_pipeline(StandardScaler(), THEIRS[text]).fit(features, labels)
-    head = fit_head(parse_head(text).balanced(), features, labels, n_classes, seed=0)
+    head = fit_head(parse_head(text).balanced(), Sample(features, labels, n_classes, seed=0))
     np.testing.assert_allclose(
         head.scores(features), estimator_scores(model, features), atol=5e-3, rtol=1e-3
     )
@@ -156,7 +159,7 @@ def test_weights_of_the_network_are_told_row_by_row():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         expected = network.fit(rows, labels, sample_weight=weights).predict_proba(rows)
-    scores = fit_head(spec, features, labels, 3, seed=0).scores(features)
+    scores = fit_head(spec, Sample(features, labels, 3, seed=0)).scores(features)
     shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     np.testing.assert_allclose(shares, expected, atol=1e-3)
 
@@ -194,9 +197,7 @@ def test_ridge_path_is_every_fold_refitted(n, d, n_classes, prepare):
     if prepare != "standard":
         steps = [PCA(5)]
     got = ridge_path(
-        features,
-        labels,
-        n_classes,
+        Sample(features, labels, n_classes),
         folds,
         strengths,
         preparation=parse_preparation(prepare),
@@ -211,11 +212,11 @@ def test_ridge_path_is_every_fold_refitted(n, d, n_classes, prepare):
 @pytest.mark.parametrize(("n", "d"), SHAPES)
 def test_ridge_heads_are_those_of_the_path(n, d):
     features, labels = uneven(n, d, 3)
-    heads = RidgePath(features, labels, 3, class_weight="balanced").heads((0.5, 3.0))
+    heads = RidgePath(Sample(features, labels, 3), class_weight="balanced").heads((0.5, 3.0))
     for strength, head in zip((0.5, 3.0), heads, strict=True):
         expected = ridge_scores(features, labels, 3, strength)(features)
         np.testing.assert_allclose(head.scores(features), expected, atol=2e-3)
-        alone = ridge_head(features, labels, 3, strength, class_weight="balanced")
+        alone = ridge_head(Sample(features, labels, 3), strength, class_weight="balanced")
         np.testing.assert_allclose(alone.scores(features), expected, atol=2e-3)
 
 
@@ -226,9 +227,9 @@ def test_views_are_weighed_as_their_pictures(n, d, name):
     clean, labels = uneven(n, d, 3)
     features, folds = np.concatenate([clean, clean]), make_folds(labels, 3, 0)
     spec = parse_head(name).balanced()
-    got = out_of_fold_scores(spec, features, labels, 3, folds, 0, n_views=1)
+    got = out_of_fold_scores(spec, Sample(features, labels, 3, 0, n_views=1), folds)
     twice = {"ridge": "ridge(alpha=50.0)", "logistic": "logistic(C=2.0)"}[name]
-    expected = out_of_fold_scores(parse_head(twice).balanced(), clean, labels, 3, folds, 0)
+    expected = out_of_fold_scores(parse_head(twice).balanced(), Sample(clean, labels, 3, 0), folds)
     np.testing.assert_allclose(got, expected, atol=1e-2)
 
 
@@ -238,9 +239,9 @@ def test_a_unit_that_is_alive_in_the_held_out_rows_only(n, d):
     folds, given = make_folds(labels, 3, 0)[1:2], {"class_weight": "balanced"}
     _, held_out = folds[0]
     features[:, 3] = 0
-    expected = ridge_path(features, labels, 2, folds, (1e-3,), **given)[0, held_out]
+    expected = ridge_path(Sample(features, labels, 2), folds, (1e-3,), **given)[0, held_out]
     features[held_out, 3] = 1e4 * np.random.default_rng(0).normal(size=len(held_out))
-    got = ridge_path(features, labels, 2, folds, (1e-3,), **given)[0, held_out]
+    got = ridge_path(Sample(features, labels, 2), folds, (1e-3,), **given)[0, held_out]
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
@@ -267,7 +268,7 @@ def test_absent_class_gets_no_probability(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         spec = parse_head(TEXTS.get(name, name)).balanced()
-        head = fit_head(spec, features[seen], labels[seen], 3, seed=0)
+        head = fit_head(spec, Sample(features[seen], labels[seen], 3, seed=0))
     scores = head.scores(features)
     assert (scores[:, 1] == -1e3).all()
     assert np.isfinite(scores).all()
@@ -311,7 +312,7 @@ def test_other_weights_are_refused(value):
 
 def test_the_path_refuses_other_weights():
     with pytest.raises(InputError, match=r"received class_weight='even'; leave it out"):
-        RidgePath(*rare(), 2, class_weight="even")
+        RidgePath(Sample(*rare(), 2), class_weight="even")
 
 
 @pytest.mark.parametrize("name", ["knn", "centroid"])

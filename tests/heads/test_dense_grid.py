@@ -8,16 +8,22 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import InputError
-from pipeline.heads.dense_grid import Candidate, Schedule, fit_dense_grid
+from pipeline.heads import parse_head
+from pipeline.heads.dense_grid import fit_dense_grid, fit_dense_heads
 from pipeline.heads.dense_network import Recipes, WideNetwork, initial_layers
-from pipeline.heads.preparation import parse_preparation
+from pipeline.heads.sample import Sample
 
-CANDIDATES = [
-    Candidate(rate, decay, dropout, seed)
-    for rate, (decay, dropout), seed in itertools.product(
-        (3e-3, 3e-2), ((0.0, 0.0), (0.1, 0.3)), (0, 1)
-    )
-]
+TRIED = list(itertools.product((1e-3, 3e-3, 1e-2, 3e-2), ((0.0, 0.0), (0.1, 0.3))))
+"""Learning rates, weight decays and dropouts, side by side."""
+
+
+def heads(schedule):
+    return [
+        parse_head(
+            f"dense(learning_rate={rate}, weight_decay={decay}, dropout={dropout}{schedule})"
+        )
+        for rate, (decay, dropout) in TRIED
+    ]
 
 
 def data(n=160, n_classes=3, seed=0):
@@ -29,26 +35,40 @@ def data(n=160, n_classes=3, seed=0):
 
 @pytest.mark.parametrize("hidden", [(16,), (16, 8), ()])
 def test_each_candidate_is_what_it_is_alone(hidden):
-    features, labels = data()
-    schedule = Schedule(hidden, epochs=12, patience=3, batch_size=32)
-    together = fit_dense_grid(CANDIDATES, features, labels, 3, 7, schedule)
-    assert [one.candidate for one in together] == CANDIDATES
-    for one in together[1::3]:
-        (alone,) = fit_dense_grid([one.candidate], features, labels, 3, 7, schedule)
+    sample = Sample(*data(), 3, seed=7)
+    specs = heads(f", hidden={hidden}, epochs=12, patience=3, batch_size=32")
+    together = fit_dense_grid(specs, sample)
+    assert len(together) == len(specs)
+    for spec, one in list(zip(specs, together, strict=True))[1::3]:
+        (alone,) = fit_dense_grid([spec], sample)
         assert alone.epoch == one.epoch
         assert alone.loss == pytest.approx(one.loss, rel=1e-4)
         np.testing.assert_allclose(
-            one.head.scores(features), alone.head.scores(features), rtol=1e-3, atol=1e-3
+            one.head.scores(sample.features),
+            alone.head.scores(sample.features),
+            rtol=1e-3,
+            atol=1e-3,
         )
 
 
 def test_candidates_stop_on_their_own():
     features, labels = data()
-    schedule = Schedule((16,), epochs=40, patience=2, batch_size=16)
-    trained = fit_dense_grid(CANDIDATES, features, labels, 3, 0, schedule)
+    specs = heads(", hidden=16, epochs=40, patience=2, batch_size=16")
+    trained = fit_dense_grid(specs, Sample(features, labels, 3))
     assert len({one.epoch for one in trained}) > 2
     for one in trained:
         assert np.mean(one.head.scores(features).argmax(1) == labels) > 0.8
+
+
+def test_heads_of_several_schedules_keep_their_order():
+    sample = Sample(*data(), 3)
+    texts = ["hidden=8, epochs=2", "hidden=16, epochs=2", "hidden=8, epochs=2, dropout=0.1"]
+    specs = [parse_head(f"dense({text})") for text in texts]
+    fitted = fit_dense_heads(specs, sample)
+    assert [head.kernels[0].shape[1] for head in fitted] == [8, 16, 8]
+    for spec, head in zip(specs, fitted, strict=True):
+        (alone,) = fit_dense_heads([spec], sample)
+        np.testing.assert_allclose(head.kernels[0], alone.kernels[0], rtol=1e-3, atol=1e-4)
 
 
 def keras_network(layers, dropout=0.0):
@@ -98,17 +118,11 @@ def test_dropout_leaves_out_its_share():
 
 def test_preparations_are_folded():
     features, labels = data()
-    preparation, schedule = parse_preparation("sqrt-l2,pca(6)"), Schedule((16,), 15, 5, 32)
-    (one,) = fit_dense_grid(
-        [Candidate(0.01, dropout=0.0)],
-        features,
-        labels,
-        3,
-        0,
-        schedule,
-        preparation=preparation,
-        blocks=(7, 3),
+    spec = parse_head(
+        "dense(learning_rate=0.01, dropout=0.0, hidden=16, epochs=15, patience=5, batch_size=32, "
+        "prepare='sqrt-l2,pca(6)')"
     )
+    (one,) = fit_dense_grid([spec], Sample(features, labels, 3, blocks=(7, 3)))
     assert one.head.kernels[0].shape == (10, 16)
     assert (one.head.rowwise, one.head.blocks) == ("sqrt-l2", (7, 3))
     assert np.mean(one.head.scores(features).argmax(1) == labels) > 0.8
@@ -117,38 +131,29 @@ def test_preparations_are_folded():
 def test_views_of_held_out_pictures_are_not_learnt():
     features, labels = data()
     views = np.full_like(features, np.float32(5))  # say nothing, so learning them does harm
-    (one,) = fit_dense_grid(
-        [Candidate(0.01)],
-        np.concatenate([features, views]),
-        np.tile(labels, 2),
-        3,
-        0,
-        Schedule((16,), 10, 5, 32),
-        n_views=1,
-    )
+    spec = parse_head("dense(learning_rate=0.01, hidden=16, epochs=10, patience=5, batch_size=32)")
+    (one,) = fit_dense_grid([spec], Sample(np.concatenate([features, views]), labels, 3, n_views=1))
     assert np.mean(one.head.scores(features).argmax(1) == labels) > 0.8
 
 
 def test_a_candidate_that_diverges_spoils_no_other():
-    features, labels = data()
-    schedule = Schedule((16,), epochs=8, patience=3, batch_size=32)
-    wild, calm = Candidate(1e30, dropout=0.0), Candidate(0.01, dropout=0.0)
-    trained = fit_dense_grid([wild, calm], features, labels, 3, 0, schedule)
-    (alone,) = fit_dense_grid([calm], features, labels, 3, 0, schedule)
+    sample, schedule = Sample(*data(), 3), "hidden=16, epochs=8, patience=3, batch_size=32"
+    wild, calm = (
+        parse_head(f"dense(learning_rate={rate}, dropout=0.0, {schedule})")
+        for rate in ("1e30", "0.01")
+    )
+    trained = fit_dense_grid([wild, calm], sample)
+    (alone,) = fit_dense_grid([calm], sample)
     assert trained[1].loss == pytest.approx(alone.loss, rel=1e-4)
     assert not trained[0].loss < 10
 
 
 @pytest.mark.parametrize(
-    ("candidates", "message"),
-    [
-        ([], "at least one candidate of a dense grid, received none"),
-        ([Candidate(0.0)], r"expected learning_rate above 0, .* received Candidate\(learning_rate"),
-        ([Candidate(weight_decay=-1.0)], "weight_decay from 0"),
-        ([Candidate(dropout=1.0)], "dropout from 0 to below 1"),
-        ([Candidate(float("nan"))], "learning_rate above 0"),
-    ],
+    "given", ["learning_rate=0.0", "weight_decay=-1.0", "dropout=1.0", "batch_size=0", "epochs=1.5"]
 )
-def test_bad_candidates_are_one_sentence(candidates, message):
-    with pytest.raises(InputError, match=message):
-        fit_dense_grid(candidates, *data(), 3, 0)
+def test_bad_candidates_are_one_sentence(given):
+    name = given.split("=")[0]
+    with pytest.raises(
+        InputError, match=f"expected {name} of dense to be like .*, received {given}"
+    ):
+        parse_head(f"dense({given})")

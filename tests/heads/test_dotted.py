@@ -12,6 +12,7 @@ from pipeline.errors import InputError, RunError
 from pipeline.heads import SklearnHead, parse_head, parse_heads
 from pipeline.heads.dotted import make_estimator
 from pipeline.heads.fit import fit_head
+from pipeline.heads.sample import Sample
 from pipeline.runs import load_bundle, save_head
 
 CLASSES = ("a", "b", "c")
@@ -71,7 +72,7 @@ def test_every_classifier_of_scikit_learn_is_stored_without_trust(tmp_path, name
     """
     features, labels = data()
     params = {"RadiusNeighborsClassifier": "(radius=4.0)"}.get(name, "")
-    head = fit_head(parse_head(path_of(name) + params), features, labels, 3, seed=0)
+    head = fit_head(parse_head(path_of(name) + params), Sample(features, labels, 3, seed=0))
     assert isinstance(head, SklearnHead)
     save_head(tmp_path / "bundle", head, CLASSES, {})
     assert (tmp_path / "bundle" / "head.skops").is_file()
@@ -94,7 +95,7 @@ def test_estimators_made_of_estimators_are_refused(name):
 def test_what_cannot_learn_from_features_says_so(name):
     features, labels = data()
     with pytest.raises(InputError, match=rf"expected .*{name} to learn from 120 pictures of 8"):
-        fit_head(parse_head(path_of(name)), features, labels, 3, seed=0)
+        fit_head(parse_head(path_of(name)), Sample(features, labels, 3, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_bad_paths_are_one_sentence(text, message):
 )
 def test_values_that_are_refused_late(text, message):
     with pytest.raises(InputError, match=message):
-        fit_head(parse_head(text), *data(), 3, seed=0)
+        fit_head(parse_head(text), Sample(*data(), 3, seed=0))
 
 
 def test_paths_have_parameters_a_preparation_and_a_seed():
@@ -142,21 +143,21 @@ def test_paths_have_parameters_a_preparation_and_a_seed():
     assert str(spec) == text
     assert spec.head.kind == "sklearn"
     features, labels = data()
-    first, second = (fit_head(spec, features, labels, 3, seed=4) for _ in "ab")
+    first, second = (fit_head(spec, Sample(features, labels, 3, seed=4)) for _ in "ab")
     np.testing.assert_array_equal(first.scores(features), second.scores(features))
     assert first.pipeline[-1].random_state == 4
     assert first.rowwise == "sqrt-l2"
     own = parse_head("sklearn.ensemble:ExtraTreesClassifier(n_estimators=2, random_state=9)")
-    assert fit_head(own, features, labels, 3, seed=4).pipeline[-1].random_state == 9
+    assert fit_head(own, Sample(features, labels, 3, seed=4)).pipeline[-1].random_state == 9
 
 
 def test_pairs_of_classes_are_no_scores():
     features, labels = data()
     text = "sklearn.svm:SVC(decision_function_shape='ovo')"
-    head = fit_head(parse_head(text), features, labels, 3, seed=0)
+    head = fit_head(parse_head(text), Sample(features, labels, 3, seed=0))
     assert head.scores(features).shape == (120, 3)
     four = np.arange(120) % 4
-    head = fit_head(parse_head(text), features + four[:, None], four, 4, seed=0)
+    head = fit_head(parse_head(text), Sample(features + four[:, None], four, 4, seed=0))
     assert set(np.unique(head.scores(features))) == {0.0, 1.0}
 
 
@@ -198,7 +199,7 @@ def foreign(monkeypatch, tmp_path):
 
 def test_estimators_from_elsewhere_are_loaded_on_trust_only(foreign):
     features, labels = data()
-    head = fit_head(parse_head("theirs:Means(power=1.5)"), features, labels, 3, seed=0)
+    head = fit_head(parse_head("theirs:Means(power=1.5)"), Sample(features, labels, 3, seed=0))
     save_head(foreign / "bundle", head, CLASSES, {})
     assert sorted(path.name for path in (foreign / "bundle").iterdir()) == [
         "bundle.json",
@@ -212,7 +213,7 @@ def test_estimators_from_elsewhere_are_loaded_on_trust_only(foreign):
 
 
 def test_an_altered_file_is_not_loaded_on_trust_either(foreign):
-    head = fit_head(parse_head("theirs:Means"), *data(), 3, seed=0)
+    head = fit_head(parse_head("theirs:Means"), Sample(*data(), 3, seed=0))
     save_head(foreign / "bundle", head, CLASSES, {})
     with open(foreign / "bundle" / "head.joblib", "ab") as file:
         file.write(b"more")
@@ -221,7 +222,7 @@ def test_an_altered_file_is_not_loaded_on_trust_either(foreign):
 
 
 def test_a_package_that_is_gone(foreign):
-    head = fit_head(parse_head("theirs:Means"), *data(), 3, seed=0)
+    head = fit_head(parse_head("theirs:Means"), Sample(*data(), 3, seed=0))
     save_head(foreign / "bundle", head, CLASSES, {})
     (foreign / "theirs.py").unlink()
     del sys.modules["theirs"]
@@ -235,13 +236,13 @@ def test_warnings_of_an_estimator_reach_the_user(foreign):
     source = source.replace("return self\n", f"{warning}\n        return self\n", 1)
     (foreign / "theirs.py").write_text(source)
     with pytest.warns(UserWarning, match="mind the gap"):
-        fit_head(parse_head("theirs:Means"), *data(), 3, seed=0)
+        fit_head(parse_head("theirs:Means"), Sample(*data(), 3, seed=0))
 
 
 def test_pictures_that_an_estimator_cannot_score():
     features, labels = data()
     text = "sklearn.neighbors:RadiusNeighborsClassifier(radius=0.5)"
-    head = fit_head(parse_head(text), features, labels, 3, seed=0)
+    head = fit_head(parse_head(text), Sample(features, labels, 3, seed=0))
     with pytest.raises(
         InputError, match=r"RadiusNeighborsClassifier to score 120 pictures, it ref"
     ):
@@ -252,7 +253,7 @@ def test_scores_that_are_not_finite_are_refused(foreign):
     source = (foreign / "theirs.py").read_text().replace("/ 10)", "/ 10) * np.nan")
     (foreign / "theirs.py").write_text(source)
     features, labels = data()
-    head = fit_head(parse_head("theirs:Means"), features, labels, 3, seed=0)
+    head = fit_head(parse_head("theirs:Means"), Sample(features, labels, 3, seed=0))
     with pytest.raises(
         InputError, match="finite scores of Means, received NaN or infinity for 120"
     ):

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler, normalize
 from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.heads import HEADS, NetworkHead, parse_head, parse_heads, softmax
 from pipeline.heads.discriminant import PooledDiscriminant
-from pipeline.heads.fit import fit_head, fitting_factor
-from pipeline.heads.select import make_folds, out_of_fold_scores
+from pipeline.heads.fit import fit_head, fitting_factor, out_of_fold_scores
+from pipeline.heads.sample import Sample, make_folds
 
 FAST = {
     "dense": "dense(hidden=32,epochs=60,learning_rate=0.01,dropout=0.2)",
@@ -49,7 +49,7 @@ def data(n_classes, n=240, seed=0):
 def test_every_head_learns(name, n_classes):
     features, labels = data(n_classes)
     spec = parse_head(FAST.get(name, name))
-    head = fit_head(spec, features[:180], labels[:180], n_classes, seed=0)
+    head = fit_head(spec, Sample(features[:180], labels[:180], n_classes, seed=0))
     scores = head.scores(features[180:])
     assert scores.shape == (60, n_classes)
     assert np.mean(scores.argmax(1) == labels[180:]) > 0.8
@@ -61,7 +61,9 @@ def test_every_head_learns(name, n_classes):
 def test_same_seed_same_head(name):
     features, labels = data(3)
     spec = parse_head(FAST.get(name, name))
-    first, second = (fit_head(spec, features, labels, 3, seed=5).scores(features) for _ in "ab")
+    first, second = (
+        fit_head(spec, Sample(features, labels, 3, seed=5)).scores(features) for _ in "ab"
+    )
     np.testing.assert_array_equal(first, second)
 
 
@@ -69,7 +71,9 @@ def test_same_seed_same_head(name):
 def test_absent_class_gets_no_probability(name):
     features, labels = data(3)
     seen = labels != 1
-    head = fit_head(parse_head(FAST.get(name, name)), features[seen], labels[seen], 3, seed=0)
+    head = fit_head(
+        parse_head(FAST.get(name, name)), Sample(features[seen], labels[seen], 3, seed=0)
+    )
     probabilities = softmax(head.scores(features))
     assert probabilities[:, 1].max() < 1e-9
     assert np.isfinite(probabilities).all()
@@ -80,7 +84,7 @@ def test_folded_logistic_is_the_pipeline_it_came_from(n_classes):
     features, labels = data(n_classes)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
     expected = pipeline.fit(features, labels).predict_proba(features)
-    head = fit_head(parse_head("logistic"), features, labels, n_classes, seed=0)
+    head = fit_head(parse_head("logistic"), Sample(features, labels, n_classes, seed=0))
     np.testing.assert_allclose(softmax(head.scores(features)), expected, atol=2e-4)
 
 
@@ -92,7 +96,7 @@ def test_folded_network_is_the_pipeline_it_came_from(n_classes):
         warnings.simplefilter("ignore", ConvergenceWarning)
         expected = make_pipeline(StandardScaler(), network).fit(features, labels)
     spec = parse_head("mlp(hidden=(20,7),max_iter=60,learning_rate=0.01)")
-    head = fit_head(spec, features, labels, n_classes, seed=3)
+    head = fit_head(spec, Sample(features, labels, n_classes, seed=3))
     assert [kernel.shape for kernel in head.kernels] == [(12, 20), (20, 7), (7, n_classes)]
     got = softmax(head.scores(features))
     np.testing.assert_allclose(got, expected.predict_proba(features), atol=1e-3)
@@ -100,7 +104,7 @@ def test_folded_network_is_the_pipeline_it_came_from(n_classes):
 
 def test_a_solver_that_stops_early_is_told(caplog):
     features, labels = data(4)
-    fit_head(parse_head("logistic(max_iter=2)"), features, labels, 4, seed=0)
+    fit_head(parse_head("logistic(max_iter=2)"), Sample(features, labels, 4, seed=0))
     assert "logistic(max_iter=2) stopped before it converged" in caplog.text
 
 
@@ -111,14 +115,14 @@ def test_centroid_predicts_the_nearest_mean(metric):
     seen = normalize(rows) if metric == "cosine" else rows
     means = np.stack([seen[labels == number].mean(0) for number in range(3)])
     expected = pairwise_distances(rows, means, metric=metric).argmin(1)
-    head = fit_head(parse_head(f"centroid(metric='{metric}')"), features, labels, 3, seed=0)
+    head = fit_head(parse_head(f"centroid(metric='{metric}')"), Sample(features, labels, 3, seed=0))
     np.testing.assert_array_equal(head.scores(features).argmax(1), expected)
 
 
 def test_one_picture_a_class_is_enough_for_centroids():
     features, labels = data(3, n=300)
     first = [int(np.flatnonzero(labels == number)[0]) for number in range(3)]
-    head = fit_head(parse_head("centroid"), features[first], labels[first], 3, seed=0)
+    head = fit_head(parse_head("centroid"), Sample(features[first], labels[first], 3, seed=0))
     assert np.mean(head.scores(features).argmax(1) == labels) > 0.6
 
 
@@ -189,12 +193,12 @@ def test_nan_features_are_named():
     features, labels = data(2)
     features[17, 2] = np.nan
     with pytest.raises(InputError, match=r"NaN or infinity in 1 of 240 rows \(first: row 17\)"):
-        fit_head(parse_head("ridge"), features, labels, 2, seed=0)
+        fit_head(parse_head("ridge"), Sample(features, labels, 2, seed=0))
 
 
 def test_more_neighbours_than_pictures(caplog):
     features, labels = data(2)
-    head = fit_head(parse_head("knn"), features[:4], labels[:4], 2, seed=0)
+    head = fit_head(parse_head("knn"), Sample(features[:4], labels[:4], 2, seed=0))
     assert np.isfinite(head.scores(features)).all()
     assert "knn: only 4 training pictures, all of them vote" in caplog.text
 
@@ -210,7 +214,7 @@ def test_every_picture_is_held_out_once():
     features, labels = data(3)
     folds = make_folds(labels, 5, 0)
     assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(240))
-    scores = out_of_fold_scores(parse_head("ridge"), features, labels, 3, folds, seed=0)
+    scores = out_of_fold_scores(parse_head("ridge"), Sample(features, labels, 3, seed=0), folds)
     assert np.mean(scores.argmax(1) == labels) > 0.8
 
 
@@ -269,7 +273,7 @@ def test_discriminant_without_variance_is_the_nearest_mean(labels):
 def test_discriminant_of_unpooled_maps_fits_into_memory():
     features = np.random.default_rng(0).normal(size=(30, 60_000)).astype(np.float32)
     labels = np.arange(30) % 2
-    head = fit_head(parse_head("lda"), features, labels, 2, seed=0)
+    head = fit_head(parse_head("lda"), Sample(features, labels, 2, seed=0))
     assert np.isfinite(head.scores(features)).all()
 
 
@@ -277,7 +281,7 @@ def test_discriminant_of_unpooled_maps_fits_into_memory():
 def test_rounding_of_a_constant_feature_is_not_learnt(name):
     features, labels = data(2)
     features[:, 3] = np.where(labels, np.nextafter(np.float32(3), np.float32(4)), 3)
-    head = fit_head(parse_head(name), features, labels, 2, seed=0)
+    head = fit_head(parse_head(name), Sample(features, labels, 2, seed=0))
     moved = features.copy()
     moved[:, 3] *= 1 + 1e-6
     np.testing.assert_allclose(head.scores(moved), head.scores(features), atol=1e-3)

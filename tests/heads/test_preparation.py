@@ -12,10 +12,10 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 
 from pipeline.errors import InputError, RunError, UnknownNameError
 from pipeline.heads import NetworkHead, parse_head, parse_heads, softmax
-from pipeline.heads.fit import fit_head
+from pipeline.heads.fit import fit_head, out_of_fold_scores
 from pipeline.heads.preparation import Preparation, parse_preparation
 from pipeline.heads.rowwise import apply_rowwise
-from pipeline.heads.select import make_folds, out_of_fold_scores
+from pipeline.heads.sample import Sample, make_folds
 from pipeline.heads.transplant import transplant, with_probabilities
 from pipeline.runs import load_bundle, save_head
 
@@ -103,14 +103,14 @@ def test_the_root_keeps_signs_and_zeros():
 def test_blocks_of_another_width_are_refused():
     features, labels = data()
     with pytest.raises(InputError, match=r"add up to the 12 features, received blocks=\(7, 4\)"):
-        fit_head(parse_head("knn(prepare='l2')"), features, labels, 3, 0, blocks=(7, 4))
+        fit_head(parse_head("knn(prepare='l2')"), Sample(features, labels, 3, 0, blocks=(7, 4)))
 
 
 def test_components_are_folded_exactly():
     features, labels = data()
     steps = (StandardScaler(), PCA(6), LogisticRegression(C=1.0, max_iter=2000))
     expected = make_pipeline(*steps).fit(features, labels).predict_proba(features)
-    head = fit_head(parse_head("logistic(prepare='pca(6)')"), features, labels, 3, seed=0)
+    head = fit_head(parse_head("logistic(prepare='pca(6)')"), Sample(features, labels, 3, seed=0))
     assert head.kernels[0].shape == (12, 3)
     np.testing.assert_allclose(softmax(head.scores(features)), expected, atol=1e-4)
 
@@ -120,7 +120,7 @@ def test_strengths_mean_the_same_at_unit_length():
     features, labels = data(600)
     accuracies = []
     for text in ("ridge", "ridge(prepare='l2')"):
-        head = fit_head(parse_head(text), features[:300], labels[:300], 3, 0, blocks=BLOCKS)
+        head = fit_head(parse_head(text), Sample(features[:300], labels[:300], 3, 0, blocks=BLOCKS))
         probabilities = softmax(head.scores(features[300:]))
         accuracies.append(np.mean(probabilities.argmax(1) == labels[300:]))
         assert probabilities.max(1).mean() > 0.5
@@ -132,7 +132,7 @@ def test_strengths_mean_the_same_at_unit_length():
 def test_heads_learn_from_prepared_features_and_are_stored(tmp_path, name, prepare):
     features, labels = data()
     spec = parse_head(name).prepared(parse_preparation(prepare))
-    head = fit_head(spec, features[:150], labels[:150], 3, 0, blocks=BLOCKS)
+    head = fit_head(spec, Sample(features[:150], labels[:150], 3, 0, blocks=BLOCKS))
     assert np.mean(head.scores(features[150:]).argmax(1) == labels[150:]) > 0.8
     save_head(tmp_path / "bundle", head.sharpened(1.5), ("a", "b", "c"), {})
     loaded = load_bundle(tmp_path / "bundle").head
@@ -144,7 +144,7 @@ def test_heads_learn_from_prepared_features_and_are_stored(tmp_path, name, prepa
 def test_dense_heads_take_preparations(prepare):
     features, labels = data()
     text = f"dense(hidden=16,epochs=40,learning_rate=0.01,prepare='{prepare}')"
-    head = fit_head(parse_head(text), features, labels, 3, 0, blocks=BLOCKS)
+    head = fit_head(parse_head(text), Sample(features, labels, 3, 0, blocks=BLOCKS))
     assert head.kernels[0].shape == (12, 16)
     assert np.mean(head.scores(features).argmax(1) == labels) > 0.9
 
@@ -152,7 +152,7 @@ def test_dense_heads_take_preparations(prepare):
 def test_bundles_from_before_there_were_preparations(tmp_path):
     features, labels = data()
     for name in ("ridge", "knn"):
-        head = fit_head(parse_head(name), features, labels, 3, 0)
+        head = fit_head(parse_head(name), Sample(features, labels, 3, 0))
         save_head(tmp_path / name, head, ("a", "b", "c"), {})
         path = tmp_path / name / "bundle.json"
         description = json.loads(path.read_text())
@@ -163,7 +163,9 @@ def test_bundles_from_before_there_were_preparations(tmp_path):
 
 
 def test_an_unknown_treatment_of_rows_is_refused(tmp_path):
-    save_head(tmp_path / "b", fit_head(parse_head("ridge"), *data(), 3, 0), ("a", "b", "c"), {})
+    save_head(
+        tmp_path / "b", fit_head(parse_head("ridge"), Sample(*data(), 3, 0)), ("a", "b", "c"), {}
+    )
     path = tmp_path / "b" / "bundle.json"
     path.write_text(path.read_text().replace('"none"', '"cube"'))
     with pytest.raises(
@@ -174,7 +176,7 @@ def test_an_unknown_treatment_of_rows_is_refused(tmp_path):
 
 def test_more_components_than_rows(caplog):
     features, labels = data(10)
-    head = fit_head(parse_head("logistic(prepare='pca(12)')"), features, labels, 3, seed=0)
+    head = fit_head(parse_head("logistic(prepare='pca(12)')"), Sample(features, labels, 3, seed=0))
     assert np.isfinite(head.scores(features)).all()
     assert "pca(12): 10 rows of 12 features have 9" in caplog.text
 
@@ -183,9 +185,9 @@ def test_folds_are_prepared_alike():
     features, labels = data()
     folds = make_folds(labels, 4, 0)
     spec = parse_head("lda(prepare='sqrt-l2,pca(6)')")
-    got = out_of_fold_scores(spec, features, labels, 3, folds, 0, blocks=BLOCKS)
+    got = out_of_fold_scores(spec, Sample(features, labels, 3, 0, blocks=BLOCKS), folds)
     fit, held_out = folds[1]
-    head = fit_head(spec, features[fit], labels[fit], 3, 0, blocks=BLOCKS)
+    head = fit_head(spec, Sample(features[fit], labels[fit], 3, 0, blocks=BLOCKS))
     np.testing.assert_array_equal(got[held_out], head.scores(features[held_out]))
 
 
@@ -205,7 +207,7 @@ def test_transplanted_logits_are_the_heads_scores(tmp_path, prepare, blocks):
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3)).astype("f4")
     features = np.concatenate([np.asarray(out).reshape(30, -1) for out in base(images)], 1)
     spec = parse_head(f"logistic(prepare='{prepare}')")
-    head = fit_head(spec, features, np.arange(30) % 3, 3, 0, blocks=blocks)
+    head = fit_head(spec, Sample(features, np.arange(30) % 3, 3, 0, blocks=blocks))
     model = transplant(base, head)
     expected = head.scores(features)
     np.testing.assert_allclose(np.asarray(model(images)), expected, atol=1e-4)

@@ -10,6 +10,7 @@ from pipeline.features.store import Recipe
 from pipeline.heads import NetworkHead, SklearnHead
 from pipeline.heads.catalog import parse_head
 from pipeline.heads.fit import fit_head
+from pipeline.heads.sample import Sample
 from pipeline.runs import (
     CLASSIFY,
     FinalTest,
@@ -206,7 +207,7 @@ def data():
 )
 def test_bundles_predict_what_was_saved(tmp_path, data, head):
     features, labels = data
-    fitted = fit_head(parse_head(head), features, labels, 3, seed=0).sharpened(1.7)
+    fitted = fit_head(parse_head(head), Sample(features, labels, 3, seed=0)).sharpened(1.7)
     save_head(tmp_path / "bundle", fitted, CLASSES, {"backbone": "VGG16"})
     bundle = load_bundle(tmp_path / "bundle")
     np.testing.assert_array_equal(bundle.head.scores(features), fitted.scores(features))
@@ -227,7 +228,7 @@ def test_foreign_types_are_not_loaded(tmp_path, data):
 
 
 def test_newer_bundle_and_run(tmp_path, data):
-    save_head(tmp_path / "b", fit_head(parse_head("ridge"), *data, 3, 0), CLASSES, {})
+    save_head(tmp_path / "b", fit_head(parse_head("ridge"), Sample(*data, 3, 0)), CLASSES, {})
     make_run(tmp_path, "one", 0.8, HITS)
     for path, load in (
         (tmp_path / "b" / "bundle.json", load_bundle),

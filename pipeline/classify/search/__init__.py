@@ -1,35 +1,16 @@
 """Searching for the input, the preparation and the parameters of a head, inside train only.
 
-Arrays in, measured candidates out. The test split has no part in it, nothing is read or written:
-what keeps finished work is handed in.
+    searcher    the order of a search, and what measures its pieces of work
+    trial       what is tried, on what, and how it is measured
+    grids       which parameters and preparations are worth trying
+    choose      which candidate is kept, and how good that choice is
+    memory      what was measured and found, on disk
+
+The test split has no part in it. The order of a search knows arrays only; what keeps finished work
+is handed in.
 """
 
-from pipeline.classify.search.choose import Choice, choose
-from pipeline.classify.search.grids import grid
-from pipeline.classify.search.searcher import (
-    Found,
-    Measured,
-    Memory,
-    Search,
-    Spread,
-    measured,
-    search,
-)
-from pipeline.classify.search.trial import Cuts, Pool, Trial, Unit
+from pipeline.classify.search.searcher import Measured, Spread, measured
+from pipeline.classify.search.trial import Pool, Unit
 
-__all__ = [
-    "Choice",
-    "Cuts",
-    "Found",
-    "Measured",
-    "Memory",
-    "Pool",
-    "Search",
-    "Spread",
-    "Trial",
-    "Unit",
-    "choose",
-    "grid",
-    "measured",
-    "search",
-]
+__all__ = ["Measured", "Pool", "Spread", "Unit", "measured"]

@@ -1,33 +1,110 @@
-"""What a search has measured so far, one file per piece of work."""
+"""What searches have measured and found so far: a file per piece of work, and one per head.
 
+Each file is named by the digest of everything that decides what is in it. It appears whole or not
+at all, so that several searches may share the folder, and one that is killed leaves what it had
+finished. What cannot be read as it was written is searched again.
+"""
+
+import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from pipeline.heads import HeadSpec
-from pipeline.runs.folder import experiment_digest
-from pipeline.system.files import atomic_path
+from pipeline.classify.search.trial import Cuts, Trial, Unit
+from pipeline.errors import InputError
+from pipeline.heads import HeadSpec, parse_head
+from pipeline.runs import experiment_digest
+from pipeline.system.files import atomic_path, write_json
 
-if TYPE_CHECKING:
-    # Slow to import, for scikit-learn's sake: choosing a run to predict with does without.
-    from pipeline.classify.search import Cuts, Trial, Unit
+UnitKey = Callable[[Cuts, Sequence[HeadSpec], int], Mapping[str, Any]]
 
-UnitKey = Callable[["Cuts", Sequence[HeadSpec], int], Mapping[str, Any]]
+ARRAYS = ("right", "losses", "factor", "seconds")
 
 
-def search_folder(runs: Path) -> Path:
-    """Return where searches keep what they measured; it can be deleted at any time."""
-    return runs / ".search"
+@dataclass(frozen=True)
+class TriedHead:
+    """A row of ``search.json``: one candidate, for people.
+
+    Args:
+        layers: The input, by name.
+        preparation: How features were prepared, as text.
+        head: With all parameters, as text.
+        accuracy: Share of the judged pictures that it called right.
+        log_loss: Their mean negative log probability.
+        seconds: What measuring it took.
+    """
+
+    layers: tuple[str, ...]
+    preparation: str
+    head: str
+    accuracy: float
+    log_loss: float
+    seconds: float
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "TriedHead":
+        """Return what `to_dict` described; raises KeyError or TypeError if it is something else."""
+        return cls(**{**row, "layers": tuple(row["layers"])})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**asdict(self), "layers": list(self.layers)}
+
+
+@dataclass(frozen=True)
+class SearchedHead:
+    """What a search found for one head.
+
+    Args:
+        search: Digest of everything that decided it.
+        cuts: Its input.
+        spec: The head as it came out best.
+        optimism: How much too good its own figure is, for being the best of many.
+        candidates: What was tried of this head.
+    """
+
+    search: str
+    cuts: Cuts
+    spec: HeadSpec
+    optimism: float
+    candidates: tuple[TriedHead, ...] = field(repr=False)
+
+    @classmethod
+    def from_dict(cls, search: str, value: Mapping[str, Any], n_cuts: int) -> "SearchedHead":
+        """Return what `to_dict` described, of a search among so many cuts.
+
+        Raises:
+            LookupError, TypeError, ValueError, InputError: It is something else.
+        """
+        return cls(
+            search,
+            tuple(range(n_cuts)[cut] for cut in value["cuts"]),
+            parse_head(value["head"]),
+            float(value["optimism"]),
+            tuple(TriedHead.from_dict(row) for row in value["candidates"]),
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return ``search.json``."""
+        return [candidate.to_dict() for candidate in self.candidates]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "cuts": list(self.cuts),
+            "head": str(self.spec),
+            "optimism": self.optimism,
+            "candidates": self.rows(),
+        }
 
 
 class SearchMemory:
-    """Keeps trials in a folder; each file is named by the digest of what decides its figures.
-
-    A file appears whole or not at all, so that several searches may share the folder, and one that
-    is killed leaves what it had finished.
+    """Keeps trials and searched heads in ``.search`` beside the runs; it can always be deleted.
 
     Args:
         folder: Made when the first trials are kept.
@@ -37,33 +114,41 @@ class SearchMemory:
     def __init__(self, folder: Path, unit_key: UnitKey) -> None:
         self._folder, self._unit_key = folder, unit_key
 
-    def get(self, unit: "Unit", n_rows: int) -> "list[Trial] | None":
-        """Return what was measured of a unit, or None; a damaged file counts as none."""
-        from pipeline.classify.search import Trial
-
+    def get(self, unit: Unit, n_rows: int) -> list[Trial] | None:
+        """Return what was measured of a unit on that many pictures, or None."""
         try:
             with (
                 self._path(unit, n_rows).open("rb") as file,
                 np.load(file, allow_pickle=False) as kept,
             ):
-                arrays = {name: kept[name] for name in ("right", "losses", "factor", "seconds")}
-        except (FileNotFoundError, ValueError, KeyError, EOFError, BadZipFile):
+                arrays = [kept[name] for name in ARRAYS]
+            return [
+                Trial(unit.cuts, spec, right, losses, float(factor), float(seconds))
+                for spec, right, losses, factor, seconds in zip(unit.specs, *arrays, strict=True)
+            ]
+        except (FileNotFoundError, ValueError, TypeError, KeyError, EOFError):
             return None
-        rows = zip(*arrays.values(), strict=True)
-        return [
-            Trial(unit.cuts, spec, right, losses, float(factor), float(seconds))
-            for spec, (right, losses, factor, seconds) in zip(unit.specs, rows, strict=True)
-        ]
+        except (BadZipFile, zlib.error):
+            return None
 
-    def put(self, unit: "Unit", n_rows: int, trials: "Sequence[Trial]") -> None:
+    def put(self, unit: Unit, n_rows: int, trials: Sequence[Trial]) -> None:
         """Keep what was measured; raises StoreError where the folder cannot be written."""
-        arrays = {
-            name: np.stack([getattr(trial, name) for trial in trials])
-            for name in ("right", "losses", "factor", "seconds")
-        }
+        arrays = {name: np.stack([getattr(trial, name) for trial in trials]) for name in ARRAYS}
         with atomic_path(self._path(unit, n_rows)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
-    def _path(self, unit: "Unit", n_rows: int) -> Path:
+    def _path(self, unit: Unit, n_rows: int) -> Path:
         key = self._unit_key(unit.cuts, unit.specs, n_rows)
         return self._folder / f"{experiment_digest(key)}.npz"
+
+    def searched(self, search: str, n_cuts: int) -> SearchedHead | None:
+        """Return the head that a search of this digest found among so many cuts, or None."""
+        try:
+            value = json.loads((self._folder / f"{search}.json").read_text("utf-8"))
+            return SearchedHead.from_dict(search, value, n_cuts)
+        except (FileNotFoundError, ValueError, TypeError, LookupError, InputError):
+            return None
+
+    def keep(self, head: SearchedHead) -> None:
+        """Keep what a search found; raises StoreError where the folder cannot be written."""
+        write_json(self._folder / f"{head.search}.json", head.to_dict())

@@ -1,20 +1,18 @@
 """The order of a search: screen inputs with ridge, join cuts, then try every head on the best."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
-import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
 from pipeline.classify.search.choose import Choice, choose
 from pipeline.classify.search.grids import grid, preparations, shortlisted
+from pipeline.classify.search.memory import SearchMemory
 from pipeline.classify.search.trial import Cuts, Pool, Trial, Unit, measure
 from pipeline.heads import HeadSpec, Preparation, parse_head
-from pipeline.heads.catalog import PREPARE
+from pipeline.system.progress import SILENT, Reporter
 
-Progress = Callable[[int, int], None]
 Measured = tuple[int, list[Trial]]
 """The place of a unit among those asked for, and its trials."""
 Spread = Callable[[Pool, Sequence[tuple[int, Unit]]], Iterator[Measured]]
@@ -27,20 +25,8 @@ MOST_JOINED = 4
 PCA_SHARE = 0.95
 
 
-class Memory(Protocol):
-    """Keeps what was measured, so that a search that was interrupted goes on."""
-
-    def get(self, unit: Unit, n_rows: int) -> list[Trial] | None:
-        """Return what was measured of a unit on that many pictures, or None."""
-        ...
-
-    def put(self, unit: Unit, n_rows: int, trials: Sequence[Trial]) -> None:
-        """Keep it; raises StoreError where that cannot be."""
-        ...
-
-
 @dataclass(frozen=True)
-class Found:
+class FoundHead:
     """What a search found for one head.
 
     Args:
@@ -57,25 +43,14 @@ class Found:
         return self.trials[self.choice.place]
 
 
-@dataclass(frozen=True)
-class Search:
-    """What a search found, one for each head, in the order of the heads."""
-
-    found: tuple[Found, ...]
-
-
 def search(
-    pool: Pool,
+    runner: "UnitRunner",
     inputs: Sequence[Cuts],
     specs: Sequence[HeadSpec],
-    memory: Memory,
     preparation: Preparation | None = None,
     *,
     whole: bool = True,
-    n_jobs: int = -1,
-    progress: Progress | None = None,
-    spread: Spread | None = None,
-) -> Search:
+) -> list[FoundHead]:
     """Find for every head what it should see, and how it should be set.
 
     Ridge regression is cheap (one decomposition serves every strength), so it screens: every input
@@ -83,139 +58,79 @@ def search(
     head is then tried on what came out best and on the default, with its own parameters.
 
     Args:
-        pool: What there is to learn from; the test split is not in it.
+        runner: Measures on what there is to learn from; the test split is not in it.
         inputs: Inputs to start from; the first one is the default.
         specs: Heads; what is not at its default in them is kept as it is.
-        memory: Keeps what was measured.
         preparation: That of the default, for heads that do not say their own; standardised if left
             out.
         whole: Whether preparations, parameters and joined cuts are searched too, or inputs alone.
-        n_jobs: Processes; -1 for as many as there are cores.
-        progress: Told how many pieces of work are done, and of how many so far.
-        spread: What measures units elsewhere; processes of this machine if left out.
+
+    Returns:
+        One for each head, in their order.
     """
-    preparation = preparation or Preparation()
-    work = _Work(pool, memory, spread or _Processes(n_jobs).measure, progress)
-    screening = _screen(work, inputs, preparation, whole)
-    defaults = [spec if PREPARE in spec.params else spec.prepared(preparation) for spec in specs]
+    preparation, pool = preparation or Preparation(), runner.pool
+    finalists, optimism = _screen(runner, inputs, preparation, whole)
+    defaults = [spec.or_prepared(preparation) for spec in specs]
     units = [
-        _units(spec, default, screening.finalists, inputs[0], whole)
+        _units(spec, default, finalists, inputs[0], whole)
         for spec, default in zip(specs, defaults, strict=True)
     ]
-    measured = iter(work.measure([unit for some in units for unit in some]))
+    measured = iter(runner.measure([unit for some in units for unit in some], pool))
     found = []
     for spec, some in zip(defaults, units, strict=True):
         trials = [trial for _ in some for trial in next(measured)]
-        default = _place(trials, inputs[0], spec)
-        choice = choose(trials, default, pool.seed, work.groups(len(pool.labels)))
-        found.append(Found(tuple(trials), choice.humbled(screening.optimism)))
-    return Search(tuple(found))
+        candidates = [(trial.cuts, str(trial.spec)) for trial in trials]
+        default = candidates.index((inputs[0], str(spec)))
+        choice = choose(trials, default, pool.seed, pool.judged_groups)
+        found.append(FoundHead(tuple(trials), choice.humbled(optimism)))
+    return found
 
 
-def _place(trials: Sequence[Trial], cuts: Cuts, spec: HeadSpec) -> int:
-    """Return where the default is: the first input, and the head as it was given."""
-    given = [(trial.cuts, str(trial.spec)) for trial in trials]
-    return given.index((cuts, str(spec)))
+def _screen(
+    runner: "UnitRunner", inputs: Sequence[Cuts], default: Preparation, whole: bool
+) -> tuple[list[tuple[Cuts, Preparation]], float]:
+    """Return inputs with preparations, best first, and how much too good the best one looks."""
+    if len(inputs) == 1 and not whole:
+        return [], 0.0
+    ways = dict.fromkeys((default, *preparations(parse_head("ridge")))) if whole else (default,)
+    trials = _screened(runner, inputs, tuple(ways))
+    if whole:
+        trials = _join(runner, trials)
+    ranked = sorted(trials, key=standing)
+    pool = runner.screening_pool
+    choice = choose(trials, 0, pool.seed, pool.judged_groups)
+    return [(trial.cuts, trial.spec.preparation) for trial in ranked], choice.optimism
 
 
-class _Work:
-    """Measures units in parallel, and what was measured before not again."""
-
-    def __init__(
-        self, pool: Pool, memory: Memory, spread: Spread, progress: Progress | None
-    ) -> None:
-        self._pool, self._memory, self._spread, self._progress = pool, memory, spread, progress
-        small = len(pool.labels) <= SCREENED_ROWS
-        self._small = pool if small else pool.subset(SCREENED_ROWS)
-        self._done = self._total = 0
-
-    def groups(self, n_rows: int) -> np.ndarray | None:
-        """Return the groups of the judged rows of the pool, or of its subset."""
-        pool = self._pool if n_rows == len(self._pool.labels) else self._small
-        return None if pool.groups is None else pool.groups[pool.judged]
-
-    @property
-    def screening_pool(self) -> Pool:
-        """What inputs are screened on."""
-        return self._small
-
-    def measure(self, units: Sequence[Unit], pool: Pool | None = None) -> list[list[Trial]]:
-        """Return the trials of each unit, in their order."""
-        pool = pool or self._pool
-        n_rows = len(pool.labels)
-        known = [self._memory.get(unit, n_rows) for unit in units]
-        missing = [place for place, trials in enumerate(known) if trials is None]
-        self._total += len(units)
-        self._tell(len(units) - len(missing))
-        for place, trials in self._in_parallel(pool, [(at, units[at]) for at in missing]):
-            self._memory.put(units[place], n_rows, trials)
-            known[place] = trials
-            self._tell(1)
-        return [trials for trials in known if trials is not None]
-
-    def _tell(self, more: int) -> None:
-        self._done += more
-        if self._progress is not None:
-            self._progress(self._done, self._total)
-
-    def _in_parallel(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
-        # Dense heads first and here: TensorFlow takes all cores by itself.
-        alone = [one for one in units if one[1].specs[0].head.name == "dense"]
-        for one in alone:
-            yield measured(*one, pool.only(one[1].cuts))
-        others = [one for one in units if one[1].specs[0].head.name != "dense"]
-        if others:
-            yield from self._spread(pool, others)
+def _screened(
+    runner: "UnitRunner", inputs: Sequence[Cuts], ways: Sequence[Preparation]
+) -> list[Trial]:
+    """Return the best ridge on each input in each preparation."""
+    ridge = parse_head("ridge")
+    units = [Unit(cuts, grid(ridge.prepared(way))) for cuts in inputs for way in ways]
+    return [best_of(trials) for trials in runner.measure(units, runner.screening_pool)]
 
 
-@dataclass(frozen=True)
-class _Processes:
-    """Processes of this machine, as many as asked for."""
+def _join(runner: "UnitRunner", trials: list[Trial]) -> list[Trial]:
+    """Join the best input with one cut more, as long as that is better on these pictures.
 
-    n_jobs: int
+    After the inputs alone only the two best preparations go on.
 
-    def measure(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
-        tasks = (delayed(measured)(*one, pool.only(one[1].cuts)) for one in units)
-        # One thread of linear algebra each, or the processes would stand in each other's way.
-        with parallel_config("loky", inner_max_num_threads=1), threadpool_limits(1):
-            yield from Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")(tasks)
-
-
-def measured(place: int, unit: Unit, pool: Pool) -> Measured:
-    """Measure a unit on the pool of its cuts alone, in their order; return it with its place."""
-    inside = Unit(tuple(range(len(unit.cuts))), unit.specs)
-    return place, [replace(trial, cuts=unit.cuts) for trial in measure(inside, pool)]
-
-
-@dataclass
-class _Screening:
-    """Inputs and preparations, best first, and how much too good the best one looks."""
-
-    trials: list[Trial] = field(default_factory=list)
-    finalists: list[tuple[Cuts, Preparation]] = field(default_factory=list)
-    optimism: float = 0.0
-
-
-def _screen(work: _Work, inputs: Sequence[Cuts], default: Preparation, whole: bool) -> _Screening:
-    ridge, result = parse_head("ridge"), _Screening()
-    prepared = dict.fromkeys((default, *preparations(ridge))) if whole else (default,)
-
-    def tried(candidates: Sequence[Cuts], ways: Sequence[Preparation]) -> list[Trial]:
-        units = [Unit(cuts, grid(ridge.prepared(way))) for cuts in candidates for way in ways]
-        trials = [best_of(some) for some in work.measure(units, work.screening_pool)]
-        result.trials += trials
-        return trials
-
-    if len(inputs) > 1 or whole:
-        tried(inputs, tuple(prepared))
-        if whole:
-            _join(result, tried, range(len(work.screening_pool.features)))
-        ranked = sorted(result.trials, key=standing)
-        result.finalists = [(trial.cuts, trial.spec.preparation) for trial in ranked]
-        n_rows = len(work.screening_pool.labels)
-        choice = choose(result.trials, 0, work.screening_pool.seed, work.groups(n_rows))
-        result.optimism = choice.optimism
-    return result
+    Returns:
+        The trials that were given, and after them those of joined cuts.
+    """
+    ranked = sorted(trials, key=standing)
+    ways = list(dict.fromkeys(trial.spec.preparation for trial in ranked))[:2]
+    best, all_cuts = ranked[0], range(len(runner.screening_pool.features))
+    while len(best.cuts) < MOST_JOINED:
+        known = {trial.cuts for trial in trials}
+        wider = [tuple(sorted((*best.cuts, cut))) for cut in all_cuts if cut not in best.cuts]
+        joined = _screened(runner, [cuts for cuts in wider if cuts not in known], ways)
+        trials = trials + joined
+        if not joined or standing(best_of(joined)) >= standing(best):
+            break
+        best = best_of(joined)
+    return trials
 
 
 def standing(trial: Trial) -> tuple[float, float]:
@@ -226,27 +141,6 @@ def standing(trial: Trial) -> tuple[float, float]:
 def best_of(trials: Sequence[Trial]) -> Trial:
     """Return the best of some candidates by their own figures."""
     return min(trials, key=standing)
-
-
-def _join(
-    result: _Screening,
-    tried: Callable[[Sequence[Cuts], Sequence[Preparation]], list[Trial]],
-    cuts: Sequence[int],
-) -> None:
-    """Join the best input with one cut more, as long as that is better on these pictures.
-
-    After the inputs alone only the two best preparations go on.
-    """
-    ranked = sorted(result.trials, key=standing)
-    ways = list(dict.fromkeys(trial.spec.preparation for trial in ranked))[:2]
-    best = ranked[0]
-    while len(best.cuts) < MOST_JOINED:
-        known = {trial.cuts for trial in result.trials}
-        wider = [tuple(sorted((*best.cuts, cut))) for cut in cuts if cut not in best.cuts]
-        trials = tried([joined for joined in wider if joined not in known], ways)
-        if not trials or standing(best_of(trials)) >= standing(best):
-            return
-        best = best_of(trials)
 
 
 def _units(
@@ -270,3 +164,71 @@ def _units(
         cuts, way = finalists[0]
         pairs.append((cuts, replace(way, pca=PCA_SHARE)))
     return [Unit(cuts, grid(spec.prepared(way))) for cuts, way in dict.fromkeys(pairs)]
+
+
+class UnitRunner:
+    """Measures units in parallel, and what was measured before not again.
+
+    Args:
+        pool: What there is to learn from.
+        memory: Keeps what was measured, so that a search that was interrupted goes on.
+        spread: Measures units, on this machine or elsewhere.
+        reporter: Told how many units were measured, and of how many so far.
+    """
+
+    def __init__(
+        self, pool: Pool, memory: SearchMemory, spread: Spread, reporter: Reporter = SILENT
+    ) -> None:
+        self.pool, self._memory, self._spread, self._reporter = pool, memory, spread, reporter
+        small = len(pool.labels) <= SCREENED_ROWS
+        self.screening_pool = pool if small else pool.subset(SCREENED_ROWS)
+        """What inputs are screened on."""
+        self._done = self._total = 0
+
+    def measure(self, units: Sequence[Unit], pool: Pool) -> list[list[Trial]]:
+        """Return the trials of each unit on a pool, in their order."""
+        n_rows = len(pool.labels)
+        known = [self._memory.get(unit, n_rows) for unit in units]
+        missing = [(place, units[place]) for place, one in enumerate(known) if one is None]
+        self._total += len(missing)
+        if missing:
+            self._reporter.advance("search", self._done, self._total, "steps")
+        for place, trials in self._in_parallel(pool, missing):
+            self._memory.put(units[place], n_rows, trials)
+            known[place] = trials
+            self._done += 1
+            self._reporter.advance("search", self._done, self._total, "steps")
+        return [trials for trials in known if trials is not None]
+
+    def _in_parallel(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
+        # Dense heads first and here: TensorFlow takes all cores by itself.
+        alone = [one for one in units if one[1].specs[0].head.name == "dense"]
+        for one in alone:
+            yield measured(*one, pool.only(one[1].cuts))
+        others = [one for one in units if one[1].specs[0].head.name != "dense"]
+        if others:
+            yield from self._spread(pool, others)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine.
+
+    Args:
+        n_jobs: How many; -1 for as many as there are cores.
+    """
+
+    n_jobs: int
+
+    def measure(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
+        """Yield each unit's place and trials, as they come."""
+        tasks = (delayed(measured)(*one, pool.only(one[1].cuts)) for one in units)
+        # One thread of linear algebra each, or the processes would stand in each other's way.
+        with parallel_config("loky", inner_max_num_threads=1), threadpool_limits(1):
+            yield from Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")(tasks)
+
+
+def measured(place: int, unit: Unit, pool: Pool) -> Measured:
+    """Measure a unit on the pool of its cuts alone, in their order; return it with its place."""
+    inside = Unit(tuple(range(len(unit.cuts))), unit.specs)
+    return place, [replace(trial, cuts=unit.cuts) for trial in measure(inside, pool)]

@@ -7,10 +7,11 @@ from time import monotonic
 import numpy as np
 from scipy.special import log_softmax
 
+from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import HeadSpec
 from pipeline.heads.fit import fitting_factor
 from pipeline.heads.grid import grid_scores
-from pipeline.heads.select import Folds, Sample
+from pipeline.heads.sample import Folds, Sample
 
 Cuts = tuple[int, ...]
 """An input: places of cuts in the pool, side by side in this order."""
@@ -45,14 +46,17 @@ class Pool:
         """The rows that some fold holds out: (m,) int, ascending."""
         return np.unique(np.concatenate([held_out for _, held_out in self.folds]))
 
+    @property
+    def judged_groups(self) -> np.ndarray | None:
+        """The groups of these rows: (m,) int; None where each is by itself."""
+        return None if self.groups is None else self.groups[self.judged]
+
     def sample(self, cuts: Cuts) -> Sample:
         """Return one input as heads learn from it."""
         parts = [self.features[cut] for cut in cuts]
-        features = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         widths = tuple(part.shape[1] for part in parts)
-        return Sample(
-            features, self.labels, self.n_classes, self.seed, self.n_views, widths, self.groups
-        )
+        given = (self.labels, self.n_classes, self.seed, self.n_views, widths, self.groups)
+        return Sample(side_by_side(parts), *given)
 
     def only(self, cuts: Cuts) -> "Pool":
         """Return the pool of some cuts alone, in that order: what one unit of work needs."""
@@ -125,10 +129,6 @@ class Trial:
     def log_loss(self) -> float:
         """Mean of the losses."""
         return float(self.losses.mean())
-
-    def on(self, places: np.ndarray) -> "Trial":
-        """Return the same candidate, judged on some of the judged rows only."""
-        return replace(self, right=self.right[places], losses=self.losses[places])
 
 
 def measure(unit: Unit, pool: Pool) -> list[Trial]:

@@ -101,6 +101,17 @@ class FeatureBlocks:
         order = np.random.default_rng(seed).permutation(len(self._begins))
         return self._blocks(order, self._size(SHUFFLED_BYTES))
 
+    def array(self) -> np.ndarray:
+        """Return all rows at once, by place: (n, d) float32.
+
+        Raises:
+            DamagedShardError: A checksum does not hold.
+        """
+        features = np.empty((self.n_rows, self.n_features), np.float32)
+        for places, rows in self:
+            features[places] = rows
+        return features
+
     def _blocks(self, runs: np.ndarray, most: int) -> Iterator[Block]:
         ends = np.append(self._begins[1:], self.n_rows)
         for some in _packed(ends[runs] - self._begins[runs], most):
@@ -116,6 +127,12 @@ class FeatureBlocks:
             features[:, start : start + width] = part.reshape(len(rows), -1)
             start += width
         return features
+
+
+def side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return several cuts of the same rows as one array (n, d), each flat, in their order."""
+    flat = [part.reshape(len(part), -1) for part in parts]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=1)
 
 
 class ChainedBlocks:

@@ -10,20 +10,19 @@ to each other.
     basis       standardisation and components from moments
     closed      ridge, lda, centroid
     descent     logistic, linear-svm: L-BFGS, a pass a step
-    losses      what they lower
     network     dense
-    scoring     scores of blocks, out of fold or by one head
+    fit         a head of the catalog by these, and scores of blocks
     capacity    what fits in memory, and what is said where it does not
 """
 
 from pipeline.heads.streamed.capacity import STREAMABLE, check_fits, fits_in_memory
 from pipeline.heads.streamed.fit import Streamed, fit_streamed, score_blocks
-from pipeline.heads.streamed.source import Blocks, Progress
+from pipeline.heads.streamed.source import Blocks, BlockSample
 
 __all__ = [
     "STREAMABLE",
+    "BlockSample",
     "Blocks",
-    "Progress",
     "Streamed",
     "check_fits",
     "fit_streamed",

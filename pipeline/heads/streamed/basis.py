@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from pipeline.heads.affine import common_scale, fitting_components
+from pipeline.heads.affine import common_scale, kept_components
 from pipeline.heads.fitted import safe_scale
 from pipeline.heads.preparation import Preparation
 from pipeline.heads.streamed.sums import FitMoments
@@ -81,14 +81,6 @@ def fit_basis(preparation: Preparation, moments: FitMoments, shift: np.ndarray) 
         return basis
     assert moments.products is not None, "components without products"
     values, vectors = eigh(basis.products(moments.products), overwrite_a=True)
-    n_kept = _kept(preparation.pca, values[::-1], int(moments.counts.sum()))
+    shape = int(moments.counts.sum()), len(values)
+    n_kept = kept_components(preparation.pca, values, *shape)
     return Basis(mean, scale, np.ascontiguousarray(vectors[:, ::-1][:, :n_kept]))
-
-
-def _kept(wanted: int | float, values: np.ndarray, n_rows: int) -> int:
-    """Return how many components are kept, of eigenvalues (d,) in descending order."""
-    if not isinstance(wanted, float):
-        return fitting_components(wanted, n_rows, len(values))
-    values = np.maximum(values, 0)
-    reached = np.cumsum(values) / max(values.sum(), 1e-300)
-    return min(len(values), int(np.searchsorted(reached, wanted, side="right")) + 1)

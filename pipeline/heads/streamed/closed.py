@@ -7,14 +7,15 @@ pass over the data, or two where something is asked of single rows that sums do 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.linalg import cho_factor, cho_solve, eigh
 
+from pipeline.heads.discriminant import ledoit_wolf, unit_rows
 from pipeline.heads.fitted import all_classes
 from pipeline.heads.moments import Moments
-from pipeline.heads.ridge import Targets
+from pipeline.heads.ridge import Targets, by_cholesky
 from pipeline.heads.streamed.basis import Basis
 from pipeline.heads.streamed.fits import Fits
-from pipeline.heads.streamed.source import Source
+from pipeline.heads.streamed.source import ChunkSource
 from pipeline.heads.streamed.sums import FitMoments, GroupSums, sums_by
 
 Layer = tuple[np.ndarray, np.ndarray]
@@ -25,7 +26,7 @@ _AT_ONCE = 512
 
 
 def ridge_layers(
-    source: Source,
+    source: ChunkSource,
     fits: Fits,
     bases: Sequence[Basis],
     sums: GroupSums,
@@ -52,17 +53,15 @@ def _plain(moments: FitMoments) -> Moments:
 
 def _solve(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray:
     """Return (gram + strength·I)⁻¹·cross, with eigenvalues that are all but 0 taken for 0."""
-    raised = gram.copy()
-    raised.flat[:: len(gram) + 1] += strength
-    try:
-        return cho_solve(cho_factor(raised, overwrite_a=True), cross)
-    except LinAlgError:
+    solved = by_cholesky(gram, cross, strength)
+    if solved is None:
         values, vectors = eigh(gram)
-        return vectors @ ((vectors.T @ cross) / (np.maximum(values, 0) + strength)[:, None])
+        solved = vectors @ ((vectors.T @ cross) / (np.maximum(values, 0) + strength)[:, None])
+    return solved
 
 
 def lda_layers(
-    source: Source,
+    source: ChunkSource,
     fits: Fits,
     bases: Sequence[Basis],
     sums: GroupSums,
@@ -99,7 +98,8 @@ def _discriminant(
     level = np.trace(within) / n_rows / width
     if level <= 1e-12 * np.mean(means**2):  # nothing varies within classes: nearest mean
         return means.T
-    share = _ledoit_wolf(within, level, n_rows, fourth) if fourth is not None else float(shrinkage)
+    shape = n_rows, width
+    share = float(shrinkage) if fourth is None else ledoit_wolf(within, shape, level, fourth)
     within *= (1 - share) / n_rows
     # A trace of the identity keeps the factorisation alive where nothing is shrunk.
     within.flat[:: width + 1] += max(share, 1e-9) * level
@@ -107,15 +107,8 @@ def _discriminant(
     return kernel
 
 
-def _ledoit_wolf(within: np.ndarray, level: float, n_rows: int, fourth: float) -> float:
-    """Return the share of the identity, as `discriminant.ledoit_wolf`, from the mean of |x|⁴."""
-    squared = float(np.sum(within**2)) / n_rows**2
-    d2 = squared - len(within) * level**2
-    return min((fourth - squared) / n_rows / d2, 1.0) if d2 > 0 else 1.0
-
-
 def _mean_fourths(
-    source: Source, fits: Fits, bases: Sequence[Basis], sums: GroupSums
+    source: ChunkSource, fits: Fits, bases: Sequence[Basis], sums: GroupSums
 ) -> list[float]:
     """Return the mean of |z - its class mean|⁴ over the rows of each fit."""
     means = [sums.moments(fit).means.astype(np.float32) for fit in range(fits.n_fits)]
@@ -133,7 +126,7 @@ def _mean_fourths(
 
 
 def centroid_layers(
-    source: Source, fits: Fits, bases: Sequence[Basis], sums: GroupSums, metric: str
+    source: ChunkSource, fits: Fits, bases: Sequence[Basis], sums: GroupSums, metric: str
 ) -> list[Layer]:
     """Return nearest class means for every fit; cosines take a second pass."""
     units = _unit_sums(source, fits, bases) if metric == "cosine" else None
@@ -141,7 +134,7 @@ def centroid_layers(
     for fit, basis in enumerate(bases):
         seen = np.flatnonzero(fits.counts[fit])
         if units is not None:
-            means = _unit(units[fit][seen])
+            means = unit_rows(units[fit][seen])
             bias = np.zeros(len(seen))
         else:
             means = basis.apply(sums.moments(fit).means[seen])
@@ -150,20 +143,20 @@ def centroid_layers(
     return layers
 
 
-def _unit_sums(source: Source, fits: Fits, bases: Sequence[Basis]) -> list[np.ndarray]:
+def _unit_sums(source: ChunkSource, fits: Fits, bases: Sequence[Basis]) -> list[np.ndarray]:
     """Return sums of rows at unit length, class by class: (k, r) for each fit."""
     k = fits.counts.shape[1]
     totals = [np.zeros((k, basis.width)) for basis in bases]
 
     def add(fit: int, rows: np.ndarray, labels: np.ndarray) -> None:
-        totals[fit] += sums_by(labels, _unit(bases[fit].apply(rows)), k)
+        totals[fit] += sums_by(labels, unit_rows(bases[fit].apply(rows)), k)
 
     _each_fit(source, fits, add)
     return totals
 
 
 def _each_fit(
-    source: Source, fits: Fits, add: Callable[[int, np.ndarray, np.ndarray], None]
+    source: ChunkSource, fits: Fits, add: Callable[[int, np.ndarray, np.ndarray], None]
 ) -> None:
     """Make a pass; hand every fit its rows and their labels, a few at a time."""
     for chunk in source:
@@ -174,12 +167,12 @@ def _each_fit(
                 add(fit, chunk.rows[some][chosen], chunk.labels[some][chosen])
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Return rows of unit length; a row of zeros stays one."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-
-
 def _outer(
-    basis: Basis, kernel: np.ndarray, bias: np.ndarray, seen: np.ndarray, source: Source, k: int
+    basis: Basis,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    seen: np.ndarray,
+    source: ChunkSource,
+    k: int,
 ) -> Layer:
     return basis.fold(*all_classes(kernel, bias, seen, k), source.shift)

@@ -27,7 +27,7 @@ from pipeline.heads.fitted import ABSENT
 from pipeline.heads.preparation import Preparation
 from pipeline.heads.streamed.basis import Basis, fit_basis
 from pipeline.heads.streamed.fits import Fits
-from pipeline.heads.streamed.source import Source
+from pipeline.heads.streamed.source import ChunkSource
 from pipeline.heads.streamed.sums import FitMoments, GroupSums
 from pipeline.system.machine import core_count
 
@@ -178,7 +178,7 @@ class Descent:
 
     def __init__(
         self,
-        source: Source,
+        source: ChunkSource,
         fits: Fits,
         starts: Sequence[Start],
         loss: Loss,

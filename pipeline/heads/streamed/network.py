@@ -7,20 +7,16 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.heads.dense_grid import held_out
-from pipeline.heads.dense_network import Layers, Recipes, WideNetwork, initial_layers
+from pipeline.heads.dense_network import Recipes, WideNetwork, initial_layers
+from pipeline.heads.fitted import NetworkLayers
 from pipeline.heads.streamed.basis import Basis
 from pipeline.heads.streamed.fits import Fits
-from pipeline.heads.streamed.source import Chunk, Source
+from pipeline.heads.streamed.source import BlockSample, Chunk, ChunkSource
 
 
 def fit_networks(
-    params: Mapping[str, Any],
-    source: Source,
-    fits: Fits,
-    bases: Sequence[Basis],
-    seed: int,
-    groups: np.ndarray | None = None,
-) -> list[Layers]:
+    params: Mapping[str, Any], source: ChunkSource, fits: Fits, bases: Sequence[Basis]
+) -> list[NetworkLayers]:
     """Train a network for every fit; a seeded tenth of its pictures decides when it stops.
 
     The networks, their steps and what they stop by are those of `dense_grid`. An epoch is a pass in
@@ -32,21 +28,18 @@ def fit_networks(
         source: The rows.
         fits: Which of them each network sees.
         bases: How rows are prepared for it.
-        seed: Seed of the weights, the order, dropout and the held-out tenths.
-        groups: (n,) int; pictures of one group are held out together.
 
     Returns:
         For each fit the kernels and biases, layer after layer, for prepared rows.
     """
     trainees = [
-        Trainee(params, source.labels, fits, fit, basis.width, seed, groups)
-        for fit, basis in enumerate(bases)
+        Trainee(params, source.sample, fits, fit, basis.width) for fit, basis in enumerate(bases)
     ]
     for epoch in range(1, params["epochs"] + 1):
         active = [pair for pair in zip(trainees, bases, strict=True) if not pair[0].done]
         if not active:
             break
-        for chunk in source.shuffled(seed + epoch):
+        for chunk in source.shuffled(source.sample.seed + epoch):
             for one, basis in active:
                 one.learn(chunk, basis)
         for chunk in source:
@@ -62,42 +55,30 @@ class Trainee:
 
     Args:
         params: Of the head.
-        labels: (n,) int, of all pictures.
+        sample: All pictures. The seed is that of the weights, the order, dropout and the held-out
+            tenths; pictures of one group are held out together.
         fits: Which of them it sees.
         fit: Which it is.
         width: Of a prepared row.
-        seed: As in `fit_networks`.
-        groups: As in `fit_networks`.
     """
 
     def __init__(
-        self,
-        params: Mapping[str, Any],
-        labels: np.ndarray,
-        fits: Fits,
-        fit: int,
-        width: int,
-        seed: int,
-        groups: np.ndarray | None,
+        self, params: Mapping[str, Any], sample: BlockSample, fits: Fits, fit: int, width: int
     ) -> None:
         self._params, self._weights = params, fits.weights[fit]
+        labels, seed, groups = np.asarray(sample.labels), sample.seed, sample.groups
         inside = np.flatnonzero(fits.members[fits.group_of, fit])
         unseen = held_out(labels[inside], seed, None if groups is None else groups[inside])
         self._learnt, self._judged = np.zeros(len(labels), bool), np.zeros(len(labels), bool)
         self._learnt[inside[~unseen]], self._judged[inside[unseen]] = True, True
-        sizes = (width, *params["hidden"], fits.counts.shape[1])
-        rate, decay, dropout = (
-            np.array([params[name]]) for name in ("learning_rate", "weight_decay", "dropout")
-        )
-        recipe = Recipes(rate, decay, dropout, np.array([seed]))
-        layers = initial_layers(sizes, [seed])
-        self._network = WideNetwork.start(layers, recipe, self._weights)
+        layers = initial_layers((width, *params["hidden"], sample.n_classes), [seed])
+        self._network = WideNetwork.start(layers, Recipes.of([params], seed), self._weights)
         self._rng = np.random.default_rng(seed)
         self._loss, self._best_loss, self._best_epoch = 0.0, np.inf, 0
         self.done = False
         self.best = self._layers()
 
-    def _layers(self) -> Layers:
+    def _layers(self) -> NetworkLayers:
         layers = self._network.layers(np.ones(1, bool))
         return [one.kernels[0] for one in layers], [one.biases[0] for one in layers]
 

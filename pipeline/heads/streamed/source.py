@@ -1,6 +1,6 @@
 """Passes over features in blocks: read ahead, prepared row by row, and brought near zero."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,13 +8,15 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.heads.preparation import Preparation
 from pipeline.heads.rowwise import apply_rowwise
+from pipeline.system.progress import SILENT, Reporter
 
 PlacedRows = tuple[np.ndarray, np.ndarray]
 """Places (b,) int, and the features (b, d) float32 that belong there."""
 
-Progress = Callable[[int, int], None]
-"""Told after each block: rows seen in this pass over the data, and rows in a pass."""
+PART = "learning"
+"""What a reporter is told goes on: rows seen in this pass over the data, and rows in a pass."""
 
 
 class Blocks(Protocol):
@@ -40,6 +42,40 @@ class Blocks(Protocol):
 
 
 @dataclass(frozen=True)
+class BlockSample:
+    """Pictures with their augmented views, as heads learn from them block by block.
+
+    Args:
+        blocks: The n pictures, then view 1 of each, … (by place; the order of reading is free).
+        labels: (n,) int in 0 … n_classes-1.
+        n_classes: k, also where some class is absent from ``labels``.
+        seed: Seed of everything random in a head.
+        widths: Of the cuts side by side, for the preparations ``l2`` and ``sqrt-l2``.
+        groups: (n,) int, rows that belong together; None where each is by itself. Where a head
+            holds pictures out to know when to stop, those of one group stay together.
+
+    Raises:
+        InputError: There are no rows, or not a whole number for each label.
+    """
+
+    blocks: Blocks
+    labels: np.ndarray
+    n_classes: int
+    seed: int = 0
+    widths: Sequence[int] | None = None
+    groups: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n_rows, n_labels = self.blocks.n_rows, len(self.labels)
+        if not n_rows or n_rows % max(1, n_labels):
+            raise InputError(
+                f"expected blocks of as many rows as labels, or of a whole multiple with augmented "
+                f"views, received {n_rows} rows and {n_labels} labels; make both of the same "
+                f"pictures"
+            )
+
+
+@dataclass(frozen=True)
 class Chunk:
     """Some rows on their way through a pass.
 
@@ -56,42 +92,27 @@ class Chunk:
     rows: np.ndarray
 
 
-class Source:
+class ChunkSource:
     """What every solver reads from.
 
     Args:
-        blocks: The n pictures, then view 1 of each, … (by place; the order of reading is free).
-        labels: (n,) int, the pictures' classes.
-        rowwise: One of `rowwise.ROWWISE`.
-        widths: Of the cuts side by side, as in `apply_rowwise`.
-        progress: Told how far each pass is.
-
-    Raises:
-        InputError: There are no rows, or not a whole number for each label.
+        sample: The pictures, with labels and seed.
+        preparation: What is done row by row is done here.
+        reporter: Told how far each pass is.
     """
 
     def __init__(
-        self,
-        blocks: Blocks,
-        labels: np.ndarray,
-        rowwise: str = "none",
-        widths: Sequence[int] = (),
-        progress: Progress | None = None,
+        self, sample: BlockSample, preparation: Preparation, reporter: Reporter = SILENT
     ) -> None:
-        if not blocks.n_rows or blocks.n_rows % max(1, len(labels)):
-            raise InputError(
-                f"expected blocks of as many rows as labels, or of a whole multiple with augmented "
-                f"views, received {blocks.n_rows} rows and {len(labels)} labels; make both of the "
-                f"same pictures"
-            )
-        self.labels, self.n_features = np.asarray(labels), blocks.n_features
-        self.n_versions = blocks.n_rows // len(labels)
+        self.sample, self._reporter = sample, reporter
+        self.labels, self.n_features = np.asarray(sample.labels), sample.blocks.n_features
+        self.n_versions = sample.blocks.n_rows // len(self.labels)
         """Of each picture: itself and its views."""
-        self._blocks, self._progress = blocks, progress
-        self._rowwise, self._widths = rowwise, tuple(widths)
+        self._rowwise = preparation.rowwise
+        self._widths = preparation.blocks(sample.widths)
         self.shift = np.zeros(self.n_features, np.float32)
         """What rows are less, (d,): products of rows far from zero would lose their digits."""
-        _, first = next(iter(blocks))
+        _, first = next(iter(sample.blocks))
         self.shift = self._prepared(first).mean(0, dtype=np.float64).astype(np.float32)
 
     def _prepared(self, rows: np.ndarray) -> np.ndarray:
@@ -99,21 +120,21 @@ class Source:
 
     def __iter__(self) -> Iterator[Chunk]:
         """Make a pass; the next block is read and prepared while one is worked on."""
-        return self._pass(iter(self._blocks))
+        return self._pass(iter(self.sample.blocks))
 
     def shuffled(self, seed: int) -> Iterator[Chunk]:
         """Make a pass in another order."""
-        return self._pass(self._blocks.shuffled(seed))
+        return self._pass(self.sample.blocks.shuffled(seed))
 
     def _pass(self, placed: Iterator[PlacedRows]) -> Iterator[Chunk]:
         chunks = ((places, self._prepared(rows)) for places, rows in placed)
-        done = 0
+        done, n_rows = 0, self.sample.blocks.n_rows
+        self._reporter.advance(PART, done, n_rows, "rows")
         for places, rows in read_ahead(chunks):
             views, pictures = np.divmod(places, len(self.labels))
             yield Chunk(pictures, views, self.labels[pictures], rows)
             done += len(rows)
-            if self._progress is not None:
-                self._progress(done, self._blocks.n_rows)
+            self._reporter.advance(PART, done, n_rows, "rows")
 
 
 def read_ahead(items: Iterator[PlacedRows]) -> Iterator[PlacedRows]:

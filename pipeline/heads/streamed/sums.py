@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from pipeline.errors import InputError
 from pipeline.heads.moments import Moments, Sums
 from pipeline.heads.streamed.fits import Fits
-from pipeline.heads.streamed.source import Chunk, Source
+from pipeline.heads.streamed.source import Chunk, ChunkSource
 
 Products = Literal["none", "common", "groups"]
 """Whether products of features are summed: not, over all rows together, or for each group."""
@@ -63,7 +63,7 @@ class GroupSums:
     """
 
     def __init__(
-        self, source: Source, fits: Fits, products: Products, weighted: bool = False
+        self, source: ChunkSource, fits: Fits, products: Products, weighted: bool = False
     ) -> None:
         d, (n_groups, k) = source.n_features, (fits.n_groups, fits.counts.shape[1])
         self._fits, self._kind = fits, products

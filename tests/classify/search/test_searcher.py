@@ -1,14 +1,19 @@
+import json
+
 import numpy as np
 import pytest
 
-from pipeline.classify.search import Pool, Trial, Unit, choose, grid, search
-from pipeline.classify.search.grids import GRIDS, preparations
-from pipeline.classify.search.memory import SearchMemory
-from pipeline.classify.search.searcher import SCREENED_ROWS
-from pipeline.classify.search.trial import measure, stratified_rows
+from pipeline.classify.search import Pool, Unit
+from pipeline.classify.search.choose import choose
+from pipeline.classify.search.grids import GRIDS, grid, preparations
+from pipeline.classify.search.memory import SearchedHead, SearchMemory, TriedHead
+from pipeline.classify.search.searcher import SCREENED_ROWS, Processes, UnitRunner, search
+from pipeline.classify.search.trial import Trial, measure, stratified_rows
 from pipeline.heads import parse_head, parse_heads
+from pipeline.heads.fit import fit_head
 from pipeline.heads.grid import grid_scores
-from pipeline.heads.select import Sample, fit_sample, make_folds
+from pipeline.heads.sample import Sample, make_folds
+from pipeline.system.progress import SILENT, Reporter
 
 N, K = 90, 3
 
@@ -41,6 +46,12 @@ def made_pool(n=N, seed=0, views=0, repeats=1):
     return Pool(tuple(parts), labels, K, folds, None, seed, views)
 
 
+def searched(pool, inputs, specs, memory, n_jobs=1, reporter=SILENT, **more):
+    """What a search finds on this machine."""
+    runner = UnitRunner(pool, memory, Processes(n_jobs).measure, reporter)
+    return search(runner, inputs, specs, **more)
+
+
 @pytest.mark.parametrize("name", ["logistic", "ridge", "lda", "knn", "dense"])
 @pytest.mark.parametrize("views", [0, 2])
 def test_scores_of_a_grid_are_those_of_each_head_alone(name, views):
@@ -60,7 +71,7 @@ def test_scores_of_a_grid_are_those_of_each_head_alone(name, views):
         found.setdefault(place, []).append((held_out, scores))
     for place, spec in enumerate(specs):
         for (fit, held_out), (rows, scores) in zip(folds, found[place], strict=True):
-            alone = fit_sample(spec, sample, fit).scores(sample.features[held_out])
+            alone = fit_head(spec, sample.only(fit)).scores(sample.features[held_out])
             np.testing.assert_array_equal(rows, held_out)
             # A solver stops where its tolerance lets it, wherever it began.
             tolerance = 0.05 if name == "logistic" else 1e-4
@@ -84,17 +95,17 @@ def test_measured_trials_are_out_of_fold():
         right = np.zeros(N)
         for fit, held_out in pool.folds:
             sample = pool.sample((1, 2))
-            scores = fit_sample(spec, sample, fit).scores(sample.features[held_out])
+            scores = fit_head(spec, sample.only(fit)).scores(sample.features[held_out])
             right[held_out] += (scores.argmax(1) == pool.labels[held_out]) / 2
         np.testing.assert_allclose(trial.right, right)
         assert trial.accuracy == pytest.approx(right.mean())
 
 
 def test_the_search_joins_the_cuts_that_help():
-    found = search(
+    found = searched(
         made_pool(), [(0,), (1,), (2,)], parse_heads("logistic,lda"), Forgetful(), n_jobs=1
     )
-    for one in found.found:
+    for one in found:
         assert {1, 2} <= set(one.chosen.cuts)
         assert one.chosen.accuracy > 0.9
         assert one.trials[0].cuts == (0,)
@@ -102,15 +113,15 @@ def test_the_search_joins_the_cuts_that_help():
 
 
 def test_the_default_is_always_a_candidate():
-    found = search(made_pool(), [(0,)], parse_heads("logistic"), Forgetful(), n_jobs=1)
-    texts = [str(trial.spec) for trial in found.found[0].trials if trial.cuts == (0,)]
+    found = searched(made_pool(), [(0,)], parse_heads("logistic"), Forgetful())
+    texts = [str(trial.spec) for trial in found[0].trials if trial.cuts == (0,)]
     assert "logistic" in texts
 
 
 def test_layers_alone_leave_the_head_as_it_is():
     heads = parse_heads("logistic(C=0.3)")
-    found = search(made_pool(), [(0,), (1,), (2,)], heads, Forgetful(), whole=False, n_jobs=1)
-    trials = found.found[0].trials
+    found = searched(made_pool(), [(0,), (1,), (2,)], heads, Forgetful(), whole=False)
+    trials = found[0].trials
     assert {str(trial.spec) for trial in trials} == {"logistic(C=0.3)"}
     assert {trial.cuts for trial in trials} == {(0,), (1,), (2,)}
 
@@ -132,21 +143,28 @@ def test_every_grid_can_be_parsed_and_holds_the_default(name):
 
 def test_same_seed_same_search():
     one, other = (
-        search(made_pool(), [(0,), (1,)], parse_heads("lda"), Forgetful(), n_jobs=1)
-        for _ in range(2)
+        searched(made_pool(), [(0,), (1,)], parse_heads("lda"), Forgetful()) for _ in range(2)
     )
-    assert one.found[0].choice == other.found[0].choice
+    assert one[0].choice == other[0].choice
 
 
 def test_processes_find_the_same_as_one_alone():
     alone, together = (
-        search(made_pool(), [(0,), (1,)], parse_heads("lda"), Forgetful(), n_jobs=jobs)
+        searched(made_pool(), [(0,), (1,)], parse_heads("lda"), Forgetful(), n_jobs=jobs)
         for jobs in (1, 2)
     )
-    assert [t.accuracy for t in alone.found[0].trials] == [
-        t.accuracy for t in together.found[0].trials
-    ]
-    assert alone.found[0].choice == together.found[0].choice
+    assert [t.accuracy for t in alone[0].trials] == [t.accuracy for t in together[0].trials]
+    assert alone[0].choice == together[0].choice
+
+
+class Told(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def advance(self, part, done, total, unit="pictures", where=""):
+        self.told.append((part, done, total, unit))
 
 
 class Interrupting(SearchMemory):
@@ -170,37 +188,106 @@ def unit_key(cuts, specs, n_rows):
 def test_an_interrupted_search_goes_on(tmp_path):
     given = (made_pool(), [(0,), (1,), (2,)], parse_heads("lda,knn"))
     with pytest.raises(KeyboardInterrupt):
-        search(*given, Interrupting(tmp_path, unit_key, after=4), n_jobs=1)
+        searched(*given, Interrupting(tmp_path, unit_key, after=4))
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert len(kept) == 4
-    went_on = search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
-    undisturbed = search(*given, Forgetful(), n_jobs=1)
+    went_on = searched(*given, SearchMemory(tmp_path, unit_key))
+    undisturbed = searched(*given, Forgetful())
     for name, time in kept.items():
         assert (tmp_path / name).stat().st_mtime_ns == time
-    assert [one.choice for one in went_on.found] == [one.choice for one in undisturbed.found]
+    assert [one.choice for one in went_on] == [one.choice for one in undisturbed]
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path):
     given = (made_pool(), [(0,), (1,)], parse_heads("lda"))
-    search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
-    done = []
-    found = search(
-        *given,
-        Interrupting(tmp_path, unit_key, after=0),
-        n_jobs=1,
-        progress=lambda n, total: done.append((n, total)),
-    )
-    assert found.found[0].chosen.accuracy > 0.5
-    assert done[-1][0] == done[-1][1]
+    searched(*given, SearchMemory(tmp_path, unit_key))
+    reporter = Told()
+    memory = Interrupting(tmp_path, unit_key, after=0)
+    found = searched(*given, memory, reporter=reporter)
+    assert found[0].chosen.accuracy > 0.5
+    assert reporter.told == []
+
+
+def test_progress_counts_what_is_measured_and_starts_its_clock(tmp_path):
+    pool, inputs = made_pool(), [(0,), (1,)]
+    searched(pool, inputs, parse_heads("lda"), SearchMemory(tmp_path, unit_key))
+    reporter, memory = Told(), SearchMemory(tmp_path, unit_key)
+    searched(pool, inputs, parse_heads("lda,centroid"), memory, reporter=reporter)
+    n = len(reporter.told) - 1
+    assert n > 0  # of the second head alone
+    assert reporter.told == [("search", done, n, "steps") for done in range(n + 1)]
 
 
 def test_damaged_memory_is_measured_again(tmp_path):
     given = (made_pool(), [(1,)], parse_heads("lda"))
-    search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
+    searched(*given, SearchMemory(tmp_path, unit_key))
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:40])
-    found = search(*given, SearchMemory(tmp_path, unit_key), n_jobs=1)
-    assert found.found[0].chosen.accuracy > 0.5
+    found = searched(*given, SearchMemory(tmp_path, unit_key))
+    assert found[0].chosen.accuracy > 0.5
+
+
+@pytest.mark.parametrize("kept", ["one array", "fewer heads", "an array", "other bytes"])
+def test_memory_of_another_shape_is_measured_again(tmp_path, kept):
+    memory = SearchMemory(tmp_path, unit_key)
+    unit = Unit((1,), tuple(parse_heads("lda,centroid")))
+    trials = measure(unit, made_pool())
+    memory.put(unit, N, trials)
+    assert [trial.accuracy for trial in memory.get(unit, N)] == [one.accuracy for one in trials]
+    (path,) = tmp_path.iterdir()
+    with path.open("wb") as file:
+        if kept == "one array":
+            np.savez(file, right=np.zeros((2, N)))
+        elif kept == "fewer heads":
+            arrays = {name: np.zeros((1, N)) for name in ("right", "losses")}
+            np.savez(file, **arrays, factor=np.ones(1), seconds=np.ones(1))
+        elif kept == "an array":
+            np.save(file, np.zeros(3))
+        else:
+            file.write(b"PK\x03\x04 but no archive")
+    assert memory.get(unit, N) is None
+
+
+SEARCHED = SearchedHead(
+    "5ea4c4",
+    (1, 0),
+    parse_head("lda(prepare='l2')"),
+    0.01,
+    (TriedHead(("top", "block2"), "l2", "lda(prepare='l2')", 0.9, 0.3, 0.125),),
+)
+
+
+def test_a_searched_head_comes_back_as_it_was(tmp_path):
+    memory = SearchMemory(tmp_path, unit_key)
+    assert memory.searched("5ea4c4", 2) is None
+    memory.keep(SEARCHED)
+    assert memory.searched("5ea4c4", 2) == SEARCHED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "no JSON",
+        *(
+            json.dumps({**SEARCHED.to_dict(), **changed})
+            for changed in (
+                {"cuts": [2]},
+                {"cuts": "01"},
+                {"head": "spline"},
+                {"head": 3},
+                {"optimism": None},
+                {"candidates": [{}]},
+                {"candidates": [{"layers": ["top"], "more": 1}]},
+            )
+        ),
+    ],
+)
+def test_a_searched_head_without_what_it_takes_is_searched_again(tmp_path, text):
+    memory = SearchMemory(tmp_path, unit_key)
+    (tmp_path / "5ea4c4.json").write_text(text)
+    assert memory.searched("5ea4c4", 2) is None
 
 
 def made_trial(right, losses=None):
@@ -239,7 +326,7 @@ def test_groups_are_drawn_together():
 def test_large_data_are_screened_on_a_part():
     pool = made_pool(n=2 * SCREENED_ROWS)
     memory = Forgetful()
-    search(pool, [(1,), (2,)], parse_heads("centroid"), memory, n_jobs=1)
+    searched(pool, [(1,), (2,)], parse_heads("centroid"), memory)
     ridge = {n for unit, n in memory.put_units if unit.specs[0].head.name == "ridge"}
     others = {n for unit, n in memory.put_units if unit.specs[0].head.name != "ridge"}
     assert max(ridge) <= SCREENED_ROWS + K * 10

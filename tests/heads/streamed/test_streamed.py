@@ -12,10 +12,11 @@ from sklearn.preprocessing import StandardScaler
 from pipeline.errors import InputError
 from pipeline.features.store import FeatureCache
 from pipeline.heads import parse_head
-from pipeline.heads.fit import fit_head
-from pipeline.heads.select import make_folds, out_of_fold_scores
+from pipeline.heads.fit import fit_head, out_of_fold_scores
+from pipeline.heads.sample import Sample, make_folds
 from pipeline.heads.streamed import (
     STREAMABLE,
+    BlockSample,
     check_fits,
     fit_streamed,
     fits_in_memory,
@@ -23,6 +24,7 @@ from pipeline.heads.streamed import (
 )
 from pipeline.heads.streamed.capacity import check_products
 from pipeline.heads.streamed.fits import Fits
+from pipeline.system.progress import Reporter
 from tests.stored import RECIPE, A
 
 SUMMED = (
@@ -78,10 +80,10 @@ def with_preparation(head, preparation):
 
 def assert_agrees(spec, features, labels, n_classes, tolerance, n_views=0, widths=None):
     folds = make_folds(labels, 3, 0)
-    repeated = np.tile(labels, 1 + n_views)
-    head = fit_head(spec, features, repeated, n_classes, 0, n_views, widths)
-    unseen = out_of_fold_scores(spec, features, labels, n_classes, folds, 0, n_views, widths)
-    found = fit_streamed(spec, ArrayBlocks(features), labels, n_classes, 0, folds, widths=widths)
+    sample = Sample(features, labels, n_classes, 0, n_views, widths)
+    head, unseen = fit_head(spec, sample), out_of_fold_scores(spec, sample, folds)
+    blocks = BlockSample(ArrayBlocks(features), labels, n_classes, widths=widths)
+    found = fit_streamed(spec, blocks, folds)
     clean = features[: len(labels)]
     for theirs, ours in (
         (head.scores(clean), found.head.scores(clean)),
@@ -127,8 +129,8 @@ def test_logistic_is_nearer_to_the_minimum_than_in_memory(n_classes):
         )
         return np.abs(np.subtract(*centred)).max()
 
-    ours = fit_streamed(spec, ArrayBlocks(features), labels, n_classes, 0).head
-    assert distance(ours) < distance(fit_head(spec, features, labels, n_classes, 0))
+    ours = fit_streamed(spec, BlockSample(ArrayBlocks(features), labels, n_classes, 0)).head
+    assert distance(ours) < distance(fit_head(spec, Sample(features, labels, n_classes, 0)))
 
 
 @pytest.mark.parametrize("head", ["ridge", "lda", "centroid", "logistic", "linear-svm"])
@@ -157,7 +159,7 @@ def test_classes_that_are_absent_are_never_predicted(head):
     features, labels = made(300, 12, 3)
     labels = 2 * labels  # of six classes there are 0, 2 and 4
     folds = [*make_folds(labels, 3, 0), (np.flatnonzero(labels < 4), np.flatnonzero(labels == 4))]
-    found = fit_streamed(parse_head(head), ArrayBlocks(features), labels, 6, 0, folds)
+    found = fit_streamed(parse_head(head), BlockSample(ArrayBlocks(features), labels, 6, 0), folds)
     assert set(np.unique(found.head.scores(features).argmax(1))) == {0, 2, 4}
     assert set(np.unique(found.scores[labels == 4].argmax(1))) <= {0, 2}
 
@@ -169,7 +171,7 @@ def test_feature_that_is_alive_in_the_first_block_only_does_no_harm(head):
     features[:, 3] = 0
     features[blocks._order[:64], 3] = 40.0
     folds = [(blocks._order[64:], blocks._order[:64])]
-    found = fit_streamed(parse_head(head), blocks, labels, 2, 0, folds)
+    found = fit_streamed(parse_head(head), BlockSample(blocks, labels, 2, 0), folds)
     assert np.mean(found.scores.argmax(1)[folds[0][1]] == labels[folds[0][1]]) > 0.8
 
 
@@ -180,7 +182,7 @@ def test_folds_cost_no_pass_but_that_of_scoring(head, n_passes):
     features, labels = made(300, 10, 3)
     for folds in (make_folds(labels, 2, 0), make_folds(labels, 5, 0)):
         blocks = ArrayBlocks(features)
-        fit_streamed(parse_head(head), blocks, labels, 3, 0, folds)
+        fit_streamed(parse_head(head), BlockSample(blocks, labels, 3, 0), folds)
         assert blocks.passes == n_passes + 1  # and a look at the first block
 
 
@@ -219,7 +221,7 @@ def test_few_blocks_are_alive_however_many_there_are(head, n_rows):
     features, labels = made(n_rows, 6, 2)
     blocks = CountedBlocks(features, size=32)
     spec = parse_head("dense(hidden=4, epochs=2)" if head == "dense" else head)
-    fit_streamed(spec, blocks, labels, 2, 0, make_folds(labels, 2, 0))
+    fit_streamed(spec, BlockSample(blocks, labels, 2, 0), make_folds(labels, 2, 0))
     assert 1 <= blocks.most_alive <= 4
 
 
@@ -232,8 +234,8 @@ def test_dense_of_one_block_is_that_in_memory(params):
     spec = parse_head(f"dense(epochs=4, batch_size=32{params})")
     blocks = ArrayBlocks(features, 200)
     blocks._order = np.arange(200)
-    ours = fit_streamed(spec, blocks, labels, 3, 0).head.scores(features)
-    theirs = fit_head(spec, features, labels, 3, 0).scores(features)
+    ours = fit_streamed(spec, BlockSample(blocks, labels, 3, 0)).head.scores(features)
+    theirs = fit_head(spec, Sample(features, labels, 3, 0)).scores(features)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
 
 
@@ -242,12 +244,12 @@ def test_dense_learns_in_blocks_what_it_learns_in_memory():
     spec = parse_head("dense(hidden=32, epochs=15, batch_size=32)")
     folds = make_folds(labels, 2, 0)
     blocks = ArrayBlocks(features, 150)
-    found = fit_streamed(spec, blocks, labels, 3, 0, folds)
-    unseen = out_of_fold_scores(spec, features, labels, 3, folds, 0)
+    found = fit_streamed(spec, BlockSample(blocks, labels, 3, 0), folds)
+    unseen = out_of_fold_scores(spec, Sample(features, labels, 3, 0), folds)
     right, theirs = (np.mean(each.argmax(1) == labels) for each in (found.scores, unseen))
     assert right > theirs - 0.03
     assert [kernel.shape for kernel in found.head.kernels] == [(10, 32), (32, 3)]
-    again = fit_streamed(spec, blocks, labels, 3, 0, folds)
+    again = fit_streamed(spec, BlockSample(blocks, labels, 3, 0), folds)
     np.testing.assert_array_equal(found.scores, again.scores)
 
 
@@ -256,7 +258,7 @@ def test_dense_keeps_groups_together_and_leaves_views_of_the_held_out_alone():
     spec = parse_head("dense(hidden=4, epochs=2, prepare='pca(4)', class_weight='balanced')")
     blocks = ArrayBlocks(np.concatenate([features, features + 1]))
     groups = np.arange(200) // 4
-    found = fit_streamed(spec, blocks, labels, 2, 0, groups=groups)
+    found = fit_streamed(spec, BlockSample(blocks, labels, 2, 0, groups=groups))
     assert found.scores is None
     assert [kernel.shape for kernel in found.head.kernels] == [(6, 4), (4, 2)]
 
@@ -272,26 +274,48 @@ def test_heads_learn_from_shards(tmp_path):
     blocks, folds = stored.blocks((A,), digests, n_rows=70), make_folds(labels, 4, 0)
     for head in ("ridge", "logistic"):
         spec = parse_head(head)
-        found = fit_streamed(spec, blocks, labels, 3, 0, folds)
-        expected = out_of_fold_scores(spec, features, labels, 3, folds, 0)
+        found = fit_streamed(spec, BlockSample(blocks, labels, 3, 0), folds)
+        expected = out_of_fold_scores(spec, Sample(features, labels, 3, 0), folds)
         assert np.abs(found.scores - expected).max() < 1e-2 * np.abs(expected).max()
         scores = score_blocks(found.head, blocks, 3)
         np.testing.assert_allclose(scores, found.head.scores(features), rtol=1e-4, atol=1e-4)
 
 
-def test_progress_is_told_after_each_block():
+class Told(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def advance(self, part, done, total, unit="pictures", where=""):
+        self.told.append((part, done, total, unit))
+
+
+def test_progress_is_told_before_each_pass_and_after_each_block():
     features, labels = made(100, 4, 2)
-    told = []
-    fit_streamed(
-        parse_head("ridge"),
-        ArrayBlocks(features, 40),
-        labels,
-        2,
-        0,
-        make_folds(labels, 2, 0),
-        progress=lambda done, total: told.append((done, total)),
-    )
-    assert told == [(40, 100), (80, 100), (100, 100)] * 2
+    blocks = ArrayBlocks(np.concatenate([features, features + 1]), 80)  # a view of each picture
+    told = Told()
+    sample = BlockSample(blocks, labels, 2)
+    found = fit_streamed(parse_head("ridge"), sample, make_folds(labels, 2, 0), told)
+    fitted = [("learning", done, 200, "rows") for done in (0, 80, 160, 200)]
+    clean = np.cumsum([np.sum(blocks._order[i : i + 80] < 100) for i in (0, 80, 160)])
+    judged = [("learning", done, 100, "rows") for done in (0, *clean)]
+    assert told.told == [*fitted, *judged]
+    told.told.clear()
+    score_blocks(found.head, blocks, 2, told)
+    assert told.told == fitted
+
+
+def test_what_a_reporter_raises_comes_out_as_it_is():
+    class Failing(Reporter):
+        def advance(self, part, done, total, unit="pictures", where=""):
+            if done:
+                raise ValueError("the printer is gone")
+
+    features, labels = made(100, 4, 2)
+    sample = BlockSample(ArrayBlocks(features, 40), labels, 2)
+    with pytest.raises(ValueError, match=r"^the printer is gone$"):
+        fit_streamed(parse_head("ridge"), sample, reporter=Failing())
 
 
 def test_failure_of_reading_is_told():
@@ -305,13 +329,15 @@ def test_failure_of_reading_is_told():
                 yield block
 
     with pytest.raises(InputError, match="a disk is gone"):
-        fit_streamed(parse_head("ridge"), Failing(features, 30), labels, 2, 0)
+        fit_streamed(parse_head("ridge"), BlockSample(Failing(features, 30), labels, 2, 0))
 
 
 def test_solver_that_stops_early_is_reported(caplog):
     features, labels = made(200, 10, 3)
     with caplog.at_level(logging.WARNING, "pipeline"):
-        fit_streamed(parse_head("logistic(max_iter=2)"), ArrayBlocks(features), labels, 3, 0)
+        fit_streamed(
+            parse_head("logistic(max_iter=2)"), BlockSample(ArrayBlocks(features), labels, 3, 0)
+        )
     assert "stopped before it converged" in caplog.text
 
 
@@ -327,7 +353,7 @@ def test_sums_of_folds_are_of_disjoint_groups():
 def test_head_that_cannot_stream_is_refused():
     features, labels = made(50, 4, 2)
     with pytest.raises(InputError, match=r"expected a head that learns in blocks, received knn; "):
-        fit_streamed(parse_head("knn"), ArrayBlocks(features), labels, 2, 0)
+        fit_streamed(parse_head("knn"), BlockSample(ArrayBlocks(features), labels, 2, 0))
 
 
 def test_features_too_large_for_memory_are_refused_with_the_ways_out():
@@ -351,17 +377,19 @@ def test_products_too_large_for_memory_are_refused():
 def test_one_class_is_refused():
     features, _ = made(50, 4, 2)
     with pytest.raises(InputError, match=r"two classes or more .* received one class"):
-        fit_streamed(parse_head("logistic"), ArrayBlocks(features), np.zeros(50, int), 2, 0)
+        fit_streamed(
+            parse_head("logistic"), BlockSample(ArrayBlocks(features), np.zeros(50, int), 2, 0)
+        )
 
 
 def test_rows_that_are_not_aligned_are_refused():
     features, labels = made(50, 4, 2)
     with pytest.raises(InputError, match="received 50 rows and 40 labels"):
-        fit_streamed(parse_head("ridge"), ArrayBlocks(features), labels[:40], 2, 0)
+        fit_streamed(parse_head("ridge"), BlockSample(ArrayBlocks(features), labels[:40], 2, 0))
 
 
 def test_features_that_are_not_finite_are_refused():
     features, labels = made(50, 4, 2)
     features[31, 2] = np.nan
     with pytest.raises(InputError, match="expected finite features, received NaN or infinity"):
-        fit_streamed(parse_head("logistic"), ArrayBlocks(features), labels, 2, 0)
+        fit_streamed(parse_head("logistic"), BlockSample(ArrayBlocks(features), labels, 2, 0))

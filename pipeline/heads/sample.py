@@ -1,14 +1,11 @@
-"""Scores of pictures that a head has not seen: what heads are compared by."""
+"""What heads learn from, and how it is divided where they are compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from pipeline.errors import DataError
-from pipeline.heads.catalog import HeadSpec
-from pipeline.heads.fit import fit_head
-from pipeline.heads.fitted import FittedHead
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 """Row numbers to fit on, and row numbers held out."""
@@ -21,11 +18,13 @@ class Sample:
     Args:
         features: ((1 + n_views) · n, d) float: n pictures, then view 1 of each, ….
         labels: (n,) int in 0 … n_classes-1.
-        n_classes: k.
+        n_classes: k, also where some class is absent from ``labels``.
         seed: Seed of everything random in a head.
         n_views: Augmented views of each picture.
-        blocks: Widths of the cuts side by side, as in `fit_head`.
-        groups: (n,) int, rows that belong together; None where each is by itself.
+        blocks: Widths of the cuts that lie side by side in ``features``; None for one block. They
+            matter to the preparations ``l2`` and ``sqrt-l2`` only.
+        groups: (n,) int, rows that belong together; None where each is by itself. Where a head
+            holds pictures out to know when to stop, those of one group stay together.
     """
 
     features: np.ndarray
@@ -36,56 +35,24 @@ class Sample:
     blocks: tuple[int, ...] | None = None
     groups: np.ndarray | None = None
 
-    def part(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return features and labels of some pictures and of all their views."""
+    @property
+    def row_labels(self) -> np.ndarray:
+        """The label of each row of ``features``: ((1 + n_views) · n,) int."""
+        return np.tile(self.labels, 1 + self.n_views)
+
+    def with_views(self, pictures: np.ndarray) -> np.ndarray:
+        """Return the rows of some pictures (m,) and of all their views: ((1 + n_views) · m,)."""
         step = len(self.labels)
-        viewed = np.concatenate([rows + view * step for view in range(1 + self.n_views)])
-        return self.features[viewed], np.tile(self.labels[rows], 1 + self.n_views)
+        return np.concatenate([pictures + view * step for view in range(1 + self.n_views)])
 
-
-def fit_sample(spec: HeadSpec, sample: Sample, rows: np.ndarray) -> FittedHead:
-    """Fit a head on some of the pictures and on all their views."""
-    features, labels = sample.part(rows)
-    groups = None if sample.groups is None else sample.groups[rows]
-    together = (sample.n_classes, sample.seed, sample.n_views, sample.blocks, groups)
-    return fit_head(spec, features, labels, *together)
-
-
-def out_of_fold_scores(
-    spec: HeadSpec,
-    features: np.ndarray,
-    labels: np.ndarray,
-    n_classes: int,
-    folds: Folds,
-    seed: int,
-    n_views: int = 0,
-    blocks: tuple[int, ...] | None = None,
-    groups: np.ndarray | None = None,
-) -> np.ndarray:
-    """Score every picture by a head that was fitted on the other folds.
-
-    Where there are augmented views, heads learn from all views of the pictures they are fitted on,
-    and score the others as they are.
-
-    Args:
-        spec: The head.
-        features: ((1 + n_views) · n, d) float: the n pictures, then view 1 of each, ….
-        labels: (n,) int, row-aligned with the first n.
-        n_classes: k.
-        folds: From `make_folds`.
-        seed: Seed of the head.
-        n_views: Augmented views of each picture.
-        blocks: Widths of the cuts side by side, as in `fit_head`.
-        groups: (n,) int, the groups that the folds kept together, as in `fit_head`.
-
-    Returns:
-        Scores (n, k), in the order of ``labels``.
-    """
-    sample = Sample(features, labels, n_classes, seed, n_views, blocks, groups)
-    scores = np.zeros((len(labels), n_classes))
-    for fit, held_out in folds:
-        scores[held_out] = fit_sample(spec, sample, fit).scores(features[held_out])
-    return scores
+    def only(self, pictures: np.ndarray) -> "Sample":
+        """Return some of the pictures (m,), as row numbers, with all their views."""
+        return replace(
+            self,
+            features=self.features[self.with_views(pictures)],
+            labels=self.labels[pictures],
+            groups=None if self.groups is None else self.groups[pictures],
+        )
 
 
 def make_folds(
