@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from pipeline.errors import InputError
+from pipeline.system import progress as system
 
 OnProgress = Callable[[int, int, str], None]
 """Called with (done, total, what): what is ``"index"``, ``"features"``, ``"classify"``, ….
@@ -55,6 +56,27 @@ class Reporter(Protocol):
 
     def epochs(self) -> AbstractContextManager[ToldEpochs]:
         """Return what is told of a training."""
+
+
+class Relay(system.Reporter):
+    """Passes on what a stage reports: epochs to a training, all else to one counter."""
+
+    def __init__(self, told: Told, training: ToldEpochs | None = None, batch_size: int = 0) -> None:
+        self._told, self._training, self._batch_size = told, training, batch_size
+
+    def advance(
+        self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
+    ) -> None:
+        """Tell the counter, or the training's steps."""
+        if self._training is None or not part.startswith("epoch "):
+            self._told.update(done, total, where)
+        elif done:
+            self._training.on_step(int(part.split()[1]), done, total, self._batch_size)
+
+    def epoch(self, epoch: Any) -> None:
+        """Tell the training."""
+        if self._training is not None:
+            self._training.on_epoch(epoch)
 
 
 class Shown:

@@ -10,10 +10,8 @@ import numpy as np
 
 from pipeline.api.pictures import Given, given_pictures
 from pipeline.api.settings import filled
-from pipeline.backbones.engines import paired
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError
-from pipeline.images import load_batches
 from pipeline.predict.labelling import Predictor
 from pipeline.predict.predict import open_predictor
 from pipeline.runs import Run as RunFolder
@@ -126,25 +124,12 @@ class Run:
 
     def _probabilities(self, given: Given) -> tuple[np.ndarray, list[tuple[int, str]]]:
         """Return the mean over the views that the run averages, and (row, reason) of failures."""
-        predictor = self._predictor
-        average = predictor.test_views
-        numbers = range(1) if average is None else average.numbers
-        batches = load_batches(
-            given.read,
-            range(len(given)),
-            predictor.decoding,
-            self._config.batch_size,
-            views=[numbers] * len(given),
-            view_recipe=None if average is None else average.view,
-        )
-        sums = np.zeros((len(given), len(self.classes)))
+        probabilities = np.full((len(given), len(self.classes)), np.nan)
         failed: list[tuple[int, str]] = []
-        for batch, labelled in paired(predictor.probabilities, batches):
-            failed += [(failure.row, failure.reason) for failure in batch.failed]
-            if len(batch.rows):
-                np.add.at(sums, batch.rows, labelled)
-        sums[[row for row, _ in failed]] = np.nan
-        return sums / len(numbers), failed
+        for labelled in self._predictor.label(given, self._config.batch_size):
+            failed += [(failure.row, failure.reason) for failure in labelled.failed]
+            probabilities[labelled.rows] = labelled.probabilities
+        return probabilities, failed
 
 
 def load_run(

@@ -29,14 +29,14 @@ def predict(
         run: Name or folder of a run, best, or for example imagenet:EfficientNetLite0.
         paths: Picture files, folders, and .zip or .tar files of pictures.
     """
-    from pipeline.predict.predict import describe
+    from pipeline.api.progress import Relay
     from pipeline.predict.predict import predict as label
 
     keep = output.json or config.csv is None
     with show.progress("predict", "pictures", output.silent) as progress:
         pictures = [path.expanduser() for path in paths]
-        predictions = label(config, run, pictures, progress.update, keep=keep)
-    show.result(describe(predictions), output.json, show.predictions)
+        predictions = label(config, run, pictures, Relay(progress), keep=keep)
+    show.result(predictions.to_dict(), output.json, show.predictions)
 
 
 @command(
@@ -57,8 +57,7 @@ def export(
         run: Name or folder of a run, or best; its head must be linear or dense, or it fine-tuned.
         out: File that ends in .keras, .onnx or .tflite, or a folder for OpenVINO.
     """
-    from pipeline.predict.export.export import describe
     from pipeline.predict.export.export import export as write
 
     exported = write(config, run, out.expanduser())
-    show.result(describe(exported), output.json, show.exported_model)
+    show.result(exported.to_dict(), output.json, show.exported_model)

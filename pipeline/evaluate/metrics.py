@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from pipeline.evaluate.calibration import Reliability, log_loss, reliability
 from pipeline.evaluate.counts import (
@@ -92,6 +91,8 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Me
         0.6666666666666666
     """
     n_classes = probabilities.shape[1]
+    from sklearn.metrics import confusion_matrix  # slow to import; predicting does without
+
     confusion = confusion_matrix(labels, probabilities.argmax(1), labels=np.arange(n_classes))
     measured, resampled = Counts.of(confusion), Counts.resampled(confusion, seed)
     area, precision = rank_figures(probabilities, labels)

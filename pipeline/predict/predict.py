@@ -1,23 +1,22 @@
 """Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
 
 import csv
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.engines import paired
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images import Batch, Failure, Pictures, find_pictures, load_batches
+from pipeline.images import find_pictures
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
 from pipeline.system.files import atomic_path
+from pipeline.system.progress import SILENT, Reporter
 
-Progress = Callable[[int, int], None]
 WriteRow = Callable[["Prediction", np.ndarray], None]
 IMAGENET = "imagenet:"
 
@@ -56,12 +55,23 @@ class Predictions:
     labelled: int
     csv: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        value = {
+            "predictions": [
+                vars(prediction) | {"top": [list(pair) for pair in prediction.top]}
+                for prediction in self.predictions
+            ],
+            "failed": list(self.failed),
+        }
+        return value if self.csv is None else value | {"csv": self.csv, "labelled": self.labelled}
+
 
 def predict(
     config: PredictConfig,
     target: str,
     paths: Sequence[Path],
-    progress: Progress | None = None,
+    reporter: Reporter = SILENT,
     *,
     keep: bool = True,
 ) -> Predictions:
@@ -72,7 +82,7 @@ def predict(
             wanted.
         target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
         paths: Picture files, folders and archives of them.
-        progress: Called with (done, total).
+        reporter: Is told after each batch.
         keep: Whether to return the predictions; without, memory does not grow with the pictures,
             but for their names.
 
@@ -87,16 +97,16 @@ def predict(
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []
     n = 0
+    reporter.advance("predict", 0, len(pictures))
     with _table(config.csv, predictor.classes) as write:
-        for labelled in _labelled(config, predictor, pictures):
+        for labelled in predictor.label(pictures, config.batch_size):
             failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
             for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
                 prediction = _prediction(pictures.name(row), values, predictor, config.top)
                 write(prediction, values)
                 results += [prediction] if keep else []
             n += len(labelled.rows)
-            if progress is not None:
-                progress(n + len(failed), len(pictures))
+            reporter.advance("predict", n + len(failed), len(pictures))
         _check_strictly(config, failed, len(pictures))
     csv_path = None if config.csv is None else str(config.csv)
     return Predictions(tuple(results), tuple(failed), n, csv_path)
@@ -142,47 +152,6 @@ def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
         yield write
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """Rows (k,) int, their probabilities (k, n_classes), and the pictures met that have none."""
-
-    rows: np.ndarray
-    probabilities: np.ndarray
-    failed: tuple[Failure, ...]
-
-
-def _labelled(
-    config: PredictConfig, predictor: Predictor, pictures: Pictures
-) -> Generator[_Labelled, None, None]:
-    """Yield pictures as they come, each with the mean probabilities of its views."""
-    average = predictor.test_views
-    numbers = range(1) if average is None else average.numbers
-    batches = load_batches(
-        pictures.read,
-        range(len(pictures)),
-        predictor.decoding,
-        config.batch_size,
-        views=None if average is None else [numbers] * len(pictures),
-        view_recipe=None if average is None else average.view,
-    )
-    return _whole_pictures(paired(predictor.probabilities, batches), len(numbers))
-
-
-def _whole_pictures(
-    labelled: Generator[tuple[Batch, np.ndarray], None, None], n_views: int
-) -> Generator[_Labelled, None, None]:
-    """Average over the views of each picture; they come one after another, maybe in two batches."""
-    rows, waiting = np.empty(0, np.int64), list[np.ndarray]()
-    with closing(labelled):
-        for batch, probabilities in labelled:
-            rows = np.concatenate([rows, batch.rows])
-            waiting += list(probabilities)
-            n = len(rows) // n_views * n_views
-            means = [np.mean(waiting[i : i + n_views], axis=0) for i in range(0, n, n_views)]
-            yield _Labelled(rows[:n:n_views], np.array(means), batch.failed)
-            rows, waiting = rows[n:], waiting[n:]
-
-
 def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -> Prediction:
     best = np.argsort(-values, kind="stable")[:top]
     listed = tuple((predictor.classes[i], float(values[i])) for i in best)
@@ -203,22 +172,3 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
         )
     run = find_run(config.runs, target)
     return bundle_predictor(run.name, run.bundle(config.trust), config.models, config.batch_size)
-
-
-def describe(predictions: Predictions) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    value = {
-        "predictions": [
-            {
-                "path": prediction.path,
-                "label": prediction.label,
-                "probability": prediction.probability,
-                "top": [list(pair) for pair in prediction.top],
-            }
-            for prediction in predictions.predictions
-        ],
-        "failed": list(predictions.failed),
-    }
-    if predictions.csv is not None:
-        value |= {"csv": predictions.csv, "labelled": predictions.labelled}
-    return value
