@@ -13,7 +13,7 @@ from pipeline.api.settings import filled
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError
 from pipeline.predict.labelling import Predictor
-from pipeline.predict.predict import labelled_pictures, open_predictor
+from pipeline.predict.predict import open_predictor
 from pipeline.runs import RunFolder, find_run, read_info, read_metrics
 
 Pictures = Any
@@ -130,11 +130,9 @@ class Run:
         """Return the mean over the views that the run averages, and (row, reason) of failures."""
         probabilities = np.full((len(given), len(self.classes)), np.nan)
         failed: list[tuple[int, str]] = []
-        pictures = (given.read, len(given), self._config.batch_size)
-        for labelled in labelled_pictures(self._predictor, *pictures):
+        for labelled in self._predictor.label(given, self._config.batch_size):
             failed += [(failure.row, failure.reason) for failure in labelled.failed]
-            if len(labelled.rows):
-                probabilities[labelled.rows] = labelled.probabilities
+            probabilities[labelled.rows] = labelled.probabilities
         return probabilities, failed
 
 

@@ -1,7 +1,6 @@
 """What a run is good for: labelling pictures, one file to take along."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -39,14 +38,12 @@ def predict(
         run: Name or folder of a run, best, or for example imagenet:EfficientNetLite0.
         paths: Picture files, folders, and .zip or .tar files of pictures.
     """
-    from pipeline.predict.predict import describe
     from pipeline.predict.predict import predict as label
 
     keep = output.json or config.csv is None
     pictures = [path.expanduser() for path in paths]
-    told = partial(output.reporter.advance, "predict")
-    predictions = label(config, run, pictures, told, keep=keep)
-    show.result(describe(predictions), output.json, show.predictions)
+    predictions = label(config, run, pictures, output.reporter, keep=keep)
+    show.result(predictions.to_dict(), output.json, show.predictions)
 
 
 @FLAT
@@ -75,8 +72,7 @@ def export(
         run: Name or folder of a run, or best; its head must be linear or dense, or it fine-tuned.
         out: File that ends in .keras, .onnx or .tflite, or a folder for OpenVINO.
     """
-    from pipeline.predict.export.export import describe
     from pipeline.predict.export.export import export as write
 
     exported = write(config, run, out.expanduser())
-    show.result(describe(exported), output.json, show.exported_model)
+    show.result(exported.to_dict(), output.json, show.exported_model)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 N_RESAMPLES = 2000
 
@@ -61,6 +60,8 @@ class Counts:
         rng, shares = np.random.default_rng(seed), cells / cells.sum()
         n_classes, used = len(confusion), np.arange(len(cells))
         ones = np.ones(len(cells))
+        from scipy.sparse import csr_array  # slow to import; predicting does without
+
         by_given = csr_array((ones, (used, given)), (len(cells), n_classes))
         by_called = csr_array((ones, (used, called)), (len(cells), n_classes))
         right = by_given * (given == called)[:, None]

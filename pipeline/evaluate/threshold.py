@@ -15,7 +15,6 @@ from math import ceil, log
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from pipeline.errors import InputError
 from pipeline.evaluate.counts import Estimate, proportion
@@ -187,6 +186,8 @@ class _Ranked:
         if not len(starts):
             return 0
         level = (1 - confidence) / len(starts)
+        from scipy.stats import binom  # slow to import; predicting does without
+
         passed = binom.cdf(self._wrong, self._answered, max_error) <= level
         last = max((_last_in_row(passed, start) for start in starts if passed[start]), default=-1)
         return int(self._answered[last]) if last >= 0 else 0

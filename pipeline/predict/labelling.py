@@ -1,41 +1,108 @@
-"""What labels decoded pictures: a run's base and head, its fine-tuned model, or an ImageNet top."""
+"""What labels pictures: a run's base and head, its fine-tuned model, or an ImageNet top.
+
+The command and the API label by the same function, so that both say the same of a picture.
+"""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
-from pipeline.evaluate.averaging import ViewAverage
+from pipeline.backbones.engines import Engine, GivenNetwork, open_engine, paired
+from pipeline.evaluate.averaging import ViewAverage, mean_over_views
 from pipeline.features.base import decoding_from_dict, frozen_from_dict
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import FittedHead, NetworkHead, softmax
 from pipeline.heads.fitted import centred
-from pipeline.images import DecodeRecipe
+from pipeline.images import DecodeRecipe, Failure, load_batches
 from pipeline.runs import Bundle
 
-Labeller = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
+Outputs = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
+"""From batches of pictures (k, s, s, 3) uint8 to what is computed of each: (k, n_classes)."""
+
+
+class Readable(Protocol):
+    """Pictures by row number."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, row: int) -> bytes:
+        """Return a row's picture file; raises OSError. Several threads may read at once."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Some pictures that were labelled, and those met on the way that could not be.
+
+    Args:
+        rows: (n,) int.
+        probabilities: (n, n_classes), row-aligned; the mean over the views that are averaged.
+        failed: The pictures that have none.
+    """
+
+    rows: np.ndarray
+    probabilities: np.ndarray
+    failed: tuple[Failure, ...]
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Something that labels decoded pictures.
+    """Something that labels pictures.
 
     Args:
         classes: Names of the columns.
         decoding: How pictures are decoded, the same as in training.
-        probabilities: Turns batches (k, s, s, 3) uint8 into probabilities (k, n_classes).
-        test_views: Augmented views whose probabilities are averaged with the clean picture's.
+        outputs: What is computed of each version of a picture.
+        judge: From the outputs of each view, (n, n_classes) each, to probabilities (n, n_classes).
+        test_views: Augmented views that a picture is judged by, beside the picture as it is.
         threshold: Lowest probability of the likeliest class that is answered.
     """
 
     classes: Sequence[str]
     decoding: DecodeRecipe
-    probabilities: Labeller
+    outputs: Outputs
+    judge: Callable[[Sequence[np.ndarray]], np.ndarray]
     test_views: ViewAverage | None = None
     threshold: float | None = None
+
+    def label(self, pictures: Readable, batch_size: int) -> Generator[Labelled, None, None]:
+        """Label pictures as they come, decoded and judged exactly as in training.
+
+        Args:
+            pictures: By row number.
+            batch_size: Pictures, or views of them, per step.
+
+        Yields:
+            Every row once, in order, with its probabilities or among the failures.
+        """
+        average = self.test_views
+        numbers = range(1) if average is None else average.numbers
+        batches = load_batches(
+            pictures.read,
+            range(len(pictures)),
+            self.decoding,
+            batch_size,
+            views=[numbers] * len(pictures),
+            view_recipe=None if average is None else average.view,
+        )
+        n_views, rows = len(numbers), np.empty(0, np.int64)
+        waiting = np.empty((0, len(self.classes)))
+        with closing(paired(self.outputs, batches)) as computed:
+            for batch, outputs in computed:
+                # The views of a picture come one after another, maybe in two batches.
+                rows = np.concatenate([rows, batch.rows])
+                waiting = np.concatenate([waiting, outputs]) if len(waiting) else outputs
+                n = len(rows) // n_views * n_views
+                views = [waiting[view:n:n_views] for view in range(n_views)]
+                yield Labelled(rows[:n:n_views], self.judge(views), batch.failed)
+                rows, waiting = rows[n:], waiting[n:]
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return the probabilities of pictures as they are, (n, s, s, 3) uint8: (n, n_classes)."""
+        return self.judge([np.concatenate(list(self.outputs(iter([images]))))])
 
 
 def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -> Predictor:
@@ -53,13 +120,19 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
     decoding = decoding_from_dict(bundle.base)
     if bundle.head is None:
         engine = _model_engine(name, bundle, models, batch_size)
-        return Predictor(bundle.classes, decoding, _only_output(engine))
+        return Predictor(bundle.classes, decoding, _only_output(engine), _as_it_is)
     base = frozen_from_dict(bundle.base)
     engine = open_engine(base, "auto", base.precision, batch_size, models)
     # Bundles hold heads as they were fitted; what all classes share would only cost digits.
     head = centred(bundle.head) if isinstance(bundle.head, NetworkHead) else bundle.head
-    probabilities = head_on(engine, head)
-    return Predictor(bundle.classes, decoding, probabilities, bundle.test_views, bundle.threshold)
+    return Predictor(
+        bundle.classes,
+        decoding,
+        _scores(engine, head, len(bundle.classes)),
+        _mean_probabilities,
+        bundle.test_views,
+        bundle.threshold,
+    )
 
 
 def imagenet_predictor(backbone: str, weights: str, models: Path, batch_size: int) -> Predictor:
@@ -90,7 +163,7 @@ def imagenet_predictor(backbone: str, weights: str, models: Path, batch_size: in
     identity = {"kind": "classifier", "backbone": str(spec), "weights": source.digest}
     network = GivenNetwork(f"{spec}-imagenet", identity, ("probabilities",), build)
     engine = open_engine(network, "auto", "float32", batch_size, models)
-    return Predictor(class_names(), DecodeRecipe(size), _only_output(engine))
+    return Predictor(class_names(), DecodeRecipe(size), _only_output(engine), _as_it_is)
 
 
 def _model_engine(name: str, bundle: Bundle, models: Path, batch_size: int) -> Engine:
@@ -104,18 +177,28 @@ def _model_engine(name: str, bundle: Bundle, models: Path, batch_size: int) -> E
     return open_engine(network, "auto", bundle.base["precision"], batch_size, models)
 
 
-def head_on(engine: Engine, head: FittedHead) -> Labeller:
-    """Return what turns batches into probabilities: the engine's outputs, flat, and a head."""
+def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Outputs:
+    """Return what turns batches into scores: the engine's outputs, flat, and a head."""
 
-    def probabilities(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
+    def scores(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
         for outputs in engine.run(batches):
             if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
-                yield np.empty((0, 0))
+                yield np.empty((0, n_classes))
                 continue
-            yield softmax(head.scores(side_by_side(outputs)))
+            yield head.scores(side_by_side(outputs))
 
-    return probabilities
+    return scores
 
 
-def _only_output(engine: Engine) -> Labeller:
+def _mean_probabilities(scores: Sequence[np.ndarray]) -> np.ndarray:
+    return mean_over_views([softmax(view) for view in scores])
+
+
+def _only_output(engine: Engine) -> Outputs:
     return lambda batches: (output for (output,) in engine.run(batches))
+
+
+def _as_it_is(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what a whole model gives: it judges pictures as they are, and gives probabilities."""
+    (given,) = probabilities
+    return given

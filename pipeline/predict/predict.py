@@ -1,25 +1,23 @@
 """Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
 
 import csv
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.engines import paired
 from pipeline.config import PredictConfig
 from pipeline.errors import InputError
-from pipeline.evaluate.averaging import mean_over_views
-from pipeline.images import Batch, Failure, find_pictures, load_batches
+from pipeline.images import find_pictures
 from pipeline.images.dataset import check_strictly
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
 from pipeline.system.files import atomic_path, check_free
+from pipeline.system.progress import SILENT, Reporter
 
-Progress = Callable[[int, int], None]
 WriteRow = Callable[["Prediction", np.ndarray], None]
 IMAGENET = "imagenet:"
 
@@ -58,12 +56,23 @@ class Predictions:
     labelled: int
     csv: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        value = {
+            "predictions": [
+                vars(prediction) | {"top": [list(pair) for pair in prediction.top]}
+                for prediction in self.predictions
+            ],
+            "failed": list(self.failed),
+        }
+        return value if self.csv is None else value | {"csv": self.csv, "labelled": self.labelled}
+
 
 def predict(
     config: PredictConfig,
     target: str,
     paths: Sequence[Path],
-    progress: Progress | None = None,
+    reporter: Reporter = SILENT,
     *,
     keep: bool = True,
 ) -> Predictions:
@@ -74,7 +83,7 @@ def predict(
             wanted.
         target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
         paths: Picture files, folders and archives of them.
-        progress: Called with (done, total).
+        reporter: Is told after each batch.
         keep: Whether to return the predictions; without, memory does not grow with the pictures,
             but for their names.
 
@@ -89,17 +98,16 @@ def predict(
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []
     n = 0
+    reporter.advance("predict", 0, len(pictures))
     with _table(config.csv, predictor.classes) as write:
-        given = (pictures.read, len(pictures), config.batch_size)
-        for labelled in labelled_pictures(predictor, *given):
+        for labelled in predictor.label(pictures, config.batch_size):
             failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
             for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
                 prediction = _prediction(pictures.name(row), values, predictor, config.top)
                 write(prediction, values)
                 results += [prediction] if keep else []
             n += len(labelled.rows)
-            if progress is not None:
-                progress(n + len(failed), len(pictures))
+            reporter.advance("predict", n + len(failed), len(pictures))
         check_strictly(config.strict, failed, len(pictures))
     csv_path = None if config.csv is None else str(config.csv)
     return Predictions(tuple(results), tuple(failed), n, csv_path)
@@ -132,54 +140,6 @@ def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
         yield write
 
 
-@dataclass(frozen=True)
-class LabelledPictures:
-    """Rows (k,) int, their probabilities (k, n_classes), and the pictures met that have none."""
-
-    rows: np.ndarray
-    probabilities: np.ndarray
-    failed: tuple[Failure, ...]
-
-
-def labelled_pictures(
-    predictor: Predictor, read: Callable[[int], bytes], n_pictures: int, batch_size: int
-) -> Generator[LabelledPictures, None, None]:
-    """Yield pictures as they come, each with the mean probabilities of its views.
-
-    Args:
-        predictor: What labels.
-        read: Returns the file of picture 0 … n_pictures-1; several threads call it at once.
-        n_pictures: How many there are.
-        batch_size: Views per step.
-    """
-    average = predictor.test_views
-    numbers = range(1) if average is None else average.numbers
-    batches = load_batches(
-        read,
-        range(n_pictures),
-        predictor.decoding,
-        batch_size,
-        views=None if average is None else [numbers] * n_pictures,
-        view_recipe=None if average is None else average.view,
-    )
-    return _whole_pictures(paired(predictor.probabilities, batches), len(numbers))
-
-
-def _whole_pictures(
-    labelled: Generator[tuple[Batch, np.ndarray], None, None], n_views: int
-) -> Generator[LabelledPictures, None, None]:
-    """Average over the views of each picture; they come one after another, maybe in two batches."""
-    rows, waiting = np.empty(0, np.int64), list[np.ndarray]()
-    with closing(labelled):
-        for batch, probabilities in labelled:
-            rows = np.concatenate([rows, batch.rows])
-            waiting += list(probabilities)
-            n = len(rows) // n_views * n_views
-            means = [mean_over_views(waiting[i : i + n_views]) for i in range(0, n, n_views)]
-            yield LabelledPictures(rows[:n:n_views], np.array(means), batch.failed)
-            rows, waiting = rows[n:], waiting[n:]
-
-
 def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -> Prediction:
     best = np.argsort(-values, kind="stable")[:top]
     listed = tuple((predictor.classes[i], float(values[i])) for i in best)
@@ -200,22 +160,3 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
         )
     run = find_run(config.runs, target)
     return bundle_predictor(run.name, run.bundle(config.trust), config.models, config.batch_size)
-
-
-def describe(predictions: Predictions) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    value = {
-        "predictions": [
-            {
-                "path": prediction.path,
-                "label": prediction.label,
-                "probability": prediction.probability,
-                "top": [list(pair) for pair in prediction.top],
-            }
-            for prediction in predictions.predictions
-        ],
-        "failed": list(predictions.failed),
-    }
-    if predictions.csv is not None:
-        value |= {"csv": predictions.csv, "labelled": predictions.labelled}
-    return value

@@ -24,7 +24,7 @@ from pipeline.features.extract import extract
 from pipeline.features.table import FeatureTable
 from pipeline.heads import NetworkHead, softmax
 from pipeline.images import ViewRecipe, index
-from pipeline.predict.predict import describe, predict
+from pipeline.predict.predict import predict
 from pipeline.runs import load_bundle, save_head
 from tests.conftest import write_picture
 
@@ -313,7 +313,7 @@ def test_below_the_threshold_the_label_is_none(copy, capsys):
         assert (ours.probability, ours.top) == (other.probability, other.top)
         assert ours.label == (other.label if other.probability >= sure[7] else None)
     capsys.readouterr()
-    show_predictions(describe(found))
+    show_predictions(found.to_dict())
     lines = capsys.readouterr().out.splitlines()
     assert sum(": don't know; left 0." in line or "; right 0." in line for line in lines) == 7
     places = ["--cache", str(copy / "features"), "--runs", str(copy / "runs")]

@@ -1,7 +1,4 @@
-"""What is said of an exported model, inside it and beside it: classes, recipe, figures, origin.
-
-What lies as text inside an exported model.
-"""
+"""What is said of an exported model, inside it and beside it: classes, recipe, figures, origin."""
 
 import json
 from collections.abc import Mapping
@@ -13,10 +10,12 @@ from pipeline.predict.export.formats import Format
 from pipeline.runs import Bundle, RunFolder
 
 FORMAT = "bottleneck-export"
-
 FORMAT_VERSION = 1
-
 INPUT, OUTPUT = "images", "probabilities"
+DESCRIPTION = "bottleneck.json"
+"""Name of the description in formats that are archives."""
+LABELS = "labels.txt"
+"""Class names, a line each: where programs that read TFLite files look for them."""
 
 _RESIZING = {
     "squash": "scale it to {size} × {size} pixels whatever its aspect ratio",
@@ -88,13 +87,6 @@ def _notes(bundle: Bundle, wanted: Format) -> list[str]:
             "compile with INFERENCE_PRECISION_HINT=f32, or processors with bfloat16 round to it"
         )
     return found
-
-
-DESCRIPTION = "bottleneck.json"
-"""Name of the description in formats that are archives."""
-
-LABELS = "labels.txt"
-"""Class names, a line each: where programs that read TFLite files look for them."""
 
 
 def description_text(description: Mapping[str, Any]) -> str:

@@ -2,25 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.config import ExportConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.features.base import decoding_from_dict
-from pipeline.predict.export import (
+from pipeline.images import DecodeRecipe, load_batches, open_reader
+from pipeline.predict.export.description import describe_model
+from pipeline.predict.export.formats import (
     Format,
-    Runtime,
-    Sample,
     check_packages,
     check_place,
-    describe_model,
     description_path,
     find_format,
-    greatest_difference,
     published,
-    sample,
 )
 from pipeline.predict.labelling import bundle_predictor
 from pipeline.runs import Bundle, RunFolder, find_run
@@ -28,22 +25,28 @@ from pipeline.runs.payload import PAYLOADS
 from pipeline.system.files import write_json
 from pipeline.system.startup import held_back_stderr, import_tensorflow
 
+if TYPE_CHECKING:
+    from pipeline.predict.export.writers import Runtime
+
 BATCH_SIZE = 32
+N_PICTURES = 32
+"""Most pictures that a model is checked on."""
 LIMITS = {"float32": 1e-4}
 """Greatest difference of a probability that passes, by the precision that the run predicts in."""
 HALF_LIMIT = 1e-2
 """For all other precisions: the run itself computes with three digits then."""
 CHECKED = ("max_abs_difference", "pictures", "compared_on")
+"""What the description beside a model says of how it was checked."""
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedModel:
     """What was written, and how far it is from what the run predicts.
 
     Args:
         path: The file or folder.
         description: The JSON file beside it.
-        format: One of `exporting.FORMATS`.
+        format: One of `formats.FORMATS`.
         run: Whose model it is.
         bytes: Its size.
         max_abs_difference: Greatest absolute difference of a probability, from the run's.
@@ -62,8 +65,29 @@ class Exported:
     compared_on: str
     notes: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        return vars(self) | {"notes": list(self.notes)}
 
-def export(config: ExportConfig, target: str, out: Path) -> Exported:
+
+@dataclass(frozen=True)
+class Expected:
+    """What the run itself says of some pictures.
+
+    Args:
+        images: (n, s, s, 3) uint8, RGB.
+        source: Where they come from, in words.
+        probabilities: (n, k), row-aligned.
+        limit: Greatest difference from these that passes.
+    """
+
+    images: np.ndarray
+    source: str
+    probabilities: np.ndarray
+    limit: float
+
+
+def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     """Write a run as one model in a format that other programs read, and check it.
 
     The model takes (n, s, s, 3) RGB 0–255 for any n, and gives (n, k) probabilities. It gets its
@@ -87,20 +111,18 @@ def export(config: ExportConfig, target: str, out: Path) -> Exported:
     run = find_run(config.runs, target)
     _check_head(run)
     bundle = run.bundle()
-    pictures = sample(run, decoding_from_dict(bundle.base))
-    predictor = bundle_predictor(run.name, bundle, config.models, BATCH_SIZE)
-    expected = np.concatenate(list(predictor.probabilities(iter([pictures.images]))))
+    expected = _expected(run, bundle, config.models)
     described = describe_model(run, bundle, wanted)
-    difference = _write(wanted, out, bundle, described, (expected, pictures))
-    exported = Exported(
+    difference = _write(wanted, out, bundle, described, expected)
+    exported = ExportedModel(
         path=str(out),
         description=str(description_path(out)),
         format=wanted.name,
         run=run.name,
         bytes=_size(out),
         max_abs_difference=difference,
-        pictures=len(expected),
-        compared_on=pictures.source,
+        pictures=len(expected.images),
+        compared_on=expected.source,
         notes=tuple(described["notes"]),
     )
     checked = {name: getattr(exported, name) for name in CHECKED}
@@ -119,38 +141,72 @@ def _check_head(run: RunFolder) -> None:
             )
 
 
+def _expected(run: RunFolder, bundle: Bundle, models: Path) -> Expected:
+    """Label up to 32 test pictures of a run, spread over them; made-up ones where all are gone.
+
+    A picture that is not byte for byte the one that was tested does not count.
+    """
+    recipe, source = decoding_from_dict(bundle.base), f"test pictures of {run.dataset.name}"
+    images = _tested(run, recipe) if Path(run.dataset.root).exists() else np.empty(0)
+    if not len(images):
+        import_tensorflow()
+        from pipeline.backbones.engines.conversion import parity_images
+
+        images, source = parity_images(recipe.size), "made-up pictures"
+    predictor = bundle_predictor(run.name, bundle, models, BATCH_SIZE)
+    probabilities = predictor.probabilities(images)
+    return Expected(images, source, probabilities, LIMITS.get(bundle.base["precision"], HALF_LIMIT))
+
+
+def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
+    """Return the run's own test pictures that are still there: (n, s, s, 3) uint8."""
+    pictures = run.tested()
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, N_PICTURES).round().astype(int))
+    digests = np.array([list(bytes.fromhex(digest)) for _, digest in pictures], np.uint8)
+    try:
+        read = open_reader(run.dataset.root)
+    except PipelineError:  # an archive, say, that is none any more: as good as gone
+        return np.empty(0)
+    batches = load_batches(
+        lambda row: read(pictures[row][0]), chosen, recipe, N_PICTURES, expected_digests=digests
+    )
+    return np.concatenate([batch.images for batch in batches])
+
+
 def _write(
-    wanted: Format,
-    out: Path,
-    bundle: Bundle,
-    described: dict[str, Any],
-    judged: tuple[np.ndarray, Sample],
+    wanted: Format, out: Path, bundle: Bundle, described: dict[str, Any], expected: Expected
 ) -> float:
     """Publish a model that agrees with the run; return how far it is from it."""
     import_tensorflow()
     from pipeline.backbones.engines.tensorflow import configure_devices
-    from pipeline.predict.export.model import whole_model
+    from pipeline.predict.export.writers import whole_model
 
     configure_devices()
     model = whole_model(bundle)
-    expected, pictures = judged
-    limit = LIMITS.get(bundle.base["precision"], HALF_LIMIT)
     with published(wanted, out) as temporary:
         with held_back_stderr():  # converters and runtimes talk, of nothing that concerns a user
             runtime = _converted(wanted, temporary, model, described)
-            difference = greatest_difference(expected, runtime, pictures.images)
-        _check_difference(wanted, difference, limit, pictures.source)
+            difference = _greatest_difference(runtime, expected)
+        if difference > expected.limit:
+            raise RunError(
+                f"expected the probabilities of the run from {wanted.title}, within "
+                f"{expected.limit:.0e}, received others, off by up to {difference:.1e} on "
+                f"{expected.source}; nothing was kept, choose another --format"
+            )
     return difference
 
 
-def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]) -> Runtime:
+def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]) -> "Runtime":
     """Write a model and load it again; converters and runtimes raise what they like.
 
     What is ours, the disk's, the memory's or an installation's fault is told as it is.
     """
+    from pipeline.predict.export.writers import WRITERS
+
+    write, load = WRITERS[wanted.name]
     try:
-        wanted.write(path, model, described)
-        return wanted.load(path)
+        write(path, model, described)
+        return load(path)
     except (PipelineError, OSError, MemoryError, ImportError, NameError, AssertionError):
         raise
     except Exception as error:
@@ -161,20 +217,20 @@ def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]
         ) from error
 
 
-def _check_difference(wanted: Format, difference: float, limit: float, source: str) -> None:
-    if difference > limit:
-        raise RunError(
-            f"expected the probabilities of the run from {wanted.title}, within {limit:.0e}, "
-            f"received others, off by up to {difference:.1e} on {source}; nothing was kept, choose "
-            f"another --format"
-        )
+def _greatest_difference(runtime: "Runtime", expected: Expected) -> float:
+    """Return max |a − b| of probabilities; infinite where one is not finite.
+
+    Args:
+        runtime: The exported model; it is given one picture first and then the others, since any
+            number of pictures has to do.
+        expected: What the run says.
+    """
+    parts = [part for part in (expected.images[:1], expected.images[1:]) if len(part)]
+    received = np.concatenate([runtime(part) for part in parts])
+    difference = float(np.abs(received - expected.probabilities).max())
+    return difference if np.isfinite(difference) else float("inf")
 
 
 def _size(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files)
-
-
-def describe(exported: Exported) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    return vars(exported) | {"notes": list(exported.notes)}

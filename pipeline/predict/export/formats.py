@@ -1,21 +1,22 @@
-"""The formats: names, suffixes, the packages they need, and the modules that write them."""
+"""The formats: names, suffixes, the packages they need; and where a model of each may go.
 
-import importlib
+Nothing of the user's is overwritten, and a model appears whole or not at all.
+"""
+
 import importlib.util
-from collections.abc import Callable, Mapping
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from pipeline.errors import InputError, StoreError, UnknownNameError
+from pipeline.system.files import TEMPORARY_PREFIX, atomic_folder, atomic_path
 
-from pipeline.errors import InputError, UnknownNameError
-
-if TYPE_CHECKING:
-    import keras
-
-Runtime = Callable[[np.ndarray], np.ndarray]
-"""Pictures (n, s, s, 3) uint8 in, probabilities (n, k) out."""
+PARTS = ("model.xml", "model.bin")
+"""What OpenVINO's folder holds; one that holds anything else is never replaced."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,6 @@ class Format:
         name: What the user types.
         title: What people call it.
         suffix: How its file ends; nothing for a folder.
-        module: Of this room: has ``write`` and ``load``.
         packages: What it needs beside what is always there.
         input_dtype: Type of the pictures that it takes.
     """
@@ -34,35 +34,20 @@ class Format:
     name: str
     title: str
     suffix: str
-    module: str
     packages: tuple[str, ...] = ()
     input_dtype: str = "uint8"
-
-    def write(self, path: Path, model: "keras.Model", description: Mapping[str, Any]) -> None:
-        """Write a model with its description inside; needs TensorFlow imported."""
-        self._module().write(path, model, description)
-
-    def load(self, path: Path) -> Runtime:
-        """Load what `write` wrote in the format's own runtime."""
-        runtime: Runtime = self._module().load(path)
-        return runtime
-
-    def _module(self) -> Any:
-        return importlib.import_module(f"pipeline.exporting.{self.module}")
 
 
 FORMATS: Mapping[str, Format] = {
     row.name: row
     for row in (
-        Format("keras", "Keras", ".keras", "keras_file", input_dtype="float32"),
-        Format("onnx", "ONNX", ".onnx", "onnx_file", ("onnx", "onnxruntime", "tf2onnx")),
-        Format("openvino", "OpenVINO", "", "openvino_folder"),
-        Format("tflite", "TFLite", ".tflite", "tflite_file", ("ai_edge_litert",)),
+        Format("keras", "Keras", ".keras", input_dtype="float32"),
+        Format("onnx", "ONNX", ".onnx", ("onnx", "onnxruntime", "tf2onnx")),
+        Format("openvino", "OpenVINO", ""),
+        Format("tflite", "TFLite", ".tflite", ("ai_edge_litert",)),
     )
 }
 SUFFIXES = tuple(row.suffix for row in FORMATS.values() if row.suffix)
-_PARTS = (".xml", ".bin")
-"""What lies in OpenVINO's folder; a folder of such a name is a mistake."""
 
 
 def find_format(name: str | None, out: Path) -> Format:
@@ -81,7 +66,7 @@ def find_format(name: str | None, out: Path) -> Format:
     if name not in FORMATS:
         raise UnknownNameError("format", name, FORMATS, f"known: {', '.join(FORMATS)}")
     found, suffix = FORMATS[name], out.suffix.lower()
-    if not found.suffix and suffix in (*SUFFIXES, *_PARTS):
+    if not found.suffix and suffix in (*SUFFIXES, *(Path(part).suffix for part in PARTS)):
         raise InputError(
             f"expected a folder for {found.title}'s model.xml and model.bin, received out={out}; "
             f"name it without {out.suffix}"
@@ -111,3 +96,72 @@ def check_packages(wanted: Format) -> None:
             f"{', '.join(missing)}; pip install 'bottleneck-pipeline[{wanted.name}]', or choose "
             f"--format openvino"
         )
+
+
+def description_path(out: Path) -> Path:
+    """Return where the description of a model lies: beside it, as ``<out>.json``."""
+    return out.with_name(f"{out.name}.json")
+
+
+def check_place(wanted: Format, out: Path, overwrite: bool) -> None:
+    """Refuse a place that is taken, before anything is computed.
+
+    Args:
+        wanted: The format.
+        out: The file or folder.
+        overwrite: Whether an exported model that is there may be replaced.
+
+    Raises:
+        InputError: Something is there, and ``overwrite`` is off or it is no exported model.
+    """
+    for path in (out, description_path(out)):
+        is_folder = path == out and not wanted.suffix
+        if not path.exists() or (overwrite and _is_ours(path, is_folder)):
+            continue
+        way_out = ", or use --overwrite" if _is_ours(path, is_folder) else ""
+        raise InputError(
+            f"expected a new {'folder' if is_folder else 'file'}, received out={out}, and {path} "
+            f"exists; name another one{way_out}"
+        )
+
+
+def _is_ours(path: Path, is_folder: bool) -> bool:
+    if not is_folder:
+        return path.is_file()
+    return path.is_dir() and {entry.name for entry in path.iterdir()} <= set(PARTS)
+
+
+@contextmanager
+def published(wanted: Format, out: Path) -> Iterator[Path]:
+    """Yield a temporary file or folder that becomes ``out`` when the context ends well.
+
+    Raises:
+        StoreError: The folder cannot be written, or the disk is full.
+    """
+    if wanted.suffix:
+        with atomic_path(out) as temporary:
+            yield temporary
+        return
+    try:
+        with _replaced(out) as temporary:
+            yield temporary
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {out}: {error.strerror or error}; make room or name another folder"
+        ) from error
+
+
+@contextmanager
+def _replaced(out: Path) -> Iterator[Path]:
+    """Yield a folder that takes the place of ``out``, which is put back where that fails."""
+    old = out.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    try:
+        with atomic_folder(out) as temporary:
+            yield temporary
+            if out.is_dir():
+                os.rename(out, old)
+    except BaseException:
+        if old.is_dir() and not out.exists():
+            os.rename(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

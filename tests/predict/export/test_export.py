@@ -17,9 +17,9 @@ from pipeline.evaluate.averaging import ViewAverage
 from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fitted import all_classes, centred
 from pipeline.images import DecodeRecipe, ViewRecipe, decode
-from pipeline.predict.export import find_format
 from pipeline.predict.export.description import recipe_in_words
 from pipeline.predict.export.export import export
+from pipeline.predict.export.formats import find_format
 from pipeline.predict.predict import predict
 from pipeline.runs import load_bundle, save_head, save_model
 from tests.conftest import write_picture
@@ -69,7 +69,7 @@ def exported(root, out, head="logistic", **settings):
 
 def with_whole_model(root):
     """Turn the logistic run's bundle into a whole model, as fine-tuning leaves one."""
-    from pipeline.predict.export.model import whole_model
+    from pipeline.predict.export.writers import whole_model
 
     folder = run_of(root, "logistic") / "bundle"
     bundle = load_bundle(folder)
@@ -85,6 +85,13 @@ def predicted(root, head):
     recipe = DecodeRecipe(32)
     images = np.stack([decode(Path(one.path).read_bytes(), recipe) for one in found])
     return images, np.array([[dict(one.top)[name] for name in CLASSES] for one in found])
+
+
+def loaded(name, out):
+    """Return a model in its format's own runtime."""
+    from pipeline.predict.export.writers import WRITERS
+
+    return WRITERS[find_format(name, out).name][1](out)
 
 
 def leftovers(folder):
@@ -110,7 +117,7 @@ def test_probabilities_are_the_runs_own(project, tmp_path, head, name):
     assert (result.pictures, result.format) == (18, name)
     assert result.compared_on == "test pictures of data"
     images, expected = predicted(project, head)
-    runtime = find_format(name, out).load(out)
+    runtime = loaded(name, out)
     for part in (slice(0, 1), slice(1, 6), slice(6, 18)):
         np.testing.assert_allclose(runtime(images[part]), expected[part], rtol=0, atol=1e-5)
     assert expected.max(1).min() < 0.99
@@ -123,7 +130,7 @@ def test_whole_models_too(copy, tmp_path, name):
     out = tmp_path / f"model{SUFFIXES[name]}"
     assert exported(copy, out, format=name).max_abs_difference < 1e-5
     images, expected = predicted(copy, "logistic")
-    found = find_format(name, out).load(out)(images)
+    found = loaded(name, out)(images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
@@ -185,6 +192,8 @@ def test_what_converters_stumble_over(tmp_path, name):
     """Constants that are no variables (EfficientNet), groups and GELU (ConvNeXt)."""
     import keras
 
+    from pipeline.predict.export.writers import WRITERS
+
     images = keras.Input((8, 8, 3), name="images")
     scaled = keras.layers.Normalization(mean=[90.0, 120.0, 150.0], variance=[1e3, 2e3, 3e3])(images)
     grouped = keras.layers.Conv2D(6, 3, groups=3, activation="gelu")(scaled)
@@ -193,10 +202,10 @@ def test_what_converters_stumble_over(tmp_path, name):
     out = tmp_path / f"model{SUFFIXES[name]}"
     if name == "openvino":
         out.mkdir()
-    find_format(name, out).write(out, model, {"classes": CLASSES})
+    WRITERS[name][0](out, model, {"classes": CLASSES})
     given = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
     expected = model.predict(given, verbose=0)
-    np.testing.assert_allclose(find_format(name, out).load(out)(given), expected, atol=1e-6)
+    np.testing.assert_allclose(loaded(name, out)(given), expected, atol=1e-6)
 
 
 # Digits that are not lost
@@ -373,7 +382,9 @@ def test_operations_that_a_format_does_not_know(project, tmp_path, monkeypatch):
     def refuse(*given):
         raise ValueError("No Op registered for\n  Odd")
 
-    monkeypatch.setattr("pipeline.predict.export.keras_file.write", refuse)
+    from pipeline.predict.export.writers import WRITERS
+
+    monkeypatch.setitem(WRITERS, "keras", (refuse, WRITERS["keras"][1]))
     words = "Keras knows every operation, it was refused: No Op registered for Odd; choose another"
     with pytest.raises(RunError, match=words):
         exported(project, tmp_path / "model.keras")
@@ -395,12 +406,12 @@ def test_what_is_there_is_replaced_only_when_asked_and_only_by_what_is_right(
         with pytest.raises(RunError, match="nothing was kept"):
             exported(project, out, "dense", format=name, overwrite=True)
     images, expected = predicted(project, "logistic")
-    found = find_format(name, out).load(out)(images)
+    found = loaded(name, out)(images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert (tmp_path / f"{out.name}.json").read_text() == first
     exported(project, out, "dense", format=name, overwrite=True)
     images, expected = predicted(project, "dense")
-    found = find_format(name, out).load(out)(images)
+    found = loaded(name, out)(images)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     assert leftovers(tmp_path) == there
 
