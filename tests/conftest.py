@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.system.progress import Reporter
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,6 +20,18 @@ def write_picture(path: Path, seed: int, size: int = 24, hue: int | None = None)
         pixels[..., hue] += 120
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
+
+
+class Told(Reporter):
+    """Remembers what it was told of, a tuple (part, done, total, unit) a call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int, int, str]] = []
+
+    def advance(
+        self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
+    ) -> None:
+        self.calls.append((part, done, total, unit))
 
 
 @pytest.fixture

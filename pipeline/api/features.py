@@ -83,9 +83,7 @@ def open_features(data: str | PathLike[str], **settings: Any) -> OpenedFeatures:
     """
     config = filled(FeaturesConfig, settings, "open_features")
     base, _ = resolve(config)
-    dataset = stages.indexed(
-        fspath(data), config, reporter(None), config.seed, config.label_pattern
-    )
+    dataset = stages.indexed(fspath(data), config, reporter(None))
     held = Held(dataset, base, Caches(config, base), max(config.views, config.test_views))
     rows = np.flatnonzero(~undecodable(held.caches.clean, dataset.digests))
     _require(config, held, rows)

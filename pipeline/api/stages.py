@@ -4,15 +4,15 @@ The stages never import one another; who wants several calls them here.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from pipeline.api.progress import Reporter
+from pipeline.api.progress import Reporter, Told
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
 from pipeline.features import Computation
 from pipeline.features.base import FrozenBase
 from pipeline.features.extract import Compute, Extraction, extract
 from pipeline.images import Dataset, index
+from pipeline.system.progress import Reporter as SystemReporter
 from pipeline.system.startup import import_tensorflow
 
 if TYPE_CHECKING:
@@ -21,25 +21,34 @@ if TYPE_CHECKING:
     from pipeline.finetune.finetune import Finetuned
 
 
-class HasCache(Protocol):
-    """Settings that name the folder of the feature cache."""
+class _Counting(SystemReporter):
+    """Hands the one part of an index on to a counter."""
 
-    @property
-    def cache(self) -> Path:
-        """The folder."""
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    def advance(
+        self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
+    ) -> None:
+        self._told.update(done, total, where)
 
 
-def indexed(
-    data: str, config: HasCache, reporter: Reporter, seed: int, label_pattern: str | None
-) -> Dataset:
-    """Index a location, with the digests remembered beside the cache."""
+def indexed(data: str, config: FeaturesConfig, reporter: Reporter) -> Dataset:
+    """Index a location, with the digests remembered beside the cache.
+
+    Args:
+        data: The location.
+        config: Seed, label pattern and test share; where the cache is.
+        reporter: Told of files.
+    """
     with reporter.counter("index", "files") as told:
         return index(
             data,
-            seed=seed,
-            progress=told.update,
+            seed=config.seed,
+            test_fraction=config.test_fraction,
+            label_pattern=config.label_pattern,
             memory=config.cache / "index",
-            label_pattern=label_pattern,
+            reporter=_Counting(told),
         )
 
 
@@ -66,7 +75,7 @@ def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extractio
 
     base, _ = resolve(config)  # first: a wrong name shows before any picture is read
     check_layers(config, base)
-    dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
+    dataset = indexed(data, config, reporter)
     return extracted(config, dataset, reporter, base)
 
 
@@ -77,7 +86,7 @@ def classified(
     from pipeline.classify.classify import check, check_settings, classify
 
     check_settings(config)
-    dataset = indexed(data, config, reporter, config.seed, config.label_pattern)
+    dataset = indexed(data, config, reporter)
     check(config, dataset)
     extraction = extracted(config, dataset, reporter)
     with (
@@ -109,7 +118,7 @@ def finetuned(
     from pipeline.runs import index_settings, source_run, transplantable_head
 
     as_then = index_settings(config.runs, config.source, data)
-    dataset = indexed(data, config, reporter, as_then["seed"], as_then["label_pattern"])
+    dataset = indexed(data, FeaturesConfig(cache=config.cache, **as_then), reporter)
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)

@@ -49,7 +49,7 @@ def check(
 
     base, _ = resolve(config)
     check_layers(config, base)
-    dataset = stages.indexed(data, config, output.reporter, config.seed, config.label_pattern)
+    dataset = stages.indexed(data, config, output.reporter)
     extraction = stages.extracted(config, dataset, output.reporter, base)
     with show.progress("check", "blocks", output.silent) as progress:
         audited = audit(config, dataset, extraction.failed, config.similarity, progress.update)
@@ -75,7 +75,7 @@ def explain(
     from pipeline.features.explain import describe
     from pipeline.features.explain import explain as compare_with_cache
 
-    dataset = stages.indexed(data, config, output.reporter, config.seed, config.label_pattern)
+    dataset = stages.indexed(data, config, output.reporter)
     show.result(describe(compare_with_cache(config, dataset)), output.json, show.explanation)
 
 
@@ -120,7 +120,7 @@ def export_features(
     from pipeline.features.export import describe
     from pipeline.features.export import export_features as write
 
-    dataset = stages.indexed(data, config, output.reporter, config.seed, config.label_pattern)
+    dataset = stages.indexed(data, config, output.reporter)
     with show.progress("export", "rows", output.silent) as progress:
         exported = write(config, dataset, out, overwrite=overwrite, progress=progress.update)
     show.result(describe(exported), output.json, show.exported)

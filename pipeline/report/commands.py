@@ -40,8 +40,8 @@ class Commands:
         settings = {
             **run.info.get("config", {}),
             **_alone(run),
-            "cache": "features",
-            "runs": "runs",
+            "cache": ReportConfig.cache,
+            "runs": ReportConfig.runs,
         }
         if run.info["kind"] == "finetune":
             given = flags(settings | {"source": "best"}, FinetuneConfig)
@@ -135,5 +135,8 @@ def feature_settings(run: Run) -> dict[str, Any]:
         "layers": "+".join(layers),
         "pooling": pooling,
         "label_pattern": run.info.get("config", {}).get("label_pattern"),
+        "test_fraction": run.info.get("config", {}).get(
+            "test_fraction", FeaturesConfig.test_fraction
+        ),
         "seed": base["weights_seed"] if random else run.info["seed"],
     }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import FeaturesConfig
 from pipeline.errors import RunError
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import resolve_location
@@ -14,6 +15,9 @@ logger = logging.getLogger("pipeline")
 
 BEST = "best"
 TRANSPLANTABLE = ("linear", "dense")
+_USUAL = {
+    name: getattr(FeaturesConfig, name) for name in ("seed", "label_pattern", "test_fraction")
+}
 
 
 def find_run(runs: Path, text: str) -> Run:
@@ -87,7 +91,8 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
     For ``best`` that is the best transplantable run on this location.
 
     Returns:
-        ``seed`` and ``label_pattern``; 0 and None where there is no such run.
+        ``seed``, ``label_pattern`` and ``test_fraction``, as `pipeline.images.index` takes them;
+        the defaults where there is no such run.
     """
     if not is_best(text):
         return _index_settings(find_run(runs, text))
@@ -95,13 +100,13 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
     here = [run for run in list_runs(runs) if run.root == root]
     fitting = [run for run in here if is_transplantable(run)]
     if not fitting:
-        return {"seed": 0, "label_pattern": None}
+        return _USUAL
     return _index_settings(best_run(fitting, runs))
 
 
 def _index_settings(run: Run) -> dict[str, Any]:
-    pattern = run.info.get("config", {}).get("label_pattern")
-    return {"seed": int(run.info["seed"]), "label_pattern": pattern}
+    as_then = {**run.info.get("config", {}), "seed": int(run.info["seed"])}
+    return {name: as_then.get(name, usual) for name, usual in _USUAL.items()}
 
 
 def source_run(runs: Path, text: str, data: str, digest: str) -> Run:
