@@ -23,13 +23,15 @@ def write_picture(path: Path, seed: int, size: int = 24, hue: int | None = None)
 
 
 class Told(Reporter):
-    """Keeps what it is told of: (part, done, total)."""
+    """Remembers what it was told of, a tuple (part, done, total, unit) a call."""
 
-    def __init__(self):
-        self.calls = []
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int, int, str]] = []
 
-    def advance(self, part, done, total, unit="pictures", where=""):
-        self.calls.append((part, done, total))
+    def advance(
+        self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
+    ) -> None:
+        self.calls.append((part, done, total, unit))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ command and a cache opened once: what follows is handed them.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,17 +32,19 @@ def indexed(
 
     Args:
         data: The location.
-        config: Where the cache is; the seed, and where labels stand in file names.
+        config: Where the cache is; the seed, the share of the test, and where labels stand in file
+            names.
         reporter: Told of files.
         look: Change nothing on disk: what is read now is not remembered.
     """
     return index(
         data,
         seed=config.seed,
-        progress=partial(reporter.advance, "index", unit="files"),
-        memory=config.cache / "index",
+        test_fraction=config.test_fraction,
         label_pattern=config.label_pattern,
+        memory=config.cache / "index",
         remember=not look,
+        reporter=reporter,
     )
 
 
@@ -102,13 +103,7 @@ def finetuned(
     from pipeline.runs import index_settings, source_run, transplantable_head
 
     as_then = index_settings(config.runs, config.source, data)
-    dataset = index(
-        data,
-        seed=as_then["seed"],
-        label_pattern=as_then["label_pattern"],
-        memory=config.cache / "index",
-        progress=partial(reporter.advance, "index", unit="files"),
-    )
+    dataset = indexed(data, FeaturesConfig(cache=config.cache, **as_then), reporter)
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)

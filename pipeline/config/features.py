@@ -67,6 +67,9 @@ class FeaturesConfig(HasModels):
     label_pattern: str | None = None
     """Where labels stand in file names, for flat folders: "{label}.{}" reads cat from cat.0.jpg."""
 
+    test_fraction: float = 0.2
+    """Share of pictures held out as the final test where the data have no split of their own."""
+
     batch_size: int = 32
     """Pictures per step; halved by itself when a GPU runs out of memory. Never changes a result."""
 
@@ -96,6 +99,8 @@ class FeaturesConfig(HasModels):
         require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
         for name in ("views", "test_views"):
             require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
+        share = self.test_fraction
+        require(self, "test_fraction", 0 < share < 1, "between 0 and 1")
         require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))
 
 

@@ -12,7 +12,7 @@ per identity, bytes of paths), identities int64, digests 32 bytes each, paths wi
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from pipeline.images.reading import Files
 from pipeline.images.sources import Source
 from pipeline.system.files import atomic_path
 from pipeline.system.machine import N_WAITING_THREADS, thread_count
+from pipeline.system.progress import SILENT, Reporter
 
 logger = logging.getLogger("pipeline")
 
@@ -125,8 +126,6 @@ def _rows(names: bytes, paths: tuple[str, ...]) -> np.ndarray:
     return np.array([rows.get(path, -1) for path in paths], np.int64)
 
 
-Progress = Callable[[int, int], None]
-
 _TASK = 16
 # Reading less than this again costs less than a file of memories is worth.
 _FEW_FILES, _FEW_BYTES = 200, 1 << 26
@@ -135,18 +134,18 @@ _FEW_FILES, _FEW_BYTES = 200, 1 << 26
 def digest_files(
     source: Source,
     memory: Path | None,
-    n_threads: int | None,
-    progress: Progress | None,
+    reporter: Reporter = SILENT,
     remember: bool = True,
+    n_threads: int | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Return the SHA-256 of every file's bytes, and why there is none.
 
     Args:
         source: The files.
         memory: Folder to remember digests in; None to read everything.
-        n_threads: Threads that read; None for one a core, and more where they only wait.
-        progress: Called with (files done, files in all) from the calling thread.
+        reporter: Told of files, the remembered ones at once, from the calling thread.
         remember: Whether what was read now is written down.
+        n_threads: Threads that read; None for one a core, and more where they only wait.
 
     Returns:
         uint8 (n, 32), row-aligned with ``source.paths``; and reasons by the numbers of the rows
@@ -154,7 +153,7 @@ def digest_files(
     """
     if n_threads is None and source.files.waits:
         n_threads = N_WAITING_THREADS
-    hasher = _Hasher(source, thread_count(n_threads), progress)
+    hasher = _Hasher(source, thread_count(n_threads), reporter)
     if memory is None:
         hasher.run(np.ones(len(source.paths), bool))
         return hasher.digests, hasher.reasons
@@ -179,8 +178,8 @@ def _is_worth(values: np.ndarray, waits: bool) -> bool:
 class _Hasher:
     """Files being digested; ``digests`` and ``reasons`` fill row by row."""
 
-    def __init__(self, source: Source, n_threads: int, progress: Progress | None) -> None:
-        self._source, self._n_threads, self._progress = source, n_threads, progress
+    def __init__(self, source: Source, n_threads: int, reporter: Reporter) -> None:
+        self._source, self._n_threads, self._reporter = source, n_threads, reporter
         self.digests = np.zeros((len(source.paths), 32), np.uint8)
         self.reasons: dict[int, str] = {}
 
@@ -189,16 +188,15 @@ class _Hasher:
         total = len(wanted)
         rows = np.flatnonzero(wanted).tolist()
         done = total - len(rows)
-        if done and self._progress:
-            self._progress(done, total)
+        for n_files in dict.fromkeys((0, done)):
+            self._reporter.advance("index", n_files, total, "files")
         for row, result in zip(rows, self._results(rows), strict=True):
             if isinstance(result, bytes):
                 self.digests[row] = np.frombuffer(result, np.uint8)
             else:
                 self.reasons[row] = result
             done += 1
-            if self._progress:
-                self._progress(done, total)
+            self._reporter.advance("index", done, total, "files")
 
     def _results(self, rows: Sequence[int]) -> Iterator[bytes | str]:
         """Yield, per row, the digest or the reason why there is none."""

@@ -1,27 +1,28 @@
 """Index a source: digest every file, number the labels, say which split each picture is for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError
 from pipeline.images.dataset import SPLITS, Dataset
 from pipeline.images.digests import digest_files
 from pipeline.images.sources import Source, scan
 from pipeline.images.splits import component_keys, hold_out
+from pipeline.system.progress import SILENT, Reporter
 
 
 def index(
     location: str | Path,
     *,
-    seed: int = 0,
-    test_fraction: float = 0.2,
-    n_threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    seed: int = FeaturesConfig.seed,
+    test_fraction: float = FeaturesConfig.test_fraction,
+    label_pattern: str | None = FeaturesConfig.label_pattern,
     memory: Path | None = None,
-    label_pattern: str | None = None,
     remember: bool = True,
+    reporter: Reporter = SILENT,
 ) -> Dataset:
     """List the pictures of a location, hash every file and say which split each belongs to.
 
@@ -33,12 +34,11 @@ def index(
         location: A folder, archive or table, or the URL of one, see :mod:`pipeline.images.sources`.
         seed: Of the split made here; another seed is another split.
         test_fraction: Share of pictures to hold out where no split is given.
-        n_threads: Threads that read and hash; None for one a core.
-        progress: Called with (files done, files in all) from the calling thread.
+        label_pattern: Where labels stand in file names, e.g. ``"{label}.{}"``.
         memory: Folder in which digests are remembered, so that unchanged files are not read again;
             None to read every file.
-        label_pattern: Where labels stand in file names, e.g. ``"{label}.{}"``.
         remember: Whether what was read now is written into the memory; who only looks does not.
+        reporter: Told of files, part ``"index"``, from the calling thread.
 
     Returns:
         The index, rows ordered by path.
@@ -48,7 +48,7 @@ def index(
         DataError: If nothing can be learnt from what is there.
     """
     source = scan(location, label_pattern)
-    digests, reasons = digest_files(source, memory, n_threads, progress, remember)
+    digests, reasons = digest_files(source, memory, reporter, remember)
     return _dataset(source, digests, reasons, test_fraction, seed)
 
 

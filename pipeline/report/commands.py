@@ -40,8 +40,8 @@ class Commands:
         settings = {
             **run.config,
             **_alone(run),
-            "cache": "features",
-            "runs": "runs",
+            "cache": ReportConfig.cache,
+            "runs": ReportConfig.runs,
         }
         if (tuned := run.fine_tuning) is not None:
             given = flags(settings | {"source": "best"}, FinetuneConfig)
@@ -136,5 +136,6 @@ def feature_settings(run: RunFolder) -> dict[str, Any]:
         "layers": "+".join(layer for layer, other in recipe.cuts if other == pooling),
         "pooling": pooling,
         "label_pattern": run.label_pattern,
+        "test_fraction": run.test_fraction,
         "seed": run.weights_seed if run.weights == "none" else run.seed,
     }

@@ -190,6 +190,11 @@ class RunFolder:
         return self.config.get("label_pattern")
 
     @property
+    def test_fraction(self) -> float:
+        """Share that was held out as the final test where the source gave no split."""
+        return float(self.config.get("test_fraction", FeaturesConfig.test_fraction))
+
+    @property
     def mode(self) -> str | None:
         """What fine-tuning let learn; None for a head on frozen features."""
         return None if self.fine_tuning is None else self.config.get("mode", "full")

@@ -139,4 +139,4 @@ def test_progress_ends_at_the_whole(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 50)
     told = Told()
     near_pairs(made(180), reporter=told)
-    assert told.calls == [("check", done, 10) for done in (4, 7, 9, 10)]
+    assert told.calls == [("check", done, 10, "blocks") for done in (4, 7, 9, 10)]

@@ -208,7 +208,7 @@ def test_progress_ends_at_the_size_of_everything(root, cache):
     make_model(root, "base")
     told = Told()
     verify(root, told)
-    seen = [(done, total) for _, done, total in told.calls]
+    seen = [(done, total) for _, done, total, _ in told.calls]
     total = shard_of(cache).stat().st_size + sum(
         path.stat().st_size for path in (root / "models").rglob("*.*")
     )

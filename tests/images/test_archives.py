@@ -90,7 +90,7 @@ def test_other_files_and_names_that_lead_outside_are_listed(tmp_path, name, make
 def test_many_threads_read_a_zip(tmp_path):
     names = [f"{label}/{number}.jpg" for label in ("a", "b") for number in range(300)]
     for name, make in (("x.zip", make_zip), ("x.tar", make_tar)):
-        dataset = index(make(tmp_path / name, names), n_threads=8)
+        dataset = index(make(tmp_path / name, names))
         with ThreadPoolExecutor(8) as pool:
             contents = list(pool.map(dataset.read, list(range(600)) * 3))
         assert contents == [path.encode() * 50 for path in dataset.paths] * 3

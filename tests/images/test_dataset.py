@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, validation_slice
+from pipeline.images.digests import digest_files
+from pipeline.images.sources import scan
 from pipeline.images.splits import content_numbers, draws, hold_out
+from tests.conftest import Told
 
 
 def write(root, files):
@@ -145,9 +148,9 @@ def test_digest_ignores_paths_but_no_content_label_or_split(tmp_path):
 
 
 def test_progress_counts_every_file(tmp_path):
-    calls = []
-    index(write(tmp_path, many(3)), n_threads=2, progress=lambda *call: calls.append(call))
-    assert calls == [(n, 6) for n in range(1, 7)]
+    told = Told()
+    index(write(tmp_path, many(3)), reporter=told)
+    assert told.calls == [("index", n, 6, "files") for n in range(7)]
 
 
 def test_select_knows_three_splits(tmp_path):
@@ -165,7 +168,7 @@ def test_fractions_that_hold_out_nothing_or_all(tmp_path, fraction):
 
 def test_no_threads(tmp_path):
     with pytest.raises(InputError, match="received n_threads=0"):
-        index(write(tmp_path, many(2)), n_threads=0)
+        digest_files(scan(write(tmp_path, many(2))), None, n_threads=0)
 
 
 def test_a_class_of_which_nothing_can_be_read(tmp_path):

@@ -16,6 +16,8 @@ from pipeline.images import identity, index
 from pipeline.images.digests import Memory
 from pipeline.images.reading import LocalFiles
 from pipeline.system import machine
+from pipeline.system.progress import Reporter
+from tests.conftest import Told
 from tests.images.test_archives import make_tar, make_zip
 from tests.images.test_dataset import many, write
 
@@ -220,10 +222,19 @@ def test_unreadable_files_are_not_remembered(data, memory, reads, settled):
 
 def test_progress_counts_what_is_remembered(data, memory, settled):
     index(data, memory=memory)
-    calls = []
+    told = Told()
     write(data, {"cats/0.jpg": "other"})
-    index(data, memory=memory, progress=lambda *call: calls.append(call))
-    assert calls == [(9, 10), (10, 10)]
+    index(data, memory=memory, reporter=told)
+    assert told.calls == [("index", n, 10, "files") for n in (0, 9, 10)]
+
+
+def test_what_a_reporter_raises_is_its_own(data, memory):
+    class Broken(Reporter):
+        def advance(self, *told):
+            raise OSError(5, "the reporter's own")
+
+    with pytest.raises(OSError, match="the reporter's own"):
+        index(data, memory=memory, reporter=Broken())
 
 
 def test_names_that_are_no_text(data, memory, reads, settled):

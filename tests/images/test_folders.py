@@ -143,15 +143,15 @@ def test_the_flag_reaches_the_index(tmp_path, capsys):
 def test_stage_3_finds_labels_as_the_run_did(tmp_path):
     make_run(tmp_path / "runs", "one", 0.9, HITS, root=str(tmp_path))
     path = tmp_path / "runs" / "one" / "run.json"
-    for config, seed in (({}, 3), ({"label_pattern": "{}-{label}"}, 4)):
+    for config, seed in (({}, 3), ({"label_pattern": "{}-{label}", "test_fraction": 0.4}, 4)):
         path.write_text(
             json.dumps({**json.loads(path.read_text()), "config": config, "seed": seed})
         )
-        found = {"seed": seed, "label_pattern": config.get("label_pattern")}
+        found = {"seed": seed, "label_pattern": None, "test_fraction": 0.2, **config}
         for text in ("one", "best"):
             assert index_settings(tmp_path / "runs", text, f"{tmp_path}/x/..") == found
     elsewhere = index_settings(tmp_path / "runs", "best", str(tmp_path / "x"))
-    assert elsewhere == {"seed": 0, "label_pattern": None}
+    assert elsewhere == {"seed": 0, "label_pattern": None, "test_fraction": 0.2}
 
 
 def test_the_same_experiment_in_an_archive(pictures, tmp_path, capsys):

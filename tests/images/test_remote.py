@@ -52,7 +52,7 @@ def test_a_remote_folder_of_numbered_names(memory):
 def test_a_remote_archive(memory, tmp_path, name, maker):
     names = [f"wrapped/{inner}" for inner in PLAIN]
     memory.pipe_file(f"/{name}", maker(tmp_path / name, names).read_bytes())
-    dataset = index(f"memory://{name}", n_threads=4)
+    dataset = index(f"memory://{name}")
     assert dataset.paths == tuple(names)
     assert dataset.name == "pets"
     assert [dataset.read(row) for row in range(4)] == [path.encode() * 50 for path in names]
