@@ -12,9 +12,8 @@ from pipeline.api.pictures import Given, given_pictures
 from pipeline.api.settings import filled
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError
-from pipeline.predict.labelling import Predictor
-from pipeline.predict.predict import open_predictor
-from pipeline.runs import RunFolder, find_run, read_info, read_metrics
+from pipeline.predict.labelling import Predictor, bundle_predictor
+from pipeline.runs import Bundle, RunFolder, find_run, read_info, read_metrics
 
 Pictures = Any
 """A path or several (files, folders, archives), or an array (h, w, 3) or (n, h, w, 3), or several
@@ -64,11 +63,16 @@ class Run:
     @property
     def threshold(self) -> float | None:
         """Lowest probability that is answered; None where every picture is."""
-        return self._predictor.threshold
+        return self._bundle.threshold
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        return self._folder.bundle(self._config.trust)
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return open_predictor(self._config, str(self.path))
+        config = self._config
+        return bundle_predictor(self.name, self._bundle, config.models, config.batch_size)
 
     def paths(self, pictures: Pictures) -> list[str]:
         """Return what the rows of `predict` and `predict_proba` are, in their order.

@@ -1,16 +1,19 @@
 """A frozen base as a scikit-learn transformer: pictures in, cached bottleneck features out."""
 
-import logging
+import hashlib
+import warnings
 from math import prod
-from typing import Any
+from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pipeline.api.opened import column_names
 from pipeline.api.pictures import Given, content_digests, given_samples
-from pipeline.api.settings import filled
+from pipeline.api.settings import AnyPath, filled
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict, inputs_of
@@ -18,9 +21,7 @@ from pipeline.features.extract import Extraction, extract
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.lock import one_at_a_time
 from pipeline.images import Dataset
-from pipeline.images.identity import NO_STAMP, Identities, stacked
-
-logger = logging.getLogger("pipeline")
+from pipeline.images.identity import NO_STAMP, Identities, local_identities, stacked
 
 
 class FrozenFeatures(TransformerMixin, BaseEstimator):
@@ -49,14 +50,16 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         engine: auto, openvino or tensorflow.
         dtype: Stored type of the features: float32 or float16.
         batch_size: Pictures per step; changes no value.
-        seed: Of random weights, with ``weights="none"``.
+        random_state: Seed of random weights, with ``weights="none"``; no part of any other. An int,
+            or None or a ``numpy.random.RandomState`` for others at each fit.
         cache: Folder of the feature cache; None for ``features``.
+        seed: Deprecated name of ``random_state``.
 
     Attributes:
         n_features_out_: Features of each picture.
         layers_: Names of the layers side by side.
         base_: The base, its weights' digest and its decoding, as plain values: `transform` refuses
-            weights that are not the same.
+            weights that are not the same, on this machine or on another.
         computed_: Distinct pictures that went through the base while fitting.
         reused_: Distinct pictures whose features were there before.
 
@@ -73,6 +76,9 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         True
     """
 
+    _held: tuple[FrozenBase, list[int]] | None = None
+    """The base that it was fitted with, and the identity of its weights file then."""
+
     def __init__(
         self,
         backbone: str = FeaturesConfig.backbone,
@@ -88,8 +94,9 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         engine: str = FeaturesConfig.engine,
         dtype: str = FeaturesConfig.dtype,
         batch_size: int = FeaturesConfig.batch_size,
-        seed: int = FeaturesConfig.seed,
-        cache: Any = None,
+        random_state: int | np.random.RandomState | None = FeaturesConfig.seed,
+        cache: AnyPath | None = None,
+        seed: int | None = None,
     ) -> None:
         self.backbone = backbone
         self.layer = layer
@@ -103,10 +110,11 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         self.engine = engine
         self.dtype = dtype
         self.batch_size = batch_size
-        self.seed = seed
+        self.random_state = random_state
         self.cache = cache
+        self.seed = seed
 
-    def fit(self, X: Any, y: Any = None) -> "FrozenFeatures":
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Find the base, and compute the features of these pictures that are not cached.
 
         Args:
@@ -121,7 +129,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
             InputError: A parameter or a picture cannot be used.
             WeightsError: The weights are not there.
         """
-        config = self._config()
+        config = self._config(self._drawn_seed())
         base = frozen_base(config)
         if len(inputs_of(config, base)) > 1:
             raise InputError(
@@ -131,6 +139,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         cache, _, extraction = _cached(config, base, given_samples(X))
         widths = [prod(cache.row_shape((cut.layer, cut.pooling))) for cut in base.cuts]
         self.base_, self.layers_ = base.to_dict(), base.layers
+        self._held = base, _identity(base)
         self._widths = widths
         self.n_features_out_ = sum(widths)
         self.computed_, self.reused_ = extraction.computed, extraction.reused
@@ -151,8 +160,8 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
             WeightsError: The weights are not those that it was fitted with.
         """
         check_is_fitted(self)
-        base = frozen_from_dict(self.base_)
-        cache, digests, _ = _cached(self._config(), base, given_samples(X))
+        base, config = self._fitted_base(), self._config(self.base_["weights_seed"])
+        cache, digests, _ = _cached(config, base, given_samples(X))
         return cache.blocks([(cut.layer, cut.pooling) for cut in base.cuts], digests).array()
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -164,12 +173,30 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array(column_names(self.layers_, self._widths), object)
 
-    def _config(self) -> FeaturesConfig:
-        settings = {name: value for name, value in self.get_params().items() if name != "cache"}
-        settings["layers"] = settings.pop("layer")
-        if self.cache is not None:
-            settings["cache"] = self.cache
+    def _drawn_seed(self) -> int:
+        if self.seed is not None:
+            warnings.warn("seed of FrozenFeatures is called random_state", FutureWarning, 3)
+            return self.seed
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _config(self, seed: int) -> FeaturesConfig:
+        settings = {**self.get_params(), "layers": self.layer, "seed": seed}
+        for name in ("layer", "random_state", *(["cache"] if self.cache is None else [])):
+            del settings[name]
         return filled(FeaturesConfig, settings, "FrozenFeatures")
+
+    def _fitted_base(self) -> FrozenBase:
+        """Return the base as it was fitted; its weights are read again where they may be others."""
+        if self._held is None or self._held[1] != _identity(self._held[0]):
+            base = frozen_from_dict(self.base_)
+            self._held = base, _identity(base)
+        return self._held[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was found on this machine: on another one the weights lie elsewhere."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_held"}
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "base_")
@@ -182,6 +209,12 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _identity(base: FrozenBase) -> list[int]:
+    """Return numbers of which one changes when the weights file of a base does."""
+    path = base.source.path
+    return local_identities([] if path is None else [str(path)]).values.ravel().tolist()
 
 
 def _cached(
@@ -240,7 +273,7 @@ class _Files:
         return self._pictures.read(self._rows[path])
 
     def digest(self, path: str) -> bytes:
-        return content_digests(self._pictures)[self._rows[path]].tobytes()
+        return hashlib.sha256(self.read(path)).digest()
 
     def identities(self, paths: Any) -> Identities:
         return stacked([NO_STAMP] * len(paths))

@@ -62,3 +62,12 @@ def answer(capsys, *arguments):
 
 def pixels(paths):
     return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+
+
+def snapshot(*folders):
+    """Return what lies in folders: names, times and contents."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for folder in folders
+        for path in (folder, *folder.rglob("*"))
+    }

@@ -1,14 +1,16 @@
 """Stage 1 as a function does what the command does, and open features say what is missing."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import pipeline
-from pipeline.errors import DataError, InputError
-from tests.api.conftest import BASE, FLAGS, answer
+from pipeline.errors import DamagedShardError, DataError, InputError, WeightsError
+from tests.api.conftest import BASE, FLAGS, answer, snapshot
 
 
 def test_features_are_those_of_the_command(trained, capsys):
@@ -54,3 +56,45 @@ def test_pictures_that_cannot_be_decoded_are_left_out(trained, folder):
     assert reason
     with pytest.raises(DataError, match=r"strict=True\), 1 have none, first train/0/broken.png"):
         pipeline.open_features("broken", **BASE, strict=True)
+
+
+def test_opening_changes_nothing(trained, folder):
+    shutil.rmtree("cache/index", ignore_errors=True)
+    before = snapshot(folder)
+    features = pipeline.open_features("digits", **BASE)
+    assert len(features.split("train").X) == len(features.view(0)) - 24 == 72
+    assert [len(y) for _, y in features.blocks(50)] == [50, 46]
+    with pytest.raises(InputError, match="96 are missing"):
+        pipeline.open_features("digits", **{**BASE, "cache": "nowhere"})
+    assert snapshot(folder) == before
+
+
+def test_opening_leaves_what_is_damaged_where_it_is(trained, folder, tmp_path):
+    shutil.copytree("cache", tmp_path / "cache")
+    features = pipeline.open_features("digits", **{**BASE, "cache": tmp_path / "cache"})
+    for shard in tmp_path.rglob("shard-*.h5"):
+        content = bytearray(shard.read_bytes())
+        content[-200:] = bytes(200)
+        shard.write_bytes(content)
+    before = snapshot(tmp_path)
+    with pytest.raises(DamagedShardError, match="received a damaged file"):
+        _ = features.X
+    with pytest.raises(DamagedShardError, match="received a damaged file"):
+        _ = pipeline.open_features("digits", **{**BASE, "cache": tmp_path / "cache"}).X
+    assert snapshot(tmp_path) == before
+
+
+def test_opening_fetches_no_weights_and_needs_no_tensorflow(trained, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    with pytest.raises(WeightsError, match="looking downloads nothing"):
+        pipeline.open_features("digits", **{**BASE, "backbone": "VGG16"})
+    assert not (tmp_path / "keras").exists()
+    script = f"""
+import sys, pipeline
+features = pipeline.open_features("digits", **{BASE!r})
+print(features.X.shape, {{"tensorflow", "keras", "openvino"}} & set(sys.modules))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "(96, 40) set()\n"

@@ -65,7 +65,7 @@ def fields(kind, *left_out):
             ["backbone"],
             [
                 *("layer", "pooling", "weights", "image_size", "resize", "interpolation", "jpeg"),
-                *("precision", "engine", "dtype", "batch_size", "seed", "cache"),
+                *("precision", "engine", "dtype", "batch_size", "random_state", "cache", "seed"),
             ],
         ),
     ],
@@ -84,9 +84,10 @@ def test_defaults_are_those_of_the_configs():
     for name, parameter in inspect.signature(pipeline.load_run).parameters.items():
         if name != "run":
             assert parameter.default == getattr(PredictConfig(), name)
+    fields_of = {"layer": "layers", "random_state": "seed"}
     for name, value in pipeline.FrozenFeatures().get_params().items():
-        expected = None if name == "cache" else getattr(config, {"layer": "layers"}.get(name, name))
-        assert value == expected
+        left_out = name in ("cache", "seed")
+        assert value == (None if left_out else getattr(config, fields_of.get(name, name)))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

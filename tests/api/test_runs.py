@@ -9,7 +9,7 @@ from PIL import Image
 
 import pipeline
 from pipeline.errors import DataError, InputError, RunError
-from tests.api.conftest import BASE, pixels
+from tests.api.conftest import BASE, answer, pixels, snapshot
 
 
 def test_a_run_labels_as_it_was_judged(trained, folder):
@@ -111,3 +111,34 @@ print({{"tensorflow", "keras", "sklearn", "cyclopts.app"}} & set(sys.modules))
     )
     assert process.stdout == "set()\n"
     assert process.stderr == ""
+
+
+def test_loading_changes_nothing_and_opens_no_base(trained, folder):
+    before = snapshot(folder)
+    script = """
+import sys, pipeline
+run = pipeline.load_run("best", cache="nowhere")
+assert run.test_accuracy and run.test_interval and run.info and run.metrics and run.classes
+assert run.threshold is None and len(run.paths("digits/test")) == 24
+print(run.name, {"tensorflow", "keras", "openvino", "sklearn"} & set(sys.modules))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == f"{pipeline.load_run('best').name} set()\n"
+    assert snapshot(folder) == before
+
+
+def test_views_are_averaged_as_the_command_averages_them(trained, folder, capsys):
+    viewed = pipeline.train_classifier(
+        "digits", heads="logistic(C=0.001)", folds=3, test_views=2, max_error=0.3, **BASE
+    ).best.run
+    value = answer(capsys, "predict", viewed.name, "digits/test", "--cache", "cache", "--top", "3")
+    told = [dict(one["top"]) for one in value["predictions"]]
+    paths = [one["path"] for one in value["predictions"]]
+    expected = np.array([[one[name] for name in viewed.classes] for one in told])
+    assert viewed.paths("digits/test") == paths
+    np.testing.assert_array_equal(viewed.predict_proba("digits/test"), expected)
+    labels = [one["label"] for one in value["predictions"]]
+    assert viewed.predict("digits/test").tolist() == labels
+    assert viewed.threshold is not None

@@ -1,8 +1,10 @@
 """A frozen base as a scikit-learn transformer: values, searches, and scikit-learn's own checks."""
 
+import hashlib
 import pickle
 import shutil
 
+import joblib
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import pipeline
 from pipeline import FrozenFeatures
-from pipeline.errors import InputError, UnknownNameError, WeightsError
+from pipeline.errors import InputError, StoreError, UnknownNameError, WeightsError
 from pipeline.features.base import frozen_from_dict
 from pipeline.features.store import FeatureCache
 from tests.conftest import write_picture
@@ -218,10 +220,96 @@ def test_set_output_gives_a_table(fitted, paths):
     np.testing.assert_array_equal(joined[table.columns].to_numpy(), table.to_numpy())
 
 
-def test_other_weights_than_it_was_fitted_with_are_refused(fitted, paths):
-    fitted.base_ = {**fitted.base_, "weights_digest": "0" * 64}
-    with pytest.raises(WeightsError, match="expected the weights with digest 000000000000"):
-        fitted.transform(paths)
+@pytest.fixture(scope="module")
+def weights(folder):
+    """Two files of weights of one architecture."""
+    import keras
+
+    for number in range(2):
+        keras.utils.set_random_seed(number)
+        made = keras.applications.MobileNet(
+            (32, 32, 3), 0.25, include_top=False, weights=None, pooling="avg"
+        )
+        made.save_weights(folder / f"{number}.weights.h5")
+    return [folder / "0.weights.h5", folder / "1.weights.h5"]
+
+
+@pytest.fixture
+def of_file(weights, tmp_path, paths):
+    """A transformer whose weights lie in a file that may be changed."""
+    shutil.copy(weights[0], tmp_path / "mine.weights.h5")
+    settings = {**BASE, "weights": str(tmp_path / "mine.weights.h5"), "cache": tmp_path / "cache"}
+    return FrozenFeatures(**settings, layer="block2").fit(paths)
+
+
+def test_other_weights_than_it_was_fitted_with_are_refused(of_file, weights, paths):
+    shutil.copy(weights[1], of_file.weights)
+    told = "expected the weights with digest .*: the file was changed"
+    for one in (of_file, pickle.loads(pickle.dumps(of_file))):
+        with pytest.raises(WeightsError, match=told):
+            one.transform(paths)
+    before = of_file.base_["weights_digest"]
+    assert of_file.fit(paths).base_["weights_digest"] != before
+    assert of_file.computed_ == len(paths)
+
+
+def test_weights_are_digested_once(of_file, paths, monkeypatch):
+    digested = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda file, name: digested.append(file.name) or digest(file, name)
+    )
+    of_file.transform(paths)
+    of_file.transform(paths[:3])
+    assert digested == []
+    again = pickle.loads(pickle.dumps(of_file))
+    again.transform(paths)
+    again.transform(paths)
+    assert digested == [of_file.weights]
+    of_file.fit(paths)
+    assert digested == [of_file.weights] * 2
+
+
+def test_it_goes_on_on_another_machine(fitted, paths, tmp_path, monkeypatch):
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    for name in sorted({path.split("/")[0] for path in paths}):
+        shutil.copytree(name, tmp_path / name)
+    expected = fitted.transform(paths)
+    monkeypatch.chdir(tmp_path)  # neither the features nor the converted base are here
+    there = joblib.load("fitted.joblib")
+    np.testing.assert_array_equal(there.transform(paths), expected)
+    assert len(FeatureCache(tmp_path / "features", frozen_from_dict(there.base_).recipe)) == len(
+        paths
+    )
+
+
+def test_on_another_machine_one_sentence_says_what_is_missing(of_file, paths, tmp_path):
+    there = pickle.loads(pickle.dumps(of_file))
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot write .*file.*: Not a directory; name another"):
+        there.set_params(cache=tmp_path / "file").transform(paths)
+    (tmp_path / "mine.weights.h5").unlink()
+    with pytest.raises(WeightsError, match=r"there is no weights file .*mine.weights.h5"):
+        there.transform(paths)
+
+
+def test_random_weights_are_those_of_the_random_state(paths):
+    settings = {**BASE, "layer": "block1", "engine": "tensorflow"}
+
+    def features(random_state, **more):
+        made = FrozenFeatures(**settings, random_state=random_state, **more)
+        return made.fit(paths[:2]).transform(paths[:2])
+
+    np.testing.assert_array_equal(features(0), features(np.int64(0)))
+    assert not np.array_equal(features(0), features(1))
+    with pytest.warns(FutureWarning, match="seed of FrozenFeatures is called random_state"):
+        np.testing.assert_array_equal(features(0, seed=1), features(1))
+    drawn = FrozenFeatures(**settings, random_state=np.random.RandomState(7))
+    first = drawn.fit(paths[:2]).transform(paths[:2])
+    np.testing.assert_array_equal(drawn.transform(paths[:2]), first)
+    assert not np.array_equal(drawn.fit(paths[:2]).transform(paths[:2]), first)
+    with pytest.raises(ValueError, match="'x' cannot be used to seed"):
+        features("x")
 
 
 def test_after_it_is_fitted_its_base_stays(fitted, paths):
