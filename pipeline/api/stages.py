@@ -13,7 +13,7 @@ from pipeline.features import Computation, resolve
 from pipeline.features.base import FrozenBase, frozen_from_dict
 from pipeline.features.explain import Explanation, explain
 from pipeline.features.export import ExportedFeatures, check_export, export_features
-from pipeline.features.extract import CachedFeatures, Compute, Extraction, extract
+from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.images import Dataset, index
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_tensorflow
@@ -57,7 +57,7 @@ def cached(data: str, config: FeaturesConfig, reporter: Reporter) -> CachedFeatu
 def _extracted(
     config: FeaturesConfig, base: FrozenBase, dataset: Dataset, reporter: Reporter
 ) -> CachedFeatures:
-    compute: Compute = Computation
+    compute = Computation
     if config.cluster is not None:
         from pipeline.cluster.computing import ClusterComputation
 

@@ -20,40 +20,19 @@ from pipeline.cluster.worker import (
     open_job,
     sent_config,
 )
-from pipeline.config import FeaturesConfig
 from pipeline.errors import ClusterError
-from pipeline.features import Caches, Forecast, Outcome, Work
-from pipeline.features.base import FrozenBase
+from pipeline.features import Computation, Forecast, Outcome
 from pipeline.features.computation import tell_forecast
 from pipeline.features.passes import PART, Waits
 from pipeline.features.preflight import bytes_of_row, check_disk
-from pipeline.images import Dataset, Failure
+from pipeline.images import Failure
 from pipeline.system.progress import Reporter
 
 logger = logging.getLogger("pipeline")
 
 
-class ClusterComputation:
-    """Everything that is missing of one data set, on workers; see `compute.Computation`.
-
-    Args:
-        config: Engine, batch size, cache, and which workers.
-        base: The frozen base.
-        dataset: The pictures; every worker must reach them.
-        caches: Where features land; every worker must reach it.
-        work: What is missing.
-    """
-
-    def __init__(
-        self,
-        config: FeaturesConfig,
-        base: FrozenBase,
-        dataset: Dataset,
-        caches: Caches,
-        work: Work,
-    ) -> None:
-        self.config, self.base, self.dataset = config, base, dataset
-        self.caches, self.work = caches, work
+class ClusterComputation(Computation):
+    """The same on workers, all of which must reach the pictures and the cache."""
 
     def run(self, reporter: Reporter) -> Outcome:
         """Compute everything there is to do; what is done stays, however this ends.

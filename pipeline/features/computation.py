@@ -1,6 +1,7 @@
 """Computing what is missing, on this machine, in this process."""
 
 import logging
+from dataclasses import dataclass
 from time import perf_counter
 
 from pipeline.backbones.engines import Engine, open_engine
@@ -17,6 +18,7 @@ from pipeline.system.units import size_text, time_text
 logger = logging.getLogger("pipeline")
 
 
+@dataclass(frozen=True)
 class Computation:
     """Everything that is missing of one data set, on one engine.
 
@@ -28,16 +30,11 @@ class Computation:
         work: What is missing.
     """
 
-    def __init__(
-        self,
-        config: FeaturesConfig,
-        base: FrozenBase,
-        dataset: Dataset,
-        caches: Caches,
-        work: Work,
-    ) -> None:
-        self.config, self.base, self.dataset = config, base, dataset
-        self.caches, self.work = caches, work
+    config: FeaturesConfig
+    base: FrozenBase
+    dataset: Dataset
+    caches: Caches
+    work: Work
 
     def run(self, reporter: Reporter) -> Outcome:
         """Compute everything there is to do; what is done stays, however this ends."""

@@ -1,9 +1,8 @@
 """Stage 1: every picture goes once through the frozen base, and its features land in the cache."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from pipeline.features import (
     Caches,
     Computation,
     Outcome,
-    Work,
     cached_views,
     distinct,
     find_work,
@@ -23,16 +21,6 @@ from pipeline.features.table import FeatureTable
 from pipeline.images import Dataset
 from pipeline.images.dataset import check_strictly
 from pipeline.system.progress import SILENT, Reporter
-
-
-class Computes(Protocol):
-    """Everything that is missing of one data set, ready to be computed."""
-
-    def run(self, reporter: Reporter) -> Outcome:
-        """Compute it; what is done stays, however this ends."""
-
-
-Compute = Callable[[FeaturesConfig, FrozenBase, Dataset, Caches, Work], Computes]
 
 
 @dataclass
@@ -117,7 +105,7 @@ def extract(
     base: FrozenBase,
     dataset: Dataset,
     reporter: Reporter = SILENT,
-    compute: Compute = Computation,
+    compute: type[Computation] = Computation,
 ) -> CachedFeatures:
     """Compute the features that the cache does not hold yet.
 
