@@ -21,7 +21,7 @@ from pipeline.system.startup import import_tensorflow
 if TYPE_CHECKING:
     from pipeline.check.check import DataCheck
     from pipeline.classify.classify import Classification
-    from pipeline.classify.search import Spread
+    from pipeline.classify.search import MeasureUnits
     from pipeline.finetune.finetune import Finetuned
 
 
@@ -85,7 +85,7 @@ def classified(
         return classify(config, found, reporter, spread), found.extraction
 
 
-def _search_workers(config: ClassifyConfig) -> AbstractContextManager["Spread | None"]:
+def _search_workers(config: ClassifyConfig) -> AbstractContextManager["MeasureUnits | None"]:
     """Return what lends a search the workers of a cluster; without one, nothing."""
     if config.cluster is None:
         return nullcontext()

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.classify.experiment import Experiment, Result
 from pipeline.classify.learning_curve import learning_curve
-from pipeline.classify.search import Spread
+from pipeline.classify.search import MeasureUnits
 from pipeline.classify.selection import heads_of, select_by
 from pipeline.classify.tuning import tune
 from pipeline.config import ClassifyConfig
@@ -64,7 +64,7 @@ def classify(
     config: ClassifyConfig,
     cached: CachedFeatures,
     reporter: Reporter = SILENT,
-    spread: Spread | None = None,
+    spread: MeasureUnits | None = None,
 ) -> Classification:
     """Train every head on every input and keep each experiment as a run.
 

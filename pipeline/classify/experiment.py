@@ -23,13 +23,13 @@ from pipeline.evaluate import (
     confused_pairs,
     evaluate,
     judge_threshold,
+    mean_over_views,
 )
-from pipeline.evaluate.averaging import ViewAverage, mean_over_views
 from pipeline.features.base import JOIN, FrozenBase
 from pipeline.features.table import FeatureTable, Input
 from pipeline.heads import FittedHead, HeadSpec, softmax
 from pipeline.heads.fit import fitting_factor
-from pipeline.images import Dataset, ViewRecipe
+from pipeline.images import Dataset, ViewAverage, ViewRecipe
 from pipeline.runs import (
     CLASSIFY,
     FinalTest,

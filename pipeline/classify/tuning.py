@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.backbones.cuts import Cut
 from pipeline.classify.experiment import PROTOCOL, Experiment, learnt_from
 from pipeline.classify.search.memory import SearchedHead, SearchMemory, TriedHead, UnitKey
-from pipeline.classify.search.searcher import FoundHead, Processes, Spread, UnitRunner, search
+from pipeline.classify.search.searcher import FoundHead, MeasureUnits, Processes, UnitRunner, search
 from pipeline.classify.search.trial import Cuts, Pool
 from pipeline.classify.selection import Selection, asked_heads, default_preparation
 from pipeline.config import ClassifyConfig
@@ -33,7 +33,7 @@ def tune(
     selection: Selection,
     inputs: Sequence[Input],
     reporter: Reporter = SILENT,
-    spread: Spread | None = None,
+    spread: MeasureUnits | None = None,
 ) -> list[Experiment]:
     """Return for each head the input, preparation and parameters that the training pictures favour.
 

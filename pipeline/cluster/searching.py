@@ -10,7 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
-from pipeline.classify.search import Measured, Pool, Spread, Unit, measured
+from pipeline.classify.search import Measured, MeasureUnits, Pool, Unit, measured
 from pipeline.cluster.checks import check_versions
 from pipeline.cluster.connection import Workers, connected
 from pipeline.errors import ClusterError
@@ -21,7 +21,7 @@ N_TRIES = 5
 
 
 @contextmanager
-def search_workers(cluster: str) -> Iterator[Spread]:
+def search_workers(cluster: str) -> Iterator[MeasureUnits]:
     """Yield what measures units on workers.
 
     Workers are connected, or started, when the first unit comes: a search that was done before

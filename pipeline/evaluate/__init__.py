@@ -19,7 +19,7 @@ from pipeline.evaluate.compare import (
     paired_difference,
 )
 from pipeline.evaluate.counts import Counts, Estimate, per_class, proportion, share
-from pipeline.evaluate.metrics import Metrics, evaluate
+from pipeline.evaluate.metrics import Metrics, evaluate, mean_over_views
 from pipeline.evaluate.mistakes import ConfusedPair, Mistake, confident_mistakes, confused_pairs
 from pipeline.evaluate.ranking import rank_figures, top_accuracy
 from pipeline.evaluate.threshold import (
@@ -53,6 +53,7 @@ __all__ = [
     "log_loss",
     "losses",
     "mcnemar_p_value",
+    "mean_over_views",
     "paired_difference",
     "per_class",
     "proportion",

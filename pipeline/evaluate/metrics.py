@@ -73,6 +73,30 @@ def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
     return None if estimate is None else estimate.to_dict()
 
 
+def mean_over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    """Average the probabilities of pictures over their views.
+
+    Probabilities are averaged, not scores: a head that is very sure of one odd view would outvote
+    all others. Views are added one after another, so that whoever judges a picture by the same
+    probabilities gets the same digits, and one answer at a threshold.
+
+    Args:
+        probabilities: One array (…, k) for each view, the clean picture's first; all in the same
+            row order.
+
+    Returns:
+        (…, k) float64, same row order.
+
+    Example:
+        >>> mean_over_views([np.array([[0.5, 0.5]]), np.array([[0.9, 0.1]])]).tolist()
+        [[0.7, 0.3]]
+    """
+    total = np.zeros(probabilities[0].shape)
+    for view in probabilities:
+        total += view
+    return total / len(probabilities)
+
+
 def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Metrics:
     """Judge class probabilities.
 

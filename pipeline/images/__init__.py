@@ -15,7 +15,7 @@ from pipeline.images.loader import Batch, Failure, LoadTimes, load_batches
 from pipeline.images.location import resolve_location
 from pipeline.images.recipe import INTERPOLATIONS, JPEG_MODES, RESIZE_MODES, DecodeRecipe
 from pipeline.images.sources import Source, scan
-from pipeline.images.views import CHANGES, ViewRecipe, make_view
+from pipeline.images.views import CHANGES, ViewAverage, ViewRecipe, make_view
 
 __all__ = [
     "CHANGES",
@@ -32,6 +32,7 @@ __all__ = [
     "LoadTimes",
     "Pictures",
     "Source",
+    "ViewAverage",
     "ViewRecipe",
     "decode",
     "decode_full",

@@ -23,11 +23,14 @@ rotate are composed into one resampling of the full-size picture (:mod:`pipeline
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from pipeline.config import MAX_VIEWS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.images.recipe import DecodeRecipe, resize
 from pipeline.images.window import Window, show, whole
@@ -186,3 +189,54 @@ def _mean_grey(image: Image.Image) -> float:
     counts = np.array(image.histogram()).reshape(3, 256)
     sums = counts @ np.arange(256)
     return float(_LUMA @ sums) / (image.width * image.height)
+
+
+@dataclass(frozen=True)
+class ViewAverage:
+    """Which augmented views a picture is judged by, beside the picture itself.
+
+    Averaging over views when a picture is judged goes back to Krizhevsky et al. 2012 ("ImageNet
+    Classification with Deep Convolutional Neural Networks", ten crops); the views here are those
+    that heads may learn from as well.
+
+    Args:
+        n: Views 1 to n of each picture.
+        view: How they are made.
+    """
+
+    n: int
+    view: ViewRecipe
+
+    @classmethod
+    def of(cls, config: FeaturesConfig) -> "ViewAverage | None":
+        """Return what a config asks for; None where pictures are judged as they are."""
+        if not config.test_views:
+            return None
+        return cls(config.test_views, ViewRecipe(config.view_policy, config.seed))
+
+    @classmethod
+    def from_dict(cls, value: Any) -> "ViewAverage":
+        """Return what `to_dict` described.
+
+        Raises:
+            InputError: It is something else, or of a newer version.
+        """
+        wanted = f"a number n of views from 1 to {MAX_VIEWS} and how to make them as view"
+        if not isinstance(value, Mapping) or value.keys() != {"n", "view"}:
+            raise InputError(f"expected {wanted}, received {value!r}")
+        n, view = value["n"], value["view"]
+        if type(n) is not int or not 1 <= n <= MAX_VIEWS or not isinstance(view, Mapping):
+            raise InputError(f"expected {wanted}, received n={n!r} and view={view!r}")
+        try:
+            return cls(n, ViewRecipe(**view))
+        except (TypeError, AttributeError) as error:  # other fields, or a policy that is no text
+            raise InputError(f"expected {wanted}, received view={view!r}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"n": self.n, "view": self.view.to_dict()}
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of all views that are averaged, with the clean picture's: 0 to n."""
+        return range(self.n + 1)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, RunError
-from pipeline.evaluate.averaging import ViewAverage
 from pipeline.heads import FittedHead
+from pipeline.images import ViewAverage
 from pipeline.runs.payload import PAYLOADS, read_head, write_head
 
 FORMAT = "bottleneck-bundle"

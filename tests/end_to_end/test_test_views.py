@@ -15,15 +15,14 @@ from pipeline.cli import run
 from pipeline.cli.show.results import predictions as show_predictions
 from pipeline.config import FeaturesConfig, PredictConfig
 from pipeline.errors import InputError, RunError, StoreError
-from pipeline.evaluate import NEVER
-from pipeline.evaluate.averaging import ViewAverage, mean_over_views
+from pipeline.evaluate import NEVER, mean_over_views
 from pipeline.features import Caches, resolve
 from pipeline.features.base import inputs_of
 from pipeline.features.explain import explain
 from pipeline.features.extract import extract
 from pipeline.features.table import FeatureTable
 from pipeline.heads import NetworkHead, softmax
-from pipeline.images import ViewRecipe, index
+from pipeline.images import ViewAverage, ViewRecipe, index
 from pipeline.predict.predict import predict
 from pipeline.runs import load_bundle, save_head
 from tests.conftest import write_picture

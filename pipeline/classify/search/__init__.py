@@ -10,7 +10,7 @@ The test split has no part in it. The order of a search knows arrays only; what 
 is handed in.
 """
 
-from pipeline.classify.search.searcher import Measured, Spread, measured
+from pipeline.classify.search.searcher import Measured, MeasureUnits, measured
 from pipeline.classify.search.trial import Pool, Unit
 
-__all__ = ["Measured", "Pool", "Spread", "Unit", "measured"]
+__all__ = ["MeasureUnits", "Measured", "Pool", "Unit", "measured"]

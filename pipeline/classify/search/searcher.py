@@ -15,7 +15,7 @@ from pipeline.system.progress import SILENT, Reporter
 
 Measured = tuple[int, list[Trial]]
 """The place of a unit among those asked for, and its trials."""
-Spread = Callable[[Pool, Sequence[tuple[int, Unit]]], Iterator[Measured]]
+MeasureUnits = Callable[[Pool, Sequence[tuple[int, Unit]]], Iterator[Measured]]
 """Measures units, each with its place, on a pool, wherever that is; yields them as they come."""
 
 SCREENED_ROWS = 5000
@@ -177,7 +177,7 @@ class UnitRunner:
     """
 
     def __init__(
-        self, pool: Pool, memory: SearchMemory, spread: Spread, reporter: Reporter = SILENT
+        self, pool: Pool, memory: SearchMemory, spread: MeasureUnits, reporter: Reporter = SILENT
     ) -> None:
         self.pool, self._memory, self._spread, self._reporter = pool, memory, spread, reporter
         small = len(pool.labels) <= SCREENED_ROWS

@@ -13,10 +13,9 @@ import pytest
 from pipeline.cli import run
 from pipeline.config import ExportConfig, PredictConfig
 from pipeline.errors import InputError, RunError, UnknownNameError
-from pipeline.evaluate.averaging import ViewAverage
 from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fitted import all_classes, centred
-from pipeline.images import DecodeRecipe, ViewRecipe, decode
+from pipeline.images import DecodeRecipe, ViewAverage, ViewRecipe, decode
 from pipeline.predict.export.description import recipe_in_words
 from pipeline.predict.export.export import export
 from pipeline.predict.export.formats import find_format
