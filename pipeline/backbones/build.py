@@ -11,10 +11,9 @@ from typing import Any
 import keras
 
 from pipeline.backbones.backbone import BackboneSpec
-from pipeline.backbones.cuts import SEVERAL, Cut
+from pipeline.backbones.cuts import SEVERAL, Cut, as_float32, pool
 from pipeline.backbones.efficientnet_lite import efficientnet_lite
 from pipeline.backbones.loading import load_weights, snake_case
-from pipeline.backbones.pooling import as_float32, pool
 from pipeline.backbones.preprocessing import preprocessing_layers
 from pipeline.backbones.weights import WeightsSource
 from pipeline.errors import UnknownNameError

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.backbones.efficientnet_lite import layers_from_torch
-from pipeline.backbones.matching import Candidate, StoredLayer, Target, match
+from pipeline.backbones.matching import Reading, StoredLayer, Target, match
 from pipeline.backbones.torch_pickle import read_torch_pickle
 from pipeline.backbones.weight_files import read_hdf5
 from pipeline.backbones.weights import WeightsSource
@@ -49,7 +49,7 @@ def load_weights(model: keras.Model, spec: BackboneSpec, source: WeightsSource) 
         naming: [Target(name, [tuple(v.shape) for v in group]) for name, group in named]
         for naming, named in variables.items()
     }
-    naming, values = match(targets, _candidates(spec, source.path), str(spec), source.path)
+    naming, values = match(targets, _readings(spec, source.path), str(spec), source.path)
     for (_, group), arrays in zip(variables[naming], values, strict=True):
         for variable, array in zip(group, arrays, strict=True):
             variable.assign(array)
@@ -57,7 +57,7 @@ def load_weights(model: keras.Model, spec: BackboneSpec, source: WeightsSource) 
 
 
 def _variables(model: keras.Model) -> dict[str, list[tuple[str, list[keras.Variable]]]]:
-    """List what must get weights under each naming of ``Candidate``."""
+    """List what must get weights under each naming of ``Reading``."""
     top = [
         (layer.name, layer.trainable_weights + layer.non_trainable_weights)
         for layer in model.layers
@@ -92,7 +92,7 @@ def snake_case(class_name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _candidates(spec: BackboneSpec, path: Path) -> list[Candidate]:
+def _readings(spec: BackboneSpec, path: Path) -> list[Reading]:
     if path.suffix == ".pth":
         return [_read_torch(spec, path)]
     if path.suffix == ".keras":
@@ -100,7 +100,7 @@ def _candidates(spec: BackboneSpec, path: Path) -> list[Candidate]:
     return read_hdf5(path)
 
 
-def _read_torch(spec: BackboneSpec, path: Path) -> Candidate:
+def _read_torch(spec: BackboneSpec, path: Path) -> Reading:
     try:
         layers = layers_from_torch(spec.backbone.name, read_torch_pickle(path))
     except KeyError as error:
@@ -108,10 +108,10 @@ def _read_torch(spec: BackboneSpec, path: Path) -> Candidate:
             f"expected weights of {spec} in {path}, but it has no tensor {error}; "
             f"give a file of this architecture with --weights PATH"
         ) from error
-    return Candidate("leaf", [StoredLayer(name, arrays) for name, arrays in layers.items()])
+    return Reading("leaf", [StoredLayer(name, arrays) for name, arrays in layers.items()])
 
 
-def _read_model(path: Path) -> Iterator[Candidate]:
+def _read_model(path: Path) -> Iterator[Reading]:
     if not zipfile.is_zipfile(path):
         raise WeightsError(
             f"expected a model that Keras saved as .keras, received {path}, which is damaged or of "
@@ -126,7 +126,7 @@ def _read_model(path: Path) -> Iterator[Candidate]:
         ) from error
     for candidate in (model, *_nested(model)):
         layers = [leaf.layer for leaf in _leaves(candidate) if leaf.layer.weights]
-        yield Candidate("leaf", [StoredLayer(x.name, x.get_weights()) for x in layers])
+        yield Reading("leaf", [StoredLayer(x.name, x.get_weights()) for x in layers])
 
 
 def _nested(model: keras.Model) -> Iterator[keras.Model]:

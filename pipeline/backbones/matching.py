@@ -2,7 +2,7 @@
 
 Pure NumPy. A file may name layers as the model does, or by position only (automatic names such
 as ``conv2d_17`` differ from process to process), or nest the wanted base in a larger model. Each
-such reading of a file is a ``Candidate``; the first that fits every layer is taken.
+such way is a ``Reading``; the first that fits every layer is taken.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class StoredLayer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidate:
+class Reading:
     """One reading of a file.
 
     Args:
@@ -56,7 +56,7 @@ class Target:
 
 def match(
     targets: Mapping[str, Sequence[Target]],
-    candidates: Sequence[Candidate],
+    readings: Sequence[Reading],
     owner: str,
     path: Path,
 ) -> tuple[str, list[list[np.ndarray]]]:
@@ -64,7 +64,7 @@ def match(
 
     Args:
         targets: The model's layers, once per naming.
-        candidates: Readings of the file, most literal first.
+        readings: Readings of the file, most literal first.
         owner: What the weights are for, as the user calls it.
         path: The file, for the error.
 
@@ -72,24 +72,22 @@ def match(
         The naming that fitted, and the arrays of each of its targets in their order.
 
     Raises:
-        WeightsError: If no candidate fits; it tells the first layer that does not.
+        WeightsError: If no reading fits; it tells the first layer that does not.
     """
-    for candidate in candidates:
-        named = {layer.name: layer for layer in candidate.layers}
-        unique = len(named) == len(candidate.layers)
-        if unique and _misfit(targets[candidate.naming], named) is None:
-            return candidate.naming, [
-                named[target.name].arrays for target in targets[candidate.naming]
-            ]
-    for candidate in candidates:
-        wanted, layers = targets[candidate.naming], candidate.layers
+    for reading in readings:
+        named = {layer.name: layer for layer in reading.layers}
+        unique = len(named) == len(reading.layers)
+        if unique and _misfit(targets[reading.naming], named) is None:
+            return reading.naming, [named[target.name].arrays for target in targets[reading.naming]]
+    for reading in readings:
+        wanted, layers = targets[reading.naming], reading.layers
         # Given the model's names in its order, a misfit is a layer of the wrong kind.
         renamed = {t.name: layer for t, layer in zip(wanted, layers, strict=False)}
         renamed |= {f"+{layer.name}": layer for layer in layers[len(wanted) :]}
-        if candidate.ordered and _misfit(wanted, renamed) is None:
-            return candidate.naming, [layer.arrays for layer in layers[: len(wanted)]]
+        if reading.ordered and _misfit(wanted, renamed) is None:
+            return reading.naming, [layer.arrays for layer in layers[: len(wanted)]]
     raise WeightsError(
-        f"expected weights of {owner} in {path}, but {_nearest_misfit(targets, candidates)}; "
+        f"expected weights of {owner} in {path}, but {_nearest_misfit(targets, readings)}; "
         f"give a file of this architecture with --weights PATH"
     )
 
@@ -119,17 +117,15 @@ def _text(shapes: Shapes) -> str:
     return " ".join(str(shape).replace(" ", "") for shape in shapes) or "nothing"
 
 
-def _nearest_misfit(
-    targets: Mapping[str, Sequence[Target]], candidates: Sequence[Candidate]
-) -> str:
-    """Describe the misfit of the candidate that shares most names with the model."""
+def _nearest_misfit(targets: Mapping[str, Sequence[Target]], readings: Sequence[Reading]) -> str:
+    """Describe the misfit of the reading that shares most names with the model."""
 
-    def likeness(candidate: Candidate) -> tuple[bool, int]:
-        wanted = {target.name for target in targets[candidate.naming]}
-        n_shared = len(wanted & {layer.name for layer in candidate.layers})
+    def likeness(reading: Reading) -> tuple[bool, int]:
+        wanted = {target.name for target in targets[reading.naming]}
+        n_shared = len(wanted & {layer.name for layer in reading.layers})
         # Every convolutional network shares paths with every other; they tell people nothing.
-        return (candidate.naming != "path", n_shared)
+        return (reading.naming != "path", n_shared)
 
-    nearest = max(candidates, key=likeness)
+    nearest = max(readings, key=likeness)
     stored = {layer.name: layer for layer in nearest.layers}
     return str(_misfit(targets[nearest.naming], stored))

@@ -11,7 +11,7 @@ from pipeline.features.caches import Caches
 from pipeline.features.passes import Outcome, Passes
 from pipeline.features.preflight import Forecast, forecast, sample
 from pipeline.features.worklist import Work
-from pipeline.images import Dataset, load_batches
+from pipeline.images import Dataset, RowLoader, load_batches
 from pipeline.system.progress import Reporter
 from pipeline.system.units import size_text, time_text
 
@@ -63,7 +63,8 @@ class Computation:
     def _decode_seconds(self) -> float:
         """Read and decode a few pictures; return the seconds of one with all threads at work."""
         began, rows = perf_counter(), list(sample(self.work.rows))
-        for _ in load_batches(self.dataset.read, rows, self.base.decoding, len(rows)):
+        loader = RowLoader(self.dataset.read, self.base.decoding)
+        for _ in load_batches(loader, rows, len(rows)):
             pass
         return (perf_counter() - began) / len(rows)
 

@@ -18,7 +18,7 @@ from pipeline.features.caches import Writers, view_recipe
 from pipeline.features.preflight import Forecast
 from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
-from pipeline.images import Batch, Failure, LoadTimes, load_batches
+from pipeline.images import Batch, Failure, LoadTimes, RowLoader, load_batches
 from pipeline.system.machine import N_WAITING_THREADS
 from pipeline.system.progress import SILENT, Reporter
 
@@ -199,14 +199,12 @@ class Passes:
 
     def _computed(self, engine: Engine) -> Generator[Computed, None, None]:
         batches = load_batches(
-            self._read,
+            RowLoader(
+                self._read, self.base.decoding, self.pictures.digests, self._view, self._times
+            ),
             self.work.rows,
-            self.base.decoding,
             self.config.batch_size,
-            expected_digests=self.pictures.digests,
             views=self.work.views,
-            view_recipe=self._view,
-            times=self._times,
             n_threads=N_WAITING_THREADS if self.pictures.files.waits else None,
         )
         pictures = self._waits.inner("pictures", batches)

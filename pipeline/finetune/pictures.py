@@ -11,7 +11,7 @@ from pipeline.features.base import FrozenBase
 from pipeline.finetune.settings import Changes
 from pipeline.finetune.training.plan import Batch as TrainingBatch
 from pipeline.finetune.training.randomness import epoch_order
-from pipeline.images import Batch, Dataset, load_batches
+from pipeline.images import Batch, Dataset, RowLoader, load_batches
 
 
 class Pictures:
@@ -59,15 +59,10 @@ class Pictures:
 
     def _decoded(self, rows: np.ndarray, views: np.ndarray) -> Generator[Batch, None, None]:
         """Decode the given rows, in that order; a picture that changed meanwhile is an error."""
-        batches = load_batches(
-            self._dataset.read,
-            rows,
-            self._base.decoding,
-            self._batch_size,
-            expected_digests=self._dataset.digests,
-            views=[(int(view),) for view in views],
-            view_recipe=self._changed.view,
-        )
+        dataset = self._dataset
+        loader = RowLoader(dataset.read, self._base.decoding, dataset.digests, self._changed.view)
+        wanted = [(int(view),) for view in views]
+        batches = load_batches(loader, rows, self._batch_size, views=wanted)
         for batch in batches:
             for failure in batch.failed:
                 raise DataError(

@@ -9,9 +9,9 @@ file, and imports neither TensorFlow nor h5py.
 from pipeline.images.dataset import SPLITS, Dataset, validation_slice
 from pipeline.images.decode import MAX_PIXELS, decode, decode_full
 from pipeline.images.digits import DigitsReport, write_digits
-from pipeline.images.find import Pictures, find_pictures, open_reader
+from pipeline.images.find import PictureList, find_pictures, open_reader
 from pipeline.images.indexing import index
-from pipeline.images.loader import Batch, Failure, LoadTimes, load_batches
+from pipeline.images.loader import Batch, Failure, LoadTimes, RowLoader, load_batches
 from pipeline.images.location import resolve_location
 from pipeline.images.recipe import INTERPOLATIONS, JPEG_MODES, RESIZE_MODES, DecodeRecipe
 from pipeline.images.sources import Source, scan
@@ -30,7 +30,8 @@ __all__ = [
     "DigitsReport",
     "Failure",
     "LoadTimes",
-    "Pictures",
+    "PictureList",
+    "RowLoader",
     "Source",
     "ViewAverage",
     "ViewRecipe",

@@ -33,7 +33,7 @@ MAGIC = b"bottleneck-index 1\n"
 _COUNTS = np.dtype(("<i8", 3))
 
 
-class Memory:
+class DigestMemory:
     """The digests of one location's files, as they were last time.
 
     Args:
@@ -157,7 +157,7 @@ def digest_files(
     if memory is None:
         hasher.run(np.ones(len(source.paths), bool))
         return hasher.digests, hasher.reasons
-    kept = Memory(memory, source.location)
+    kept = DigestMemory(memory, source.location)
     identities = source.files.identities(source.paths)
     hasher.digests, known = kept.recall(source.paths, identities)
     hasher.run(~known)

@@ -22,7 +22,7 @@ class _Part:
     read: Callable[[str], bytes]
 
 
-class Pictures:
+class PictureList:
     """Pictures by row number; in memory are their names, nothing of what is in them.
 
     Args:
@@ -52,7 +52,7 @@ class Pictures:
         return part, part.paths[row - self._ends[number] + len(part.paths)]
 
 
-def find_pictures(paths: Sequence[Path]) -> Pictures:
+def find_pictures(paths: Sequence[Path]) -> PictureList:
     """Return the named files, and every picture in the named folders and archives, sorted in each.
 
     A file that is named is taken whatever its name; in folders and archives the suffix decides. A
@@ -73,7 +73,7 @@ def find_pictures(paths: Sequence[Path]) -> Pictures:
                 f"is not there"
             )
         parts.append(_part(path))
-    pictures = Pictures(parts)
+    pictures = PictureList(parts)
     if not len(pictures):
         raise DataError(f"expected pictures in {', '.join(map(str, paths))}, received none")
     return pictures

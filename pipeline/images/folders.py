@@ -16,7 +16,7 @@ from pipeline.images.layout import (
     check_some_pictures,
 )
 from pipeline.images.names import SPLIT_NAMES
-from pipeline.images.walk import Found, Parts, Tree
+from pipeline.images.walk import Listing, Parts, Tree
 
 LABEL, ANYTHING = "{label}", "{}"
 
@@ -57,7 +57,7 @@ def parse_pattern(pattern: str) -> Labeller:
     return lambda stem: match[1] if (match := expression.fullmatch(stem)) else None
 
 
-def label_by_pattern(where: str, pattern: str, pictures: Iterable[SplitPath]) -> list[Found]:
+def label_by_pattern(where: str, pattern: str, pictures: Iterable[SplitPath]) -> list[Listing]:
     """Label pictures by a template that the user gave.
 
     Raises:
@@ -76,7 +76,7 @@ def label_by_pattern(where: str, pattern: str, pictures: Iterable[SplitPath]) ->
     return found
 
 
-def label_as_numbered(pictures: Sequence[SplitPath]) -> list[Found] | None:
+def label_as_numbered(pictures: Sequence[SplitPath]) -> list[Listing] | None:
     """Label pictures that are all named LABEL.NUMBER, with two labels or more; None if not so."""
     found = _label(pictures, _numbered)
     if isinstance(found, str) or len({part.label for part in found}) < 2:
@@ -93,7 +93,7 @@ def _stem(path: str) -> str:
     return os.path.splitext(path.rpartition("/")[2])[0]
 
 
-def _label(pictures: Iterable[SplitPath], label_of: Labeller) -> list[Found] | str:
+def _label(pictures: Iterable[SplitPath], label_of: Labeller) -> list[Listing] | str:
     """Return the pictures by label and split, or the first path that has no label."""
     by_class: dict[tuple[str, str | None], list[str]] = {}
     for split, path in pictures:
@@ -101,7 +101,7 @@ def _label(pictures: Iterable[SplitPath], label_of: Labeller) -> list[Found] | s
         if label is None:
             return path
         by_class.setdefault((label, split), []).append(path)
-    return [Found(label, split, tuple(paths), ()) for (label, split), paths in by_class.items()]
+    return [Listing(label, split, tuple(paths), ()) for (label, split), paths in by_class.items()]
 
 
 logger = logging.getLogger("pipeline")
@@ -137,7 +137,7 @@ class FolderScan:
                 )
         return named
 
-    def found(self, label_pattern: str | None) -> list[Found]:
+    def found(self, label_pattern: str | None) -> list[Listing]:
         """Return all pictures by class and split, and what is ignored beside them.
 
         Args:
@@ -158,7 +158,7 @@ class FolderScan:
         check_layout(self.where, found, FILE_NAMES)
         return [*found, *self._others()]
 
-    def _by_pattern(self, pattern: str) -> list[Found]:
+    def _by_pattern(self, pattern: str) -> list[Listing]:
         if not self.splits:
             pictures: list[SplitPath] = [(None, path) for path in self.tree.walk(self.base)[0]]
         else:
@@ -170,7 +170,7 @@ class FolderScan:
             ]
         return label_by_pattern(self.where, pattern, pictures)
 
-    def _numbered(self) -> list[Found] | None:
+    def _numbered(self) -> list[Listing] | None:
         """Label by file names of their own accord, where pictures lie loose and nowhere else."""
         loose: list[SplitPath] = [(None, path) for path in self.loose.pictures]
         if self.splits:
@@ -182,12 +182,12 @@ class FolderScan:
         n_above = len(self.loose.pictures) if self.splits else 0
         return found if n_pictures == len(loose) + n_above else None
 
-    def _others(self) -> list[Found]:
+    def _others(self) -> list[Listing]:
         """Return what is ignored where file names are the labels."""
         above = self.loose.pictures if self.splits else ()
-        return [Found("", None, (), (*above, *self.tree.walk(self.base)[1]))]
+        return [Listing("", None, (), (*above, *self.tree.walk(self.base)[1]))]
 
-    def _by_folder(self) -> list[Found]:
+    def _by_folder(self) -> list[Listing]:
         self._refuse_mixture()
         if self.splits:
             found = list(self._scan_splits())
@@ -196,9 +196,9 @@ class FolderScan:
         check_some_pictures(self.where, self.loose, found)
         self._refuse_one_level_up(found)
         check_layout(self.where, found, FOLDERS)
-        return [*found, Found("", None, (), (*self.loose.pictures, *self.loose.ignored))]
+        return [*found, Listing("", None, (), (*self.loose.pictures, *self.loose.ignored))]
 
-    def _scan_splits(self) -> Iterator[Found]:
+    def _scan_splits(self) -> Iterator[Listing]:
         for name in self.folders:
             if name not in self.splits:
                 yield self._scan_class((), name, None)
@@ -206,19 +206,19 @@ class FolderScan:
             classes, loose = self._list(name)
             found = [self._scan_class((name,), label, self.splits[name]) for label in classes]
             self._refuse_unsorted_split(name, loose, found)
-            yield Found("", self.splits[name], (), (*loose.pictures, *loose.ignored))
+            yield Listing("", self.splits[name], (), (*loose.pictures, *loose.ignored))
             yield from found
 
-    def _list(self, name: str) -> tuple[list[str], Found]:
+    def _list(self, name: str) -> tuple[list[str], Listing]:
         return self.tree.list_folder((*self.base, name))
 
-    def _scan_class(self, parents: Parts, name: str, split: str | None) -> Found:
+    def _scan_class(self, parents: Parts, name: str, split: str | None) -> Listing:
         parts = (*self.base, *parents, name)
         pictures, ignored = self.tree.walk(parts)
         if not pictures:
             # A class without a picture is no class; it is listed so that a wrong path shows.
             ignored = ["/".join(parts) + "/"]
-        return Found(name, split, tuple(pictures), tuple(ignored))
+        return Listing(name, split, tuple(pictures), tuple(ignored))
 
     def _refuse_mixture(self) -> None:
         """Refuse pictures in folders beside split folders."""
@@ -231,7 +231,7 @@ class FolderScan:
                     f"{next(iter(self.splits))!r} if it is a class"
                 )
 
-    def _refuse_one_level_up(self, found: list[Found]) -> None:
+    def _refuse_one_level_up(self, found: list[Listing]) -> None:
         """Refuse one class that seems to be a folder of class folders."""
         labels = {part.label for part in found if part.pictures}
         if self.splits or len(labels) != 1:
@@ -243,7 +243,7 @@ class FolderScan:
                 f"sub-folders are the classes, give {self.where.rstrip('/')}/{label} instead"
             )
 
-    def _refuse_unsorted_split(self, name: str, loose: Found, classes: list[Found]) -> None:
+    def _refuse_unsorted_split(self, name: str, loose: Listing, classes: list[Listing]) -> None:
         if loose.pictures and not any(found.pictures for found in classes):
             raise DataError(
                 f"expected class folders in {self.where.rstrip('/')}/{name}, received pictures "

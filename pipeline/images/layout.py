@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import DataError
-from pipeline.images.walk import Found
+from pipeline.images.walk import Listing
 
 HOW_TO = (
     "lay them out as ROOT/<class>/<picture> or ROOT/{train,validation,test}/<class>/<picture>, or "
@@ -51,7 +51,7 @@ ROWS = WaysOut(
 )
 
 
-def check_layout(where: str, found: Sequence[Found], ways: WaysOut) -> None:
+def check_layout(where: str, found: Sequence[Listing], ways: WaysOut) -> None:
     """Raise for the first thing that keeps the pictures found from being a data set.
 
     Args:
@@ -76,7 +76,7 @@ def check_layout(where: str, found: Sequence[Found], ways: WaysOut) -> None:
     _check_two_pictures(where, counts, ways)
 
 
-def check_some_pictures(where: str, loose: Found, found: Sequence[Found]) -> None:
+def check_some_pictures(where: str, loose: Listing, found: Sequence[Listing]) -> None:
     """Raise DataError if no class folder holds a picture."""
     if any(part.label and part.pictures for part in found):
         return
@@ -100,7 +100,7 @@ def _check_spelling(where: str, classes: list[str]) -> None:
         seen[key] = label
 
 
-def _check_train(where: str, found: Sequence[Found], ways: WaysOut) -> None:
+def _check_train(where: str, found: Sequence[Listing], ways: WaysOut) -> None:
     by_split: dict[str, set[str]] = {}
     for part in found:
         if part.split and part.pictures:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -91,18 +91,19 @@ class RowLoader:
     """What turns a row number into arrays; used by several threads at once.
 
     Args:
-        read: Returns the bytes of a row's file.
+        read: Returns the bytes of a row's file; an OSError counts as a failed row.
         recipe: How to decode.
-        expected_digests: uint8 (n, 32), the SHA-256 that each row's file must have, or None.
+        expected_digests: uint8 (n, 32), indexed by row number like ``Dataset.digests``; a file
+            whose SHA-256 is another fails. None to take every file.
         view_recipe: How to make views from 1 on; None where none are wanted.
-        times: Where to count seconds and bytes.
+        times: Where to count the seconds and bytes of all threads.
     """
 
     read: Callable[[int], bytes]
     recipe: DecodeRecipe
-    expected_digests: np.ndarray | None
-    view_recipe: ViewRecipe | None
-    times: LoadTimes
+    expected_digests: np.ndarray | None = None
+    view_recipe: ViewRecipe | None = None
+    times: LoadTimes = field(default_factory=LoadTimes)
 
     def load(self, row: int, numbers: tuple[int, ...]) -> Loaded:
         """Return one array per view number, in their order, or why there is none."""
@@ -134,7 +135,7 @@ class RowLoader:
         return make_view(image, self.recipe, self.view_recipe, digest, number)
 
 
-Views = Sequence[Sequence[int]]
+ViewNumbers = Sequence[Sequence[int]]
 """For each row asked for, the numbers of the views wanted of it."""
 
 
@@ -164,17 +165,13 @@ class _Job:
 
 
 def load_batches(
-    read: Callable[[int], bytes],
+    loader: RowLoader,
     rows: Sequence[int] | np.ndarray,
-    recipe: DecodeRecipe,
     batch_size: int,
     *,
-    expected_digests: np.ndarray | None = None,
+    views: ViewNumbers | None = None,
     n_threads: int | None = None,
     prefetch: int = 4,
-    views: Views | None = None,
-    view_recipe: ViewRecipe | None = None,
-    times: LoadTimes | None = None,
 ) -> Generator[Batch, None, None]:
     """Decode rows in threads and yield them in batches.
 
@@ -186,20 +183,14 @@ def load_batches(
     Each file is read and decoded once, and all its views are made of the full-size picture.
 
     Args:
-        read: Returns the bytes of a row's file; called from several threads. An OSError counts as
-            a failed row.
+        loader: What turns a row number into arrays.
         rows: Row numbers, in the order wanted.
-        recipe: How to decode.
         batch_size: Pictures a batch.
-        expected_digests: uint8 (n, 32), indexed by row number like ``Dataset.digests``; a file
-            whose SHA-256 is another fails.
+        views: For each of ``rows`` the numbers of the views wanted, 0 for the clean picture; None
+            for the clean picture of each. A row of which no view is wanted is not read.
         n_threads: Decoding threads; None for one a core.
         prefetch: Batches to be decoded ahead; bounds memory. Of a row with more views than fit
             in, all are made at once.
-        views: For each of ``rows`` the numbers of the views wanted, 0 for the clean picture; None
-            for the clean picture of each. A row of which no view is wanted is not read.
-        view_recipe: How to make views from 1 on.
-        times: Where to count the seconds that the threads spend.
 
     Returns:
         A generator of batches, rows in the order of ``rows`` and views in the order given.
@@ -210,14 +201,13 @@ def load_batches(
     for name, value in (("batch_size", batch_size), ("prefetch", prefetch)):
         if value < 1:
             raise InputError(f"expected {name} of 1 or more; received {name}={value!r}")
-    jobs = _jobs(rows, views, view_recipe)
-    loader = RowLoader(read, recipe, expected_digests, view_recipe, times or LoadTimes())
+    jobs = _jobs(rows, views, loader.view_recipe)
     ahead = _map_ahead(loader, jobs, thread_count(n_threads), prefetch * batch_size)
-    return _fill_batches(ahead, batch_size, recipe.size)
+    return _fill_batches(ahead, batch_size, loader.recipe.size)
 
 
 def _jobs(
-    rows: Sequence[int] | np.ndarray, views: Views | None, view_recipe: ViewRecipe | None
+    rows: Sequence[int] | np.ndarray, views: ViewNumbers | None, view_recipe: ViewRecipe | None
 ) -> Iterator[_Job]:
     """Pair rows with views, after a look at all of them."""
     if views is None:

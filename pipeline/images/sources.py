@@ -30,7 +30,7 @@ from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
 from pipeline.images.manifest import Row, read_manifest, why_unusable
 from pipeline.images.reading import Files, ListedFiles, LocalFiles
 from pipeline.images.remote import RemoteFiles, open_remote, read_remote
-from pipeline.images.walk import Found, LocalTree, NamedTree
+from pipeline.images.walk import Listing, LocalTree, NamedTree
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def scan(location: str | Path, label_pattern: str | None = None) -> Source:
     tree = NamedTree(files.names, files.odd)
     base = unwrapped(tree, label_pattern) if place.kind != FOLDER else ()
     found = FolderScan(place.given, tree, base).found(label_pattern)
-    above = tree.list_folder(())[1] if base else Found("", None, (), ())
-    return _assemble(place, files, [*found, Found("", None, (), above.ignored)])
+    above = tree.list_folder(())[1] if base else Listing("", None, (), ())
+    return _assemble(place, files, [*found, Listing("", None, (), above.ignored)])
 
 
 def open_archive(place: Location) -> ZipFiles | TarFiles:
@@ -157,14 +157,14 @@ def _read_rows(place: Location) -> list[Row]:
     return rows
 
 
-def _by_class(rows: Iterable[Row]) -> list[Found]:
+def _by_class(rows: Iterable[Row]) -> list[Listing]:
     paths: dict[tuple[str, str | None], list[str]] = {}
     for row in rows:
         paths.setdefault((row.label, row.split), []).append(row.path)
-    return [Found(label, split, tuple(those), ()) for (label, split), those in paths.items()]
+    return [Listing(label, split, tuple(those), ()) for (label, split), those in paths.items()]
 
 
-def _assemble(place: Location, files: Files, found: Iterable[Found]) -> Source:
+def _assemble(place: Location, files: Files, found: Iterable[Listing]) -> Source:
     found = list(found)
     rows = sorted((path, part.label, part.split) for part in found for path in part.pictures)
     return Source(

@@ -17,7 +17,7 @@ Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """What one folder holds: a class folder, or (label ``""``) what lies loose beside classes.
 
     Args:
@@ -36,7 +36,7 @@ class Found:
 class Tree(Protocol):
     """Folders and files, wherever they are; paths are relative to the root, with ``/``."""
 
-    def list_folder(self, parts: Parts) -> tuple[list[str], Found]:
+    def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
 
     def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
@@ -67,13 +67,13 @@ class NamedTree:
             for depth, name in enumerate(parts):
                 self._folders.setdefault(parts[:depth], {})[name] = None
 
-    def list_folder(self, parts: Parts) -> tuple[list[str], Found]:
+    def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
         pictures, ignored = self._sorted_out(parts)
         if not parts:
             ignored += self._odd
         folders = sorted(self._folders.get(parts, ()))
-        return folders, Found("", None, tuple(pictures), tuple(ignored))
+        return folders, Listing("", None, tuple(pictures), tuple(ignored))
 
     def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
         """Return the paths of all pictures and of all other visible files below a folder."""
@@ -104,7 +104,7 @@ class LocalTree:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def list_folder(self, parts: Parts) -> tuple[list[str], Found]:
+    def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
         folders: list[str] = []
         pictures: list[str] = []
@@ -115,7 +115,7 @@ class LocalTree:
                 folders.append(entry.name)
             else:
                 (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
-        return folders, Found("", None, tuple(pictures), tuple(ignored))
+        return folders, Listing("", None, tuple(pictures), tuple(ignored))
 
     def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
         """Return the paths of all pictures and of all other visible files below a folder.

@@ -17,7 +17,7 @@ from pipeline.features.base import decoding_from_dict, frozen_from_dict
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import FittedHead, NetworkHead, softmax
 from pipeline.heads.fitted import centred
-from pipeline.images import DecodeRecipe, Failure, ViewAverage, load_batches
+from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches
 from pipeline.runs import Bundle
 
 Outputs = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
@@ -80,14 +80,10 @@ class Predictor:
         """
         average = self.test_views
         numbers = range(1) if average is None else average.numbers
-        batches = load_batches(
-            pictures.read,
-            range(len(pictures)),
-            self.decoding,
-            batch_size,
-            views=[numbers] * len(pictures),
-            view_recipe=None if average is None else average.view,
-        )
+        recipe = None if average is None else average.view
+        loader = RowLoader(pictures.read, self.decoding, view_recipe=recipe)
+        wanted = [numbers] * len(pictures)
+        batches = load_batches(loader, range(len(pictures)), batch_size, views=wanted)
         n_views, rows = len(numbers), np.empty(0, np.int64)
         waiting = np.empty((0, len(self.classes)))
         with closing(paired(self.outputs, batches)) as computed:

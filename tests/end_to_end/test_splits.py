@@ -7,6 +7,7 @@ import pytest
 
 import pipeline
 from pipeline.cli import run
+from pipeline.errors import InputError
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
@@ -90,9 +91,7 @@ def test_train_and_val_alone_do_in_every_command(told, tmp_path):
         data, backbone=BASE[1], weights="none", image_size=32, layers="block4"
     )
     assert len(opened.split("test")) == 10
-    with pytest.raises(
-        pipeline.errors.InputError, match="test is what the source calls validation"
-    ):
+    with pytest.raises(InputError, match="test is what the source calls validation"):
         opened.split("validation")
     shutil.rmtree(data / "val")
     assert told("explain", data, *BASE, "--layers", "block4")["cached"] == 20

@@ -13,7 +13,7 @@ import pytest
 from pipeline.cli import run
 from pipeline.images import digests as hashing
 from pipeline.images import identity, index
-from pipeline.images.digests import Memory
+from pipeline.images.digests import DigestMemory
 from pipeline.images.reading import LocalFiles
 from pipeline.system import machine
 from pipeline.system.progress import Reporter
@@ -182,7 +182,7 @@ def test_a_memory_of_other_identities_is_ignored(data, memory, reads, settled):
     (memory / "x").mkdir(parents=True)
     paths = index(data).paths
     strange = identity.Identities(np.ones((10, 3), np.int64), np.ones(10, bool))
-    Memory(memory, str(data)).keep(paths, strange, np.zeros((10, 32), np.uint8))
+    DigestMemory(memory, str(data)).keep(paths, strange, np.zeros((10, 32), np.uint8))
     assert len(again(data, memory, reads)) == 10
 
 
@@ -190,7 +190,7 @@ def test_a_memory_that_cannot_be_written_or_read_is_no_error(data, tmp_path, rea
     (tmp_path / "file").write_text("in the way")
     assert len(again(data, tmp_path / "file", reads)) == 10
     memory = tmp_path / "memory"
-    Memory(memory, str(data)).path.mkdir(parents=True)
+    DigestMemory(memory, str(data)).path.mkdir(parents=True)
     assert len(again(data, memory, reads)) == 10
 
 

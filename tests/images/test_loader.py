@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.images import DecodeRecipe, Failure, load_batches
+from pipeline.images import DecodeRecipe, Failure, RowLoader, load_batches
 
 RECIPE = DecodeRecipe(4)
 
@@ -49,7 +49,7 @@ def test_rows_keep_their_order_and_their_pictures():
         time.sleep(0.002 * (row % 3))
         return FILES[row]
 
-    batches = list(load_batches(read_slowly, rows, RECIPE, 16, n_threads=4))
+    batches = list(load_batches(RowLoader(read_slowly, RECIPE), rows, 16, n_threads=4))
     assert [len(batch.rows) for batch in batches] == [16, 16, 8]
     np.testing.assert_array_equal(np.concatenate([batch.rows for batch in batches]), rows)
     for batch in batches:
@@ -61,32 +61,32 @@ def test_rows_keep_their_order_and_their_pictures():
 
 
 def test_batches_do_not_share_memory():
-    first, second = load_batches(read, range(8), RECIPE, 4)
+    first, second = load_batches(RowLoader(read, RECIPE), range(8), 4)
     second.images[:] = 0
     np.testing.assert_array_equal(first.images[:, 0, 0, 0], [0, 1, 2, 3])
 
 
 def test_failed_rows_are_replaced_by_the_next_good_ones():
-    batches = list(load_batches(reader_without(0, 2, 9), range(10), RECIPE, 3))
+    batches = list(load_batches(RowLoader(reader_without(0, 2, 9), RECIPE), range(10), 3))
     assert [batch.rows.tolist() for batch in batches] == [[1, 3, 4], [5, 6, 7], [8]]
     assert [[failure.row for failure in batch.failed] for batch in batches] == [[0, 2], [], [9]]
     assert batches[0].failed[0].reason.startswith("not a picture in a known format")
 
 
 def test_failures_at_the_very_end_make_no_empty_batch():
-    batches = list(load_batches(reader_without(4, 5), range(6), RECIPE, 4))
+    batches = list(load_batches(RowLoader(reader_without(4, 5), RECIPE), range(6), 4))
     assert [batch.rows.tolist() for batch in batches] == [[0, 1, 2, 3]]
     assert [failure.row for failure in batches[0].failed] == [4, 5]
 
 
 def test_only_failures_are_still_reported():
-    (batch,) = load_batches(reader_without(0, 1), range(2), RECIPE, 4)
+    (batch,) = load_batches(RowLoader(reader_without(0, 1), RECIPE), range(2), 4)
     assert batch.images.shape == (0, 4, 4, 3)
     assert [failure.row for failure in batch.failed] == [0, 1]
 
 
 def test_no_rows_no_batches():
-    assert list(load_batches(read, [], RECIPE, 4)) == []
+    assert list(load_batches(RowLoader(read, RECIPE), [], 4)) == []
 
 
 def test_files_that_changed_or_vanished_fail():
@@ -99,7 +99,7 @@ def test_files_that_changed_or_vanished_fail():
             raise FileNotFoundError(2, "No such file or directory")
         return FILES[row]
 
-    (batch,) = load_batches(read_changed, [4, 5, 6, 7], RECIPE, 4, expected_digests=digests)
+    (batch,) = load_batches(RowLoader(read_changed, RECIPE, digests), [4, 5, 6, 7], 4)
     assert batch.rows.tolist() == [4, 6]
     assert batch.failed == (
         Failure(5, "changed since it was indexed", transient=True),
@@ -116,7 +116,7 @@ def test_look_ahead_is_bounded():
             n_read += 1
         return FILES[row]
 
-    batches = load_batches(counting, range(40), RECIPE, 4, n_threads=2, prefetch=2)
+    batches = load_batches(RowLoader(counting, RECIPE), range(40), 4, n_threads=2, prefetch=2)
     next(batches)
     time.sleep(0.1)
     # The batch, the picture that showed it to be full, and two batches ahead.
@@ -125,7 +125,7 @@ def test_look_ahead_is_bounded():
 
 
 def test_closing_early_ends_the_threads():
-    batches = load_batches(read, range(40), RECIPE, 2, n_threads=3)
+    batches = load_batches(RowLoader(read, RECIPE), range(40), 2, n_threads=3)
     next(batches)
     assert decoding_threads()
     batches.close()
@@ -134,7 +134,7 @@ def test_closing_early_ends_the_threads():
 
 def test_an_exception_of_the_consumer_ends_the_threads():
     def consume():
-        for _ in load_batches(read, range(40), RECIPE, 2):
+        for _ in load_batches(RowLoader(read, RECIPE), range(40), 2):
             raise KeyError("consumer")
 
     with pytest.raises(KeyError, match="consumer"):
@@ -146,11 +146,11 @@ def test_programming_mistakes_come_through():
         raise ZeroDivisionError("mistake")
 
     with pytest.raises(ZeroDivisionError, match="mistake"):
-        list(load_batches(broken, range(40), RECIPE, 4))
+        list(load_batches(RowLoader(broken, RECIPE), range(40), 4))
 
 
 @pytest.mark.parametrize("name", ["batch_size", "prefetch", "n_threads"])
 def test_counts_below_one_are_refused_at_once(name):
     arguments = {"batch_size": 4, name: 0}
     with pytest.raises(InputError, match=f"{name}=0"):
-        load_batches(read, range(4), RECIPE, **arguments)
+        load_batches(RowLoader(read, RECIPE), range(4), **arguments)

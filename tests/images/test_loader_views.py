@@ -14,6 +14,7 @@ from pipeline.images import (
     DecodeRecipe,
     Failure,
     LoadTimes,
+    RowLoader,
     ViewRecipe,
     decode,
     load_batches,
@@ -56,10 +57,9 @@ class Reader:
         return b"junk" if row in self.bad else FILES[row]
 
 
-def load(read, rows, views, batch_size=4, **options):
-    return list(
-        load_batches(read, rows, RECIPE, batch_size, views=views, view_recipe=VIEWS, **options)
-    )
+def load(read, rows, views, batch_size=4, digests=None, times=None, **options):
+    loader = RowLoader(read, RECIPE, digests, VIEWS, times or LoadTimes())
+    return list(load_batches(loader, rows, batch_size, views=views, **options))
 
 
 def test_rows_and_their_views_come_in_the_order_asked_for():
@@ -83,7 +83,7 @@ def test_a_view_depends_on_neither_order_nor_company():
 
 
 def test_without_views_every_picture_is_clean():
-    (batch,) = load_batches(Reader(), range(3), RECIPE, 4)
+    (batch,) = load_batches(RowLoader(Reader(), RECIPE), range(3), 4)
     assert batch.views.tolist() == [0, 0, 0]
 
 
@@ -108,16 +108,15 @@ def test_a_bad_row_fails_once_and_is_replaced_by_the_views_of_the_next():
 def test_a_changed_file_fails_before_any_view_is_made():
     digests = np.zeros((2, 32), np.uint8)
     digests[1] = np.frombuffer(hashlib.sha256(FILES[1]).digest(), np.uint8)
-    (batch,) = load(Reader(), [0, 1], [(1, 2)] * 2, expected_digests=digests)
+    (batch,) = load(Reader(), [0, 1], [(1, 2)] * 2, digests=digests)
     assert batch.rows.tolist() == [1, 1]
     assert batch.failed == (Failure(0, "changed since it was indexed", transient=True),)
 
 
 def test_look_ahead_counts_views():
     read = Reader()
-    batches = load_batches(
-        read, range(20), RECIPE, 4, views=[(0, 1)] * 20, view_recipe=VIEWS, prefetch=2, n_threads=2
-    )
+    loader, wanted = RowLoader(read, RECIPE, view_recipe=VIEWS), [(0, 1)] * 20
+    batches = load_batches(loader, range(20), 4, views=wanted, prefetch=2, n_threads=2)
     next(batches)
     time.sleep(0.1)
     # The batch has two files, the third showed it to be full, four more are ahead.
@@ -140,7 +139,7 @@ def test_a_row_with_more_views_than_are_decoded_ahead_comes_whole():
 )
 def test_views_that_do_not_fit_are_refused_at_once(views, recipe, message):
     with pytest.raises(InputError, match=message):
-        load_batches(Reader(), [0, 1], RECIPE, 4, views=views, view_recipe=recipe)
+        load_batches(RowLoader(Reader(), RECIPE, view_recipe=recipe), [0, 1], 4, views=views)
 
 
 def test_seconds_and_bytes_are_counted_over_all_threads():
@@ -163,6 +162,6 @@ def test_files_that_cannot_be_read_are_not_counted():
     def gone(row):
         raise FileNotFoundError(2, "No such file or directory")
 
-    (batch,) = load_batches(gone, [0], RECIPE, 4, times=times)
+    (batch,) = load_batches(RowLoader(gone, RECIPE, times=times), [0], 4)
     assert len(batch.failed) == 1
     assert (times.n_files, times.n_bytes) == (0, 0)

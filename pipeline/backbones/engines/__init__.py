@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from pipeline.backbones.engines.kept import discard, find_kept, keep
-from pipeline.backbones.engines.network import GivenNetwork, Network, brief
+from pipeline.backbones.engines.network import GivenNetwork, Network, Outputs, brief
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.system.startup import import_tensorflow
 
@@ -41,8 +41,8 @@ class HasImages(Protocol):
         ...
 
 
-Batch = TypeVar("Batch", bound=HasImages)
-Outputs = TypeVar("Outputs")
+Pictured = TypeVar("Pictured", bound=HasImages)
+Made = TypeVar("Made")
 
 ENGINES = ("auto", "openvino", "tensorflow")
 PRECISIONS = ("float32", "mixed_float16")
@@ -65,7 +65,7 @@ class Engine(Protocol):
         """Shape of one picture's outputs, in order."""
         ...
 
-    def run(self, batches: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, ...], None, None]:
+    def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield the outputs of each batch, in order.
 
         Args:
@@ -93,9 +93,9 @@ def check_engine(engine: str, precision: str) -> None:
 
 
 def paired(
-    run: Callable[[Iterator[np.ndarray]], Generator[Outputs, None, None]],
-    batches: Generator[Batch, None, None],
-) -> Generator[tuple[Batch, Outputs], None, None]:
+    run: Callable[[Iterator[np.ndarray]], Generator[Made, None, None]],
+    batches: Generator[Pictured, None, None],
+) -> Generator[tuple[Pictured, Made], None, None]:
     """Pair each batch with what ``run`` makes of its pictures, although that runs ahead.
 
     Closing it closes both, so that what is on its way ends before what it reads from.
@@ -104,7 +104,7 @@ def paired(
         run: Turns batches of pictures into outputs, in order; an engine's ``run`` is one.
         batches: Anything with ``images`` (k, s, s, 3) uint8.
     """
-    waiting: deque[Batch] = deque()
+    waiting: deque[Pictured] = deque()
 
     def images() -> Iterator[np.ndarray]:
         for batch in batches:

@@ -7,7 +7,7 @@ import numpy as np
 import openvino as ov
 import tensorflow as tf
 
-from pipeline.backbones.engines.network import Network
+from pipeline.backbones.engines.network import Network, Outputs
 
 
 def convert(model: keras.Model, network: Network) -> "ov.Model":
@@ -59,9 +59,7 @@ def parity_images(size: int) -> np.ndarray:
     return np.stack([smooth, *noise, checks]).astype(np.uint8)
 
 
-def differences(
-    reference: tuple[np.ndarray, ...], outputs: tuple[np.ndarray, ...], network: Network
-) -> dict[str, float]:
+def differences(reference: Outputs, outputs: Outputs, network: Network) -> dict[str, float]:
     """Return, for each output, max |a − b| / max |a|; infinite where a value is not finite."""
     found = {}
     for name, expected, received in zip(network.outputs, reference, outputs, strict=True):

@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     import keras
+
+Outputs = tuple[np.ndarray, ...]
+"""What an engine computes of a batch: a float32 array per output, row-aligned with the batch."""
 
 
 class Network(Protocol):

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from pipeline.backbones.engines.network import Network, brief
+from pipeline.backbones.engines.network import Network, Outputs, brief
 from pipeline.errors import InputError
-
-Outputs = tuple[np.ndarray, ...]
 
 # Without the hint, processors with AMX compute in bfloat16 and ARM in float16: 9 % off.
 SETTINGS = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}

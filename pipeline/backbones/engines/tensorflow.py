@@ -10,11 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipeline.backbones.engines.network import Outputs
 from pipeline.errors import InputError
 
 logger = logging.getLogger("pipeline")
-
-Outputs = tuple[np.ndarray, ...]
 
 
 def configure_devices(precision: str = "float32") -> bool:

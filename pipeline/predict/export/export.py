@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.config import ExportConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.features.base import decoding_from_dict
-from pipeline.images import DecodeRecipe, load_batches, open_reader
+from pipeline.images import DecodeRecipe, RowLoader, load_batches, open_reader
 from pipeline.predict.export.description import describe_model
 from pipeline.predict.export.formats import (
     Format,
@@ -167,9 +167,8 @@ def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
         read = open_reader(run.dataset.root)
     except PipelineError:  # an archive, say, that is none any more: as good as gone
         return np.empty(0)
-    batches = load_batches(
-        lambda row: read(pictures[row][0]), chosen, recipe, N_PICTURES, expected_digests=digests
-    )
+    loader = RowLoader(lambda row: read(pictures[row][0]), recipe, digests)
+    batches = load_batches(loader, chosen, N_PICTURES)
     return np.concatenate([batch.images for batch in batches])
 
 
