@@ -89,5 +89,5 @@ if not TYPE_CHECKING:  # type checkers shall know the names above, and refuse an
 
 
 def __dir__() -> list[str]:
-    """List the public names whether they were asked for or not."""
-    return sorted({*globals(), *__all__})
+    """List the public names, whether they were asked for or not."""
+    return __all__

@@ -1,6 +1,5 @@
 """Stage 1 as a function, and its features as arrays."""
 
-from os import PathLike, fspath
 from typing import Unpack
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from pipeline.api import stages
 from pipeline.api.opened import Held, OpenedFeatures
 from pipeline.api.progress import Wanted, reporting
-from pipeline.api.settings import FeaturesSettings, filled, takes
+from pipeline.api.settings import AnyPath, FeaturesSettings, filled, location, takes
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError
 from pipeline.features import Caches, cached_views, resolve, undecodable, wanted_views
@@ -19,7 +18,7 @@ from pipeline.system.progress import SILENT
 
 @takes(FeaturesConfig)
 def extract_features(
-    data: str | PathLike[str], *, progress: Wanted = None, **settings: Unpack[FeaturesSettings]
+    data: AnyPath, *, progress: Wanted = None, **settings: Unpack[FeaturesSettings]
 ) -> Extraction:
     """Run every picture once through a frozen base and cache its features (stage 1).
 
@@ -52,13 +51,11 @@ def extract_features(
     """
     config = filled(FeaturesConfig, settings, "extract_features")
     with reporting(progress) as reporter:
-        return stages.features(fspath(data), config, reporter)
+        return stages.features(location("data", data), config, reporter)
 
 
 @takes(FeaturesConfig)
-def open_features(
-    data: str | PathLike[str], **settings: Unpack[FeaturesSettings]
-) -> OpenedFeatures:
+def open_features(data: AnyPath, **settings: Unpack[FeaturesSettings]) -> OpenedFeatures:
     """Open cached features as arrays; nothing is computed and no base is built.
 
     Args:
@@ -88,7 +85,7 @@ def open_features(
     """
     config = filled(FeaturesConfig, settings, "open_features")
     base = resolve(config, look=True)
-    dataset = stages.indexed(fspath(data), config, SILENT, look=True)
+    dataset = stages.indexed(location("data", data), config, SILENT, look=True)
     caches = Caches(config, base, look=True)
     held = Held(dataset, base, caches, max(config.views, config.test_views))
     rows = np.flatnonzero(~undecodable(held.caches.clean, dataset.digests))

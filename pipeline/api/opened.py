@@ -1,8 +1,6 @@
 """Cached features as arrays: rows of pictures, columns of features, split by split.
 
-Names of features side by side.
-
-Opened features in other libraries' containers; each is imported only here, when asked for.
+What else they are given as, a table or a ``tf.data.Dataset``, imports its library when asked for.
 """
 
 from collections import Counter
@@ -25,8 +23,7 @@ from pipeline.system.startup import import_tensorflow
 if TYPE_CHECKING:
     import tensorflow as tf
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def column_names(layers: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -203,7 +200,7 @@ class OpenedFeatures:
             raise UnknownNameError("layer", name, self.layers, known)
         return OpenedFeatures(self._held, self._rows, [self._cuts[self.layers.index(name)]])
 
-    def blocks(self, n_rows: int = 1024) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def blocks(self, n_rows: int = 1024) -> Batches:
         """Yield (X, y) block by block in row order; memory holds one block.
 
         Args:
@@ -219,12 +216,12 @@ class OpenedFeatures:
             raise InputError(f"expected at least 1 row in a block, received n_rows={n_rows}")
         return self._blocks(n_rows)
 
-    def _blocks(self, n_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _blocks(self, n_rows: int) -> Batches:
         for start in range(0, len(self), n_rows):
             part = slice(start, start + n_rows)
             yield self._read(part), self.y[part]
 
-    def shuffled_blocks(self, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def shuffled_blocks(self, seed: int) -> Batches:
         """Yield (X, y) in large blocks whose rows are drawn from all over; each row once.
 
         Args:
@@ -247,7 +244,18 @@ class OpenedFeatures:
         Raises:
             InputError: pandas is not installed.
         """
-        return to_pandas(self)
+        try:
+            pd = import_module("pandas")
+        except ImportError as error:
+            raise InputError(
+                "expected pandas for to_pandas, which is not installed; run: pip install pandas, "
+                "or use the arrays X and y"
+            ) from error
+        index = pd.Index(self.paths, name="path")
+        table = pd.DataFrame(self.X, index=index, columns=self.feature_names())
+        table.insert(0, "label", pd.Categorical.from_codes(self.y, categories=list(self.classes)))
+        table.insert(1, "split", self.splits.tolist())
+        return table
 
     def to_tf_data(
         self, batch_size: int = 32, *, shuffle: bool = False, seed: int = 0
@@ -265,57 +273,23 @@ class OpenedFeatures:
         Raises:
             InputError: ``batch_size`` is below 1.
         """
-        return to_tf_data(self, batch_size, shuffle, seed)
+        if batch_size < 1:
+            raise InputError(f"expected at least 1 row a batch, received batch_size={batch_size}")
+        import_tensorflow()
+        import tensorflow as tf
 
+        passes = count(seed)
 
-Batches = Iterator[tuple[np.ndarray, np.ndarray]]
+        def batches() -> Batches:
+            if not shuffle:
+                return self.blocks(batch_size)
+            return _rebatched(self.shuffled_blocks(next(passes)), batch_size)
 
-
-def to_pandas(features: "OpenedFeatures") -> Any:
-    """Return a DataFrame: index ``path``, then ``label``, ``split`` and a column per feature.
-
-    Raises:
-        InputError: pandas is not installed.
-    """
-    try:
-        pd = import_module("pandas")
-    except ImportError as error:
-        raise InputError(
-            "expected pandas for to_pandas, which is not installed; run: pip install pandas, or "
-            "use the arrays X and y"
-        ) from error
-    index = pd.Index(features.paths, name="path")
-    table = pd.DataFrame(features.X, index=index, columns=features.feature_names())
-    labels = pd.Categorical.from_codes(features.y, categories=list(features.classes))
-    table.insert(0, "label", labels)
-    table.insert(1, "split", features.splits.tolist())
-    return table
-
-
-def to_tf_data(
-    features: "OpenedFeatures", batch_size: int, shuffle: bool, seed: int
-) -> "tf.data.Dataset[Any]":
-    """Return a ``tf.data.Dataset`` of (features, labels), see `OpenedFeatures.to_tf_data`."""
-    if batch_size < 1:
-        raise InputError(f"expected at least 1 row a batch, received batch_size={batch_size}")
-    import_tensorflow()
-    import tensorflow as tf
-
-    passes = count(seed)
-
-    def batches() -> Batches:
-        if not shuffle:
-            return features.blocks(batch_size)
-        return _rebatched(features.shuffled_blocks(next(passes)), batch_size)
-
-    width = len(features.feature_names())
-    signature = (
-        tf.TensorSpec((None, width), tf.float32),
-        tf.TensorSpec((None,), tf.int64),
-    )
-    made = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    n_batches = -(-len(features) // batch_size)
-    return made.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
+        width = len(self.feature_names())
+        signature = (tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.int64))
+        made = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        n_batches = -(-len(self) // batch_size)
+        return made.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
 
 
 def _rebatched(blocks: Batches, size: int) -> Batches:

@@ -152,7 +152,10 @@ def _unusable(X: Any) -> InputError:
     what = f"{type(X).__name__}{shape}{dtype}"
     if isinstance(X, list | tuple) and X:
         what += f" of {', '.join(sorted({type(row).__name__ for row in X}))}"
-    return InputError(f"expected {EXPECTED}, received {what}; open other kinds yourself")
+    return InputError(
+        f"expected {EXPECTED}, received {what}; make arrays of other kinds, as "
+        f"np.asarray(picture.convert('RGB')) does of Pillow's"
+    )
 
 
 def _check_pixels(pixels: np.ndarray, name: str) -> None:

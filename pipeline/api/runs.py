@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.api.pictures import Given, given_pictures
-from pipeline.api.settings import filled
+from pipeline.api.settings import AnyPath, filled, location
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError
 from pipeline.predict.labelling import Predictor, bundle_predictor
@@ -27,12 +26,14 @@ class Run:
         name: Name of its folder.
         path: The folder.
         classes: Class names; column j of every probability is ``classes[j]``.
+        head: The head with its parameters.
+        layers: What the head sees: one layer, or several side by side.
     """
 
     def __init__(self, folder: RunFolder, config: PredictConfig) -> None:
         self._folder, self._config = folder, config
         self.name, self.path = folder.name, folder.path
-        self.classes: tuple[str, ...] = folder.dataset.classes
+        self.classes, self.head, self.layers = folder.dataset.classes, folder.head, folder.layers
 
     def __repr__(self) -> str:
         return f"Run({self.name!r})"
@@ -49,6 +50,11 @@ class Run:
     def metrics(self) -> Mapping[str, Any]:
         """``metrics.json``: ``selection``, ``test``, and ``epochs`` of a fine-tuned run."""
         return read_metrics(self.path)
+
+    @property
+    def selection_accuracy(self) -> float | None:
+        """What it was chosen by, never a figure of the final test; None where nothing was."""
+        return self._folder.selection.accuracy
 
     @property
     def test_accuracy(self) -> float:
@@ -141,10 +147,10 @@ class Run:
 
 
 def load_run(
-    run: str | PathLike[str],
+    run: AnyPath,
     *,
-    runs: str | PathLike[str] = PredictConfig.runs,
-    cache: str | PathLike[str] = PredictConfig.cache,
+    runs: AnyPath = PredictConfig.runs,
+    cache: AnyPath = PredictConfig.cache,
     batch_size: int = PredictConfig.batch_size,
     trust: bool = PredictConfig.trust,
 ) -> Run:
@@ -177,4 +183,4 @@ def load_run(
     """
     settings = {"runs": runs, "cache": cache, "batch_size": batch_size, "trust": trust}
     config = filled(PredictConfig, settings, "load_run")
-    return Run(find_run(config.runs, str(Path(fspath(run)).expanduser())), config)
+    return Run(find_run(config.runs, str(Path(location("run", run)).expanduser())), config)

@@ -7,7 +7,7 @@ of a dataclass, with the types that a program may give. Each field is explained 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
@@ -117,7 +117,7 @@ def filled(
         InputError: A value is of another type or out of range.
     """
     hints = get_type_hints(kind)
-    known = [name for name in hints if name not in own]
+    known = [name for name in inspect.signature(kind).parameters if name not in own]
     for name in settings:
         if name not in known:
             way_out = f"known: {', '.join(known)}"
@@ -148,6 +148,17 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     several = ", or a list of texts" if name in _NAMES else ""
     expected = _EXPECTED.get(kind, "a path") + several + (" or None" if NoneType in kinds else "")
     raise InputError(f"expected {name} as {expected}, received {name}={value!r}")
+
+
+def location(name: str, value: AnyPath) -> str:
+    """Return the text of a path, or of what a location else may be, such as a URL.
+
+    Raises:
+        InputError: It is neither a text nor a path.
+    """
+    if not isinstance(value, str | PathLike):
+        raise InputError(f"expected {name} as a text or a path, received {name}={value!r}")
+    return fspath(value)
 
 
 def takes(kind: type) -> Callable[[Function], Function]:

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from os import PathLike, fspath
+from os import fspath
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pipeline.api import stages
 from pipeline.api.progress import Wanted, reporting
 from pipeline.api.runs import Run
-from pipeline.api.settings import ClassifySettings, FinetuneSettings, filled, takes
+from pipeline.api.settings import (
+    AnyPath,
+    ClassifySettings,
+    FinetuneSettings,
+    filled,
+    location,
+    takes,
+)
 from pipeline.config import ClassifyConfig, FinetuneConfig, PredictConfig
 from pipeline.features.extract import Extraction
 from pipeline.runs import RunFolder
@@ -46,8 +53,11 @@ class TrainedHead:
     seconds: float
     reused: bool
 
+    def __fspath__(self) -> str:
+        return fspath(self.run)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Trained:
     """What `pipeline.train_classifier` did.
 
@@ -62,10 +72,13 @@ class Trained:
 
     best: TrainedHead
     results: tuple[TrainedHead, ...]
-    features: Extraction = field(repr=False)
+    features: Extraction
     leaked: int = 0
     contradictory: int = 0
-    learning_curve: Mapping[str, Any] | None = field(default=None, repr=False)
+    learning_curve: Mapping[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"Trained({len(self.results)} results, best={self.best})"
 
 
 @dataclass(frozen=True)
@@ -97,10 +110,13 @@ class FineTuned:
     reused: bool
     features: Extraction = field(repr=False)
 
+    def __fspath__(self) -> str:
+        return fspath(self.run)
+
 
 @takes(ClassifyConfig)
 def train_classifier(
-    data: str | PathLike[str], *, progress: Wanted = None, **settings: Unpack[ClassifySettings]
+    data: AnyPath, *, progress: Wanted = None, **settings: Unpack[ClassifySettings]
 ) -> Trained:
     """Train classifiers on cached features (stage 2); computes missing features first.
 
@@ -136,7 +152,7 @@ def train_classifier(
     """
     config = filled(ClassifyConfig, settings, "train_classifier")
     with reporting(progress) as reporter:
-        classification, extraction = stages.classified(fspath(data), config, reporter)
+        classification, extraction = stages.classified(location("data", data), config, reporter)
     results = tuple(_trained_head(result, config) for result in classification.results)
     best = next(result for result in results if result.run.name == classification.best.name)
     return Trained(
@@ -172,9 +188,9 @@ def _trained_head(result: "Result", config: ClassifyConfig) -> TrainedHead:
 
 @takes(FinetuneConfig)
 def fine_tune(
-    data: str | PathLike[str],
+    data: AnyPath,
     *,
-    from_run: str | PathLike[str] = FinetuneConfig.source,
+    from_run: AnyPath = FinetuneConfig.source,
     progress: Wanted = None,
     **settings: Unpack[FinetuneSettings],
 ) -> FineTuned:
@@ -185,8 +201,8 @@ def fine_tune(
 
     Args:
         data: The pictures that the run was trained on, as for `pipeline.extract_features`.
-        from_run: Run to start from: its name, its folder, a `Run`, or ``"best"`` of those on the
-            same data; its head must be linear or dense.
+        from_run: Run to start from: its name, its folder, what training or loading returned, or
+            ``"best"`` of those on the same data; its head must be linear or dense.
         progress: True for the command line's progress on stderr; or a function that is called with
             (done, total, what) after each step, what being ``"epoch 1"`` and so on.
         **settings: Fields of `pipeline.config.FinetuneConfig`: ``mode``, ``unfreeze``, ``augment``,
@@ -207,9 +223,9 @@ def fine_tune(
         >>> tuned.test_interval[0] <= tuned.test_accuracy <= tuned.test_interval[1]
         True
     """
-    config = filled(FinetuneConfig, settings, "fine_tune", source=fspath(from_run))
+    config = filled(FinetuneConfig, settings, "fine_tune", source=location("from_run", from_run))
     with reporting(progress) as reporter:
-        done, extraction = stages.finetuned(fspath(data), config, reporter)
+        done, extraction = stages.finetuned(location("data", data), config, reporter)
     folder, tuned = done.run, done.run.fine_tuning
     assert tuned is not None
     assert tuned.initial is not None

@@ -28,7 +28,7 @@ ERRORS = [
 def test_these_are_the_names():
     names = [*FUNCTIONS, *RESULTS, *ERRORS, "FrozenFeatures", "__version__"]
     assert pipeline.__all__ == sorted(names)
-    assert set(names) <= set(dir(pipeline))
+    assert dir(pipeline) == sorted(names)
     for name in set(names) - {"__version__"}:
         assert getattr(pipeline, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'classify_all'"):

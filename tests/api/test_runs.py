@@ -24,7 +24,9 @@ def test_a_run_labels_as_it_was_judged(trained, folder):
     assert probabilities.shape == (24, 3)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(np.array(loaded.classes)[probabilities.argmax(1)], labels)
-    assert loaded.info["head"].startswith("knn")
+    assert loaded.head == loaded.info["head"] == result.head
+    assert loaded.layers == tuple(loaded.info["layers"]) == result.layers
+    assert loaded.selection_accuracy == loaded.metrics["selection"]["accuracy"]
     assert loaded.metrics["test"]["split"] == "test"
 
 

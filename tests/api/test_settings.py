@@ -44,6 +44,21 @@ def test_settings_that_cannot_be_used(folder, settings, told):
         pipeline.extract_features("digits", **{**BASE, **settings})
 
 
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("data", lambda: pipeline.extract_features(["digits"])),
+        ("data", lambda: pipeline.open_features(b"digits")),
+        ("data", lambda: pipeline.train_classifier(None)),
+        ("from_run", lambda: pipeline.fine_tune("digits", from_run=3)),
+        ("run", lambda: pipeline.load_run(3)),
+    ],
+)
+def test_what_is_no_path_is_told_by_its_name(name, call):
+    with pytest.raises(InputError, match=f"expected {name} as a text or a path, received {name}="):
+        call()
+
+
 def test_a_field_that_has_another_name_is_unknown(folder):
     with pytest.raises(InputError, match="unknown setting of fine_tune 'source'"):
         pipeline.fine_tune("digits", source="best")

@@ -15,6 +15,8 @@ def test_results_are_those_of_the_command(trained, capsys):
         assert result.test_accuracy == told["test"]["accuracy"]
         assert list(result.test_interval) == told["test"]["ci95"]
     assert trained.features.images == 96
+    assert repr(trained) == f"Trained(2 results, best={trained.best!r})"
+    assert pipeline.load_run(trained.best).name == trained.best.run.name
 
 
 def test_fine_tuning_goes_on_from_a_run(trained, capsys):
@@ -22,7 +24,7 @@ def test_fine_tuning_goes_on_from_a_run(trained, capsys):
     settings = {"mode": "frozen", "epochs": 1, "cache": "cache"}
     source = trained.results[0].run
     tuned = pipeline.fine_tune(
-        "digits", from_run=source, progress=lambda *step: told.append(step), **settings
+        "digits", from_run=trained.results[0], progress=lambda *step: told.append(step), **settings
     )
     assert tuned.from_run == source.name
     assert [epoch["epoch"] for epoch in tuned.epochs] == [0, 1]
