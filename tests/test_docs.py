@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+import pipeline
 from pipeline.cli import app, run
 from pipeline.heads import HEADS
 from pipeline.heads.streamed import STREAMABLE
@@ -223,6 +224,12 @@ def test_exit_codes_are_those_of_the_program():
     )
     returned = {node.value.value for node in ast.walk(run_) if isinstance(node, ast.Return)}
     assert {int(row[0]) for row in rows_of("reference/commands.md", "code")} == returned
+
+
+def test_the_version_is_the_one_that_is_cited_and_explained():
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.M)[1]
+    explained = re.search(r"^## ([\d.]+) ", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)[1]
+    assert cited == explained == pipeline.__version__
 
 
 def test_rooms_are_the_packages():
