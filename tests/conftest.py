@@ -12,6 +12,47 @@ from pipeline.system.progress import Reporter
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ROOT = Path(__file__).resolve().parents[1]
 
+# What `make test-fast` leaves out besides tests that are marked slow: files and folders whose tests
+# import TensorFlow, convert a base, or run whole commands.
+SLOW = (
+    "api",
+    "backbones/engines",
+    "backbones/test_backbones.py",
+    "backbones/test_boundary.py",
+    "backbones/test_build.py",
+    "backbones/test_catalog.py",
+    "backbones/test_weights.py",
+    "check/test_check.py",
+    "classify",
+    "cli/test_launch.py",
+    "cli/test_listings.py",
+    "cluster",
+    "end_to_end",
+    "features/test_computation.py",
+    "features/test_explain.py",
+    "features/test_export.py",
+    "features/test_verify.py",
+    "features/store/test_durability.py",
+    "features/store/test_remote.py",
+    "finetune",
+    "heads/streamed",
+    "heads/test_class_weights.py",
+    "heads/test_dense_grid.py",
+    "heads/test_preparation.py",
+    "predict",
+    "report",
+    "runs",
+    "test_docs.py",
+)
+
+
+def pytest_ignore_collect(collection_path, config) -> bool | None:
+    """Do not even import what is left out: importing TensorFlow takes longer than most tests."""
+    left_out = config.getoption("markexpr") == "not slow" and any(
+        collection_path.is_relative_to(ROOT / "tests" / name) for name in SLOW
+    )
+    return True if left_out else None
+
 
 def write_picture(path: Path, seed: int, size: int = 24, hue: int | None = None) -> None:
     """Write a seeded PNG; ``hue`` makes one channel bright, so that classes can be told apart."""

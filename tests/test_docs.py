@@ -11,7 +11,7 @@ Blocks of a page are run in their order, in a folder with ``pictures/`` (drawn h
 """
 
 import ast
-import importlib
+import importlib.util
 import os
 import re
 import shlex
@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+import pipeline
 from pipeline.cli import app, run
 from pipeline.heads import HEADS
 from pipeline.heads.streamed import STREAMABLE
@@ -36,7 +37,7 @@ DOCS = ROOT / "docs"
 GOLDEN = ROOT / "tests" / "data" / "golden" / "store-v1"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 ALL_PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "data" / "README.md"])
-BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
+PROGRAMS = sorted([*ROOT.glob("benchmarks/*.py"), *ROOT.glob("tests/**/*.py")])
 FENCE = re.compile(
     r"(?:^<!-- *(?P<mark>.*?) *-->\n\n?)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -225,6 +226,12 @@ def test_exit_codes_are_those_of_the_program():
     assert {int(row[0]) for row in rows_of("reference/commands.md", "code")} == returned
 
 
+def test_the_version_is_the_one_that_is_cited_and_explained():
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.M)[1]
+    explained = re.search(r"^## ([\d.]+) ", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)[1]
+    assert cited == explained == pipeline.__version__
+
+
 def test_rooms_are_the_packages():
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `(\w+)(?:\.py|/)`", text, re.MULTILINE))
@@ -242,13 +249,13 @@ IMPORTS = re.compile(
 )
 
 
-@pytest.mark.parametrize("module", BENCHMARKS, ids=name_of)
-def test_benchmarks_import_what_is_there(module):
+@pytest.mark.parametrize("module", PROGRAMS, ids=name_of)
+def test_what_is_imported_is_there(module):
     for name, imported, alone in IMPORTS.findall(module.read_text("utf-8")):
-        found = importlib.import_module(name or alone)
-        for attribute in re.findall(r"\w+", imported):
-            if not hasattr(found, attribute):
-                importlib.import_module(f"{name}.{attribute}")
+        assert importlib.util.find_spec(name or alone), name or alone
+        for attribute in re.findall(r"\w+", imported) if module.parent.name == "benchmarks" else ():
+            found = importlib.import_module(name)
+            assert hasattr(found, attribute) or importlib.util.find_spec(f"{name}.{attribute}")
 
 
 # What is run

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.cli import app
 from pipeline.images import write_digits
+from tests.conftest import SLOW
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -59,12 +60,17 @@ def test_who_tries_it_gets_no_development_tools():
     assert "[dev]" in dry_run("test")
 
 
+def test_what_is_left_out_of_the_fast_tests_is_there():
+    assert [name for name in SLOW if not (ROOT / "tests" / name).exists()] == []
+
+
 def test_every_make_target_documents_itself():
     targets = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert targets == set(re.findall(r"^  make ([\w-]+)", listed, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_digits(Path("data/digits"))

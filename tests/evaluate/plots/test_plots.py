@@ -285,7 +285,7 @@ def test_other_endings_are_refused(tmp_path):
 def test_nothing_is_left_behind_and_pyplot_is_never_imported(tmp_path):
     script = f"""
 import sys
-import pipeline.plots as plots
+import pipeline.evaluate.plots as plots
 assert "matplotlib" not in sys.modules
 from pathlib import Path
 plots.plot_search([], Path({str(tmp_path / "a.svg")!r}))
