@@ -184,8 +184,8 @@ def heads_of(config: ClassifyConfig, labels: np.ndarray) -> list[HeadSpec]:
     Raises:
         InputError: There is no such head or preparation, or a head cannot weigh classes.
     """
-    preparation = default_preparation(config.prepare, labels)
-    return [spec.or_prepared(preparation) for spec in asked_heads(config)]
+    specs, preparation = asked_heads(config), default_preparation(config.prepare, labels)
+    return [spec.or_prepared(preparation) for spec in specs]
 
 
 def asked_heads(config: ClassifyConfig) -> list[HeadSpec]:
