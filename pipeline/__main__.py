@@ -7,7 +7,9 @@ import sys
 def main() -> None:
     """Run the command line and exit with its code."""
     from pipeline.cli import run
+    from pipeline.system.startup import own_stderr
 
+    own_stderr()
     # File names need not be text on every system; they are printed as they are.
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     sys.stderr.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.backbones.summary import describe_catalog
+from pipeline.backbones import BACKBONES
 from pipeline.cli.listings import TABLES, Setting, settings_of
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -40,7 +40,7 @@ def _setting(setting: Setting) -> tuple[str, str, str]:
 def backbones() -> str:
     """Return a row for each base of the catalog."""
     titles = ("backbone", "size", "smallest", "preprocessing", "parameters", "cut points")
-    return _table(titles, map(_backbone, describe_catalog()))
+    return _table(titles, [_backbone(row.to_dict()) for row in BACKBONES.values()])
 
 
 def _backbone(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -74,15 +74,18 @@ class Backbone:
     minimalistic_names: tuple[tuple[str, str], ...] = ()
     package: str | None = None
 
-    @property
-    def weights_file(self) -> str:
-        """Name of the ImageNet file without the top, at default arguments."""
-        return BackboneSpec(self).weights_file()
-
-    @property
-    def top_weights_file(self) -> str:
-        """Name of the ImageNet file with the top, at default arguments."""
-        return BackboneSpec(self).weights_file(include_top=True)
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a person chooses by, as plain JSON values."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "input_size": self.input_size,
+            "min_size": self.min_size,
+            "preprocessing": self.preprocessing,
+            "n_parameters": self.n_parameters,
+            "arguments": {argument.name: argument.default for argument in self.arguments},
+            "cut_points": BackboneSpec(self).cut_points(),
+        }
 
 
 @dataclasses.dataclass(frozen=True)

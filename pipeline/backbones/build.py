@@ -4,8 +4,10 @@ Layers stay flat and reachable by name, so that fine-tuning can freeze and unfre
 have the names of the catalog in every process.
 """
 
+import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -125,13 +127,29 @@ def _build(
 ) -> keras.Model:
     """Append a base to a tensor, with its weights; the model starts where the tensor does."""
     spec.check_image_size(image_size, include_top)
-    if source.seed is not None:
-        keras.utils.set_random_seed(source.seed)
-    model = _construct(spec, x, image_size, include_top)
+    with _drawing_from(source.seed):
+        model = _construct(spec, x, image_size, include_top)
     _rename_as_in_fresh_process(model)
     load_weights(model, spec, source)
     # Wrapped again, as a model notes the names of its outputs when it is made.
     return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+
+
+@contextmanager
+def _drawing_from(seed: int | None) -> Iterator[None]:
+    """Let initial weights be those of a seed, if there is one, and leave later draws as they were.
+
+    Keras draws the seeds of its initializers from Python's generator, and from nothing else.
+    """
+    if seed is None:
+        yield
+        return
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def _construct(spec: BackboneSpec, x: Any, image_size: int, include_top: bool) -> keras.Model:

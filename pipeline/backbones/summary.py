@@ -1,14 +1,9 @@
-"""The layers of a backbone, for people choosing where to cut.
-
-The catalog and a backbone's layers as plain values, for printing and JSON.
-"""
+"""The layers of a backbone, for people choosing where to cut."""
 
 import dataclasses
-from dataclasses import asdict
 from typing import Any
 
 from pipeline.backbones.backbone import BackboneSpec
-from pipeline.backbones.catalog import BACKBONES, parse_backbone
 from pipeline.backbones.weights import resolve_weights
 from pipeline.system.startup import import_tensorflow
 
@@ -30,6 +25,10 @@ class LayerRow:
     output_shape: tuple[int, ...]
     n_parameters: int
     cut_points: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return dataclasses.asdict(self)
 
 
 def summarize(spec: BackboneSpec, image_size: int | None = None) -> list[LayerRow]:
@@ -63,25 +62,3 @@ def summarize(spec: BackboneSpec, image_size: int | None = None) -> list[LayerRo
         )
         for layer in base.layers
     ]
-
-
-def describe_catalog() -> list[dict[str, Any]]:
-    """Return one row per backbone, in the catalog's order."""
-    return [
-        {
-            "name": row.name,
-            "family": row.family,
-            "input_size": row.input_size,
-            "min_size": row.min_size,
-            "preprocessing": row.preprocessing,
-            "n_parameters": row.n_parameters,
-            "arguments": {argument.name: argument.default for argument in row.arguments},
-            "cut_points": BackboneSpec(row).cut_points(),
-        }
-        for row in BACKBONES.values()
-    ]
-
-
-def describe_layers(backbone: str, image_size: int | None = None) -> list[dict[str, Any]]:
-    """Return one row per layer of a backbone, from input to output."""
-    return [asdict(row) for row in summarize(parse_backbone(backbone), image_size)]

@@ -72,9 +72,10 @@ def report(
 )
 def backbones(*, output: Output = DEFAULT_OUTPUT) -> None:
     """List the backbones with their input sizes, preprocessing, parameters and cut points."""
-    from pipeline.backbones.summary import describe_catalog
+    from pipeline.backbones import BACKBONES
 
-    show.result({"backbones": describe_catalog()}, output.json, show.backbones)
+    rows = [backbone.to_dict() for backbone in BACKBONES.values()]
+    show.result({"backbones": rows}, output.json, show.backbones)
 
 
 @command(
@@ -90,9 +91,10 @@ def summary(
         backbone: Name, arguments in brackets: "MobileNet(alpha=0.25)".
         image_size: Side in pixels of the input; the backbone's own when left out.
     """
-    from pipeline.backbones.summary import describe_layers
+    from pipeline.backbones import parse_backbone, summarize
 
-    show.result({"layers": describe_layers(backbone, image_size)}, output.json, show.layers)
+    rows = [row.to_dict() for row in summarize(parse_backbone(backbone), image_size)]
+    show.result({"layers": rows}, output.json, show.layers)
 
 
 @command("pipeline completion bash >> ~/.bashrc", 'eval "$(pipeline completion zsh)"')

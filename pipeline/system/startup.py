@@ -1,4 +1,9 @@
-"""Importing TensorFlow: late, once, and without the notices that its native parts print."""
+"""Importing TensorFlow: late, once, and in a program of our own without its native notices.
+
+Those are written to file descriptor 2, which belongs to whoever started the process. The command
+line, and the processes that it starts, may redirect it; a program that imports the package has it
+left alone.
+"""
 
 import os
 import shutil
@@ -7,14 +12,25 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_OWNED = "PIPELINE_OWNS_STDERR"
+
+
+def own_stderr() -> None:
+    """Let this process, and those that it starts, hold back what native parts print."""
+    os.environ[_OWNED] = "1"
+
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and look for GPUs; what it prints meanwhile is shown only if that fails.
+    """Import TensorFlow; where stderr is ours, what it prints meanwhile is shown only on failure.
 
     The native notices (no CUDA driver, CPU instruction sets) come before any log level is obeyed
     and read like errors on every machine without a GPU.
     """
     if "tensorflow" in sys.modules:
+        return
+    if _OWNED not in os.environ:
+        import tensorflow  # noqa: F401
+
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with held_back_stderr():
@@ -27,7 +43,10 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def held_back_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to a temporary file; copy that to the real one on an exception."""
+    """Hold back what comes on file descriptor 2, if that is ours; an exception lets it out."""
+    if _OWNED not in os.environ:
+        yield
+        return
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -41,7 +41,7 @@ def test_every_row_parses_and_has_consistent_names(name):
     assert not any(map(spec.needs_top, points))
     assert all(map(spec.needs_top, spec.top_layers))
     assert spec.backbone.preprocessing in PREPROCESSINGS
-    assert spec.backbone.weights_file != spec.backbone.top_weights_file or spec.backbone.package
+    assert spec.weights_file() != spec.weights_file(include_top=True) or spec.backbone.package
 
 
 @pytest.mark.parametrize(

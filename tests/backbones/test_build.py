@@ -1,5 +1,7 @@
 """Extractors, bases and classifiers: real Keras models at small sizes."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -63,6 +65,16 @@ def test_layers_are_flat_and_those_above_the_cut_are_gone():
     assert model.get_layer("conv_pw_5_relu").output.shape == (None, 8, 8, 64)
     assert "conv_pw_6" not in [layer.name for layer in model.layers]
     assert not [layer for layer in model.layers if isinstance(layer, keras.Model)]
+
+
+def test_random_weights_leave_the_programs_own_draws_alone():
+    random.seed(5)
+    np.random.seed(5)
+    expected = random.random(), np.random.random()
+    random.seed(5)
+    np.random.seed(5)
+    build_base(MOBILENET, resolve_weights(MOBILENET, "none", seed=1), 32)
+    assert (random.random(), np.random.random()) == expected
 
 
 def test_same_seed_same_weights_and_another_seed_others(images):

@@ -169,6 +169,28 @@ def test_no_native_notices_on_stderr(pictures, tmp_path):
     assert "36 pictures computed by" in process.stdout
 
 
+@pytest.mark.parametrize("owned", [False, True])
+def test_only_the_command_line_holds_stderr_back(owned):
+    """What a native part writes there while TensorFlow comes in arrives in a library's user."""
+    script = f"""
+import os, sys
+from pipeline.system.startup import import_tensorflow, own_stderr
+class Noisy:
+    def find_spec(self, name, *more):
+        if name == "tensorflow":
+            os.write(2, b"native notice")
+sys.meta_path.insert(0, Noisy())
+{"own_stderr()" if owned else ""}
+import_tensorflow()
+assert "tensorflow" in sys.modules
+"""
+    variables = {name: value for name, value in os.environ.items() if "PIPELINE" not in name}
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=variables
+    )
+    assert ("native notice" in process.stderr) is not owned
+
+
 def test_progress_as_plain_lines(capsys, monkeypatch):
     monkeypatch.setattr("pipeline.api.progress.PLAIN_LINE_SECONDS", 0.0)
     terminal = Terminal()
