@@ -40,6 +40,7 @@ class FeaturesSettings(TypedDict, total=False):
     view_policy: Names
     test_views: int
     label_pattern: str | None
+    test_fraction: float
     batch_size: int
     seed: int
     cache: AnyPath

@@ -228,15 +228,13 @@ def _cached(
         done = Extraction(base.recipe.id, len(dataset), reused=n_distinct)
         return cache, dataset.digests, done
     with one_at_a_time(config.cache, base.recipe.id):
-        done = extract(config, base, dataset).extraction
-    if done.failed:
-        first = done.failed[0]
+        found = extract(config, base, dataset)
+    if failed := found.extraction.failed:
         raise InputError(
-            f"expected pictures that can be decoded, {len(done.failed)} of {len(dataset)} cannot, "
-            f"first {first['path']}: {first['reason']}; leave them out"
+            f"expected pictures that can be decoded, {len(failed)} of {len(dataset)} cannot, "
+            f"first {failed[0]['path']}: {failed[0]['reason']}; leave them out"
         )
-    cache.refresh()
-    return cache, dataset.digests, done
+    return found.caches.clean, dataset.digests, found.extraction
 
 
 def _unlabelled(pictures: Given) -> Dataset:
