@@ -169,7 +169,7 @@ class Experiment:
         candidates = [] if self.searched is None else self.searched.rows()
         if candidates:
             write_json(folder / "search.json", candidates)
-        drawn = (run.test.to_dict(), probabilities, dataset.labels[test], dataset.classes)
+        drawn = (run.test, probabilities, dataset.labels[test], dataset.classes)
         write_plots(folder / "plots", *drawn, candidates)
         save_head(
             folder / "bundle",
@@ -314,7 +314,7 @@ def final_test(
 
 def write_plots(
     folder: Path,
-    test: Mapping[str, Any],
+    test: FinalTest,
     probabilities: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
@@ -324,8 +324,8 @@ def write_plots(
 
     Args:
         folder: Made here.
-        test: The test split's part of ``metrics.json``.
-        probabilities: (n, k) float, of the test split.
+        test: The figures of the final test.
+        probabilities: (n, k) float, of the final test.
         labels: (n,) int, row-aligned.
         classes: k names.
         candidates: Rows of ``search.json``, if there was a search.
@@ -333,8 +333,11 @@ def write_plots(
     from pipeline.evaluate.plots import plot_calibration, plot_confusion, plot_ranking, plot_search
 
     folder.mkdir()
-    plot_confusion(test, classes, folder / "confusion.svg")
-    plot_calibration(test, folder / "calibration.svg", probabilities.max(1))
-    plot_ranking(probabilities, labels, classes, folder / "ranking.svg", test["split"])
+    called, confidence = probabilities.argmax(1), probabilities.max(1)
+    confusion = np.array(test.confusion)
+    plot_confusion(confusion, classes, test.split, folder / "confusion.svg")
+    judged = (test.reliability, confidence, called != labels)
+    plot_calibration(*judged, test.split, folder / "calibration.svg")
+    plot_ranking(probabilities, labels, classes, test.split, folder / "ranking.svg")
     if candidates:
         plot_search(candidates, folder / "search.svg")

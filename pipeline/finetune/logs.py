@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.errors import StoreError
-from pipeline.finetune.training.plan import Epoch
+from pipeline.finetune.training.plan import Epoch, best_epoch
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
@@ -22,7 +22,8 @@ def plot_curves(path: Path, history: Sequence[Epoch], n_validation: int) -> None
     from pipeline.evaluate.plots import plot_history
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_history([asdict(epoch) for epoch in history], path, n_validation)
+    epochs = [asdict(epoch) for epoch in history]
+    plot_history(epochs, best_epoch(history).epoch, n_validation, path)
 
 
 def tensorboard_log(folder: Path) -> Callable[[Epoch], None]:

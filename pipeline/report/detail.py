@@ -7,20 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.evaluate import Threshold
-from pipeline.report.charts import (
-    calibration_chart,
-    confidence_chart,
-    epoch_charts,
-    learning_chart,
-    ranking_charts,
-)
+from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
+from pipeline.evaluate.plots.names import visible
+from pipeline.evaluate.plots.ranking import ranking_charts
+from pipeline.evaluate.plots.training import epoch_charts, learning_chart
 from pipeline.report.commands import Commands
-from pipeline.report.confusion import confusion_view
 from pipeline.report.material import Detail, Mapped
 from pipeline.report.missing import Missing, Notes
-from pipeline.report.names import visible
+from pipeline.report.predictions import RunPredictions
 from pipeline.report.projection import TITLES
 from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
+from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Thumbnail
 from pipeline.runs import RunFolder, learning_curve_of
 
@@ -86,9 +83,13 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
         "mistakes": _mistakes(detail),
         "n_mistakes": int(detail.predictions.wrong.sum()),
         "classes": [{**one, "class": visible(one["class"])} for one in test.classes],
-        "calibration": calibration_chart(test),
-        "confidence": confidence_chart(detail.predictions, threshold.value if threshold else None),
-        "ranking": ranking_charts(detail.predictions),
+        "calibration": calibration_chart(test.reliability).svg(),
+        "confidence": confidence_chart(
+            detail.predictions.confidence,
+            detail.predictions.wrong,
+            None if threshold is None else threshold.value,
+        ).svg(),
+        "ranking": _ranking(detail.predictions),
         "learning": _learning(detail, commands, notes),
         "epochs": _epochs(detail, commands, notes),
         "threshold": _threshold(detail, threshold, commands, notes),
@@ -120,6 +121,19 @@ def summary(detail: Detail) -> dict[str, Any]:
     }
 
 
+def _ranking(predictions: RunPredictions) -> dict[str, Any] | None:
+    names = [visible(name) for name in predictions.classes]
+    ranking = ranking_charts(predictions.probabilities, predictions.labels, names)
+    if ranking is None:
+        return None
+    return {
+        "roc": ranking.roc.svg(),
+        "pr": ranking.pr.svg(),
+        "lines": ranking.lines,
+        "n_more": ranking.n_more,
+    }
+
+
 def _mistakes(detail: Detail) -> list[dict[str, Any]]:
     predictions = detail.predictions
     sure, given = predictions.confidence, predictions.given
@@ -148,7 +162,11 @@ def _learning(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any
     curve = learning_curve_of(detail.run)
     command = commands.learn(detail.run)
     if curve is not None:
-        return {"chart": learning_chart(curve), "sentence": curve["sentence"], "again": command}
+        return {
+            "chart": learning_chart(curve).svg(),
+            "sentence": curve["sentence"],
+            "again": command,
+        }
     if detail.run.fine_tuning is not None:
         return {"chart": None, "missing": None}  # a learning curve is of a head
     reason = "this run has no learning curve"
@@ -158,8 +176,9 @@ def _learning(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any
 def _epochs(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
     run = detail.run
     if (tuned := run.fine_tuning) is not None and tuned.epochs:
+        charts = epoch_charts(tuned.epochs, run.selection.epoch)
         return {
-            "charts": epoch_charts(tuned.epochs),
+            "charts": {name: chart.svg() for name, chart in charts.items()},
             "rows": tuned.epochs,
             "kept": run.selection.epoch,
             "initial": tuned.initial,

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from pipeline.report.names import visible
+from pipeline.evaluate.plots.names import visible
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Commands that can be pasted into a shell."""
 
 import shlex
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from pipeline.report.names import is_plain
+from pipeline.evaluate.plots.names import is_odd
 
 _WRITTEN = {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
@@ -16,7 +17,7 @@ def quoted(text: str) -> str:
     >>> quoted("my pictures"), quoted("two\nlines"), quoted("it's")
     ("'my pictures'", "$'two\\nlines'", "'it'\"'\"'s'")
     """
-    if is_plain(text):
+    if _is_plain(text):
         return shlex.quote(text)
     return "$'" + "".join(map(_written, text)) + "'"
 
@@ -24,9 +25,15 @@ def quoted(text: str) -> str:
 def _written(sign: str) -> str:
     if sign in _WRITTEN:
         return _WRITTEN[sign]
-    if is_plain(sign):
+    if _is_plain(sign):
         return sign
     return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text looks the same to a reader and to a program: no hidden signs."""
+    hidden = ("Cf", "Zl", "Zp")
+    return not any(is_odd(sign) or unicodedata.category(sign) in hidden for sign in text)
 
 
 def command(*words: str) -> str:

@@ -21,6 +21,7 @@ from pipeline.runs.folder import (
     read_info,
     read_metrics,
     run_name,
+    search_of,
     write_run,
 )
 from pipeline.runs.leaderboard import Standing, leaderboard
@@ -57,6 +58,7 @@ __all__ = [
     "run_name",
     "save_head",
     "save_model",
+    "search_of",
     "source_run",
     "transplantable_head",
     "write_run",

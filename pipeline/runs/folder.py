@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunError, StoreError
+from pipeline.runs.figures import Row
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import (
     FORMAT,
@@ -32,7 +33,8 @@ from pipeline.runs.record import (
 )
 from pipeline.system.files import atomic_folder, canonical_json, write_json
 
-INFO, METRICS, LEARNING_CURVE = "run.json", "metrics.json", "learning_curve.json"
+INFO, METRICS = "run.json", "metrics.json"
+LEARNING_CURVE, SEARCH = "learning_curve.json", "search.json"
 
 
 def experiment_digest(experiment: Mapping[str, Any]) -> str:
@@ -87,6 +89,25 @@ def learning_curve_of(run: RunFolder) -> dict[str, Any] | None:
     """Return what was kept by `keep_learning_curve`; None if there is none yet."""
     path = run.path / LEARNING_CURVE
     return _read_json(path) if path.is_file() else None
+
+
+def search_of(run: RunFolder) -> list[Row]:
+    """Return what a search tried of a run's head; nothing where there was none.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = run.path / SEARCH
+    try:
+        rows: list[Row] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"expected what a search tried in {path}, which cannot be read ({error}); remove it, "
+            f"or search again with `pipeline classify --tune`"
+        ) from error
+    return rows
 
 
 def load_run(path: Path) -> RunFolder:

@@ -22,21 +22,21 @@ from PIL import Image
 from pipeline.cli import run
 from pipeline.config import ReportConfig
 from pipeline.errors import InputError, RunError
+from pipeline.evaluate.plots.names import visible
+from pipeline.evaluate.plots.svg import Chart
 from pipeline.images.reading import LocalFiles
 from pipeline.report import write_report
 from pipeline.report.album import choose_pictures
 from pipeline.report.commands import Commands
-from pipeline.report.confusion import confusion_view
 from pipeline.report.findings import find
 from pipeline.report.material import shared
-from pipeline.report.names import visible
 from pipeline.report.page import as_json
 from pipeline.report.predictions import RunPredictions
 from pipeline.report.projection import on_grid, parse_maps, project
 from pipeline.report.shell import command, quoted
 from pipeline.report.sources import find_dataset
 from pipeline.report.sprites import make_sheets
-from pipeline.report.svg import Chart
+from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Wanted, make_thumbnails
 from pipeline.runs import leaderboard, list_runs
 from tests.conftest import write_picture
@@ -548,7 +548,9 @@ print(sorted({{"tensorflow", "keras", "matplotlib"}} & set(sys.modules)))
 
 def test_charts_name_no_colour_of_their_own():
     chart = Chart((0, 1), (0, 1), "x", "<y>").ticks([(0, "0")], [(1, "1")])
-    text = str(chart.line([(0, 0), (1, 1)], "c0").mark(1, 1, "f0", title="<b>").svg("said & done"))
+    chart.line([(0, 0), (1, 1)], "c0").mark(1, 1, "f0", title="<b>")
+    text = str(chart.tell("said & done").svg())
+    assert 'aria-label="said &amp; done"' in text
     assert "&lt;y&gt;" in text
     assert "<b>" not in text
     assert not re.search(r"#[0-9a-f]{3}|style=|fill=|stroke=| id=", text)

@@ -1,16 +1,28 @@
 """How well probabilities rank pictures: ROC and precision-recall curves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pipeline.evaluate.plots.canvas import COLOURS, QUIET, drawn, finish, say, shown, titled
+from pipeline.evaluate.plots.names import shown
+from pipeline.evaluate.plots.svg import (
+    COLOURS,
+    SQUARE,
+    Chart,
+    even_ticks,
+    legend,
+    sentence,
+    titled,
+    write_figure,
+)
 
 MOST_THIN = 10
 """Classes whose own curves are drawn; where there are more, those with the lowest precision."""
+
+MOST_POINTS = 160
+"""Points of a line; a chart is hardly wider in pixels."""
 
 GRID = np.linspace(0, 1, 501)
 
@@ -37,14 +49,74 @@ class Curve:
     share: float
 
 
+@dataclass(frozen=True)
+class Named:
+    """A curve as it is drawn.
+
+    Args:
+        kind: Classes of its line.
+        name: Of its class, or what it is the mean of.
+        curve: The curve.
+    """
+
+    kind: str
+    name: str
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Both charts, with what their lines are.
+
+    Args:
+        roc: False and true positive rates.
+        pr: Recall and precision.
+        lines: The curve that is meant, then single classes where there are several, the hardest
+            first.
+        n_more: Classes without a line.
+    """
+
+    roc: Chart
+    pr: Chart
+    lines: tuple[Named, ...]
+    n_more: int
+
+
 def plot_ranking(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    path: Path,
-    split: str = "test",
+    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], split: str, path: Path
 ) -> None:
     """Draw the ROC and the precision-recall curve side by side.
+
+    Args:
+        probabilities: (n, k) float, row-aligned with ``labels``.
+        labels: (n,) int, class numbers.
+        classes: k names.
+        split: Where the pictures come from.
+        path: Of the file.
+    """
+    names = shown(classes)
+    ranking = ranking_charts(probabilities, labels, names)
+    what = f"Ranking by the probability of {names[1]}" if len(names) == 2 else "Ranking"
+    title = titled(what, split, len(labels))
+    if ranking is None:
+        one_class = sentence("every picture is of one class: there is nothing to rank")
+        write_figure(path, title, [one_class])
+        return
+    blocks = [ranking.roc.block(), ranking.pr.block()]
+    if len(ranking.lines) > 1:
+        entries = [
+            (line.kind, f"{line.name}: {line.curve.area:.3f}, {line.curve.precision:.3f}")
+            for line in ranking.lines
+        ]
+        which = "hardest class" if ranking.n_more else "class"
+        blocks.append(legend(f"{which}: area, precision", entries))
+    write_figure(path, title, blocks)
+
+
+def ranking_charts(
+    probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]
+) -> Ranking | None:
+    """Draw ROC and precision-recall curves; None where every picture is of one class.
 
     Of two classes they are those of the second. Of more, the thick line is the mean over classes,
     each against all others, and thin ones are single classes: all of ten, else the ten with the
@@ -53,21 +125,51 @@ def plot_ranking(
     Args:
         probabilities: (n, k) float, row-aligned with ``labels``.
         labels: (n,) int, class numbers.
-        classes: k names.
-        path: Of the file, ``.svg`` or ``.png``.
-        split: Where the pictures come from.
+        names: k names of classes, as they are to stand there.
     """
     curves = class_curves(probabilities, labels)
-    names, binary = shown(classes), len(classes) == 2
-    what = f"Ranking by the probability of {names[1]}" if binary else "Ranking"
-    with drawn(path, titled(what, split, len(labels)), 8.4 if binary else 11, 4.6) as figure:
-        if not curves:
-            say(figure, "every picture is of one class: there is nothing to rank")
-        elif binary:
-            _draw(figure.subplots(1, 2), curves[0], COLOURS[0])
-        else:
-            hardest = sorted(curves, key=lambda curve: (curve.precision, curve.number))
-            _draw_classes(figure, curves, hardest[:MOST_THIN], names)
+    if not curves:
+        return None
+    hardest = sorted(curves, key=lambda curve: (curve.precision, curve.number))[:MOST_THIN]
+    lines = [Named(_kind(place), names[curve.number], curve) for place, curve in enumerate(hardest)]
+    if len(names) > 2:
+        lines.insert(0, Named("mean", f"mean of {len(curves)}", _mean(curves)))
+    else:
+        lines = [replace(lines[0], kind="c0")]
+    unit, meant = even_ticks(0.0, 1.0), lines[0].curve
+    roc = Chart((0, 1), (0, 1), "false positive rate", "true positive rate", SQUARE)
+    pr = Chart((0, 1), (0, 1), "recall", "precision", SQUARE)
+    roc.ticks(unit, unit).line([(0, 0), (1, 1)], "quiet dashed")
+    pr.ticks(unit, unit).line([(0, meant.share), (1, meant.share)], "quiet dashed")
+    for line in reversed(lines):
+        roc.line(_thinned(line.curve.roc.T), line.kind)
+        pr.line(_thinned(_stepped(line.curve.pr)), line.kind)
+    said = "{} curves; the figures are in the list below".format
+    roc.tell(said("ROC"), f"ROC, area {meant.area:.4f} (dashed: guessing)")
+    pr.tell(said("Precision-recall"), f"precision-recall, average {meant.precision:.4f}")
+    return Ranking(roc, pr, tuple(lines), len(curves) - len(hardest))
+
+
+def _kind(place: int) -> str:
+    n = len(COLOURS)
+    return f"c{place % n} thin{' dashed' if place >= n else ''}"
+
+
+def _stepped(curve: np.ndarray) -> np.ndarray:
+    """Let precision hold from the recall before: (m, 2)."""
+    recall, precision = curve
+    corners = np.stack([np.repeat(recall, 2)[:-1], np.repeat(precision, 2)[1:]])
+    return corners.T
+
+
+def _thinned(points: np.ndarray) -> list[tuple[float, float]]:
+    """Leave out points that lie within a pixel or two of their neighbours; ends stay."""
+    rounded = np.round(points, 3)
+    differs = np.append(True, (rounded[1:] != rounded[:-1]).any(1))
+    kept = rounded[differs]
+    step = max(1, len(kept) // MOST_POINTS)
+    places = np.unique(np.append(np.arange(0, len(kept), step), len(kept) - 1))
+    return [(float(x), float(y)) for x, y in kept[places]]
 
 
 def class_curves(probabilities: np.ndarray, labels: np.ndarray) -> list[Curve]:
@@ -116,54 +218,3 @@ def _mean(curves: Sequence[Curve]) -> Curve:
     roc = np.stack([np.append(0, GRID), np.append(0, rates)])
     figures = [(curve.area, curve.precision, curve.share) for curve in curves]
     return Curve(-1, roc, np.stack([GRID, np.mean(precisions, axis=0)]), *np.mean(figures, axis=0))
-
-
-def _draw(pair: Sequence[Any], curve: Curve, colour: str) -> list[Any]:
-    """Draw the curve that is meant, and what guessing would give."""
-    left, right = pair
-    lines = _draw_curve(pair, curve, linewidth=2, color=colour)
-    style = {"color": QUIET, "linestyle": ":", "linewidth": 1}
-    left.plot([0, 1], [0, 1], **style)
-    right.plot([0, 1], [curve.share, curve.share], **style)
-    finish(left, "false positive rate", "true positive rate", f"ROC, area {curve.area:.4f}")
-    finish(right, "recall", "precision", f"precision-recall, average {curve.precision:.4f}")
-    for axes in pair:
-        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    return lines
-
-
-def _draw_classes(
-    figure: Any, curves: Sequence[Curve], thin: Sequence[Curve], names: Sequence[str]
-) -> None:
-    """Draw some classes below the mean of all, and name them beside the axes."""
-    pair, lines = figure.subplots(1, 2), []
-    for place, curve in enumerate(thin):
-        style = {"color": COLOURS[place % 6], "linestyle": "-" if place < 6 else "--"}
-        lines += _draw_curve(pair, curve, linewidth=0.9, **style)
-    mean = _mean(curves)
-    lines = _draw(pair, mean, "black") + lines
-    texts = [names[curve.number] for curve in thin]
-    texts = [
-        f"{text}: {curve.area:.3f}, {curve.precision:.3f}"
-        for text, curve in zip([f"mean of {len(curves)}", *texts], [mean, *thin], strict=True)
-    ]
-    _name_lines(figure, lines, texts, "hardest class" if len(thin) < len(curves) else "class")
-
-
-def _draw_curve(pair: Sequence[Any], curve: Curve, **style: Any) -> list[Any]:
-    left, right = pair
-    right.plot(*curve.pr, drawstyle="steps-pre", **style)
-    return list(left.plot(*curve.roc, **style))
-
-
-def _name_lines(figure: Any, lines: Sequence[Any], texts: Sequence[str], what: str) -> None:
-    """Set names after the legend was made: it leaves out those that begin with an underscore."""
-    legend = figure.legend(
-        lines,
-        ["x" for _ in lines],
-        loc="outside right upper",
-        title=f"{what}: area, precision",
-        alignment="left",
-    )
-    for entry, text in zip(legend.get_texts(), texts, strict=True):
-        entry.set_text(text)

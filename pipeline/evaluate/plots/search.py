@@ -1,120 +1,161 @@
-"""Which layer and which preparation or head suit the pictures."""
+"""Which layers suit the pictures, and with which head or preparation."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from markupsafe import Markup
 
-from pipeline.evaluate.plots.canvas import (
-    COLOURS,
-    QUIET,
-    SEQUENTIAL,
-    drawn,
-    finish,
-    say,
-    shortened,
-    shown,
+from pipeline.evaluate.plots.names import shortened, shown
+from pipeline.evaluate.plots.svg import (
+    DARK,
+    LETTER,
+    LINE,
+    Block,
+    rectangle,
+    sentence,
+    step_of,
+    text_at,
+    upright_at,
+    write_figure,
 )
 
 MOST_ROWS, MOST_COLUMNS = 40, 14
-LONGEST = 32
+LONGEST, UPRIGHT = 32, 12
+CELL = 24
 
 
-def plot_search(
-    candidates: Sequence[Mapping[str, Any]], path: Path, by: str = "cross-validated on train"
-) -> None:
-    """Draw the best accuracy of each layer with each preparation, or with each head.
-
-    Columns are preparations where several were tried, else heads without their parameters. Where
-    there are more rows or columns than fit, those with the best candidates stay.
+@dataclass(frozen=True)
+class Tried:
+    """One candidate that was measured.
 
     Args:
-        candidates: ``layers`` (list of names), ``preparation``, ``head`` and ``accuracy`` each.
-        path: Of the file, ``.svg`` or ``.png``.
-        by: Where the accuracies come from.
+        layers: Its input, with the base where there are several.
+        preparation: Of the features.
+        head: With its parameters.
+        accuracy: On pictures unseen, inside train.
     """
-    kept = [one for one in candidates if np.isfinite(one["accuracy"])]
-    title = f"Search, accuracy {by}, {len(candidates):,} candidates"
-    if not kept:
-        with drawn(path, title, 5, 2) as figure:
-            say(figure, "no candidate has an accuracy")
+
+    layers: str
+    preparation: str
+    head: str
+    accuracy: float
+
+    @property
+    def kind(self) -> str:
+        """The head without its parameters."""
+        return self.head.partition("(")[0]
+
+
+def measured(rows: Sequence[Mapping[str, Any]], base: str = "") -> list[Tried]:
+    """Return the candidates among rows of ``search.json`` that have an accuracy.
+
+    Args:
+        rows: ``layers`` (list of names), ``preparation``, ``head`` and ``accuracy`` each.
+        base: What stands before the layers, where several bases are compared.
+    """
+    return [
+        Tried(base + "+".join(row["layers"]), row.get("preparation", ""), row["head"], accuracy)
+        for row in rows
+        if (accuracy := row["accuracy"]) is not None and math.isfinite(accuracy)
+    ]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The best of each input with each head, or with each preparation of one head.
+
+    Args:
+        what: What columns are: ``head`` or ``preparation``.
+        rows: Inputs, the best first.
+        columns: Names, the best first.
+        cells: The best candidate of each row and column, None where none was tried.
+        best: The best of all.
+        low: The lowest accuracy shown.
+        n_more: Inputs that are left out.
+    """
+
+    what: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Tried | None, ...], ...]
+    best: Tried
+    low: float
+    n_more: int
+
+    def step(self, one: Tried) -> int:
+        """Return the shade of a candidate, from the lowest to the best accuracy shown."""
+        span = self.best.accuracy - self.low
+        return step_of(1.0 if span < 1e-9 else (one.accuracy - self.low) / span)
+
+
+def grid_of(candidates: Sequence[Tried]) -> Grid:
+    """Arrange at least one candidate: of more rows or columns than fit, the best stay."""
+    ranked = sorted(candidates, key=lambda one: -one.accuracy)
+    by_head = len({one.kind for one in ranked}) > 1 or len({one.preparation for one in ranked}) < 2
+    column = attrgetter("kind" if by_head else "preparation")
+    best: dict[tuple[str, str], Tried] = {}
+    for one in ranked:
+        best.setdefault((one.layers, column(one)), one)
+    all_rows = tuple(dict.fromkeys(row for row, _ in best))
+    rows = all_rows[:MOST_ROWS]
+    columns = tuple(dict.fromkeys(name for row, name in best if row in rows))[:MOST_COLUMNS]
+    cells = tuple(tuple(best.get((row, name)) for name in columns) for row in rows)
+    low = min(one.accuracy for row in cells for one in row if one is not None)
+    what = "head" if by_head else "preparation"
+    return Grid(what, rows, columns, cells, ranked[0], low, len(all_rows) - len(rows))
+
+
+def plot_search(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the best accuracy of each input with each head, or with each preparation.
+
+    Args:
+        rows: Of ``search.json``.
+        path: Of the file.
+    """
+    title = f"Search, accuracy cross-validated on train, {len(rows):,} candidates"
+    candidates = measured(rows)
+    if not candidates:
+        write_figure(path, title, [sentence("no candidate has an accuracy")])
         return
-    rows = _kept(kept, _row, MOST_ROWS)
-    columns = _kept(kept, column := _column_of(kept), MOST_COLUMNS)
-    cells = np.full((len(rows), len(columns)), np.nan)
-    for one in kept:
-        if _row(one) in rows and column(one) in columns:
-            place = rows.index(_row(one)), columns.index(column(one))
-            cells[place] = np.fmax(cells[place], one["accuracy"])
-    best = max(kept, key=lambda one: float(one["accuracy"]))
-    place = rows.index(_row(best)), columns.index(column(best))
-    _draw(cells, rows, columns, place, (title, _describe(best)), path)
+    grid = grid_of(candidates)
+    best = grid.best
+    parts = (shortened(one, 48) for one in (best.layers, best.preparation, best.head))
+    write_figure(path, title, [_block(grid)], f"best {best.accuracy:.4f}: {', '.join(parts)}")
 
 
-def _row(candidate: Mapping[str, Any]) -> str:
-    return "+".join(candidate["layers"])
-
-
-def _column_of(candidates: Sequence[Mapping[str, Any]]) -> Any:
-    if len({one["preparation"] for one in candidates}) > 1:
-        return lambda one: one["preparation"]
-    return lambda one: one["head"].partition("(")[0]
-
-
-def _kept(candidates: Sequence[Mapping[str, Any]], name: Any, most: int) -> list[str]:
-    """Return names in the order tried; where there are too many, those of the best candidates."""
-    ranked = sorted(candidates, key=lambda one: -one["accuracy"])
-    chosen = set(list(dict.fromkeys(map(name, ranked)))[:most])
-    return [one for one in dict.fromkeys(map(name, candidates)) if one in chosen]
-
-
-def _describe(best: Mapping[str, Any]) -> str:
-    parts = (_row(best), best["preparation"], best["head"])
-    return f"best {best['accuracy']:.4f}: " + ", ".join(shortened(part, 48) for part in parts)
-
-
-def _draw(
-    cells: np.ndarray,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    best: tuple[int, int],
-    titles: tuple[str, str],
-    path: Path,
-) -> None:
-    """Draw cells (rows, columns) of accuracies, NaN where nothing was tried."""
-    from matplotlib.patches import Rectangle
-
-    row_names, column_names = shown(rows, LONGEST), shown(columns, LONGEST)
-    width = 0.75 * len(columns) + 0.075 * max(map(len, row_names)) + 1.6
-    height = 0.3 * len(rows) + 0.07 * max(map(len, column_names)) + 1.3
-    with drawn(path, titles[0], max(width, 5.4), max(height, 2.6)) as figure:
-        axes = figure.subplots()
-        mesh = axes.pcolormesh(
-            np.ma.masked_invalid(cells), cmap=SEQUENTIAL, edgecolors="white", linewidth=0.5
+def _block(grid: Grid) -> Block:
+    rows, columns = shown(grid.rows, LONGEST), shown(grid.columns, LONGEST)
+    longest = max(map(len, columns))
+    upright = longest > UPRIGHT
+    wide = 62.0 if upright else max(62.0, longest * LETTER + 8)
+    left, height = max(map(len, rows)) * LETTER + 10, CELL * len(rows)
+    below = longest * LETTER + 8 if upright else LINE
+    parts = [text_at(left - 6, (i + 0.5) * CELL, name, "end") for i, name in enumerate(rows)]
+    for j, name in enumerate(columns):
+        x = left + (j + 0.5) * wide
+        parts.append(
+            upright_at(x, height + 6, name) if upright else text_at(x, height + 10, name, "mid")
         )
-        for row, column in np.ndindex(cells.shape):
-            _write(axes, mesh, float(cells[row, column]), row, column)
-        axes.add_patch(Rectangle(best[::-1], 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=2.5))
-        finish(axes, "", "", titles[1])
-        axes.grid(False)
-        turned = max(map(len, column_names)) > 9
-        axes.set_xticks(np.arange(len(columns)) + 0.5, column_names, rotation=35 * turned)
-        if turned:
-            for label in axes.get_xticklabels():
-                label.set(ha="right", rotation_mode="anchor")
-        axes.set_yticks(np.arange(len(rows)) + 0.5, row_names)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_ylim(len(rows), 0)
-        figure.colorbar(mesh, ax=axes, label="accuracy")
+    for i, row in enumerate(grid.cells):
+        for j, one in enumerate(row):
+            parts += _cell(grid, one, (left + j * wide, i * CELL), wide)
+    middle = left + wide * len(columns) / 2
+    parts.append(text_at(middle, height + below + LINE, grid.what, "mid name"))
+    return Block(left + wide * len(columns), height + below + 2 * LINE, Markup("").join(parts))
 
 
-def _write(axes: Any, mesh: Any, value: float, row: int, column: int) -> None:
-    where = (column + 0.5, row + 0.5)
-    style = {"ha": "center", "va": "center", "fontsize": 7.5}
-    if np.isnan(value):
-        axes.annotate("not tried", where, color=QUIET, **{**style, "fontsize": 6})
-        return
-    dark = mesh.norm(value) > 0.55
-    axes.annotate(f"{value:.4f}", where, color="white" if dark else "black", **style)
+def _cell(grid: Grid, one: Tried | None, corner: tuple[float, float], wide: float) -> list[Markup]:
+    x, y = corner
+    middle = (x + wide / 2, y + CELL / 2)
+    if one is None:
+        box = rectangle(x, y, wide - 1, CELL - 1, "untried")
+        return [box, text_at(*middle, "not tried", "mid small")]
+    step = grid.step(one)
+    parts = [rectangle(x, y, wide - 1, CELL - 1, f"right{step}", one.head)]
+    if one is grid.best:
+        parts.append(rectangle(x + 1, y + 1, wide - 3, CELL - 3, "best"))
+    return [*parts, text_at(*middle, f"{one.accuracy:.4f}", "mid on" if step >= DARK else "mid")]

@@ -6,10 +6,8 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from pipeline.errors import InputError
 from pipeline.evaluate import evaluate
 from pipeline.evaluate.plots import (
     plot_calibration,
@@ -19,11 +17,15 @@ from pipeline.evaluate.plots import (
     plot_ranking,
     plot_search,
 )
-from pipeline.evaluate.plots.canvas import LONGEST, shown
 from pipeline.evaluate.plots.confusion import merged
-from pipeline.evaluate.plots.ranking import class_curves
+from pipeline.evaluate.plots.names import LONGEST, shown
+from pipeline.evaluate.plots.ranking import class_curves, ranking_charts
 from pipeline.evaluate.plots.search import MOST_ROWS
+from pipeline.evaluate.plots.svg import COLOURS, RIGHT_SHADES, WRONG_SHADES
+from pipeline.evaluate.plots.training import epoch_charts
+from pipeline.report.page import page_file
 
+SVG = "{http://www.w3.org/2000/svg}"
 ODD = [
     "$x_1$",
     "<script>",
@@ -35,9 +37,9 @@ ODD = [
     "two\nlines",
 ]
 HISTORY = [
-    {"epoch": "0", "train_loss": "", "train_accuracy": "", "validation_loss": "0.5"},
-    {"epoch": "1", "train_loss": "0.4", "train_accuracy": "0.8", "validation_loss": "0.25"},
-    {"epoch": "2", "train_loss": "0.3", "train_accuracy": "0.9", "validation_loss": "0.25"},
+    {"epoch": 0, "train_loss": None, "train_accuracy": None, "validation_loss": 0.5},
+    {"epoch": 1, "train_loss": 0.4, "train_accuracy": 0.8, "validation_loss": 0.25},
+    {"epoch": 2, "train_loss": 0.3, "train_accuracy": 0.9, "validation_loss": float("nan")},
 ]
 CURVE = {
     "points": [
@@ -49,15 +51,14 @@ CURVE = {
 
 
 def judged(n_classes, n=400, seed=0, names=None):
-    """Probabilities, labels, names and the test part of metrics.json; ties on purpose."""
+    """Probabilities, labels, names and figures; ties on purpose."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n) % n_classes)
     scores = rng.normal(size=(n, n_classes)).round(1)
     scores[np.arange(n), labels] += 2
     probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     names = names or [f"class {number}" for number in range(n_classes)]
-    measured = {"split": "test", **evaluate(probabilities, labels).to_dict(names)}
-    return probabilities, labels, names, measured
+    return probabilities, labels, names, evaluate(probabilities, labels)
 
 
 def candidates(n_layers=3, preparations=("standard", "sqrt-l2")):
@@ -84,15 +85,16 @@ def texts(path):
 def figures(n_classes=3, names=None):
     """Every figure, as a function of a path alone."""
     probabilities, labels, names, measured = judged(n_classes, names=names)
-    rows = [{**row, "validation_accuracy": "0.9"} for row in HISTORY]
+    rows = [{**row, "validation_accuracy": 0.9} for row in HISTORY]
+    sure, wrong = probabilities.max(1), probabilities.argmax(1) != labels
+    points = measured.reliability.points
     return {
-        "confusion": lambda path: plot_confusion(measured, names, path),
-        "calibration": lambda path: plot_calibration(measured, path),
-        "confidences": lambda path: plot_calibration(measured, path, probabilities.max(1)),
-        "ranking": lambda path: plot_ranking(probabilities, labels, names, path),
+        "confusion": lambda path: plot_confusion(measured.confusion, names, "test", path),
+        "calibration": lambda path: plot_calibration(points, sure, wrong, "test", path),
+        "ranking": lambda path: plot_ranking(probabilities, labels, names, "test", path),
         "learning": lambda path: plot_learning_curve(CURVE, path),
         "search": lambda path: plot_search(candidates(), path),
-        "history": lambda path: plot_history(rows, path, n=90),
+        "history": lambda path: plot_history(rows, 1, 90, path),
     }
 
 
@@ -103,22 +105,66 @@ def test_same_data_same_bytes(name, tmp_path):
         draw(tmp_path / place)
     first = (tmp_path / "first.svg").read_bytes()
     assert first == (tmp_path / "second.svg").read_bytes()
-    assert b"<dc:date>" not in first
     assert texts(tmp_path / "first.svg")
 
 
 @pytest.mark.parametrize("name", figures())
-def test_figures_are_pictures_too(name, tmp_path):
-    figures()[name](tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as picture:
-        assert min(picture.size) > 150
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 10
+def test_a_file_stands_for_itself(name, tmp_path):
+    """It has a size, a white page, a title, names at its axes, and fetches nothing."""
+    figures()[name](tmp_path / "a.svg")
+    root = ElementTree.parse(tmp_path / "a.svg").getroot()
+    width, height = float(root.get("width")), float(root.get("height"))
+    assert (root.get("viewBox"), min(width, height) > 150) == (f"0 0 {width:g} {height:g}", True)
+    style = root.find(f"{SVG}style").text
+    paper = next(root.iter(f"{SVG}rect"))
+    assert (paper.get("class"), float(paper.get("width"))) == ("paper", width)
+    assert ".paper{fill:#fff}" in style
+    assert root.find(f"{SVG}title").text == texts(tmp_path / "a.svg")[0]
+    named = [one for one in root.iter(f"{SVG}text") if "name" in one.get("class", "").split()]
+    assert named
+    used = {kind for one in root.iter() for kind in one.get("class", "").split()}
+    assert {kind for kind in used if f".{kind}" not in style} == set()
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    assert "url(" not in text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize("name", figures(8, ODD))
+def test_everything_is_drawn_on_the_page(name, tmp_path):
+    """Texts begin and end within the page, estimated by their letters."""
+    figures(8, ODD)[name](tmp_path / "a.svg")
+    root = ElementTree.parse(tmp_path / "a.svg").getroot()
+    width, height = float(root.get("width")), float(root.get("height"))
+    for group in root.iter(f"{SVG}g"):
+        x, y = map(float, group.get("transform").removeprefix("translate(")[:-1].split())
+        for one in group.iter(f"{SVG}text"):
+            if one.get("transform"):
+                continue
+            letters = 6.6 * len(one.text or "")
+            kinds = one.get("class", "").split()
+            left = (
+                x
+                + float(one.get("x"))
+                - letters * (1 if "end" in kinds else 0.5 * ("mid" in kinds))
+            )
+            assert left >= -1
+            assert left + letters <= width + 1
+            assert y + float(one.get("y")) < height
 
 
 @pytest.mark.parametrize("n_classes", [2, 8, 30])
 def test_names_of_classes_stand_as_they_are(n_classes, tmp_path):
     names = (ODD + [f"kind {i}" for i in range(30)])[:n_classes]
-    wanted = ["$x_1$", "<script>", "a&b", "Bäume & Blätter", "_hidden", "猫", "bad��", "two lines"]
+    wanted = [
+        "$x_1$",
+        "<script>",
+        "a&b",
+        "Bäume & Blätter",
+        "_hidden",
+        "猫",
+        "bad\\xff␁",
+        "two␊lines",
+    ]
     draw = figures(n_classes, names)
     draw["confusion"](tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
@@ -132,22 +178,24 @@ def test_names_of_classes_stand_as_they_are(n_classes, tmp_path):
 
 def test_titles_tell_split_and_number(tmp_path):
     probabilities, labels, names, measured = judged(2, 1200)
-    plot_confusion(measured, names, tmp_path / "a.svg")
-    plot_calibration({**measured, "split": "validation"}, tmp_path / "b.svg")
-    plot_ranking(probabilities, labels, names, tmp_path / "c.svg", split="validation")
-    assert any(
-        text.startswith("Confusion on test, n = 1,200") for text in texts(tmp_path / "a.svg")
-    )
+    sure, wrong = probabilities.max(1), probabilities.argmax(1) != labels
+    plot_confusion(measured.confusion, names, "test", tmp_path / "a.svg")
+    plot_calibration(measured.reliability.points, sure, wrong, "validation", tmp_path / "b.svg")
+    plot_ranking(probabilities, labels, names, "validation", tmp_path / "c.svg")
+    title = f"Confusion on test, n = 1,200, accuracy {measured.accuracy.value:.3f}"
+    assert title in texts(tmp_path / "a.svg")
     assert "Calibration on validation, n = 1,200" in texts(tmp_path / "b.svg")
+    error = f"expected calibration error {measured.reliability.error:.3f} (dashed: none)"
+    assert error in texts(tmp_path / "b.svg")
     title = "Ranking by the probability of class 1 on validation, n = 1,200"
     assert title in texts(tmp_path / "c.svg")
 
 
 def test_counts_and_shares_of_two_classes(tmp_path):
     *_, names, measured = judged(2)
-    plot_confusion(measured, names, tmp_path / "a.svg")
+    plot_confusion(measured.confusion, names, "test", tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
-    for row in measured["confusion"]:
+    for row in measured.confusion.tolist():
         for count in row:
             assert str(count) in found
             assert f"{count / sum(row):.1%}" in found
@@ -156,8 +204,8 @@ def test_counts_and_shares_of_two_classes(tmp_path):
 @pytest.mark.parametrize("n_classes", [41, 150, 1000])
 def test_many_classes_name_the_most_confused_pairs(n_classes, tmp_path):
     *_, names, measured = judged(n_classes, 3000)
-    plot_confusion(measured, names, tmp_path / "a.svg")
-    confusion = np.array(measured["confusion"])
+    plot_confusion(measured.confusion, names, "test", tmp_path / "a.svg")
+    confusion = measured.confusion.copy()
     np.fill_diagonal(confusion, 0)
     given, called = np.argwhere(confusion == confusion.max())[0]
     found = texts(tmp_path / "a.svg")
@@ -170,8 +218,9 @@ def test_many_classes_name_the_most_confused_pairs(n_classes, tmp_path):
 def test_many_classes_without_a_mistake(tmp_path):
     labels = np.arange(100) % 50
     names = [str(number) for number in range(50)]
-    measured = evaluate(np.eye(50)[labels], labels).to_dict(names)
-    plot_confusion({"split": "test", **measured}, names, tmp_path / "a.svg")
+    plot_confusion(
+        evaluate(np.eye(50)[labels], labels).confusion, names, "test", tmp_path / "a.svg"
+    )
     assert "every picture is called right" in texts(tmp_path / "a.svg")
 
 
@@ -185,13 +234,11 @@ def test_no_mistake_fades_where_cells_are_merged():
 
 def test_a_split_of_one_class_cannot_be_ranked(tmp_path):
     labels, probabilities = np.zeros(20, int), np.tile([0.7, 0.3], (20, 1))
-    measured = {"split": "test", **evaluate(probabilities, labels).to_dict("ab")}
-    assert measured["roc_auc"] is None
-    plot_ranking(probabilities, labels, ["a", "b"], tmp_path / "a.svg")
+    points = evaluate(probabilities, labels).reliability.points
+    plot_ranking(probabilities, labels, "ab", "test", tmp_path / "a.svg")
     assert "every picture is of one class: there is nothing to rank" in texts(tmp_path / "a.svg")
-    plot_confusion(measured, ["a", "b"], tmp_path / "b.svg")
-    plot_calibration(measured, tmp_path / "c.svg")
-    assert texts(tmp_path / "b.svg")
+    right = np.zeros(20, bool)
+    plot_calibration(points, probabilities.max(1), right, "test", tmp_path / "c.svg")
     assert texts(tmp_path / "c.svg")
 
 
@@ -215,40 +262,41 @@ def test_curves_are_scikit_learns(n_classes):
 @pytest.mark.parametrize("n_classes", [2, 5, 150])
 def test_areas_are_those_of_the_metrics(n_classes, tmp_path):
     probabilities, labels, names, measured = judged(n_classes, 600)
-    plot_ranking(probabilities, labels, names, tmp_path / "a.svg")
+    plot_ranking(probabilities, labels, names, "test", tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
-    assert f"ROC, area {measured['roc_auc']['value']:.4f}" in found
-    assert f"precision-recall, average {measured['average_precision']:.4f}" in found
+    assert f"ROC, area {measured.roc_auc.value:.4f} (dashed: guessing)" in found
+    assert f"precision-recall, average {measured.average_precision:.4f}" in found
 
 
 def test_the_hardest_of_many_classes_are_named(tmp_path):
     probabilities, labels, names, _ = judged(12, 600)
     probabilities[:, 7] = 1 - probabilities[:, 7]
-    plot_ranking(probabilities, labels, names, tmp_path / "a.svg")
+    plot_ranking(probabilities, labels, names, "test", tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
     assert "hardest class: area, precision" in found
     assert sum(text.startswith("class ") for text in found) == 10
     assert any(text.startswith("class 7: 0.0") for text in found)
 
 
-def test_search_shows_the_best_of_each_cell(tmp_path):
+def test_search_shows_the_best_of_each_layer_with_each_head(tmp_path):
     plot_search(candidates(), tmp_path / "a.svg")
     found = texts(tmp_path / "a.svg")
-    assert {"standard", "sqrt-l2", "block0+top", "block2+top"} <= set(found)
-    assert "0.5100" in found
-    assert "0.5000" not in found
+    assert {"logistic", "ridge", "head", "block0+top", "block2+top"} <= set(found)
+    assert {"0.5100", "0.5000"} <= set(found)
     assert "best 0.7767: block2+top, standard, ridge(C=0.1)" in found
 
 
-def test_search_with_one_preparation_has_a_column_for_each_head(tmp_path):
-    plot_search(candidates(preparations=("standard",))[:-1], tmp_path / "a.svg")
-    assert {"logistic", "ridge", "not tried", "0.5000"} <= set(texts(tmp_path / "a.svg"))
+def test_search_of_one_head_has_a_column_for_each_preparation(tmp_path):
+    tried = [one for one in candidates() if one["head"].startswith("ridge")]
+    plot_search(tried[:-1], tmp_path / "a.svg")
+    wanted = {"standard", "sqrt-l2", "preparation", "not tried", "0.5100"}
+    assert wanted <= set(texts(tmp_path / "a.svg"))
 
 
 def test_search_keeps_the_layers_of_the_best_candidates(tmp_path):
     plot_search(candidates(n_layers=100), tmp_path / "a.svg")
     rows = [text for text in texts(tmp_path / "a.svg") if text.endswith("+top")]
-    assert rows == [f"block{i}+top" for i in range(100 - MOST_ROWS, 100)]
+    assert rows == [f"block{i}+top" for i in range(99, 99 - MOST_ROWS, -1)]
 
 
 def test_search_without_a_figure_says_so(tmp_path):
@@ -256,16 +304,14 @@ def test_search_without_a_figure_says_so(tmp_path):
     assert "no candidate has an accuracy" in texts(tmp_path / "a.svg")
 
 
-def test_the_first_of_the_best_epochs_is_marked(tmp_path):
+def test_the_kept_epoch_is_marked_and_what_is_no_number_is_left_out(tmp_path):
     figures()["history"](tmp_path / "a.svg")
-    title = "Fine-tuning on train and validation, n = 90, kept epoch 1"
-    assert title in texts(tmp_path / "a.svg")
-    numbers = [
-        {**row, "train_loss": None, "train_accuracy": None, "validation_accuracy": 0.5}
-        for row in HISTORY
-    ]
-    plot_history(numbers, tmp_path / "b.svg")
-    assert "Fine-tuning on train and validation, kept epoch 1" in texts(tmp_path / "b.svg")
+    found = texts(tmp_path / "a.svg")
+    assert found[0] == "Fine-tuning on train and validation, n = 90, kept epoch 1"
+    assert {"train", "validation", "kept epoch", "loss", "accuracy"} <= set(found)
+    said = epoch_charts([{**row, "validation_accuracy": 0.5} for row in HISTORY], 1)["loss"].svg()
+    assert "validation from 0.5000 to 0.2500; kept is epoch 1" in said
+    assert "nan" not in said
 
 
 def test_names_stay_different_when_they_are_shortened():
@@ -277,20 +323,36 @@ def test_names_stay_different_when_they_are_shortened():
     assert names[4] == "yyyyyyyyyyyyyy…yyyyyyyyy"
 
 
-def test_other_endings_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"to end with \.svg or \.png, received path=.*a\.pdf"):
-        plot_search(candidates(), tmp_path / "a.pdf")
+def test_a_page_and_a_file_show_the_same_chart(tmp_path):
+    probabilities, labels, names, _ = judged(3)
+    plot_ranking(probabilities, labels, names, "test", tmp_path / "a.svg")
+    ranking = ranking_charts(probabilities, labels, names)
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    for chart in (ranking.roc, ranking.pr):
+        assert str(chart.block().body) in text
+        assert str(chart.block().body) in str(chart.svg())
 
 
-def test_nothing_is_left_behind_and_pyplot_is_never_imported(tmp_path):
+def test_colours_on_paper_are_those_of_the_page_by_day():
+    day = page_file("report.css").partition("@media (prefers-color-scheme: dark)")[0]
+    for number, colour in enumerate(COLOURS):
+        assert f"--k{number}: {colour};" in day
+    whole = page_file("report.css")
+    for kind, shades in (("right", RIGHT_SHADES), ("wrong", WRONG_SHADES)):
+        for number, colour in enumerate(shades):
+            assert f".{kind}{number} {{ background: {colour}; }}" in whole
+
+
+def test_drawing_imports_nothing_that_is_slow(tmp_path):
     script = f"""
 import sys
-import pipeline.evaluate.plots as plots
-assert "matplotlib" not in sys.modules
 from pathlib import Path
-plots.plot_search([], Path({str(tmp_path / "a.svg")!r}))
-import matplotlib
-assert "matplotlib.pyplot" not in sys.modules
-assert matplotlib.rcParams["svg.fonttype"] == matplotlib.rcParamsDefault["svg.fonttype"]
+import numpy as np
+import pipeline.evaluate.plots as plots
+plots.plot_confusion(np.eye(3, dtype=int), "abc", "test", Path({str(tmp_path / "a.svg")!r}))
+print(sorted({{"matplotlib", "PIL", "sklearn", "tensorflow"}} & set(sys.modules)))
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+    process = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "[]\n"
