@@ -1,4 +1,4 @@
-"""The curves of a training: a CSV, a TensorBoard log, a figure."""
+"""The figures of a training, epoch by epoch: a CSV, a TensorBoard log."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -15,14 +15,6 @@ def write_history(path: Path, history: Sequence[Epoch]) -> None:
         table = csv.DictWriter(file, list(asdict(history[0])))
         table.writeheader()
         table.writerows(asdict(epoch) for epoch in history)
-
-
-def plot_curves(path: Path, history: Sequence[Epoch], n_validation: int) -> None:
-    """Draw loss and accuracy by epoch."""
-    from pipeline.evaluate.plots import plot_history
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plot_history([asdict(epoch) for epoch in history], path, n_validation)
 
 
 def tensorboard_log(folder: Path) -> Callable[[Epoch], None]:

@@ -66,20 +66,22 @@ def _draw_groups(axes: Any, n: np.ndarray, confidence: np.ndarray, accuracy: np.
     return low
 
 
-def plot_history(rows: Sequence[Mapping[str, Any]], path: Path, n: int | None = None) -> None:
+def plot_history(
+    rows: Sequence[Mapping[str, Any]], path: Path, kept: int, n: int | None = None
+) -> None:
     """Draw loss and accuracy of each epoch, on train and validation, and mark the kept epoch.
 
     Args:
         rows: Of ``history.csv``, as numbers or as text: ``epoch``, ``train_loss``,
             ``train_accuracy``, ``validation_loss``, ``validation_accuracy``. Epoch 0 has no
-            training figures. Kept is the lowest validation loss, the first of equals.
+            training figures.
         path: Of the file, ``.svg`` or ``.png``.
+        kept: Number of the epoch whose weights were kept.
         n: Validation pictures, for the title.
     """
     epochs = _numbers(rows, "epoch")
-    kept = int(np.nanargmin(_numbers(rows, "validation_loss")))
     count = "" if n is None else f", n = {n:,}"
-    title = f"Fine-tuning on train and validation{count}, kept epoch {epochs[kept]:.0f}"
+    title = f"Fine-tuning on train and validation{count}, kept epoch {kept}"
     with drawn(path, title, 9, 3.8) as figure:
         for axes, figures in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             for split, marker, colour in (
@@ -88,7 +90,7 @@ def plot_history(rows: Sequence[Mapping[str, Any]], path: Path, n: int | None = 
             ):
                 values = _numbers(rows, f"{split}_{figures}")
                 axes.plot(epochs, values, f"{marker}-", color=colour, markersize=4, label=split)
-            axes.axvline(epochs[kept], color=QUIET, linestyle="--", linewidth=1, label="kept")
+            axes.axvline(kept, color=QUIET, linestyle="--", linewidth=1, label="kept")
             axes.xaxis.get_major_locator().set_params(integer=True)
             finish(axes, "epoch", figures)
         handles, labels = figure.axes[0].get_legend_handles_labels()

@@ -92,7 +92,7 @@ def figures(n_classes=3, names=None):
         "ranking": lambda path: plot_ranking(probabilities, labels, names, path),
         "learning": lambda path: plot_learning_curve(CURVE, path),
         "search": lambda path: plot_search(candidates(), path),
-        "history": lambda path: plot_history(rows, path, n=90),
+        "history": lambda path: plot_history(rows, path, 1, n=90),
     }
 
 
@@ -256,7 +256,7 @@ def test_search_without_a_figure_says_so(tmp_path):
     assert "no candidate has an accuracy" in texts(tmp_path / "a.svg")
 
 
-def test_the_first_of_the_best_epochs_is_marked(tmp_path):
+def test_the_kept_epoch_is_marked(tmp_path):
     figures()["history"](tmp_path / "a.svg")
     title = "Fine-tuning on train and validation, n = 90, kept epoch 1"
     assert title in texts(tmp_path / "a.svg")
@@ -264,7 +264,7 @@ def test_the_first_of_the_best_epochs_is_marked(tmp_path):
         {**row, "train_loss": None, "train_accuracy": None, "validation_accuracy": 0.5}
         for row in HISTORY
     ]
-    plot_history(numbers, tmp_path / "b.svg")
+    plot_history(numbers, tmp_path / "b.svg", 1)
     assert "Fine-tuning on train and validation, kept epoch 1" in texts(tmp_path / "b.svg")
 
 
