@@ -110,13 +110,9 @@ def finetuned(
     base = frozen_from_dict(source.base)
     found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
     import_tensorflow()
-    from pipeline.finetune.finetune import Watch, finetune
+    from pipeline.finetune.finetune import finetune
 
-    def on_step(epoch: int, step: int, n_steps: int, n_pictures: int) -> None:
-        reporter.advance(f"epoch {epoch}", step, n_steps, "steps")
-
-    watch = Watch(reporter.epoch, on_step, reporter)
-    return finetune(config, dataset, source, watch), found.extraction
+    return finetune(config, found, source, reporter), found.extraction
 
 
 def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":

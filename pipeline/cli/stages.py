@@ -84,7 +84,5 @@ def finetune(
     from pipeline.api import stages
 
     finetuned, extraction = stages.finetuned(data, config, output.reporter)
-    from pipeline.finetune.finetune import describe
-
-    value = {**describe(finetuned), "failed": extraction.failed}
+    value = {**finetuned.to_dict(), "failed": extraction.failed}
     show.result(value, output.json, show.finetuned)

@@ -11,7 +11,8 @@ N_BINS = 15
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean negative log probability of the given labels, clipped at 1e-15."""
-    return max(0.0, float(losses(probabilities, labels).mean()))
+    mean = float(losses(probabilities, labels).mean())
+    return 0.0 if mean <= 0 else mean  # where a probability is NaN, so is the loss
 
 
 def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
-"""The parts of stage 3: what is trained on what, and how an interrupted training goes on.
+"""Stage 3, and how an interrupted training goes on.
 
+finetune    what happens, in order
 settings    what of the run and of the flags decides the examples; no TensorFlow
-head        the run's head, fitted again without the pictures that decide when to stop
-network     base and head as one model, what of it learns, and where it can be cut
-order       which picture, and which view of it, comes when
-pictures    examples that are decoded as they are needed
-maps        examples that are cached activations
+task        the pictures, the run and the settings, and the key that they make; no TensorFlow
+network     the run's head, fitted again, on its base; what learns, and where it can be cut
+examples    what is trained on: decoded pictures, or
+maps        cached activations
+training/   the loop
 checkpoint  where a training stands, as one file
-logs        the curves: CSV, TensorBoard, a figure
+logs        the figures of its epochs: CSV, TensorBoard
+outcome     what the run says of itself
 """

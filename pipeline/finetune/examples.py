@@ -1,19 +1,22 @@
-"""What is trained on and judged by: decoded pictures, or cached activations."""
+"""What is trained on and judged by: decoded pictures, or cached activations. A Keras module."""
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Generator, Iterator
+from typing import Protocol
 
+import keras
 import numpy as np
 
 from pipeline.backbones.boundary import Boundary
-from pipeline.finetune.maps import Maps, cache_maps
-from pipeline.finetune.network import Network, boundary_base, boundary_of, tail_of
-from pipeline.finetune.pictures import Pictures
-from pipeline.finetune.settings import TAIL, maps_config
+from pipeline.backbones.engines.tensorflow import TensorFlowEngine
+from pipeline.errors import DataError
+from pipeline.finetune.maps import CachedExamples, cache_maps
+from pipeline.finetune.network import BaseWithHead, boundary_base, boundary_of, tail_of
+from pipeline.finetune.settings import TAIL
 from pipeline.finetune.task import Task
-from pipeline.finetune.training.plan import Batch
+from pipeline.finetune.training.plan import Batch as TrainingBatch
+from pipeline.finetune.training.randomness import epoch_order
+from pipeline.images import Batch, RowLoader, load_batches
 from pipeline.system.progress import Reporter
 
 logger = logging.getLogger("pipeline")
@@ -23,56 +26,40 @@ class Examples(Protocol):
     """Training batches, and what the model as it is says of pictures."""
 
     @property
-    def network(self) -> Any:
+    def network(self) -> keras.Model | None:
         """The model that batches go through; None for the whole one."""
-        ...
 
-    def batches(self, rows: np.ndarray, seed: int) -> Callable[[int], Iterator[Batch]]:
-        """Return what yields the training batches of an epoch, given its number."""
-        ...
+    @property
+    def boundary(self) -> Boundary | None:
+        """Where the base is cut below that model, if it is."""
+
+    def batches(self, epoch: int) -> Iterator[TrainingBatch]:
+        """Yield the training batches of an epoch, given its number."""
 
     def probabilities(self, rows: np.ndarray) -> np.ndarray:
         """Return class probabilities (n, k) of pictures as they are, in the order of ``rows``."""
-        ...
 
 
-@dataclass(frozen=True)
-class Opened:
-    """Examples, and where the base is cut below them, if it is."""
-
-    examples: Examples
-    boundary: Boundary | None
-
-
-def open_examples(task: Task, network: Network, on_gpu: bool, reporter: Reporter) -> Opened:
+def open_examples(task: Task, network: BaseWithHead, on_gpu: bool, reporter: Reporter) -> Examples:
     """Return the examples of a mode; caches the activations that ``tail`` needs first.
 
     Raises:
         InputError: Nothing is frozen where activations are to be cached.
-        StoreError: The disk cannot hold them.
+        DataError: A picture that will be needed cannot be read as it was.
+        StoreError: The disk cannot hold the activations.
     """
-    if task.config.mode == TAIL:
-        return _open_maps(task, network, reporter)
-    pictures = Pictures(
-        task.dataset, task.base, network.whole, task.changed, task.config.batch_size, on_gpu
-    )
-    return Opened(pictures, None)
-
-
-def _open_maps(task: Task, network: Network, reporter: Reporter) -> Opened:
-    config, changed = task.config, task.changed
-    boundary = boundary_of(network, task.base, config.unfreeze)
+    if task.config.mode != TAIL:
+        examples = DecodedExamples(task, network.whole, on_gpu)
+        examples.check(task.test)
+        return examples
+    boundary = boundary_of(network, task.base, task.config.unfreeze)
     _say(boundary, network)
     below = boundary_base(task.base, boundary)
-    settings = maps_config(config, task.base, changed)
-    caches = cache_maps(settings, below, task.dataset, reporter)
-    tail = tail_of(network, boundary)
-    sizes = (changed.n_views, config.batch_size)
-    maps = Maps(task.dataset, caches, below, tail, *sizes, task.fit, task.validation)
-    return Opened(maps, boundary)
+    caches = cache_maps(task, below, reporter)
+    return CachedExamples(task, caches, below, tail_of(network, boundary), boundary)
 
 
-def _say(boundary: Boundary, network: Network) -> None:
+def _say(boundary: Boundary, network: BaseWithHead) -> None:
     """Say where the base is cut, and what of the frozen part is computed in every step anyway."""
     logger.info("training %s on cached activations of %s", network.learning[0], boundary.layer)
     if boundary.between:
@@ -82,3 +69,54 @@ def _say(boundary: Boundary, network: Network) -> None:
             len(boundary.between),
             network.learning[0],
         )
+
+
+class DecodedExamples:
+    """Pictures that are decoded as they are needed.
+
+    Args:
+        task: The pictures, and which views of them there are.
+        whole: Pictures to probabilities.
+        on_gpu: Whether there is one.
+    """
+
+    network = boundary = None
+
+    def __init__(self, task: Task, whole: keras.Model, on_gpu: bool) -> None:
+        self._task, self._dataset = task, task.dataset
+        self._engine = TensorFlowEngine(whole, task.config.batch_size, on_gpu)
+
+    def batches(self, epoch: int) -> Iterator[TrainingBatch]:
+        """Yield the training batches of an epoch, given its number."""
+        task = self._task
+        ordered, views = epoch_order(task.fit, task.changed.n_views, task.config.seed, epoch)
+        for batch in self._decoded(ordered, views):
+            yield (batch.images,), self._dataset.labels[batch.rows]
+
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        """Return class probabilities (n, k) of pictures as they are, in the order of ``rows``."""
+        images = (batch.images for batch in self._decoded(rows, np.zeros(len(rows), int)))
+        return np.concatenate([output for (output,) in self._engine.run(images)]).astype(np.float64)
+
+    def check(self, rows: np.ndarray) -> None:
+        """Decode pictures that are needed only when training is over, to know that they can be.
+
+        Raises:
+            DataError: One cannot.
+        """
+        for _ in self._decoded(rows, np.zeros(len(rows), int)):
+            pass
+
+    def _decoded(self, rows: np.ndarray, views: np.ndarray) -> Generator[Batch, None, None]:
+        """Decode the given rows, in that order; a picture that changed meanwhile is an error."""
+        task, dataset = self._task, self._dataset
+        loader = RowLoader(dataset.read, task.base.decoding, dataset.digests, task.changed.view)
+        wanted = [(int(view),) for view in views]
+        batches = load_batches(loader, rows, task.config.batch_size, views=wanted)
+        for batch in batches:
+            for failure in batch.failed:
+                raise DataError(
+                    f"expected the picture {self._dataset.paths[failure.row]} as it was when its "
+                    f"features were computed: {failure.reason}; run the same command again"
+                )
+            yield batch

@@ -1,28 +1,28 @@
 """Stage 3: train the upper part of the base together with the head, from where the head ended."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import keras
+import numpy as np
 
 from pipeline.backbones.engines.tensorflow import configure_devices
 from pipeline.config import FinetuneConfig, to_dict
 from pipeline.evaluate import evaluate
+from pipeline.features.extract import CachedFeatures
 from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
 from pipeline.finetune.examples import Examples, open_examples
-from pipeline.finetune.head import fit_starting_head
-from pipeline.finetune.logs import plot_curves, tensorboard_log, write_history
-from pipeline.finetune.network import Network, build_network
+from pipeline.finetune.logs import tensorboard_log, write_history
+from pipeline.finetune.network import BaseWithHead, build_network, fit_starting_head
 from pipeline.finetune.outcome import initial_figures, judge, selection
 from pipeline.finetune.task import Task, check_classes, make_task
-from pipeline.finetune.training.plan import Epoch, OnStep, best_epoch
+from pipeline.finetune.training.plan import Epoch, State, kept_epoch
 from pipeline.finetune.training.spread import Spread, all_devices
 from pipeline.finetune.training.trainer import Trainer
-from pipeline.images import Dataset
 from pipeline.runs import (
     FINETUNE,
     FinalTest,
@@ -30,6 +30,7 @@ from pipeline.runs import (
     PredictionRows,
     RunData,
     RunFolder,
+    SelectionFigures,
     experiment_digest,
     load_finished,
     load_run,
@@ -38,8 +39,7 @@ from pipeline.runs import (
     save_model,
     write_run,
 )
-from pipeline.system.progress import SILENT as SILENT_REPORTER
-from pipeline.system.progress import Reporter
+from pipeline.system.progress import SILENT, Reporter
 
 logger = logging.getLogger("pipeline")
 
@@ -51,27 +51,30 @@ class Finetuned:
     run: RunFolder
     reused: bool
 
-
-@dataclass(frozen=True)
-class Watch:
-    """Who is told how a fine-tuning goes on.
-
-    Args:
-        on_epoch: Told of epoch 0 (before training) and of every epoch.
-        on_step: Told of each step.
-        on_maps: Told of activations that are cached, batch by batch.
-    """
-
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None
-    on_step: OnStep = lambda *step: None
-    on_maps: Reporter = SILENT_REPORTER
-
-
-SILENT = Watch()
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stage's ``--json`` value."""
+        run, tuned = self.run, self.run.fine_tuning
+        assert tuned is not None
+        return {
+            "run": run.name,
+            "from": tuned.from_run,
+            "mode": run.mode,
+            "boundary": tuned.boundary,
+            "learned_layers": list(tuned.learned_layers),
+            "initial": tuned.initial and asdict(tuned.initial),
+            "epochs": list(tuned.epochs),
+            "kept_epoch": run.selection.epoch,
+            "test": run.test.summary(),
+            "seconds": run.seconds,
+            "reused": self.reused,
+        }
 
 
 def finetune(
-    config: FinetuneConfig, dataset: Dataset, source: RunFolder, watch: Watch = SILENT
+    config: FinetuneConfig,
+    found: CachedFeatures,
+    source: RunFolder,
+    reporter: Reporter = SILENT,
 ) -> Finetuned:
     """Fine-tune the base under a run's head.
 
@@ -80,104 +83,112 @@ def finetune(
 
     Args:
         config: What learns, on what, and how.
-        dataset: The pictures.
-        source: The run to start from; its features of ``dataset`` are in the cache.
-        watch: Who is told how it goes on.
+        found: The pictures, with the features that the run's head learns from.
+        source: The run to start from.
+        reporter: Is told of activations that are cached, of each step and of each epoch.
 
     Raises:
         RunError: The run's head cannot sit on the base, or has other classes.
-        InputError: Nothing would learn, or nothing is frozen where activations are to be cached.
+        InputError: Nothing would learn, nothing is frozen where activations are to be cached, or
+            the loss is not a number from the beginning.
+        DataError: A picture has no features, cannot be read as it was, or none can be held out.
     """
-    check_classes(dataset, source)
-    _tell_of_other_pictures(dataset, source)
-    task = make_task(config, dataset, source)
-    key = task.key()
-    digest = experiment_digest(key)
-    name = run_name(task.name_parts, digest)
-    if (finished := load_finished(config.runs / name, key)) is not None:
-        return Finetuned(finished, reused=True)
-    _run(task, name, Checkpoint(config.runs, digest), watch)
-    return Finetuned(load_run(config.runs / name), reused=False)
-
-
-def _tell_of_other_pictures(dataset: Dataset, source: RunFolder) -> None:
-    if source.dataset.digest != dataset.digest:
+    check_classes(found.dataset, source)
+    if source.dataset.digest != found.dataset.digest:
         logger.warning(
             "%s was made on other pictures than %s holds now; its head is fitted again on these",
             source.name,
-            dataset.location,
+            found.dataset.location,
         )
+    task = make_task(config, found, source)
+    digest = experiment_digest(task.key())
+    name = run_name(task.name_parts, digest)
+    if (finished := load_finished(config.runs / name, task.key())) is not None:
+        return Finetuned(finished, reused=True)
+    _run(task, name, Checkpoint(config.runs, digest), reporter)
+    return Finetuned(load_run(config.runs / name), reused=False)
 
 
-def _run(task: Task, name: str, checkpoint: Checkpoint, watch: Watch) -> None:
-    """Train, judge on the test split once, and write the run."""
+def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> None:
+    """Train, judge on the test split once, and write the run.
+
+    What could fail at the end is tried before training: the test pictures can be read, and the
+    folder of the runs has room for a checkpoint, which is larger than a run.
+    """
     began, config = monotonic(), task.config
-    keras.utils.set_random_seed(config.seed)
     on_gpu = configure_devices(config.precision)
-    start = fit_starting_head(task.table, task.spec, task.source, task.fit, task.validation)
-    spread = all_devices()
-    with spread.scope():
-        network = build_network(config, task.base, start.head, task.spec)
-    opened = open_examples(task, network, on_gpu, watch.on_maps)
-    before = opened.examples.probabilities(task.validation)
+    start = fit_starting_head(task)
+    devices = all_devices()
+    with devices.scope():
+        network = build_network(task, start.head)
+    examples = open_examples(task, network, on_gpu, reporter)
+    before = examples.probabilities(task.validation)
     initial = initial_figures(task, before, start)
-    told = _telling(config, name, watch)
-    history = _train(task, network, opened.examples, checkpoint, told, spread)
-    after = opened.examples.probabilities(task.validation)
-    test = task.table.rows("test")
-    probabilities = opened.examples.probabilities(test)
+    history = _train(task, name, network, examples, checkpoint, devices, reporter)
+    after = examples.probabilities(task.validation)
+    tested = examples.probabilities(task.test)
+    tuned = FineTuning(
+        from_run=task.source.name,
+        learned_layers=tuple(network.learning),
+        boundary=None if examples.boundary is None else examples.boundary.layer,
+        step_factors=network.factors,
+        changes=task.changed.to_dict(),
+        devices=devices.n_devices,
+        initial=initial,
+        epochs=tuple(asdict(epoch) for epoch in history),
+    )
+    chosen = selection(task, kept_epoch(history), before, after)
     with new_run(config.runs, name) as folder:
-        run = RunFolder(
-            path=folder,
-            kind=FINETUNE,
-            experiment=task.key(),
-            config=to_dict(config),
-            base=task.base.to_dict(),
-            recipe=task.base.recipe,
-            dataset=RunData.of(task.table),
-            head=str(task.spec),
-            layers=task.base.layers,
-            params=dict(task.spec.params),
-            seed=config.seed,
-            selection=selection(task, best_epoch(history), before, after),
-            test=FinalTest.of(
-                task.dataset.test_name,
-                evaluate(probabilities, task.dataset.labels[test], config.seed),
-                task.dataset.classes,
-            ),
-            seconds=round(monotonic() - began, 3),
-            fine_tuning=FineTuning(
-                from_run=task.source.name,
-                learned_layers=tuple(network.learning),
-                boundary=None if opened.boundary is None else opened.boundary.layer,
-                step_factors=network.factors,
-                changes=task.changed.to_dict(),
-                devices=spread.n_devices,
-                initial=initial,
-                epochs=tuple(asdict(epoch) for epoch in history),
-            ),
-        )
-        write_run(run, PredictionRows.of(task.dataset, test, probabilities))
+        run = _described(task, folder, tuned, chosen, tested)
+        run = replace(run, seconds=round(monotonic() - began, 3))
+        write_run(run, PredictionRows.of(task.dataset, task.test, tested))
         write_history(folder / HISTORY, history)
-        plot_curves(folder / "plots" / "history.svg", history, len(task.validation))
+        _plot_curves(folder, history, len(task.validation))
         save_model(folder / "bundle", network.whole, task.dataset.classes, task.base.to_dict())
     checkpoint.remove()
 
 
+def _described(
+    task: Task, folder: Path, tuned: FineTuning, chosen: SelectionFigures, tested: np.ndarray
+) -> RunFolder:
+    """Return what the run says of itself; ``tested`` are probabilities (n, k) of the test rows."""
+    labels, names = task.dataset.labels[task.test], task.dataset.classes
+    test = evaluate(tested, labels, task.config.seed)
+    return RunFolder(
+        path=folder,
+        kind=FINETUNE,
+        experiment=task.key(),
+        config=to_dict(task.config),
+        base=task.base.to_dict(),
+        recipe=task.base.recipe,
+        dataset=RunData.of(task.table),
+        head=str(task.spec),
+        layers=task.base.layers,
+        params=dict(task.spec.params),
+        seed=task.config.seed,
+        selection=chosen,
+        test=FinalTest.of(task.dataset.test_name, test, names),
+        fine_tuning=tuned,
+    )
+
+
 def _train(
     task: Task,
-    network: Network,
+    name: str,
+    network: BaseWithHead,
     examples: Examples,
     checkpoint: Checkpoint,
-    watch: Watch,
-    spread: Spread,
+    devices: Spread,
+    reporter: Reporter,
 ) -> list[Epoch]:
     """Train from the start, or from where it was interrupted."""
-    if spread.n_devices > 1:
-        logger.info("each batch is shared by %d devices", spread.n_devices)
-    augment = augmentation(task.changed.names, task.config.seed)
+    config = task.config
+    if devices.n_devices > 1:
+        logger.info("each batch is shared by %d devices", devices.n_devices)
+    log = None if config.tensorboard is None else tensorboard_log(config.tensorboard / name)
+    augment = augmentation(task.changed.names, config.seed)
     trainer = Trainer(
-        network.logits, augment, task.plan(), examples.network, network.factors, spread
+        network.logits, augment, task.plan(), examples.network, network.factors, devices
     )
     resumed = checkpoint.load()
     if resumed is not None and not trainer.fits(resumed):
@@ -185,43 +196,25 @@ def _train(
         resumed = None
     if resumed is not None:
         logger.info("going on after epoch %d, from %s", resumed.history[-1].epoch, checkpoint.path)
+
+    def keep(state: State) -> None:
+        checkpoint.save(state)
+        if log is not None:
+            log(state.history[-1])
+
     return trainer.fit(
-        examples.batches(task.fit, task.config.seed),
+        examples.batches,
         lambda: judge(task, examples.probabilities(task.validation)),
-        watch.on_epoch,
-        watch.on_step,
+        reporter,
         resumed=resumed,
-        keep=checkpoint.save,
+        keep=keep,
     )
 
 
-def _telling(config: FinetuneConfig, name: str, watch: Watch) -> Watch:
-    """Return the same watch, with a TensorBoard log beside it where one is wanted."""
-    if config.tensorboard is None:
-        return watch
-    log = tensorboard_log(config.tensorboard / name)
+def _plot_curves(folder: Path, history: Sequence[Epoch], n_validation: int) -> None:
+    """Draw loss and accuracy by epoch."""
+    from pipeline.evaluate.plots import plot_history
 
-    def on_epoch(epoch: Epoch) -> None:
-        log(epoch)
-        watch.on_epoch(epoch)
-
-    return Watch(on_epoch, watch.on_step, watch.on_maps)
-
-
-def describe(finetuned: Finetuned) -> dict[str, Any]:
-    """Return the stage's ``--json`` value."""
-    run, tuned = finetuned.run, finetuned.run.fine_tuning
-    assert tuned is not None
-    return {
-        "run": run.name,
-        "from": tuned.from_run,
-        "mode": run.mode,
-        "boundary": tuned.boundary,
-        "learned_layers": list(tuned.learned_layers),
-        "initial": tuned.initial and asdict(tuned.initial),
-        "epochs": list(tuned.epochs),
-        "kept_epoch": run.selection.epoch,
-        "test": run.test.summary(),
-        "seconds": run.seconds,
-        "reused": finetuned.reused,
-    }
+    (folder / "plots").mkdir()
+    rows, kept = [asdict(epoch) for epoch in history], kept_epoch(history).epoch
+    plot_history(rows, kept, n_validation, folder / "plots" / "history.svg")

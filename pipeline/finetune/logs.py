@@ -1,4 +1,4 @@
-"""The curves of a training: a CSV, a TensorBoard log, a figure."""
+"""The figures of a training, epoch by epoch: a CSV, a TensorBoard log."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.errors import StoreError
-from pipeline.finetune.training.plan import Epoch, best_epoch
+from pipeline.finetune.training.plan import Epoch
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
@@ -15,15 +15,6 @@ def write_history(path: Path, history: Sequence[Epoch]) -> None:
         table = csv.DictWriter(file, list(asdict(history[0])))
         table.writeheader()
         table.writerows(asdict(epoch) for epoch in history)
-
-
-def plot_curves(path: Path, history: Sequence[Epoch], n_validation: int) -> None:
-    """Draw loss and accuracy by epoch."""
-    from pipeline.evaluate.plots import plot_history
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    epochs = [asdict(epoch) for epoch in history]
-    plot_history(epochs, best_epoch(history).epoch, n_validation, path)
 
 
 def tensorboard_log(folder: Path) -> Callable[[Epoch], None]:

@@ -4,7 +4,6 @@ They are features like any others, unpooled, in the same cache: computed once fo
 epochs and fine-tunings above the same boundary.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from math import prod
 
@@ -12,69 +11,93 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.config import FeaturesConfig
-from pipeline.features import Caches, Computation, find_work
+from pipeline.backbones.boundary import Boundary
+from pipeline.errors import DataError
+from pipeline.features import Caches
 from pipeline.features.base import FrozenBase
+from pipeline.features.extract import extract
 from pipeline.features.store import FeatureCache
+from pipeline.finetune.settings import maps_config
+from pipeline.finetune.task import Task
 from pipeline.finetune.training.plan import Batch, Inputs
 from pipeline.finetune.training.randomness import epoch_order
 from pipeline.heads import softmax
 from pipeline.heads.streamed import fits_in_memory
-from pipeline.images import Dataset
 from pipeline.system.progress import Reporter
 
-logger = logging.getLogger("pipeline")
+
+class _Maps(Reporter):
+    """Tells what stage 1 does for a fine-tuning by a name of its own."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def advance(
+        self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
+    ) -> None:
+        """Tell of ``maps``."""
+        self._reporter.advance("maps", done, total, unit, where)
 
 
-def cache_maps(
-    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, reporter: Reporter
-) -> Caches:
-    """Compute the activations that are missing, as stage 1 does; return where all of them are."""
-    caches = Caches(config, base)
-    caches.exchange()
-    work = find_work(config, dataset, caches.clean, caches.viewed)
-    if len(work):
-        logger.info("caching the activations of %s once", "+".join(base.layers))
-        Computation(config, base, dataset, caches, work).run(reporter)
-        caches.send_missing()
-    return caches
+def cache_maps(task: Task, base: FrozenBase, reporter: Reporter) -> Caches:
+    """Compute the activations that are missing, as stage 1 does; return where all of them are.
+
+    Args:
+        task: The pictures, and which views of them there are.
+        base: Its cuts are what is cached.
+        reporter: Is told after each batch.
+
+    Raises:
+        DataError: A picture that is trained on or judged has none.
+    """
+    config = maps_config(task.config, task.base, task.changed)
+    found = extract(config, base, task.dataset, _Maps(reporter))
+    clean, viewed, digests = found.caches.clean, found.caches.viewed, task.dataset.digests
+    missing = set(task.rows[~clean.has(digests[task.rows])].tolist())
+    for number in range(1, 1 + task.changed.n_views):
+        assert viewed is not None, f"activations without views are asked for view {number}"
+        missing |= set(task.fit[~viewed.has(digests[task.fit], number)].tolist())
+    if missing:
+        first = task.dataset.paths[min(missing)]
+        reasons = {failure["path"]: failure["reason"] for failure in found.extraction.failed}
+        raise DataError(
+            f"expected activations of every picture to train on or to judge, received none of "
+            f"{len(missing)}, first {first}: {reasons.get(first, 'they were not computed')}; mend "
+            f"or remove it and run the same command again, the others are cached"
+        )
+    return found.caches
 
 
-class Maps:
+class CachedExamples:
     """Activations of a data set's pictures, and what the part above them says of them.
 
     Those that each epoch needs are held in memory where they fit, else read batch by batch.
 
     Args:
-        dataset: The pictures.
+        task: The pictures, and which views of them there are.
         caches: Where their activations are.
         base: Its cuts are the inputs of ``tail``, in that order.
         tail: From these to logits (n, k).
-        n_views: Augmented views of each training picture.
-        batch_size: Pictures per step.
-        learnt: (n,) int, rows that are trained on.
-        judged: (m,) int, rows that decide when to stop.
+        boundary: Where the base is cut below these.
     """
 
     def __init__(
         self,
-        dataset: Dataset,
+        task: Task,
         caches: Caches,
         base: FrozenBase,
         tail: keras.Model,
-        n_views: int,
-        batch_size: int,
-        learnt: np.ndarray,
-        judged: np.ndarray,
+        boundary: Boundary,
     ) -> None:
-        self._dataset, self._caches, self.network = dataset, caches, tail
+        self.network, self.boundary = tail, boundary
+        self._task, self._dataset, self._caches = task, task.dataset, caches
         self._cuts = [(cut.layer, cut.pooling) for cut in base.cuts]
-        self._n_views, self._batch_size = n_views, batch_size
+        self._n_views, self._batch_size = task.changed.n_views, task.config.batch_size
         self._forward = _forward(tail)
-        self._place_of = np.full(len(dataset), -1)
+        self._place_of = np.full(len(self._dataset), -1)
         self._held: list[Inputs] = []
-        if self._fits(len(learnt), len(judged)):
-            self._hold(learnt, judged)
+        if self._fits(len(task.fit), len(task.validation)):
+            self._hold(task.fit, task.validation)
 
     def _fits(self, n_learnt: int, n_judged: int) -> bool:
         shapes = [self._caches.clean.row_shape(cut) for cut in self._cuts]
@@ -87,17 +110,14 @@ class Maps:
         self._held += [self._read(learnt, 1 + view) for view in range(self._n_views)]
         self._place_of[clean] = np.arange(len(clean))
 
-    def batches(self, rows: np.ndarray, seed: int) -> Callable[[int], Iterator[Batch]]:
-        """Return what yields the training batches of an epoch, given its number."""
-
-        def of_epoch(epoch: int) -> Iterator[Batch]:
-            ordered, views = epoch_order(rows, self._n_views, seed, epoch)
-            for start in range(0, len(ordered), self._batch_size):
-                part = slice(start, start + self._batch_size)
-                inputs = self._inputs(ordered[part], views[part])
-                yield inputs, self._dataset.labels[ordered[part]]
-
-        return of_epoch
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yield the training batches of an epoch, given its number."""
+        task, size = self._task, self._batch_size
+        ordered, views = epoch_order(task.fit, self._n_views, task.config.seed, epoch)
+        for start in range(0, len(ordered), size):
+            part = slice(start, start + size)
+            inputs = self._inputs(ordered[part], views[part])
+            yield inputs, self._dataset.labels[ordered[part]]
 
     def probabilities(self, rows: np.ndarray) -> np.ndarray:
         """Return class probabilities (n, k) of pictures as they are, in the order of ``rows``."""

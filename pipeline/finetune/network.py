@@ -1,23 +1,45 @@
-"""Base and head as one model: what of it learns, and where it can be cut. A Keras module."""
+"""Base and head as one model: what of it learns, and where it can be cut. A Keras module.
+
+The head is the run's, fitted again without the pictures that decide when to stop: one that has seen
+them would make the untrained model look unbeatable.
+"""
 
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from pipeline.backbones.boundary import Boundary, find_boundary
 from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines.tensorflow import dtype_policy
 from pipeline.backbones.unfreeze import block_factors, freeze, unfreeze
-from pipeline.config import FinetuneConfig
 from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase
 from pipeline.finetune.settings import FROZEN
-from pipeline.heads import HeadSpec, NetworkHead
+from pipeline.finetune.task import Task
+from pipeline.heads import NetworkHead, softmax
+from pipeline.heads.fit import fit_head
+from pipeline.heads.sample import Sample
 from pipeline.heads.transplant import transplant, with_probabilities
 
 
 @dataclass(frozen=True)
-class Network:
+class StartingHead:
+    """A head, and what it says of the validation pictures' cached features.
+
+    Args:
+        head: Kernels and biases.
+        probabilities: (n, k), in the order of the validation rows.
+        accuracy: Share of them that it labels rightly.
+    """
+
+    head: NetworkHead
+    probabilities: np.ndarray
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class BaseWithHead:
     """A base under a head.
 
     Args:
@@ -35,18 +57,36 @@ class Network:
     outputs: list[str]
 
 
-def build_network(
-    config: FinetuneConfig, base: FrozenBase, head: NetworkHead, spec: HeadSpec
-) -> Network:
+def fit_starting_head(task: Task) -> StartingHead:
+    """Fit the run's head on cached features, augmented views included where the run had them."""
+    table, cuts, source = task.table, task.base.cuts, task.source
+    sample = Sample(
+        table.with_views(cuts, task.fit),
+        task.dataset.labels[task.fit],
+        task.n_classes,
+        source.seed,
+        table.n_views,
+        table.widths(cuts),
+        task.dataset.bundles(task.fit),
+    )
+    head = fit_head(task.spec, sample).sharpened(source.factor)
+    assert isinstance(head, NetworkHead)
+    scores = head.scores(table.features(cuts, task.validation))
+    hits = scores.argmax(1) == task.judged_labels
+    return StartingHead(head, softmax(scores), float(np.mean(hits)))
+
+
+def build_network(task: Task, head: NetworkHead) -> BaseWithHead:
     """Set a head on its base, and freeze what is not to learn.
 
     Raises:
         InputError: There is no such part below the head, or nothing there could learn.
     """
+    config, base = task.config, task.base
     with dtype_policy(config.precision):
         extractor = base.build()
     outputs = [output._keras_history.operation.name for output in extractor.outputs]
-    logits = transplant(extractor, head, spec.params.get("dropout", 0.0))
+    logits = transplant(extractor, head, task.spec.params.get("dropout", 0.0))
     learning: list[str] = []
     if config.mode == FROZEN:
         freeze(logits)
@@ -54,10 +94,10 @@ def build_network(
         updates = config.batch_norm == "update"
         learning = unfreeze(logits, base.spec, config.unfreeze, batch_norm=updates)
     factors = block_factors(logits, base.spec, learning, config.block_decay)
-    return Network(logits, with_probabilities(logits), learning, factors, outputs)
+    return BaseWithHead(logits, with_probabilities(logits), learning, factors, outputs)
 
 
-def boundary_of(network: Network, base: FrozenBase, unfrozen: str) -> Boundary:
+def boundary_of(network: BaseWithHead, base: FrozenBase, unfrozen: str) -> Boundary:
     """Return where activations are cached for training what is above.
 
     Raises:
@@ -78,7 +118,7 @@ def boundary_base(base: FrozenBase, boundary: Boundary) -> FrozenBase:
     return base.with_cuts([Cut(boundary.layer, "none"), *(base.cuts[i] for i in boundary.beside)])
 
 
-def tail_of(network: Network, boundary: Boundary) -> keras.Model:
+def tail_of(network: BaseWithHead, boundary: Boundary) -> keras.Model:
     """Return the part of a network above a boundary, sharing its weights.
 
     Returns:

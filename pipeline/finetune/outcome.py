@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.evaluate import log_loss, losses
-from pipeline.finetune.head import StartingHead
+from pipeline.finetune.network import StartingHead
 from pipeline.finetune.task import Task
 from pipeline.finetune.training.plan import Epoch
 from pipeline.heads.class_weights import class_weights
@@ -49,7 +49,8 @@ def selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) ->
     A slice of train is small, so its accuracy would win or lose by luck against a
     cross-validation over all of train; the gain over the head on the same slice would not. That
     gain is of the epoch that the same pictures chose: it counts as far as it exceeds its standard
-    error, so that a picture or two do not make a model the best.
+    error, so that a picture or two do not make a model the best. Where nothing judged the head,
+    there are no figures to add it to: the run compares with none, and the gain is all there is.
 
     Args:
         task: What was fine-tuned.
@@ -62,7 +63,9 @@ def selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) ->
     gain = sure_gain(hits.astype(float) - hits_before)
     gain_in_loss = sure_gain(losses(before, labels) - losses(after, labels))
     by, accuracy, loss = head.by, head.accuracy, head.log_loss
-    if accuracy is not None and loss is not None:
+    if accuracy is None or loss is None:
+        by += f"; the gain over the head is on a {task.validated_on}"
+    else:
         by += f" of the head, and the gain beyond its standard error on a {task.validated_on}"
         accuracy, loss = min(1.0, accuracy + gain), max(0.0, loss - gain_in_loss)
     return SelectionFigures(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import FinetuneConfig
-from pipeline.errors import RunError
-from pipeline.features import Caches
-from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.errors import DataError, RunError
+from pipeline.features.base import FrozenBase
+from pipeline.features.extract import CachedFeatures
 from pipeline.features.table import FeatureTable
-from pipeline.finetune.settings import FULL, Changes, changes, class_weight, stage1_config
+from pipeline.finetune.settings import FULL, Changes, changes, class_weight
 from pipeline.finetune.training.plan import Plan
 from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import class_weights
@@ -80,6 +80,16 @@ class Task:
         return len(self.dataset.classes)
 
     @property
+    def test(self) -> np.ndarray:
+        """Rows (n,) that the kept model is judged by."""
+        return self.table.rows("test")
+
+    @property
+    def rows(self) -> np.ndarray:
+        """All rows that are needed: to learn from, to decide when to stop, to judge."""
+        return np.concatenate([self.fit, self.validation, self.test])
+
+    @property
     def judged_labels(self) -> np.ndarray:
         """Class numbers (m,) of the pictures that decide when to stop."""
         return self.dataset.labels[self.validation]
@@ -141,19 +151,20 @@ def check_classes(dataset: Dataset, source: RunFolder) -> None:
         )
 
 
-def make_task(config: FinetuneConfig, dataset: Dataset, source: RunFolder) -> Task:
+def make_task(config: FinetuneConfig, found: CachedFeatures, source: RunFolder) -> Task:
     """Join pictures, run and settings.
+
+    Args:
+        config: What learns, and how.
+        found: The pictures, with the features that the run's head learns from.
+        source: The run to start from.
 
     Raises:
         RunError: The run's head cannot sit on the base.
-        WeightsError: The base's weights are not there, or not what they were.
-        DataError: Pictures have no features.
+        DataError: Pictures have no features, or none can be held out.
     """
     spec = transplantable_head(source)
-    base = frozen_from_dict(source.base)
-    stage1 = stage1_config(config, source, base)
-    caches = Caches(stage1, base)
-    table = FeatureTable(dataset, caches.clean, base, caches.viewed, stage1.views)
+    table = found.table(source.n_views)
     weighs = class_weight(config, spec)
     changed = changes(config, source)
     return Task(config, table, spec, source, changed, weighs, *_split(config, table))
@@ -165,4 +176,10 @@ def _split(config: FinetuneConfig, table: FeatureTable) -> tuple[np.ndarray, np.
     if len(validation):
         return train, validation, "validation split"
     fit, held_out = validation_slice(table.dataset, train, config.validation_fraction, config.seed)
+    if not len(held_out):
+        raise DataError(
+            f"expected a class with two different training pictures or more, of which one decides "
+            f"when to stop, received one of each class in {table.dataset.location}; add some, or a "
+            f"validation split beside train and test"
+        )
     return fit, held_out, f"slice of train ({len(held_out)} pictures)"

@@ -111,14 +111,18 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
         batch_size: Pictures per step.
 
     Raises:
-        WeightsError: The base's weights are gone, or not what they were.
+        WeightsError: The base has to be built, and its weights are gone, or not what they were.
     """
     decoding = decoding_from_dict(bundle.base)
     if bundle.head is None:
         engine = _model_engine(name, bundle, models, batch_size)
         return Predictor(bundle.classes, decoding, _only_output(engine), _as_it_is)
-    base = frozen_from_dict(bundle.base)
-    engine = open_engine(base, "auto", base.precision, batch_size, models)
+    base = frozen_from_dict(bundle.base, look=True)
+    # Weights are looked for when the model has to be built: a kept one is run without them.
+    network = GivenNetwork(
+        base.name, base.identity, base.outputs, lambda: frozen_from_dict(bundle.base).build()
+    )
+    engine = open_engine(network, "auto", base.precision, batch_size, models)
     # Bundles hold heads as they were fitted; what all classes share would only cost digits.
     head = centred(bundle.head) if isinstance(bundle.head, NetworkHead) else bundle.head
     return Predictor(

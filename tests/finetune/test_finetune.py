@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import resource
 import shutil
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from pipeline.cli import run
 from pipeline.config import FinetuneConfig
-from pipeline.errors import StoreError
+from pipeline.errors import DataError, StoreError
 from pipeline.finetune.checkpoint import Checkpoint
 from pipeline.finetune.outcome import sure_gain
 from pipeline.finetune.settings import changes, class_weight
@@ -24,6 +25,7 @@ from pipeline.finetune.training.plan import Epoch, State
 from pipeline.finetune.training.randomness import epoch_order
 from pipeline.heads import parse_head
 from pipeline.runs import load_run
+from pipeline.system.progress import Reporter
 from tests.conftest import write_picture
 from tests.runs.test_folder import HITS, make_run
 
@@ -134,23 +136,34 @@ def test_training_starts_where_the_head_ended(project, capsys, mode):
     assert value["epochs"][0]["validation_accuracy"] == initial["validation_accuracy"]
 
 
-def test_the_head_learns_from_the_runs_views(project, monkeypatch):
-    from pipeline.finetune import head as module
-    from pipeline.finetune.task import make_task
+def opened(root):
+    """Return what a call of stage 3 is given: pictures with their features, and the run."""
+    from pipeline.features.base import frozen_from_dict
+    from pipeline.features.extract import extract
+    from pipeline.finetune.settings import stage1_config
     from pipeline.images import index
     from pipeline.runs import find_run
+
+    source = find_run(root / "runs", "data-EfficientNetLite0-block2+block4-logistic")
+    base = frozen_from_dict(source.base)
+    config = stage1_config(FinetuneConfig(cache=root / "features"), source, base)
+    return extract(config, base, index(str(root / "data"))), source
+
+
+def test_the_head_learns_from_the_runs_views(project, monkeypatch):
+    from pipeline.finetune import network as module
+    from pipeline.finetune.task import make_task
 
     seen = []
     real = module.fit_head
     monkeypatch.setattr(module, "fit_head", lambda *given: seen.append(given) or real(*given))
     config = FinetuneConfig(cache=project / "features", runs=project / "runs")
-    source = find_run(project / "runs", "data-EfficientNetLite0-block2+block4-logistic")
-    task = make_task(config, index(str(project / "data")), source)
-    module.fit_starting_head(task.table, task.spec, source, task.fit, task.validation)
+    task = make_task(config, *opened(project))
+    module.fit_starting_head(task)
     ((_, sample),) = seen
     assert sample.n_views == 2
     assert len(sample.features) == 3 * len(task.fit)
-    np.testing.assert_array_equal(sample.labels, task.table.dataset.labels[task.fit])
+    np.testing.assert_array_equal(sample.labels, task.dataset.labels[task.fit])
 
 
 def test_what_is_left_behind(project, capsys, tmp_path):
@@ -362,3 +375,114 @@ def test_a_seconds_old_checkpoint_of_other_settings_is_left_alone(project, tmp_p
     answer(capsys, command(root, "finetune", *SHORT, "--mode", "tail"))
     assert other.path.stat().st_mtime <= began
     np.testing.assert_array_equal(other.load().arrays["weight/0"], np.arange(1000))
+
+
+def test_a_class_with_one_training_picture(project, tmp_path, capsys):
+    """Nothing judged the head: the run compares with none, and says so."""
+    root = shutil.copytree(project / "data", tmp_path / "data").parent
+    for i in range(1, 12):
+        (root / "data/train/red" / f"{i}.png").unlink()
+    answer(capsys, command(root, "classify", *BASE))
+    value = answer(capsys, command(root, "finetune", *SHORT, "--mode", "tail"))
+    metrics = json.loads((root / "runs" / value["run"] / "metrics.json").read_text())
+    selection = metrics["selection"]
+    assert (selection["accuracy"], selection["log_loss"]) == (None, None)
+    assert -1 <= selection["gain"] <= 1
+    assert selection["by"].startswith("nothing: some class has one training picture; the gain")
+    rows = answer(capsys, ["compare", "--runs", str(root / "runs")])["runs"]
+    assert [row["kind"] for row in rows] == ["classify", "finetune"]
+    assert [row["selection_accuracy"] for row in rows] == [None, None]
+    again = answer(capsys, command(root, "finetune", *SHORT, "--mode", "tail"))
+    assert again == value | {"reused": True}
+
+
+def test_nothing_to_hold_out(project, tmp_path, capsys):
+    root = shutil.copytree(project / "data", tmp_path / "data").parent
+    for path in (root / "data" / "train").rglob("*.png"):
+        if path.stem != "0":
+            path.unlink()
+    answer(capsys, command(root, "classify", *BASE))
+    before = snapshot(root / "runs")
+    assert run(command(root, "finetune", *SHORT)) == 2
+    words = "expected a class with two different training pictures or more"
+    assert words in capsys.readouterr().err
+    assert snapshot(root / "runs") == before
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("full", "as it was when its features were computed: changed since it was indexed"),
+        (
+            "tail",
+            "expected activations of every picture to train on or to judge, received none of 1, "
+            "first test/red/0.png: changed since it was indexed; mend or remove it and run",
+        ),
+    ],
+)
+def test_a_test_picture_that_goes_bad_is_told_of_before_training(
+    project, tmp_path, monkeypatch, mode, words
+):
+    from pipeline.finetune.finetune import finetune
+    from pipeline.finetune.training.trainer import Trainer
+
+    root = shutil.copytree(project, tmp_path / "copy")
+    given = opened(root)
+    write_picture(root / "data/test/red/0.png", 4711)
+    monkeypatch.setattr(Trainer, "fit", lambda *given, **more: pytest.fail("it trains"))
+    config = FinetuneConfig(
+        cache=root / "features", runs=root / "runs", mode=mode, unfreeze="block3", views=0
+    )
+    with pytest.raises(DataError, match=re.escape(words)):
+        finetune(config, *given)
+
+
+class Recorded(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.told, self.epochs = [], []
+
+    def advance(self, part, done, total, unit="pictures", where=""):
+        self.told.append((part, done, total, unit))
+
+    def epoch(self, epoch):
+        self.epochs.append(epoch.epoch)
+
+
+def test_who_is_told_and_what_stays_as_it_was(project, tmp_path):
+    """Every part begins at 0; a fine-tuning leaves NumPy's own random numbers alone."""
+    from pipeline.finetune.finetune import finetune
+
+    root = shutil.copytree(project, tmp_path / "copy")
+    settings = {"mode": "tail", "unfreeze": "block4", "views": 1, "view_policy": "flip"}
+    config = FinetuneConfig(
+        cache=root / "features", runs=root / "runs", epochs=2, batch_size=10, **settings
+    )
+    reporter = Recorded()
+    np.random.seed(5)
+    expected = np.random.random()
+    np.random.seed(5)
+    assert not finetune(config, *opened(root), reporter).reused
+    assert np.random.random() == expected
+    assert reporter.epochs == [0, 1, 2]
+    n_steps = reporter.told[-1][2]
+    for number in (1, 2):
+        steps = [(f"epoch {number}", step, n_steps, "steps") for step in range(n_steps + 1)]
+        assert [told for told in reporter.told if told[0] == f"epoch {number}"] == steps
+    maps = [told for told in reporter.told if told[0] == "maps"]
+    assert maps[0][1] == 0
+    assert maps[-1][1] == maps[-1][2] > 0
+
+
+def test_what_a_reporter_raises_comes_out_as_it_is(project, tmp_path):
+    from pipeline.finetune.finetune import finetune
+
+    class Full(Reporter):
+        def epoch(self, epoch):
+            raise OSError(28, "its own disk is full")
+
+    root = shutil.copytree(project, tmp_path / "copy")
+    config = FinetuneConfig(cache=root / "features", runs=root / "runs", mode="frozen", epochs=2)
+    with pytest.raises(OSError, match="its own disk is full"):
+        finetune(config, *opened(root), Full())

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pipeline.evaluate.averaging import ViewAverage
 
 from pipeline.cli import run
 from pipeline.config import PredictConfig
-from pipeline.errors import DataError, InputError
-from pipeline.images import find_pictures
+from pipeline.errors import DataError, InputError, WeightsError
+from pipeline.images import ViewRecipe, find_pictures
 from pipeline.predict.predict import predict
 from pipeline.runs import load_bundle, save_head
+from pipeline.system.progress import Reporter
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
@@ -100,6 +102,57 @@ print({{"tensorflow", "keras", "sklearn", "scipy.stats"}} & set(sys.modules))
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert process.stdout.splitlines()[-1] == "set()", process.stderr
+
+
+def test_a_kept_base_is_run_without_its_weights(project, tmp_path, monkeypatch):
+    """Nor is anything written into the run; where the base has to be built, they are missed."""
+    folder = run_of(project, "logistic")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    pictures = [project / "data" / "test" / "red"]
+    expected = label(project, pictures).predictions
+
+    def gone(*given, **more):
+        raise WeightsError("they are gone")
+
+    monkeypatch.setattr("pipeline.features.base.resolve_weights", gone)
+    assert label(project, pictures).predictions == expected
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    config = PredictConfig(cache=tmp_path / "empty", runs=project / "runs")
+    with pytest.raises(WeightsError, match="they are gone"):
+        predict(config, folder.name, pictures)
+
+
+def test_command_and_api_say_the_same_to_the_last_digit(project, tmp_path):
+    """Of a run that averages views, too: at its threshold both give one answer."""
+    import pipeline
+
+    root = shutil.copytree(project, tmp_path / "copy")
+    folder = run_of(root, "logistic") / "bundle"
+    bundle = load_bundle(folder)
+    shutil.rmtree(folder)
+    views = ViewAverage(2, ViewRecipe("crop,flip", 0))
+    save_head(folder, bundle.head, bundle.classes, bundle.base, test_views=views)
+    pictures = root / "data" / "test"
+    said = label(root, [pictures], batch_size=7).predictions
+    opened = pipeline.load_run(
+        run_of(root, "logistic"), runs=root / "runs", cache=root / "features", batch_size=7
+    )
+    found = opened.predict_proba(pictures)
+    assert found.max(axis=1).tolist() == [one.probability for one in said]
+    assert opened.predict(pictures).tolist() == [one.label for one in said]
+
+
+def test_who_is_told(project):
+    told = []
+
+    class Told(Reporter):
+        def advance(self, part, done, total, unit="pictures", where=""):
+            told.append((part, done, total, unit))
+
+    config = PredictConfig(cache=project / "features", runs=project / "runs", batch_size=5)
+    predict(config, run_of(project, "logistic").name, [project / "data" / "test"], Told())
+    counts = [0, 5, 10, 15, 20, 25, 27]
+    assert told == [("predict", done, 27, "pictures") for done in counts]
 
 
 # Archives

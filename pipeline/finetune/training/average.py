@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.finetune.training.plan import Epoch
+from pipeline.finetune.training.plan import Epoch, kept_epoch
 
 
 class Average:
@@ -60,7 +60,7 @@ class Best:
 
     def consider(self, epoch: Epoch) -> None:
         """Keep the mean weights as they are now, when this epoch is better than all before."""
-        if epoch.validation_loss < self.epoch.validation_loss:
+        if kept_epoch([self.epoch, epoch]) is epoch:
             self.keep(epoch, self._average.values())
 
     def restore(self) -> None:

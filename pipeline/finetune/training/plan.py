@@ -1,7 +1,8 @@
 """How long and how gently to train, and what came of each epoch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite, isnan
 
 import numpy as np
 
@@ -10,9 +11,6 @@ Inputs = tuple[np.ndarray, ...]
 
 Batch = tuple[Inputs, np.ndarray]
 """Inputs of n examples and their class numbers (n,) int."""
-
-OnStep = Callable[[int, int, int, int], None]
-"""Told of each step: epoch, step, steps in an epoch, pictures in the step."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,12 @@ class Epoch:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a loss is not a number: nothing can be learnt from there."""
+        losses = (self.train_loss, self.validation_loss)
+        return not all(loss is None or isfinite(loss) for loss in losses)
 
 
 @dataclass(frozen=True)
@@ -71,14 +75,17 @@ class State:
     arrays: dict[str, np.ndarray] = field(repr=False)
 
 
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch whose weights were kept: the lowest validation loss, the first of equals."""
-    return min(history, key=lambda epoch: epoch.validation_loss)
+def kept_epoch(history: Sequence[Epoch]) -> Epoch:
+    """Return the epoch whose weights are kept: the lowest validation loss, the first of equals.
+
+    A loss that is not a number is never the lowest.
+    """
+    return min(history, key=lambda epoch: (isnan(epoch.validation_loss), epoch.validation_loss))
 
 
 def is_over(history: Sequence[Epoch], plan: Plan) -> bool:
     """Return whether there is nothing left to train."""
     last = history[-1].epoch
     # Patience counts from the first epoch in which the base learns, if it is to learn at all.
-    since = max(best_epoch(history).epoch, plan.head_epochs)
+    since = max(kept_epoch(history).epoch, plan.head_epochs)
     return last >= plan.epochs or last - since >= plan.patience

@@ -1,6 +1,7 @@
 """Epoch after epoch: steps, validation, the best weights. A TensorFlow module."""
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -11,26 +12,23 @@ import tensorflow as tf
 from pipeline.errors import InputError
 from pipeline.finetune.augment import Augmentation
 from pipeline.finetune.training.average import Average, Best, assign, values
-from pipeline.finetune.training.loss import counts, soft_cross_entropy, wanted
 from pipeline.finetune.training.optimizer import current_rate, make_optimizer
 from pipeline.finetune.training.plan import (
     Batch,
     Epoch,
     Inputs,
-    OnStep,
     Plan,
     State,
-    best_epoch,
     is_over,
+    kept_epoch,
 )
 from pipeline.finetune.training.randomness import begin_epoch, random_states
 from pipeline.finetune.training.spread import Spread, one_device
+from pipeline.system.progress import SILENT, Reporter
+
+logger = logging.getLogger("pipeline")
 
 HEAD_PREFIX = "head_"
-
-
-def _ignore(*told: Any) -> None:
-    """Do nothing with what is told."""
 
 
 class Trainer:
@@ -108,7 +106,7 @@ class Trainer:
         """Return one device's part of the mean loss, of the share of hits, and of the gradients."""
         with tf.GradientTape() as tape:
             logits = self._network(inputs, training=True)
-            losses = soft_cross_entropy(logits, targets, self.plan.label_smoothing)
+            losses = cross_entropy(logits, targets, self.plan.label_smoothing)
             losses *= counts(targets, self.plan.class_weights)
             loss = share * tf.reduce_mean(losses)
             scaled = self._optimizer.scale_loss(loss)
@@ -133,60 +131,98 @@ class Trainer:
         self,
         batches: Callable[[int], Iterator[Batch]],
         validate: Callable[[], tuple[float, float]],
-        on_epoch: Callable[[Epoch], None] = _ignore,
-        on_step: OnStep = _ignore,
+        reporter: Reporter = SILENT,
         *,
         resumed: State | None = None,
-        keep: Callable[[State], None] = _ignore,
+        keep: Callable[[State], None] = lambda state: None,
     ) -> list[Epoch]:
         """Train until the plan ends; leave the model with the weights of the best epoch.
 
         Args:
             batches: Given an epoch's number, yields its training batches in a seeded order.
             validate: Returns the validation loss and accuracy of the model as it is.
-            on_epoch: Told of each finished epoch, and of epoch 0 before training.
-            on_step: Told of each step: epoch, step, steps in an epoch, pictures in the step.
+            reporter: Is told of each step, of each finished epoch, and of epoch 0 before training.
             resumed: Where an interrupted training stood; the epochs in it are not told again.
-            keep: Given where the training stands after each epoch, before `on_epoch` is told.
+            keep: Given where the training stands before it begins, and after each epoch, before
+                the reporter is told.
 
         Returns:
-            Epoch 0 and every epoch trained, in order.
+            Epoch 0 and every epoch trained, in order; one whose loss is not a number ends the
+            training and is left out.
+
+        Raises:
+            InputError: There is nothing to keep: the loss is not a number from the beginning.
         """
-        history = [self._before(validate)] if resumed is None else list(resumed.history)
-        best = Best(self._average, history[0])
         if resumed is None:
-            on_epoch(history[0])
+            history = [self._before(validate)]
+            best = Best(self._average, history[0])
+            keep(self._state(history, best))
+            reporter.epoch(history[0])
         else:
+            history = list(resumed.history)
+            best = Best(self._average, history[0])
             self._resume(resumed, best)
         while not is_over(history, self.plan):
             number = history[-1].epoch + 1
-            history.append(self._epoch(number, batches(number), validate, on_step))
-            best.consider(history[-1])
+            epoch = self._epoch(number, batches(number), validate, reporter)
+            if epoch.is_broken:
+                self._explain(epoch, history)
+                break
+            history.append(epoch)
+            best.consider(epoch)
             keep(self._state(history, best))
-            on_epoch(history[-1])
+            reporter.epoch(epoch)
         best.restore()
         return history
 
     def _before(self, validate: Callable[[], tuple[float, float]]) -> Epoch:
         began = monotonic()
         loss, accuracy = validate()
-        return Epoch(0, None, None, loss, accuracy, 0.0, monotonic() - began)
+        epoch = Epoch(0, None, None, loss, accuracy, 0.0, monotonic() - began)
+        if epoch.is_broken:
+            raise InputError(
+                f"expected a loss that is a number before training, received validation_loss="
+                f"{loss}: what the base computes is not finite; choose --precision float32, or "
+                f"another run to start --from"
+            )
+        return epoch
+
+    def _explain(self, epoch: Epoch, history: Sequence[Epoch]) -> None:
+        """Say that a loss is no number any more; raise where nothing had been learnt before."""
+        received = (
+            f"received train_loss={epoch.train_loss} and validation_loss={epoch.validation_loss} "
+            f"in epoch {epoch.epoch} with learning_rate={self.plan.learning_rate:g}"
+        )
+        if len(history) == 1:
+            raise InputError(
+                f"expected losses that are numbers, {received}; choose a smaller --learning-rate, "
+                f"or --precision float32"
+            )
+        logger.warning(
+            "training ends: expected losses that are numbers, %s; epoch %d is kept, a smaller "
+            "--learning-rate may get further",
+            received,
+            kept_epoch(history).epoch,
+        )
 
     def _epoch(
         self,
         number: int,
         batches: Iterator[Batch],
         validate: Callable[[], tuple[float, float]],
-        on_step: OnStep,
+        reporter: Reporter,
     ) -> Epoch:
         began, seen, loss, hits = monotonic(), 0, 0.0, 0
+        part, n_steps = f"epoch {number}", self.plan.steps_per_epoch
+        reporter.advance(part, 0, n_steps, "steps")
         begin_epoch(self._states, self.plan.seed, number)
         for step, (inputs, labels) in enumerate(batches, start=1):
             step_loss, step_hits = self._run_step(inputs, labels, number <= self.plan.head_epochs)
             seen += len(labels)
             loss += step_loss
             hits += step_hits
-            on_step(number, step, self.plan.steps_per_epoch, len(labels))
+            speed = seen / max(monotonic() - began, 1e-9)
+            reporter.advance(part, step, n_steps, "steps", f"{speed:.1f} pictures/s")
         rate = current_rate(self._optimizer)
         with self._average.in_place():
             validation = validate()
@@ -219,7 +255,31 @@ class Trainer:
         assign(self._average.variables, group("weight", self._average.variables))
         assign(self._average.means, group("mean", self._average.means))
         assign(self._optimizer.variables, group("optimizer", self._optimizer.variables))
-        best.keep(best_epoch(state.history), group("best", best.weights))
+        best.keep(kept_epoch(state.history), group("best", best.weights))
+
+
+def wanted(labels: Any, n_classes: int) -> Any:
+    """Return labels (n,) int as probabilities (n, n_classes) float32 that are all 0 or 1."""
+    return tf.one_hot(labels, n_classes)
+
+
+def cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+    """Return the cross-entropy of each picture: (n,) float32.
+
+    Args:
+        logits: (n, k).
+        targets: (n, k) float32, rows add up to 1; mixed pictures have several classes.
+        smoothing: Share of each row that is spread over all classes.
+    """
+    smoothed = targets * (1 - smoothing) + smoothing / logits.shape[-1]
+    return tf.nn.softmax_cross_entropy_with_logits(smoothed, tf.cast(logits, tf.float32))
+
+
+def counts(targets: Any, class_weights: Sequence[float] | None) -> Any:
+    """Return what each picture counts: (n,) float32; a mixed one as its classes, in proportion."""
+    if class_weights is None:
+        return tf.ones_like(targets[:, 0])
+    return tf.linalg.matvec(targets, tf.constant(class_weights, tf.float32))
 
 
 def _in_float16(model: keras.Model) -> bool:

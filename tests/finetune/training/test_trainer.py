@@ -12,14 +12,15 @@ from pipeline.backbones.build import build_extractor
 from pipeline.backbones.engines.tensorflow import dtype_policy
 from pipeline.backbones.unfreeze import unfreeze
 from pipeline.errors import InputError, UnknownNameError
+from pipeline.evaluate import log_loss
 from pipeline.finetune.augment import AUGMENTATIONS, MIXINGS, augmentation
-from pipeline.finetune.training.loss import counts, cross_entropy, wanted
 from pipeline.finetune.training.optimizer import make_optimizer, schedule
-from pipeline.finetune.training.plan import Plan, best_epoch
-from pipeline.finetune.training.trainer import Trainer
+from pipeline.finetune.training.plan import Epoch, Plan, is_over, kept_epoch
+from pipeline.finetune.training.trainer import Trainer, counts, cross_entropy, wanted
 from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.class_weights import class_weights
 from pipeline.heads.transplant import transplant, with_probabilities
+from pipeline.system.progress import Reporter
 
 SIZE = 32
 
@@ -164,12 +165,10 @@ def test_frozen_dropout_does_not_drop():
 
 def test_best_epoch_is_kept():
     losses = [5.0, 3.0, 1.0, 4.0, 2.0]
-    keras.utils.set_random_seed(0)
     model, _, plan = model_and_plan(epochs=4)
     history = train(model, plan, losses)
-    assert best_epoch(history).epoch == 2
+    assert kept_epoch(history).epoch == 2
     assert [epoch.validation_loss for epoch in history] == losses
-    keras.utils.set_random_seed(0)
     again, _, same = model_and_plan(epochs=4)
     kept, seen = {}, iter(losses)
 
@@ -191,6 +190,82 @@ def test_best_epoch_is_kept():
         np.testing.assert_allclose(final[path], value, atol=1e-6)
 
 
+NAN = float("nan")
+
+
+def epochs_of(losses):
+    return [Epoch(i, None, None, loss, 0.5, 0.0, 0.0) for i, loss in enumerate(losses)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [([2, 1, 1], 1), ([NAN, 2, 1], 2), ([2, NAN, 1, NAN], 2), ([1, NAN, NAN], 0), ([NAN, NAN], 0)],
+)
+def test_a_loss_that_is_no_number_is_never_the_lowest(losses, kept):
+    history = epochs_of(losses)
+    assert kept_epoch(history).epoch == kept
+    waited = Plan(9, len(losses) - 1 - kept, 2, 1e-3, 0.0, 0.0)
+    assert is_over(history, waited)
+    assert not is_over(history, replace(waited, patience=waited.patience + 1))
+
+
+def test_a_training_whose_loss_is_no_number_ends_and_keeps_what_was_before(caplog):
+    model, _, plan = model_and_plan(epochs=4)
+    told = []
+
+    class Told(Reporter):
+        def epoch(self, epoch):
+            told.append(epoch.epoch)
+
+    labels, losses, before = np.arange(12) % 3, iter([3.0, 2.0, NAN]), {}
+
+    def validate():
+        loss = next(losses)
+        if loss == 2:
+            before.update(weights_of(model))
+        return loss, 0.5
+
+    trainer = Trainer(model, augmentation("none", 0), plan)
+    with caplog.at_level("WARNING", logger="pipeline"):
+        history = trainer.fit(
+            lambda epoch: iter([((images(12, epoch),), labels)]), validate, Told()
+        )
+    assert [epoch.epoch for epoch in history] == told == [0, 1]
+    assert "validation_loss=nan in epoch 2 with learning_rate=0.001; epoch 1 is kept" in caplog.text
+    after = weights_of(model)
+    assert before
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
+def test_a_training_that_has_no_number_to_begin_with_says_so():
+    model, _, plan = model_and_plan()
+    before = weights_of(model)
+    with pytest.raises(InputError, match=r"before training, received validation_loss=nan: .*float"):
+        train(model, plan, [NAN])
+    after = weights_of(model)
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
+def test_steps_that_are_too_large_are_told_of():
+    """Of real weights: the first step throws them beyond what float32 holds."""
+    model, _, plan = model_and_plan(learning_rate=1e38, epochs=3)
+    labels, kept = np.arange(12) % 3, []
+
+    def validate():
+        logits = np.asarray(model(images().astype("f4"), training=False))
+        return log_loss(softmax(logits), labels), 0.5
+
+    def batches(epoch):
+        for _ in range(2):
+            yield (images(12, epoch),), labels
+
+    trainer = Trainer(model, augmentation("none", 0), plan)
+    words = r"expected losses that are numbers, received train_loss=.*nan in epoch 1 with .*=1e\+38"
+    with np.errstate(all="ignore"), pytest.raises(InputError, match=words):
+        trainer.fit(batches, validate, keep=kept.append)
+    assert [state.history[-1].epoch for state in kept] == [0]
+
+
 def test_patience_ends_a_training_that_does_not_improve():
     model, _, _ = model_and_plan()
     before = weights_of(model)
@@ -202,12 +277,17 @@ def test_patience_ends_a_training_that_does_not_improve():
 
 
 def test_same_seed_same_weights():
+    """Whatever else in the process has drawn random numbers, or seeded them."""
     finals = []
-    for _ in range(2):
-        keras.utils.set_random_seed(3)
-        model, _, plan = model_and_plan()
-        train(model, plan, seed=3)
-        finals.append(weights_of(model))
+    for number in range(2):
+        keras.utils.set_random_seed(number)
+        _, extractor = base()
+        dropping = transplant(
+            extractor, head(sum(out.shape[-1] for out in extractor.outputs), (8,)), 0.5
+        )
+        unfreeze(dropping, parse_backbone("EfficientNetLite0"), "block4")
+        train(dropping, Plan(2, 9, 2, 1e-3, 1e-4, 0.0, seed=3), seed=3)
+        finals.append(weights_of(dropping))
     for path, value in finals[0].items():
         np.testing.assert_allclose(value, finals[1][path], atol=1e-6)
 
@@ -218,7 +298,8 @@ def test_cross_entropy_is_kerass():
     theirs = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=0.1, reduction=None
     )(np.eye(3, dtype="f4")[labels], logits)
-    np.testing.assert_allclose(cross_entropy(logits, labels, 0.1), theirs, rtol=1e-5)
+    targets = wanted(labels, 3)
+    np.testing.assert_allclose(cross_entropy(logits, targets, 0.1), theirs, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -318,8 +399,9 @@ def test_weighted_classes_count_alike_in_the_loss():
     logits = np.random.default_rng(0).normal(size=(4, 2)).astype("f4")
     labels = np.array([0, 0, 0, 1])
     weights = class_weights(labels, 2, "balanced")
-    losses = np.asarray(cross_entropy(logits, labels))
-    weighed = losses * np.asarray(counts(wanted(labels, 2), tuple(weights)))
+    targets = wanted(labels, 2)
+    losses = np.asarray(cross_entropy(logits, targets))
+    weighed = losses * np.asarray(counts(targets, tuple(weights)))
     assert weighed.mean() == pytest.approx((losses[:3].mean() + losses[3]) / 2, rel=1e-6)
 
 
@@ -357,7 +439,6 @@ def test_going_on_from_a_state_is_going_on():
         yield (images(12, epoch),), labels
 
     def trainer(epochs):
-        keras.utils.set_random_seed(0)
         model, _, _ = model_and_plan()
         plan = Plan(epochs, 9, 1, 1e-3, 1e-4, 0.0, seed=4)
         return model, Trainer(model, augmentation("shift,randaugment,mixup", 0), plan)
@@ -369,8 +450,9 @@ def test_going_on_from_a_state_is_going_on():
     rest = losses()
     for _ in range(3):
         rest()
-    assert second.fits(kept[1])
-    resumed = second.fit(batches, rest, resumed=kept[1])
+    assert [state.history[-1].epoch for state in kept] == [0, 1, 2, 3, 4]
+    assert second.fits(kept[2])
+    resumed = second.fit(batches, rest, resumed=kept[2])
     assert [epoch.train_loss for epoch in resumed[1:]] == pytest.approx(
         [epoch.train_loss for epoch in whole[1:]], rel=1e-5
     )
