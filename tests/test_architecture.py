@@ -155,6 +155,36 @@ def test_modules_stay_readable(path):
             assert node.end_lineno - node.lineno < 60, f"{node.name} is long"
 
 
+MOST_PARAMETERS = 7
+# scikit-learn asks its estimators to take every setting by name.
+ESTIMATORS = {"api.transformer"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_function_takes_more_than_can_be_remembered(path):
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+            own = [name for name in names if name not in ("self", "cls")]
+            few = len(own) <= MOST_PARAMETERS
+            assert few or name_of(path) in ESTIMATORS, f"{node.name}({', '.join(own)})"
+
+
+def test_one_name_is_one_thing():
+    homes = {}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, set()).add(name_of(path))
+        for node in tree.body:  # an alias of a type is a name of a thing as well
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if name[0].isupper() and not name.isupper():
+                    homes.setdefault(name, set()).add(name_of(path))
+    assert not {name: sorted(where) for name, where in homes.items() if len(where) > 1}
+
+
 def test_commands_that_need_no_tensorflow_do_not_pay_for_it(pictures, tmp_path):
     script = f"""
 import sys

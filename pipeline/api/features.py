@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.api import stages
 from pipeline.api.opened import Held, OpenedFeatures
-from pipeline.api.progress import Wanted, reporting
+from pipeline.api.progress import ProgressWanted, reporting
 from pipeline.api.settings import AnyPath, FeaturesSettings, filled, location, takes
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError
@@ -18,7 +18,7 @@ from pipeline.system.progress import SILENT
 
 @takes(FeaturesConfig)
 def extract_features(
-    data: AnyPath, *, progress: Wanted = None, **settings: Unpack[FeaturesSettings]
+    data: AnyPath, *, progress: ProgressWanted = None, **settings: Unpack[FeaturesSettings]
 ) -> Extraction:
     """Run every picture once through a frozen base and cache its features (stage 1).
 

@@ -23,7 +23,7 @@ from pipeline.system.startup import import_tensorflow
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Batches = Iterator[tuple[np.ndarray, np.ndarray]]
+Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def column_names(layers: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -200,7 +200,7 @@ class OpenedFeatures:
             raise UnknownNameError("layer", name, self.layers, known)
         return OpenedFeatures(self._held, self._rows, [self._cuts[self.layers.index(name)]])
 
-    def blocks(self, n_rows: int = 1024) -> Batches:
+    def blocks(self, n_rows: int = 1024) -> Pairs:
         """Yield (X, y) block by block in row order; memory holds one block.
 
         Args:
@@ -216,12 +216,12 @@ class OpenedFeatures:
             raise InputError(f"expected at least 1 row in a block, received n_rows={n_rows}")
         return self._blocks(n_rows)
 
-    def _blocks(self, n_rows: int) -> Batches:
+    def _blocks(self, n_rows: int) -> Pairs:
         for start in range(0, len(self), n_rows):
             part = slice(start, start + n_rows)
             yield self._read(part), self.y[part]
 
-    def shuffled_blocks(self, seed: int) -> Batches:
+    def shuffled_blocks(self, seed: int) -> Pairs:
         """Yield (X, y) in large blocks whose rows are drawn from all over; each row once.
 
         Args:
@@ -280,7 +280,7 @@ class OpenedFeatures:
 
         passes = count(seed)
 
-        def batches() -> Batches:
+        def batches() -> Pairs:
             if not shuffle:
                 return self.blocks(batch_size)
             return _rebatched(self.shuffled_blocks(next(passes)), batch_size)
@@ -292,7 +292,7 @@ class OpenedFeatures:
         return made.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
 
 
-def _rebatched(blocks: Batches, size: int) -> Batches:
+def _rebatched(blocks: Pairs, size: int) -> Pairs:
     """Cut blocks of any length into batches of one size; what is over goes into the next."""
     X, y = np.empty((0, 0), np.float32), np.empty(0, np.int64)
     for more, labels in blocks:

@@ -28,12 +28,12 @@ OnProgress = Callable[[int, int, str], None]
 Fine-tuning calls it for each step, with ``"epoch 3"``.
 """
 
-Wanted = bool | OnProgress | None
+ProgressWanted = bool | OnProgress | None
 """What a public function takes: None or False for silence, True for stderr, or a function."""
 
 
 @contextmanager
-def reporting(progress: Wanted) -> Iterator[Reporter]:
+def reporting(progress: ProgressWanted) -> Iterator[Reporter]:
     """Yield who is told, and leave the terminal as it was.
 
     Raises:

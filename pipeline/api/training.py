@@ -6,7 +6,7 @@ from os import fspath
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pipeline.api import stages
-from pipeline.api.progress import Wanted, reporting
+from pipeline.api.progress import ProgressWanted, reporting
 from pipeline.api.runs import Run
 from pipeline.api.settings import (
     AnyPath,
@@ -116,7 +116,7 @@ class FineTuned:
 
 @takes(ClassifyConfig)
 def train_classifier(
-    data: AnyPath, *, progress: Wanted = None, **settings: Unpack[ClassifySettings]
+    data: AnyPath, *, progress: ProgressWanted = None, **settings: Unpack[ClassifySettings]
 ) -> Trained:
     """Train classifiers on cached features (stage 2); computes missing features first.
 
@@ -191,7 +191,7 @@ def fine_tune(
     data: AnyPath,
     *,
     from_run: AnyPath = FinetuneConfig.source,
-    progress: Wanted = None,
+    progress: ProgressWanted = None,
     **settings: Unpack[FinetuneSettings],
 ) -> FineTuned:
     """Train the upper part of the base together with a run's head (stage 3).

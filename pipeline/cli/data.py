@@ -46,7 +46,7 @@ def check(
     from pipeline.api import stages
 
     checked = stages.checked(data, config, output.reporter)
-    show.result(checked.to_dict(), output.json, show.audited)
+    show.result(checked.to_dict(), output.json, show.checked)
 
 
 @command(

@@ -24,7 +24,7 @@ from pipeline.system.progress import SILENT, Reporter
 
 Item = TypeVar("Item")
 
-Source = Generator[Item, None, None]
+Stream = Generator[Item, None, None]
 
 
 class Waits:
@@ -54,15 +54,15 @@ class Waits:
         finally:
             self.seconds[name] += perf_counter() - began
 
-    def inner(self, name: str, items: Source[Item]) -> Source[Item]:
+    def inner(self, name: str, items: Stream[Item]) -> Stream[Item]:
         """Pass items on, and count the waiting for each."""
         return self._counted(name, items, inside=False)
 
-    def outer(self, name: str, items: Source[Item]) -> Source[Item]:
+    def outer(self, name: str, items: Stream[Item]) -> Stream[Item]:
         """Do the same for a stage that pulls from inner ones, without their waiting."""
         return self._counted(name, items, inside=True)
 
-    def _counted(self, name: str, items: Source[Item], inside: bool) -> Source[Item]:
+    def _counted(self, name: str, items: Stream[Item], inside: bool) -> Stream[Item]:
         with closing(items):
             while True:
                 before = self._others(name)

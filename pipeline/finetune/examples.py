@@ -14,7 +14,7 @@ from pipeline.finetune.maps import CachedExamples, cache_maps
 from pipeline.finetune.network import BaseWithHead, boundary_base, boundary_of, tail_of
 from pipeline.finetune.settings import TAIL
 from pipeline.finetune.task import Task
-from pipeline.finetune.training.plan import Batch as TrainingBatch
+from pipeline.finetune.training.plan import TrainingBatch
 from pipeline.finetune.training.randomness import epoch_order
 from pipeline.images import Batch, RowLoader, load_batches
 from pipeline.system.progress import Reporter

@@ -19,7 +19,7 @@ from pipeline.features.extract import extract
 from pipeline.features.store import FeatureCache
 from pipeline.finetune.settings import maps_config
 from pipeline.finetune.task import Task
-from pipeline.finetune.training.plan import Batch, Inputs
+from pipeline.finetune.training.plan import Inputs, TrainingBatch
 from pipeline.finetune.training.randomness import epoch_order
 from pipeline.heads import softmax
 from pipeline.heads.streamed import fits_in_memory
@@ -110,7 +110,7 @@ class CachedExamples:
         self._held += [self._read(learnt, 1 + view) for view in range(self._n_views)]
         self._place_of[clean] = np.arange(len(clean))
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
+    def batches(self, epoch: int) -> Iterator[TrainingBatch]:
         """Yield the training batches of an epoch, given its number."""
         task, size = self._task, self._batch_size
         ordered, views = epoch_order(task.fit, self._n_views, task.config.seed, epoch)

@@ -135,7 +135,7 @@ class RowLoader:
         return make_view(image, self.recipe, self.view_recipe, digest, number)
 
 
-ViewNumbers = Sequence[Sequence[int]]
+ViewsOfRows = Sequence[Sequence[int]]
 """For each row asked for, the numbers of the views wanted of it."""
 
 
@@ -169,7 +169,7 @@ def load_batches(
     rows: Sequence[int] | np.ndarray,
     batch_size: int,
     *,
-    views: ViewNumbers | None = None,
+    views: ViewsOfRows | None = None,
     n_threads: int | None = None,
     prefetch: int = 4,
 ) -> Generator[Batch, None, None]:
@@ -207,7 +207,7 @@ def load_batches(
 
 
 def _jobs(
-    rows: Sequence[int] | np.ndarray, views: ViewNumbers | None, view_recipe: ViewRecipe | None
+    rows: Sequence[int] | np.ndarray, views: ViewsOfRows | None, view_recipe: ViewRecipe | None
 ) -> Iterator[_Job]:
     """Pair rows with views, after a look at all of them."""
     if views is None:

@@ -18,7 +18,7 @@ FIRST_ROW = 2
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One picture of a manifest.
 
     Args:
@@ -36,7 +36,7 @@ class Row:
     group: str | None
 
 
-def read_manifest(where: str, kind: str, content: bytes, folder: str | None) -> list[Row]:
+def read_manifest(where: str, kind: str, content: bytes, folder: str | None) -> list[TableRow]:
     """Read the rows of a manifest, one per picture.
 
     Args:
@@ -131,7 +131,7 @@ def _row(
     n_columns: int,
     columns: Mapping[str, int],
     folder: str | None,
-) -> Row:
+) -> TableRow:
     if len(record) != n_columns:
         raise InputError(
             f"expected {n_columns} values in row {number} of {where}, received {len(record)}: put "
@@ -146,7 +146,7 @@ def _row(
             )
     split = _split(where, number, values.get("split", ""))
     path = _tidy(values["path"], folder)
-    return Row(number, path, values["label"], split, values.get("group") or None)
+    return TableRow(number, path, values["label"], split, values.get("group") or None)
 
 
 def _split(where: str, number: int, name: str) -> str | None:
@@ -166,7 +166,7 @@ def _tidy(path: str, folder: str | None) -> str:
     return path
 
 
-def _check_splits(where: str, rows: Sequence[Row]) -> None:
+def _check_splits(where: str, rows: Sequence[TableRow]) -> None:
     without = next((row for row in rows if row.split is None), None)
     if without is not None and any(row.split for row in rows):
         raise DataError(
@@ -175,9 +175,9 @@ def _check_splits(where: str, rows: Sequence[Row]) -> None:
         )
 
 
-def _distinct(where: str, rows: Sequence[Row]) -> Iterator[Row]:
+def _distinct(where: str, rows: Sequence[TableRow]) -> Iterator[TableRow]:
     """Yield each path once; two rows that disagree on it are an error."""
-    first: dict[str, Row] = {}
+    first: dict[str, TableRow] = {}
     for row in rows:
         same = first.setdefault(row.path, row)
         if same is row:

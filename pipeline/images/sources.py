@@ -27,7 +27,7 @@ from pipeline.images.folders import FolderScan, unwrapped
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
 from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
-from pipeline.images.manifest import Row, read_manifest, why_unusable
+from pipeline.images.manifest import TableRow, read_manifest, why_unusable
 from pipeline.images.reading import Files, ListedFiles, LocalFiles
 from pipeline.images.remote import RemoteFiles, open_remote, read_remote
 from pipeline.images.walk import Listing, LocalTree, NamedTree
@@ -142,7 +142,7 @@ def _scan_manifest(place: Location, label_pattern: str | None) -> Source:
     )
 
 
-def _read_rows(place: Location) -> list[Row]:
+def _read_rows(place: Location) -> list[TableRow]:
     if place.remote:
         content, folder = read_remote(place), None
     else:
@@ -157,7 +157,7 @@ def _read_rows(place: Location) -> list[Row]:
     return rows
 
 
-def _by_class(rows: Iterable[Row]) -> list[Listing]:
+def _by_class(rows: Iterable[TableRow]) -> list[Listing]:
     paths: dict[tuple[str, str | None], list[str]] = {}
     for row in rows:
         paths.setdefault((row.label, row.split), []).append(row.path)

@@ -20,7 +20,7 @@ from pipeline.heads.fitted import centred
 from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches
 from pipeline.runs import Bundle
 
-Outputs = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
+Computing = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
 """From batches of pictures (k, s, s, 3) uint8 to what is computed of each: (k, n_classes)."""
 
 
@@ -63,7 +63,7 @@ class Predictor:
 
     classes: Sequence[str]
     decoding: DecodeRecipe
-    outputs: Outputs
+    outputs: Computing
     judge: Callable[[Sequence[np.ndarray]], np.ndarray]
     test_views: ViewAverage | None = None
     threshold: float | None = None
@@ -177,7 +177,7 @@ def _model_engine(name: str, bundle: Bundle, models: Path, batch_size: int) -> E
     return open_engine(network, "auto", bundle.base["precision"], batch_size, models)
 
 
-def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Outputs:
+def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Computing:
     """Return what turns batches into scores: the engine's outputs, flat, and a head."""
 
     def scores(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
@@ -194,7 +194,7 @@ def _mean_probabilities(scores: Sequence[np.ndarray]) -> np.ndarray:
     return mean_over_views([softmax(view) for view in scores])
 
 
-def _only_output(engine: Engine) -> Outputs:
+def _only_output(engine: Engine) -> Computing:
     return lambda batches: (output for (output,) in engine.run(batches))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.check.check import check
-from pipeline.cli.show.audit import audited
+from pipeline.cli.show.check import checked
 from pipeline.config import CheckConfig
 from pipeline.errors import InputError
 from pipeline.features import Caches
@@ -86,7 +86,7 @@ def test_nothing_suspicious(config, folder, capsys):
         assert value[name] == [], name
     assert value["test"]["leaked"] is None
     assert value["test"]["all"] == value["test"]["without_leaks"]
-    audited(value)
+    checked(value)
     assert "nothing suspicious was found" in capsys.readouterr().out
 
 
@@ -119,7 +119,7 @@ def test_look_alikes_across_splits(config, folder, capsys):
     assert paths(value["leaks"]) == ["test/cat/0105.png"]
     assert not value["leaks"][0]["exact"]
     assert 0.9 < value["leaks"][0]["similarity"] < 1
-    audited(value)
+    checked(value)
     printed = capsys.readouterr().out
     assert "test/cat/0105.png is 0.99" in printed
     assert "on the 19 that are not given away" in printed
@@ -143,7 +143,7 @@ def test_wrong_labels_are_named_with_what_they_look_like(config, folder, capsys)
     assert (suspect["label"], suspect["suggested"]) == ("dog", "cat")
     assert suspect["probability"] < 0.5 < suspect["suggested_probability"]
     assert value["label_agreement"] == pytest.approx(79 / 80)
-    audited(value)
+    checked(value)
     assert "train/dog/0011.png: labelled dog" in capsys.readouterr().out
 
 
@@ -168,7 +168,7 @@ def test_without_features_the_rest_is_said(config, folder, capsys):
     assert value["test"] is value["near"] is value["label_agreement"] is None
     assert value["suspects"] == []
     assert value["notes"][0].startswith("features were not looked at: expected features of every")
-    audited(value)
+    checked(value)
     assert "beware: features were not looked at" in capsys.readouterr().out
 
 
@@ -215,7 +215,7 @@ def test_lists_are_cut_for_people(config, folder, capsys):
         shutil.copy(folder / "train" / "cat" / name, folder / "test" / "cat" / name)
     value = found_in(config, folder)
     assert len(value["leaks"]) == 25
-    audited(value)
+    checked(value)
     printed = capsys.readouterr().out
     assert printed.count("is the same bytes as") == 20
     assert "… and 5 more (--json lists all)" in printed

@@ -3,7 +3,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.classify.learning_curve import learning_curve
-from pipeline.cli.show.audit import learned, mistaken
+from pipeline.cli.show.check import learned, mistaken
 from pipeline.evaluate import confident_mistakes, confused_pairs
 from pipeline.heads import parse_head
 from pipeline.heads.fit import out_of_fold_scores

@@ -1,6 +1,6 @@
 """What people see. The only room that prints; it computes nothing but rates."""
 
-from pipeline.cli.show.audit import audited
+from pipeline.cli.show.check import checked
 from pipeline.cli.show.experiments import classification, leaderboard
 from pipeline.cli.show.results import (
     LogHandler,
@@ -21,8 +21,8 @@ from pipeline.cli.show.store import explanation, exported, verification
 
 __all__ = [
     "LogHandler",
-    "audited",
     "backbones",
+    "checked",
     "classification",
     "digits",
     "error",

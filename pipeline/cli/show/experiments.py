@@ -1,16 +1,13 @@
 """How experiments look: what was tried, what is best, how sure that is, and what goes wrong."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.markup import escape
 
-from pipeline.cli.show.audit import learned, mistaken
-from pipeline.cli.show.results import data, interval, left_out, print_table, table
+from pipeline.cli.show.check import learned, mistaken
+from pipeline.cli.show.results import Value, data, interval, left_out, print_table, table
 
 MAX_PAIRS = 5
-
-Value = Mapping[str, Any]
 
 
 def classification(value: Value) -> None:

@@ -1,12 +1,9 @@
 """How the cache looks: what was checked, what is missing and why, what was exported."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from pipeline.cli.show.results import left_out
+from pipeline.cli.show.results import Value, left_out
 from pipeline.system.units import counted, size_text
-
-Value = Mapping[str, Any]
 
 
 def verification(value: Value) -> None:

@@ -14,7 +14,7 @@ from pipeline.features.store.recipe import CutName
 from pipeline.features.store.shard import CHUNK_BYTES
 from pipeline.system.files import OnDamage
 
-Block = tuple[np.ndarray, np.ndarray]
+FeatureBlock = tuple[np.ndarray, np.ndarray]
 """Places (b,) int among the rows asked for, and their features (b, d) float32."""
 
 BLOCK_BYTES = 16 << 20
@@ -82,7 +82,7 @@ class FeatureBlocks:
     def _size(self, n_bytes: int) -> int:
         return self._most_rows or max(1, n_bytes // max(1, 4 * self.n_features))
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[FeatureBlock]:
         """Yield every row once, shard after shard and row after row; always in the same blocks.
 
         Raises:
@@ -90,7 +90,7 @@ class FeatureBlocks:
         """
         return self._blocks(np.arange(len(self._begins)), self._size(BLOCK_BYTES))
 
-    def shuffled(self, seed: int) -> Iterator[Block]:
+    def shuffled(self, seed: int) -> Iterator[FeatureBlock]:
         """Yield every row once, in larger blocks of chunks that are drawn from all shards.
 
         Rows of one chunk stay together, whatever the seed; they are to be shuffled in the block.
@@ -112,7 +112,7 @@ class FeatureBlocks:
             features[places] = rows
         return features
 
-    def _blocks(self, runs: np.ndarray, most: int) -> Iterator[Block]:
+    def _blocks(self, runs: np.ndarray, most: int) -> Iterator[FeatureBlock]:
         ends = np.append(self._begins[1:], self.n_rows)
         for some in _packed(ends[runs] - self._begins[runs], most):
             spans = [np.arange(self._begins[run], ends[run]) for run in np.sort(runs[some])]
@@ -152,13 +152,13 @@ class ChainedBlocks:
         """How many rows a pass hands out."""
         return int(self._firsts[-1])
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[FeatureBlock]:
         """Yield the blocks of each part, part after part."""
         for first, part in zip(self._firsts, self._parts, strict=False):
             for places, rows in part:
                 yield places + first, rows
 
-    def shuffled(self, seed: int) -> Iterator[Block]:
+    def shuffled(self, seed: int) -> Iterator[FeatureBlock]:
         """Yield the shuffled blocks of all parts in turns, each in proportion to its rows."""
         done = [0] * len(self._parts)
         sources = [part.shuffled(seed) for part in self._parts]

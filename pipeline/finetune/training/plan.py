@@ -9,7 +9,7 @@ import numpy as np
 Inputs = tuple[np.ndarray, ...]
 """What a network sees of n examples: pictures (n, s, s, 3) uint8, or activations (n, …)."""
 
-Batch = tuple[Inputs, np.ndarray]
+TrainingBatch = tuple[Inputs, np.ndarray]
 """Inputs of n examples and their class numbers (n,) int."""
 
 

@@ -14,11 +14,11 @@ from pipeline.finetune.augment import Augmentation
 from pipeline.finetune.training.average import Average, Best, assign, values
 from pipeline.finetune.training.optimizer import current_rate, make_optimizer
 from pipeline.finetune.training.plan import (
-    Batch,
     Epoch,
     Inputs,
     Plan,
     State,
+    TrainingBatch,
     is_over,
     kept_epoch,
 )
@@ -129,7 +129,7 @@ class Trainer:
 
     def fit(
         self,
-        batches: Callable[[int], Iterator[Batch]],
+        batches: Callable[[int], Iterator[TrainingBatch]],
         validate: Callable[[], tuple[float, float]],
         reporter: Reporter = SILENT,
         *,
@@ -208,7 +208,7 @@ class Trainer:
     def _epoch(
         self,
         number: int,
-        batches: Iterator[Batch],
+        batches: Iterator[TrainingBatch],
         validate: Callable[[], tuple[float, float]],
         reporter: Reporter,
     ) -> Epoch:

@@ -1,17 +1,15 @@
 """How findings look: what is worst comes first, and no list is longer than 20 lines."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from pipeline.cli.show.results import Value
 from pipeline.system.units import counted
 
 MAX_LISTED = 20
 MAX_NAMED = 4
 
-Value = Mapping[str, Any]
 
-
-def audited(value: Value) -> None:
+def checked(value: Value) -> None:
     """Say what is in the data; first what spoils figures, then what spoils learning."""
     _overview(value)
     for note in value["notes"]:
