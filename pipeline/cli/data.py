@@ -1,7 +1,4 @@
-"""Pictures: some to begin with, and what is in one's own.
-
-What lies in the feature cache.
-"""
+"""Pictures and features: some to begin with, what is in one's own, what lies in the cache."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,9 +20,7 @@ def digits(folder: Path = Path("data/digits"), *, output: Output = DEFAULT_OUTPU
     """
     from pipeline.images import write_digits
 
-    report = write_digits(folder)
-    value = {"root": str(report.root), "written": report.n_written, "kept": report.n_kept}
-    show.result(value, output.json, show.digits)
+    show.result(write_digits(folder).to_dict(), output.json, show.digits)
 
 
 @command(
