@@ -1,10 +1,7 @@
 """Which backbones exist, and how one is asked for: ``VGG16``, ``MobileNet(alpha=0.25)``.
 
-Answers from a table, so that listing backbones or refusing a bad name imports no TensorFlow.
-
-Names of the 1,000 ImageNet classes, in the order of a classifier's outputs.
-
-The catalog's table: one row per constructor.
+Answers from a table of one row per constructor, so that listing backbones or refusing a bad name
+imports no TensorFlow; beside it are the names of the 1,000 ImageNet classes.
 
 Counts are values without the top at default arguments, batch statistics included. The table was
 taken from models built with Keras 3.15.1 and is held against the installed Keras by the tests

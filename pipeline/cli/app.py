@@ -42,6 +42,8 @@ FLAT = Parameter(name="*")
 """Of settings: each is a flag of its own name."""
 SWITCH = Parameter(negative="")
 """Of a flag that is off unless it is given, and so has no opposite."""
+_PLACES = "Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL."
+Data = Annotated[str, Parameter(help=_PLACES)]
 
 
 @FLAT

@@ -1,13 +1,10 @@
-"""Pictures: some to begin with, and what is in one's own.
-
-What lies in the feature cache.
-"""
+"""Pictures and features: some to begin with, what is in one's own, what lies in the cache."""
 
 from pathlib import Path
 from typing import Annotated
 
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Output, command
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Data, Output, command
 from pipeline.config import CACHE, CheckConfig, FeaturesConfig
 
 
@@ -23,9 +20,7 @@ def digits(folder: Path = Path("data/digits"), *, output: Output = DEFAULT_OUTPU
     """
     from pipeline.images import write_digits
 
-    report = write_digits(folder)
-    value = {"root": str(report.root), "written": report.n_written, "kept": report.n_kept}
-    show.result(value, output.json, show.digits)
+    show.result(write_digits(folder).to_dict(), output.json, show.digits)
 
 
 @command(
@@ -33,16 +28,12 @@ def digits(folder: Path = Path("data/digits"), *, output: Output = DEFAULT_OUTPU
     "pipeline check ~/pictures --similarity 0.98 --json",
 )
 def check(
-    data: str,
+    data: Data,
     *,
     config: Annotated[CheckConfig, FLAT] = CheckConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Say what is in the data: classes, copies, leaks into the test, suspect labels, bad files.
-
-    Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
-    """
+    """Say what is in the data: classes, copies, leaks into the test, suspect labels, bad files."""
     from pipeline.api import stages
 
     checked = stages.checked(data, config, output.reporter)
@@ -54,16 +45,12 @@ def check(
     "pipeline explain ~/pictures --image-size 160",
 )
 def explain(
-    data: str,
+    data: Data,
     *,
     config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Say which pictures are cached, which are not, and what differs from what is cached.
-
-    Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
-    """
+    """Say which pictures are cached, which are not, and what differs from what is cached."""
     from pipeline.api import stages
 
     explained = stages.explained(data, config, output.reporter)
@@ -91,7 +78,7 @@ def verify(*, cache: Path = CACHE, output: Output = DEFAULT_OUTPUT) -> None:
     "pipeline export-features ~/pictures --out features.parquet --layers top",
 )
 def export_features(
-    data: str,
+    data: Data,
     *,
     out: Path,
     overwrite: bool = False,
@@ -101,7 +88,6 @@ def export_features(
     """Write cached features, labels, paths and splits into one file.
 
     Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
         out: File that ends in .h5, .npz or .parquet.
         overwrite: Replace the file if it is there.
     """

@@ -1,9 +1,4 @@
-"""What there is: runs, backbones and their layers.
-
-Completion of commands and flags in a shell.
-
-Every setting with its default, as the TOML file that ``--config`` reads.
-"""
+"""What there is: runs, backbones and their layers, commands and flags, settings with defaults."""
 
 import inspect
 import json

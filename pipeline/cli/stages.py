@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Output, command
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Data, Output, command
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
 
 
@@ -16,16 +16,12 @@ from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
     "pipeline features pictures.csv --views 4 --dtype float16",
 )
 def features(
-    data: str,
+    data: Data,
     *,
     config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Stage 1: run every picture once through the frozen base and cache its features.
-
-    Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
-    """
+    """Stage 1: run every picture once through the frozen base and cache its features."""
     from pipeline.api import stages
 
     extraction = stages.features(data, config, output.reporter)
@@ -39,16 +35,12 @@ def features(
     'pipeline classify ~/pictures --heads "sklearn.svm:NuSVC(nu=0.3)"',
 )
 def classify(
-    data: str,
+    data: Data,
     *,
     config: Annotated[ClassifyConfig, FLAT] = ClassifyConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Stage 2: train classifiers on cached features; computes what is missing first.
-
-    Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
-    """
+    """Stage 2: train classifiers on cached features; computes what is missing first."""
     from pipeline.api import stages
 
     classification, extraction = stages.classified(data, config, output.reporter)
@@ -74,13 +66,9 @@ class FinetuneFlags(FinetuneConfig):
     "pipeline finetune ~/pictures --augment shift,flip,randaugment",
 )
 def finetune(
-    data: str, *, config: FinetuneFlags = FinetuneFlags(), output: Output = DEFAULT_OUTPUT
+    data: Data, *, config: FinetuneFlags = FinetuneFlags(), output: Output = DEFAULT_OUTPUT
 ) -> None:
-    """Stage 3: train the upper part of the base, starting from a run's head.
-
-    Args:
-        data: Folder DATA/{train,validation,test}/CLASS/… or DATA/CLASS/…, .zip, .tar, .csv or URL.
-    """
+    """Stage 3: train the upper part of the base, starting from a run's head."""
     from pipeline.api import stages
 
     finetuned, extraction = stages.finetuned(data, config, output.reporter)

@@ -4,7 +4,6 @@ Members whose names would lead out of a folder are ignored. What cannot be read 
 damaged, larger than a GiB) is no picture, and has its reason.
 """
 
-import hashlib
 import lzma
 import os
 import posixpath
@@ -21,7 +20,7 @@ from typing import BinaryIO
 from pipeline.errors import InputError
 from pipeline.images.identity import Identities, Stamp, same_for_all
 from pipeline.images.names import inner_path
-from pipeline.images.reading import MAX_BYTES
+from pipeline.images.reading import MAX_BYTES, Files
 
 _ZIP_FAILURES = (
     zipfile.BadZipFile,
@@ -35,7 +34,7 @@ _ZIP_FAILURES = (
 _ENCRYPTED = 0x1
 
 
-class ZipFiles:
+class ZipFiles(Files):
     """The members of a .zip file.
 
     Args:
@@ -88,10 +87,6 @@ class ZipFiles:
             raise EOFError(f"{len(content)} bytes of {info.file_size}")
         return content
 
-    def digest(self, path: str) -> bytes:
-        """Return the SHA-256 of a member's bytes; raises OSError with the reason."""
-        return hashlib.sha256(self.read(path)).digest()
-
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes and checksums with the archive's own identity, row by row."""
         members = (self._members[path] for path in paths)
@@ -107,7 +102,7 @@ class _Extent:
     reason: str | None = None
 
 
-class TarFiles:
+class TarFiles(Files):
     """The members of an uncompressed .tar file.
 
     Args:
@@ -142,10 +137,6 @@ class TarFiles:
         if len(content) != extent.size:
             raise OSError(EIO, "cut short in the archive")
         return content
-
-    def digest(self, path: str) -> bytes:
-        """Return the SHA-256 of a member's bytes; raises OSError with the reason."""
-        return hashlib.sha256(self.read(path)).digest()
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes and places with the archive's own identity, row by row."""

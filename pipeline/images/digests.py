@@ -1,10 +1,8 @@
 """Digest the files of a source: many at once, and those that are unchanged not at all.
 
-Remember the digests of files, so that unchanged files are not read again.
-
-A pure accelerator: one file per location, trusted only where a file's identity proves that it is
-unchanged. A memory that is damaged, newer or foreign is ignored, and so is one that cannot be
-written.
+What remembers the digests is a pure accelerator: one file per location, trusted only where a file's
+identity proves that it is unchanged. A memory that is damaged, newer or foreign is ignored, and so
+is one that cannot be written.
 
 The file: a line with name and version, the SHA-256 of what follows, three counts (rows, numbers
 per identity, bytes of paths), identities int64, digests 32 bytes each, paths with NUL between.

@@ -31,6 +31,10 @@ class DigitsReport:
     n_written: int
     n_kept: int
 
+    def to_dict(self) -> dict[str, str | int]:
+        """Return plain JSON values."""
+        return {"root": str(self.root), "written": self.n_written, "kept": self.n_kept}
+
 
 def write_digits(root: str | Path, seed: int = 0) -> DigitsReport:
     """Write the digits, or what is missing of them.

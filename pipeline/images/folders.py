@@ -1,7 +1,4 @@
-"""Read labels and splits off folders, wherever the folders are.
-
-Labels that stand in file names: ``cat.0.jpg``, ``IMG_12_dog.png``.
-"""
+"""Read labels and splits off folders, wherever they are, or off names such as ``cat.0.jpg``."""
 
 import logging
 import os

@@ -1,8 +1,6 @@
 """Feed decoded pictures in batches: threads decode ahead, row order and memory stay fixed.
 
-Read one row's file once, decode it once, and make every view of it that is wanted.
-
-Where the time of loading goes.
+Each row's file is read once and decoded once, and every view of it that is wanted is made of that.
 """
 
 import hashlib

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from errno import EINVAL
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,7 @@ class Files(Protocol):
 
     def digest(self, path: str) -> bytes:
         """Return the SHA-256 of a file's bytes; raises OSError."""
+        return hashlib.sha256(self.read(path)).digest()
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return what tells that the files are unchanged, row by row, without reading them."""
@@ -79,32 +81,28 @@ class ListedFiles(LocalFiles):
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError, which names the row."""
-        try:
-            self._check(path)
+        with self._named(path):
             return super().read(path)
-        except OSError as error:
-            raise self._named(error, path) from error
 
     def digest(self, path: str) -> bytes:
         """Return the SHA-256 of a file's bytes; raises OSError, which names the row."""
-        try:
-            self._check(path)
+        with self._named(path):
             return super().digest(path)
-        except OSError as error:
-            raise self._named(error, path) from error
 
     def _place(self, path: str) -> str:
         return path if os.path.isabs(path) else super()._place(path)
-
-    def _check(self, path: str) -> None:
-        # Opening a pipe would hang, and a device has no end.
-        if not stat.S_ISREG(os.stat(self._place(path)).st_mode):
-            raise OSError(EINVAL, "Not a file")
 
     def rows_of(self, paths: Sequence[str]) -> dict[str, int]:
         """Return the row of the manifest that names each of some paths."""
         return {path: self._rows[path] for path in paths}
 
-    def _named(self, error: OSError, path: str) -> OSError:
-        reason = error.strerror or type(error).__name__
-        return OSError(error.errno or EINVAL, f"{reason} (row {self._rows[path]})")
+    @contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        try:
+            # Opening a pipe would hang, and a device has no end.
+            if not stat.S_ISREG(os.stat(self._place(path)).st_mode):
+                raise OSError(EINVAL, "Not a file")
+            yield
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise OSError(error.errno or EINVAL, f"{reason} (row {self._rows[path]})") from error

@@ -1,6 +1,5 @@
 """Pictures on other machines and in other stores, through fsspec."""
 
-import hashlib
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +12,13 @@ from pipeline.errors import InputError
 from pipeline.images.identity import NO_STAMP, Identities, Stamp, stacked, stamp_of_info
 from pipeline.images.location import Location
 from pipeline.images.names import inner_path, is_clutter
+from pipeline.images.reading import Files
 from pipeline.system.filesystems import failures
 
 _HTTP = ("http", "https")
 
 
-class RemoteFiles:
+class RemoteFiles(Files):
     """Files below one remote folder.
 
     Args:
@@ -105,10 +105,6 @@ class RemoteFiles:
         """Return a file's bytes; raises OSError."""
         with _as_os_errors():
             return bytes(self._system.cat_file(self._place(path)))
-
-    def digest(self, path: str) -> bytes:
-        """Return the SHA-256 of a file's bytes; raises OSError."""
-        return hashlib.sha256(self.read(path)).digest()
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return what the listing said of each file, row by row."""

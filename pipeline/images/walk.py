@@ -1,6 +1,6 @@
-"""Walk folders of pictures on a local disk: what is hidden, what is a picture, no endless loops.
+"""Walk folders of pictures: what is hidden, what is a picture, no endless loops.
 
-A tree of files as a list of names: archives and remote folders; and what every tree offers.
+A tree is a folder on a local disk, or a list of names, as archives and remote folders give it.
 """
 
 import os
