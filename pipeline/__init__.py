@@ -8,6 +8,7 @@ The commands ``features``, ``classify`` and ``finetune`` are the functions `extr
 both.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from pipeline.features.extract import Extraction
 
 __version__ = "0.2.0"
+
+# Every module logs below this name; who imports the package decides what becomes of that.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "ClusterError",

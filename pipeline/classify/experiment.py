@@ -48,7 +48,7 @@ from pipeline.runs import (
 from pipeline.system.files import write_json
 from pipeline.system.progress import SILENT, Reporter
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 PROTOCOL = 2
 """Grows when the same settings would give another run."""

@@ -23,7 +23,7 @@ from pipeline.heads.streamed import (
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import size_text
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 ScoresOfViews = list[np.ndarray]
 """Scores (n, k) of the pictures as they are, and of each augmented view that they are judged by."""

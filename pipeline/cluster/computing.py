@@ -28,7 +28,7 @@ from pipeline.features.preflight import bytes_of_row, check_disk
 from pipeline.images import Failure
 from pipeline.system.progress import Reporter
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 
 class ClusterComputation(Computation):

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pipeline.cluster.connection import STAYS, Workers
 from pipeline.errors import ClusterError
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 AHEAD = 2
 """Tasks in flight for each that runs: the next one lies ready."""

@@ -15,7 +15,7 @@ from pipeline.images import Dataset, RowLoader, load_batches
 from pipeline.system.progress import Reporter
 from pipeline.system.units import size_text, time_text
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

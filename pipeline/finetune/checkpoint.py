@@ -21,7 +21,7 @@ from pipeline.finetune.logs import write_history
 from pipeline.finetune.training.plan import Epoch, State
 from pipeline.system.files import atomic_path, rename
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 FOLDER = ".checkpoints"

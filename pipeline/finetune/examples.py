@@ -19,7 +19,7 @@ from pipeline.finetune.training.randomness import epoch_order
 from pipeline.images import Batch, RowLoader, load_batches
 from pipeline.system.progress import Reporter
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 
 class Examples(Protocol):

@@ -41,7 +41,7 @@ from pipeline.runs import (
 )
 from pipeline.system.progress import SILENT, Reporter
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

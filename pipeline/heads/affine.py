@@ -14,7 +14,7 @@ from pipeline.heads.preparation import Preparation
 from pipeline.heads.rowwise import apply_rowwise
 from pipeline.heads.sample import Sample
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 Steps = list[Any]
 """Fitted scikit-learn transformers: a StandardScaler, and a PCA where one was asked for."""

@@ -24,7 +24,7 @@ from pipeline.heads.ridge import RidgePath
 from pipeline.heads.sample import Folds, Sample
 from pipeline.system.startup import import_tensorflow
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 FACTOR_RANGE = (-14.0, 8.0)
 """Natural logarithms of the smallest and largest factor tried in `fitting_factor`."""

@@ -24,7 +24,7 @@ from pipeline.system.files import atomic_path
 from pipeline.system.machine import N_WAITING_THREADS, thread_count
 from pipeline.system.progress import SILENT, Reporter
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 MAGIC = b"bottleneck-index 1\n"
 

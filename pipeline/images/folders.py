@@ -101,7 +101,7 @@ def _label(pictures: Iterable[SplitPath], label_of: Labeller) -> list[Listing] |
     return [Listing(label, split, tuple(paths), ()) for (label, split), paths in by_class.items()]
 
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 
 class FolderScan:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.errors import InputError, UnknownNameError
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 AUTO, PCA, TSNE, UMAP = "auto", "pca", "tsne", "umap"
 MOST_FOR_TSNE = 5000

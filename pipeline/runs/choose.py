@@ -12,7 +12,7 @@ from pipeline.images import resolve_location
 from pipeline.runs.folder import list_runs, load_run, run_folders
 from pipeline.runs.record import CLASSIFY, RunFolder
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 BEST = "best"
 TRANSPLANTABLE = ("linear", "dense")

@@ -116,7 +116,7 @@ def _way_out(error: OSError) -> str:
     return "name another folder or make this one writable, what is finished stays"
 
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 DAMAGED_PREFIX = "damaged-"
 

@@ -1,8 +1,10 @@
 """Who is told of what, and that nothing is printed unasked."""
 
 import logging
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pipeline
 from tests.api.conftest import BASE
@@ -19,12 +21,16 @@ def test_a_function_is_told_of_every_part(folder):
 
 def test_nothing_is_printed_unless_it_is_asked_for(trained, folder):
     script = """
-import logging, pipeline
+import logging, sys, pipeline
 base = {"image_size": 32, "layers": "block3", "cache": "cache"}
 pipeline.extract_features("digits", **base)
 pipeline.train_classifier("digits", heads="logistic,knn", folds=3, **base)
-assert logging.getLogger("pipeline").handlers == []
+assert [type(one) for one in logging.getLogger("pipeline").handlers] == [logging.NullHandler]
 assert logging.getLogger("pipeline").level == 0
+assert logging.getLogger().handlers == []
+loggers = [m.logger.name for name, m in sys.modules.items() if hasattr(m, "logger")
+           and name.startswith("pipeline.")]
+assert len(loggers) > 5 and all(name in sys.modules for name in loggers)
 """
     process = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
@@ -40,3 +46,16 @@ def test_progress_of_the_command_line_is_shown_on_stderr(trained, capsys, monkey
     assert out == ""
     assert "index: 96/96 files" in err
     assert logging.getLogger("pipeline").handlers == handlers
+
+
+def test_every_module_logs_under_its_own_name():
+    package = Path(pipeline.__file__).parent
+    calls = {
+        (path.relative_to(package).as_posix(), name)
+        for path in package.rglob("*.py")
+        for name in re.findall(r"getLogger\(([^()]+)\)", path.read_text("utf-8"))
+    }
+    assert {path for path, name in calls if name == '"pipeline"'} == {"cli/launch.py"}
+    assert len([path for path, name in calls if name == "__name__"]) > 15
+    foreign = {(path, name) for path, name in calls if name not in ("__name__", '"pipeline"')}
+    assert foreign == {("images/decode.py", '"PIL"'), ("cluster/local.py", "name")}

@@ -29,7 +29,7 @@ __all__ = [
     "paired",
 ]
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 
 class HasImages(Protocol):

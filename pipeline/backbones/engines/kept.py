@@ -21,7 +21,7 @@ from pipeline.system.files import DAMAGED_PREFIX, TEMPORARY_PREFIX, atomic_folde
 if TYPE_CHECKING:
     import openvino as ov
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 FORMAT = "bottleneck-model"
 FORMAT_VERSION = 1

@@ -13,7 +13,7 @@ import tensorflow as tf
 from pipeline.backbones.engines.network import Outputs
 from pipeline.errors import InputError
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 
 def configure_devices(precision: str = "float32") -> bool:

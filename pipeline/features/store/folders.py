@@ -17,7 +17,7 @@ from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION, check_version
 from pipeline.system.files import OnDamage, fsync, write_json
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 RECIPE_NAME = "recipe.json"
 

@@ -32,7 +32,7 @@ from pipeline.features.store.shard import FORMAT, FORMAT_VERSION
 from pipeline.system.files import atomic_path
 from pipeline.system.units import counted, size_text
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 SHARED = re.compile(r"shard-[\w-]+\.h5|quarantine-[\w-]+\.json")
 """What is fetched and sent, beside the recipe; all else is left alone."""

@@ -26,7 +26,7 @@ from pipeline.finetune.training.randomness import begin_epoch, random_states
 from pipeline.finetune.training.spread import Spread, one_device
 from pipeline.system.progress import SILENT, Reporter
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 HEAD_PREFIX = "head_"
 

@@ -102,7 +102,7 @@ def _total(losses: np.ndarray) -> np.ndarray:
     return total
 
 
-logger = logging.getLogger("pipeline")
+logger = logging.getLogger(__name__)
 
 MOST_ROTATED = 4096
 """Features whose components are worth finding; with more, rows are only standardised."""
