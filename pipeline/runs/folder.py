@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RunError, StoreError
+from pipeline.errors import RunError
 from pipeline.runs.figures import Row
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import (
@@ -56,19 +56,15 @@ def run_name(parts: Sequence[str], digest: str) -> str:
 def new_run(runs: Path, name: str) -> Iterator[Path]:
     """Yield an empty folder that becomes ``runs/name`` when the context ends well.
 
-    Where another process finished the same run in the meantime, that one stays.
+    Where another process finished the same run in the meantime, that one stays. What else fails in
+    the context than writing comes as it is.
 
     Raises:
         StoreError: The folder cannot be written.
     """
-    try:
-        with atomic_folder(runs / name) as temporary:
-            yield temporary
-    except OSError as error:
-        raise StoreError(
-            f"cannot write the run {runs / name}: {error.strerror or error}; "
-            f"make room or name another folder with --runs"
-        ) from error
+    way_out = "make room or name another folder with --runs"
+    with atomic_folder(runs / name, f"cannot write the run {runs / name}", way_out) as temporary:
+        yield temporary
 
 
 def write_run(run: RunFolder, rows: PredictionRows) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from pipeline.errors import InputError, StoreError
 
 TEMPORARY_PREFIX = ".tmp-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -25,42 +26,84 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it becomes ``path``, else it goes.
 
     The file is fsynced before the rename and the folder after it, so that neither a crash of the
-    program nor of the machine can leave a half-written file under the final name.
+    program nor of the machine can leave a half-written file under the final name. What else fails
+    in the context comes as it is.
 
     Raises:
         StoreError: The folder cannot be written or the disk is full.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{path.name}")
+    doing = f"cannot write {path}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        fsync(temporary)
-        os.replace(temporary, path)
-        fsync(path.parent)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {_reason(error)}; {_way_out(error)}") from error
+        with _explained(doing):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _explained(doing, writing=temporary):
+            yield temporary
+        with _explained(doing):
+            fsync(temporary)
+            os.replace(temporary, path)
+            fsync(path.parent)
     finally:
         with suppress(OSError):  # what went wrong before matters more, and `verify` clears up
             temporary.unlink()
 
 
 @contextmanager
-def atomic_folder(final: Path) -> Iterator[Path]:
+def atomic_folder(final: Path, doing: str = "", way_out: str = "") -> Iterator[Path]:
     """Yield a temporary folder beside ``final``; on success it becomes ``final``, else it goes.
 
-    Where another process was quicker, its folder stays. Raises OSError as it comes.
+    Where another process was quicker, its folder stays. What else fails in the context than writing
+    comes as it is.
+
+    Args:
+        final: The folder.
+        doing: What cannot be done where it cannot be written, for the error.
+        way_out: What to do then.
+
+    Raises:
+        StoreError: The folder cannot be written or the disk is full.
     """
     temporary = final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    doing = doing or f"cannot write {final}"
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        for path in (*temporary.rglob("*"), temporary):
-            fsync(path)
-        with suppress(FileExistsError):
-            _rename_folder(temporary, final)
-        fsync(final.parent)
+        with _explained(doing, way_out):
+            temporary.mkdir(parents=True)
+        with _explained(doing, way_out, writing=temporary):
+            yield temporary
+        with _explained(doing, way_out):
+            for path in (*temporary.rglob("*"), temporary):
+                fsync(path)
+            with suppress(FileExistsError):
+                _rename_folder(temporary, final)
+            fsync(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _explained(doing: str, way_out: str = "", writing: Path | None = None) -> Iterator[None]:
+    """Raise StoreError for what cannot be written.
+
+    Args:
+        doing: What cannot be done.
+        way_out: What to do then; found from the error if left out.
+        writing: The file or folder that is written by others' code: what that code fails of
+            otherwise, such as a picture that cannot be read, comes as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if writing is not None and not _is_of_writing(error, writing):
+            raise
+        raise StoreError(f"{doing}: {_reason(error)}; {way_out or _way_out(error)}") from error
+
+
+def _is_of_writing(error: OSError, path: Path) -> bool:
+    """Return whether an error is that of writing a path; a full disk does not say which."""
+    if error.errno in (*_FULL, errno.EROFS):
+        return True
+    named = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
+    return any(Path(name).is_relative_to(path) for name in named)
 
 
 def rename(path: Path, to: Path) -> None:
@@ -111,7 +154,7 @@ def _reason(error: OSError) -> str:
 
 
 def _way_out(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in _FULL:
         return "free some space and start again, what is finished stays"
     return "name another folder or make this one writable, what is finished stays"
 

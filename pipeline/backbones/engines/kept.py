@@ -180,16 +180,15 @@ def keep(
         StoreError: The folder cannot be written, or the disk is full.
     """
     final = models / _folder_name(network, max(differences.values()) <= limit)
+    doing = f"cannot keep the converted model in {models}"
+    way_out = "free some space or name another folder with --cache"
+    if final.exists() and not (final / DESCRIPTION).is_file():
+        set_aside(final, f"it has no {DESCRIPTION}")
     try:
-        if final.exists() and not (final / DESCRIPTION).is_file():
-            set_aside(final, f"it has no {DESCRIPTION}")
-        with atomic_folder(final) as temporary:
+        with atomic_folder(final, doing, way_out) as temporary:
             _write(temporary, network, model, differences, limit)
-    except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as RuntimeError
-        raise StoreError(
-            f"cannot keep the converted model in {models}: {' '.join(str(error).split())}; free "
-            f"some space or name another folder with --cache"
-        ) from error
+    except RuntimeError as error:  # OpenVINO reports a full disk so
+        raise StoreError(f"{doing}: {' '.join(str(error).split())}; {way_out}") from error
 
 
 def _folder_name(network: Network, accepted: bool) -> str:

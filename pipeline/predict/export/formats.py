@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import InputError, StoreError, UnknownNameError
-from pipeline.system.files import TEMPORARY_PREFIX, atomic_folder, atomic_path
+from pipeline.errors import InputError, UnknownNameError
+from pipeline.system.files import TEMPORARY_PREFIX, atomic_folder, atomic_path, rename
 
 PARTS = ("model.xml", "model.bin")
 """What OpenVINO's folder holds; one that holds anything else is never replaced."""
@@ -142,13 +142,8 @@ def published(wanted: Format, out: Path) -> Iterator[Path]:
         with atomic_path(out) as temporary:
             yield temporary
         return
-    try:
-        with _replaced(out) as temporary:
-            yield temporary
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {out}: {error.strerror or error}; make room or name another folder"
-        ) from error
+    with _replaced(out) as temporary:
+        yield temporary
 
 
 @contextmanager
@@ -156,10 +151,10 @@ def _replaced(out: Path) -> Iterator[Path]:
     """Yield a folder that takes the place of ``out``, which is put back where that fails."""
     old = out.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
-        with atomic_folder(out) as temporary:
+        with atomic_folder(out, way_out="make room or name another folder") as temporary:
             yield temporary
             if out.is_dir():
-                os.rename(out, old)
+                rename(out, old)
     except BaseException:
         if old.is_dir() and not out.exists():
             os.rename(old, out)

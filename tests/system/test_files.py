@@ -1,0 +1,83 @@
+"""Files and folders appear whole or not at all, and only what fails of writing is called so."""
+
+import errno
+import os
+import re
+
+import pytest
+
+from pipeline.errors import StoreError
+from pipeline.runs import new_run
+from pipeline.system.files import atomic_folder, atomic_path
+
+CONTEXTS = {
+    "path": atomic_path,
+    "folder": atomic_folder,
+    "run": lambda path: new_run(path.parent, path.name),
+}
+contexts = pytest.mark.parametrize("made", CONTEXTS.values(), ids=CONTEXTS)
+
+
+def left(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+@contexts
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/pictures/a.jpg"),
+        PermissionError(errno.EACCES, "Permission denied", "/pictures/a.jpg"),
+        ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+        OSError("the network is away"),
+        TimeoutError(),
+    ],
+)
+def test_what_fails_of_the_work_comes_as_it_is(made, error, tmp_path):
+    match = re.escape(str(error))
+    with pytest.raises(OSError, match=match) as caught, made(tmp_path / "one"):
+        raise error
+    assert caught.value is error
+    assert left(tmp_path) == []
+
+
+@contexts
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_full_disk_is_a_fault_of_writing(made, number, tmp_path):
+    message = rf"cannot write .*one: {os.strerror(number)}; "
+    with pytest.raises(StoreError, match=message), made(tmp_path / "one"):
+        raise OSError(number, os.strerror(number))
+    assert left(tmp_path) == []
+
+
+@contexts
+def test_an_error_that_names_the_temporary_is_a_fault_of_writing(made, tmp_path):
+    def write():
+        with made(tmp_path / "one") as temporary:
+            (temporary / "gone" / "file").write_text("x")
+
+    with pytest.raises(StoreError, match=r"cannot write .*one: (No such file|Not a directory)"):
+        write()
+    assert left(tmp_path) == []
+
+
+@contexts
+def test_a_folder_that_is_a_file_is_a_fault_of_writing(made, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    message = r"cannot write .*one: (Not a directory|File exists); "
+    with pytest.raises(StoreError, match=message), made(tmp_path / "file" / "one"):
+        pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_that_was_not_written_is_a_fault_of_writing(tmp_path):
+    message = r"cannot write .*one: No such file"
+    with pytest.raises(StoreError, match=message), atomic_path(tmp_path / "one"):
+        pass
+
+
+def test_a_run_that_cannot_be_written_says_where_else(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    message = r"cannot write the run .*one: .*; make room or name another folder with --runs"
+    with pytest.raises(StoreError, match=message), new_run(tmp_path / "file", "one"):
+        pass
