@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline.evaluate.averaging import ViewAverage
 
 from pipeline.cli import run
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError, InputError, WeightsError
-from pipeline.images import ViewRecipe, find_pictures
+from pipeline.images import ViewAverage, ViewRecipe, find_pictures
 from pipeline.predict.predict import predict
 from pipeline.runs import load_bundle, save_head
 from pipeline.system.progress import Reporter
