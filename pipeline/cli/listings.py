@@ -27,6 +27,11 @@ def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> None:
     """
     from pipeline.runs import leaderboard, list_runs
 
+    if not runs.is_dir():
+        raise InputError(
+            f"expected a folder of runs, received runs={runs}, which is not there; run `pipeline "
+            f"classify DATA` first, or name another folder with --runs"
+        )
     rows = [one.to_dict() for table in leaderboard(list_runs(runs)) for one in table]
     show.result({"runs": rows}, output.json, show.leaderboard)
 
@@ -52,13 +57,10 @@ def report(
         run: Names or folders of runs, or best; none for all, the best of each data set in detail.
         out: File that ends in .html.
     """
-    from pipeline.report import describe, write_report
+    from pipeline.report import write_report
 
-    def told(done: int, total: int, where: str) -> None:
-        output.reporter.advance("report", done, total, "steps", where)
-
-    written = write_report(config, run, out.expanduser(), told)
-    show.result(describe(written), output.json, show.report)
+    written = write_report(config, run, out.expanduser(), output.reporter)
+    show.result(written.to_dict(), output.json, show.report)
 
 
 @command(

@@ -6,6 +6,6 @@ no result: figures are those of the run folders, findings those of `pipeline che
 way into the page, and the page's script writes them as text only. Nothing here imports TensorFlow.
 """
 
-from pipeline.report.write import Written, check_target, describe, write_report
+from pipeline.report.write import Written, check_target, write_report
 
-__all__ = ["Written", "check_target", "describe", "write_report"]
+__all__ = ["Written", "check_target", "write_report"]

@@ -1,6 +1,6 @@
 """What `pipeline check` finds in the data, looked at with a run's cached features."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,6 @@ from pipeline.system.progress import Reporter
 
 MOST_LISTED = 20
 MOST_OF_A_GROUP = 6
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Findings:
 
 
 def find(
-    config: ReportConfig, run: RunFolder, dataset: Dataset | None, progress: Progress | None
+    config: ReportConfig, run: RunFolder, dataset: Dataset | None, reporter: Reporter
 ) -> Findings:
     """Look at a data set as `pipeline check` does; no picture goes through a base.
 
@@ -56,7 +54,7 @@ def find(
         config: Where the cache is.
         run: Whose features to look with.
         dataset: The pictures, as they are today; None where they are gone.
-        progress: Told while near-duplicates are searched.
+        reporter: Told while near-duplicates are searched, part ``"check"``.
     """
     layers = "+".join(run.layers)
     if dataset is None:
@@ -65,7 +63,7 @@ def find(
         return Findings(None, layers, f"there is no feature cache at {config.cache}")
     settings = CheckConfig(cache=config.cache, **feature_settings(run))
     try:
-        found = check(settings, _cached(settings, run, dataset), _Told(progress))
+        found = check(settings, _cached(settings, run, dataset), reporter)
     except PipelineError as error:
         return Findings(None, layers, str(error))
     return Findings(found.to_dict(), _looked_at(run), " ".join(found.notes))
@@ -76,15 +74,6 @@ def _cached(settings: CheckConfig, run: RunFolder, dataset: Dataset) -> CachedFe
     base = frozen_from_dict(run.base, look=True)
     caches = Caches(settings, base, look=True)
     return CachedFeatures(dataset, base, caches, Extraction(base.recipe.id, len(dataset)))
-
-
-class _Told(Reporter):
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-
-    def advance(self, part: str, done: int, total: int, unit: str = "", where: str = "") -> None:
-        if self._progress is not None:
-            self._progress(done, total)
 
 
 def _looked_at(run: RunFolder) -> str:

@@ -1,8 +1,7 @@
 """Everything that a report shows of one data set, collected before a line of the page is made."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -18,9 +17,7 @@ from pipeline.report.sources import FoundData, find_dataset, open_cache, read_fe
 from pipeline.report.sprites import MAX_BYTES, Sheets, make_sheets, side_for
 from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
 from pipeline.runs import RunFolder
-
-Progress = Callable[[int, int, str], None]
-Part = Callable[[int, int], None]
+from pipeline.system.progress import SILENT, Reporter
 
 N_MISTAKES = 12
 """Surest mistakes that are shown large."""
@@ -135,7 +132,7 @@ def collect(
     config: ReportConfig,
     groups: Sequence[Chosen],
     maps: Sequence[str],
-    progress: Progress | None,
+    reporter: Reporter = SILENT,
 ) -> list[Material]:
     """Read runs, data sets, cached features and pictures.
 
@@ -143,24 +140,18 @@ def collect(
         config: Where they are, and how many pictures to show.
         groups: The runs, one group a data set.
         maps: From `parse_maps`.
-        progress: Told while near-copies are searched, and of decoded pictures.
+        reporter: Told of files, while near-copies are searched, and of decoded pictures.
     """
-    on_blocks = None if progress is None else partial(_told, progress, "looking for near-copies")
-    on_pictures = None if progress is None else partial(_told, progress, "decoding pictures")
-    outlines = [_outline(config, chosen, on_blocks) for chosen in groups]
+    outlines = [_outline(config, chosen, reporter) for chosen in groups]
     shares = shared(config.pictures, [outline.n_pictures for outline in outlines])
     albums = [
         outline.album(share, config.seed) for outline, share in zip(outlines, shares, strict=True)
     ]
     n_pictures = sum(map(len, albums))
     return [
-        _material(config, outline, album, n_pictures, maps, on_pictures)
+        _material(config, outline, album, n_pictures, maps, reporter)
         for outline, album in zip(outlines, albums, strict=True)
     ]
-
-
-def _told(progress: Progress, where: str, done: int, total: int) -> None:
-    progress(done, total, where)
 
 
 def shared(most: int, counts: Sequence[int]) -> list[int]:
@@ -177,9 +168,9 @@ def shared(most: int, counts: Sequence[int]) -> list[int]:
     return shares
 
 
-def _outline(config: ReportConfig, chosen: Chosen, on_blocks: Part | None) -> _Outline:
-    found = find_dataset(config, chosen.first)
-    findings = find(config, chosen.first, found.dataset, on_blocks)
+def _outline(config: ReportConfig, chosen: Chosen, reporter: Reporter) -> _Outline:
+    found = find_dataset(config, chosen.first, reporter)
+    findings = find(config, chosen.first, found.dataset, reporter)
     if found.dataset is None:
         findings = replace(findings, reason=found.reason)
     predictions = tuple(read_predictions(run) for run in chosen.detailed)
@@ -192,7 +183,7 @@ def _material(
     album: Album,
     n_pictures: int,
     maps: Sequence[str],
-    on_pictures: Part | None,
+    reporter: Reporter,
 ) -> Material:
     side = side_for(n_pictures)
     places = [album.of(one) for one in outline.predictions]
@@ -200,7 +191,7 @@ def _material(
     enlarged = {
         int(where[row]) for where, rows in zip(places, mistakes, strict=True) for row in rows
     }
-    small, large = _pictures(outline.found, album, side, enlarged, on_pictures)
+    small, large = _pictures(outline.found, album, side, enlarged, reporter)
     budget = max(200_000, MAX_BYTES * len(album) // max(n_pictures, 1))
     details = tuple(
         Detail(
@@ -227,7 +218,7 @@ def _material(
 
 
 def _pictures(
-    found: FoundData, album: Album, side: int, enlarged: set[int], progress: Part | None
+    found: FoundData, album: Album, side: int, enlarged: set[int], reporter: Reporter
 ) -> tuple[list[Thumbnail], dict[int, Thumbnail]]:
     """Return a thumbnail of every picture, and large ones of some, by their place."""
     wanted = [
@@ -236,7 +227,7 @@ def _pictures(
     ]
     files = None if found.dataset is None else found.dataset.files
     small, large = list[Thumbnail](), dict[int, Thumbnail]()
-    for place, made in enumerate(make_thumbnails(files, wanted, progress)):
+    for place, made in enumerate(make_thumbnails(files, wanted, reporter)):
         small.append(made[0])
         if len(made) > 1:
             large[place] = made[1]

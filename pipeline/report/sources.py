@@ -12,7 +12,8 @@ from pipeline.errors import PipelineError, RunError, StoreError
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.blocks import side_by_side
 from pipeline.images import Dataset, index
-from pipeline.runs import RunFolder, index_settings
+from pipeline.runs import RunFolder, index_settings, load_run
+from pipeline.system.progress import Reporter
 
 CHANGED = "the pictures, labels or splits have changed since the run"
 
@@ -32,11 +33,16 @@ class FoundData:
     reason: str = ""
 
 
-def find_dataset(config: ReportConfig, run: RunFolder) -> FoundData:
-    """List a run's pictures as the run did; nothing is written into a cache that is not there."""
-    memory = config.cache / "index" if config.cache.is_dir() else None
+def find_dataset(config: ReportConfig, run: RunFolder, reporter: Reporter) -> FoundData:
+    """List a run's pictures as the run did; nothing is changed on disk."""
     try:
-        dataset = index(run.dataset.root, memory=memory, **_settings(config, run))
+        dataset = index(
+            run.dataset.root,
+            memory=config.cache / "index",
+            remember=False,
+            reporter=reporter,
+            **_settings(config, run),
+        )
     except PipelineError as error:
         return FoundData(None, False, str(error))
     if dataset.digest != run.dataset.digest:
@@ -57,8 +63,6 @@ def _settings(config: ReportConfig, run: RunFolder) -> Mapping[str, Any]:
 
 
 def _beside(config: ReportConfig, run: RunFolder, name: str) -> RunFolder:
-    from pipeline.runs import load_run
-
     beside = run.path.parent / name
     return load_run(beside if beside.is_dir() else config.runs / name)
 

@@ -1,7 +1,7 @@
 """Small pictures of pictures, decoded as the pipeline decodes them."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,8 +11,7 @@ from pipeline.errors import DecodeError
 from pipeline.images import DecodeRecipe, decode_full
 from pipeline.images.reading import Files
 from pipeline.system.machine import N_WAITING_THREADS, thread_count
-
-Progress = Callable[[int, int], None]
+from pipeline.system.progress import SILENT, Reporter
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,14 @@ class Wanted:
 
 
 def make_thumbnails(
-    files: Files | None, wanted: Sequence[Wanted], progress: Progress | None = None
+    files: Files | None, wanted: Sequence[Wanted], reporter: Reporter = SILENT
 ) -> Iterator[tuple[Thumbnail, ...]]:
     """Read and decode pictures in threads; every file once.
 
     Args:
         files: What reads them; None where the data set is not there any more.
         wanted: The pictures.
-        progress: Told after each.
+        reporter: Told after each, part ``"report"``.
 
     Yields:
         The thumbnails of each picture, one for each of its sides, in the order of ``wanted``.
@@ -61,13 +60,13 @@ def make_thumbnails(
         yield from ((gone,) * len(one.sides) for one in wanted)
         return
     n_threads = thread_count(N_WAITING_THREADS if files.waits else None)
-    if progress is not None and wanted:
-        progress(0, len(wanted))
+    n = len(wanted)
+    if n:
+        reporter.advance("report", 0, n, "pictures", "decoding")
     with ThreadPoolExecutor(n_threads, thread_name_prefix="thumbnail") as pool:
         made = pool.map(lambda one: _make(files, one), wanted)
         for done, thumbnails in enumerate(made, 1):
-            if progress is not None:
-                progress(done, len(wanted))
+            reporter.advance("report", done, n, "pictures", "decoding")
             yield thumbnails
 
 

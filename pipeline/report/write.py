@@ -1,6 +1,6 @@
 """The verb: runs in, one HTML file out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,9 @@ from pipeline.report.page import render
 from pipeline.report.projection import parse_maps
 from pipeline.report.views import page_view, payload_of
 from pipeline.system.files import atomic_path, check_free
+from pipeline.system.progress import SILENT, Reporter
 
 SUFFIXES = (".html", ".htm")
-Progress = Callable[[int, int, str], None]
-"""Called with (done, total, of what)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,19 @@ class Written:
     unreadable: tuple[tuple[str, str], ...]
     missing: tuple[Missing, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the command's ``--json`` value."""
+        return {
+            "path": str(self.path),
+            "bytes": self.n_bytes,
+            "runs": list(self.runs),
+            "detailed": list(self.detailed),
+            "pictures": self.n_pictures,
+            "pictures_in_all": self.n_all,
+            "failed": [{"path": path, "reason": reason} for path, reason in self.unreadable],
+            "missing": [one.to_dict() for one in self.missing],
+        }
+
 
 def check_target(out: Path, overwrite: bool) -> None:
     """Refuse a file that cannot be written, before anything is read.
@@ -60,7 +72,7 @@ def check_target(out: Path, overwrite: bool) -> None:
 
 
 def write_report(
-    config: ReportConfig, names: Sequence[str], out: Path, progress: Progress | None = None
+    config: ReportConfig, names: Sequence[str], out: Path, reporter: Reporter = SILENT
 ) -> Written:
     """Write one HTML file about runs: figures, pictures, findings, maps, and how to get them again.
 
@@ -71,7 +83,8 @@ def write_report(
         config: Where runs and features are, and how much to show.
         names: Runs to show in detail; none for all runs, the best of each data set in detail.
         out: The file.
-        progress: Told while near-copies are searched, and of decoded pictures.
+        reporter: Told of files, of near-copies and of decoded pictures: parts ``"index"``,
+            ``"check"`` and ``"report"``.
 
     Raises:
         InputError: The file cannot be written there, there is no run, or no such map.
@@ -81,7 +94,7 @@ def write_report(
     check_target(out, config.overwrite)
     maps = parse_maps(config.map)
     groups = choose_runs(config, names)
-    materials = collect(config, groups, maps, progress)
+    materials = collect(config, groups, maps, reporter)
     notes = Notes()
     view = page_view(materials, Commands(config, out), names, notes)
     sheets = [material.sheets.images for material in materials]
@@ -107,17 +120,3 @@ def _written(out: Path, materials: Sequence[Material], notes: Notes) -> Written:
         ),
         missing=tuple(notes.missing),
     )
-
-
-def describe(written: Written) -> dict[str, Any]:
-    """Return the command's ``--json`` value."""
-    return {
-        "path": str(written.path),
-        "bytes": written.n_bytes,
-        "runs": list(written.runs),
-        "detailed": list(written.detailed),
-        "pictures": written.n_pictures,
-        "pictures_in_all": written.n_all,
-        "failed": [{"path": path, "reason": reason} for path, reason in written.unreadable],
-        "missing": [one.to_dict() for one in written.missing],
-    }

@@ -39,6 +39,7 @@ from pipeline.report.sprites import make_sheets
 from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Wanted, make_thumbnails
 from pipeline.runs import leaderboard, list_runs
+from pipeline.system.progress import SILENT
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]
@@ -472,8 +473,8 @@ def test_findings_are_those_of_check(page, project_root, capsys):
     words = shlex.split(Commands(config(project_root), project_root / "r.html").check(found))
     assert run([*words[1:], "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
-    dataset = find_dataset(config(project_root), found).dataset
-    ours = find(config(project_root), found, dataset, None).value
+    dataset = find_dataset(config(project_root), found, SILENT).dataset
+    ours = find(config(project_root), found, dataset, SILENT).value
     assert ours == value
 
 
