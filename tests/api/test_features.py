@@ -54,7 +54,7 @@ def test_pictures_that_cannot_be_decoded_are_left_out(trained, folder):
     ((path, reason),) = features.left_out
     assert path == "train/0/broken.png"
     assert reason
-    with pytest.raises(DataError, match="1 of 97 are not, first train/0/broken.png: not a"):
+    with pytest.raises(DataError, match=r"1 of 97 are not, first train/0/broken.png: not a"):
         pipeline.open_features("broken", **BASE, strict=True)
 
 
