@@ -8,7 +8,7 @@ anything that was not asked for, and to load weights in part.
 from pipeline.backbones.backbone import Argument, Backbone, BackboneSpec
 from pipeline.backbones.catalog import BACKBONES, class_names, parse_backbone
 from pipeline.backbones.cuts import POOLINGS, Cut
-from pipeline.backbones.preprocessing import PREPROCESSINGS, preprocess
+from pipeline.backbones.preprocessing import PREPROCESSINGS
 from pipeline.backbones.summary import LayerRow, summarize
 from pipeline.backbones.weights import WeightsSource, resolve_weights
 
@@ -24,7 +24,6 @@ __all__ = [
     "WeightsSource",
     "class_names",
     "parse_backbone",
-    "preprocess",
     "resolve_weights",
     "summarize",
 ]

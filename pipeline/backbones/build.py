@@ -85,7 +85,7 @@ def build_base(
 
     Returns:
         A functional model from ``images`` (n, image_size, image_size, 3) float32, preprocessed
-        as ``preprocessing.preprocess`` does, to the map of the layer ``top`` (n, h, w,
+        by ``preprocessing_layers``, to the map of the layer ``top`` (n, h, w,
         channels), or to the 1,000 probabilities.
 
     Raises:

@@ -1,15 +1,12 @@
 """The arithmetic that each family's weights expect of its input: pixel · scale + offset.
 
-One table of constants and two ways to apply it: to NumPy arrays, and inside a Keras graph. The
-families are Keras' own (``keras.applications.imagenet_utils.preprocess_input``),
-EfficientNet-Lite's, and none, where the model contains its own preprocessing. Imports Keras only
-inside a function.
+One table of constants, applied inside a Keras graph. The families are Keras' own
+(``keras.applications.imagenet_utils.preprocess_input``), EfficientNet-Lite's, and none, where the
+model contains its own preprocessing. Imports Keras only inside a function.
 """
 
 import dataclasses
 from typing import Any
-
-import numpy as np
 
 from pipeline.errors import UnknownNameError
 
@@ -48,38 +45,8 @@ PREPROCESSINGS: dict[str, Preprocessing] = {
 }
 
 
-def _constants(family: str) -> Preprocessing:
-    if family not in PREPROCESSINGS:
-        raise UnknownNameError("preprocessing", family, PREPROCESSINGS)
-    return PREPROCESSINGS[family]
-
-
-def preprocess(images: np.ndarray, family: str) -> np.ndarray:
-    """Turn pixels into what the weights of a family expect.
-
-    Args:
-        images: (..., 3), any real dtype, RGB, 0–255. Not changed.
-        family: A key of ``PREPROCESSINGS``.
-
-    Returns:
-        float32 array of the same shape.
-
-    Raises:
-        UnknownNameError: If the family is none of the table.
-
-    >>> preprocess(np.full((1, 1, 1, 3), 255), "tf").ravel().tolist()
-    [1.0, 1.0, 1.0]
-    """
-    constants = _constants(family)
-    pixels = np.asarray(images, dtype=np.float32)
-    if constants.reverse_channels:
-        pixels = pixels[..., ::-1]
-    scale = np.array(constants.scale, np.float32)
-    return pixels * scale + np.array(constants.offset, np.float32)
-
-
 def preprocessing_layers(x: Any, family: str) -> Any:
-    """Apply the same arithmetic inside a Keras graph.
+    """Apply a family's arithmetic inside a Keras graph.
 
     Built from stock pieces only, so that a saved model loads anywhere in safe mode, and computed
     in float32 under any dtype policy.
@@ -96,7 +63,9 @@ def preprocessing_layers(x: Any, family: str) -> Any:
     """
     import keras
 
-    constants = _constants(family)
+    if family not in PREPROCESSINGS:
+        raise UnknownNameError("preprocessing", family, PREPROCESSINGS)
+    constants = PREPROCESSINGS[family]
     if family == "none":
         return x
     if constants.reverse_channels:

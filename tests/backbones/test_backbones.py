@@ -16,7 +16,6 @@ from pipeline.backbones import (
     Cut,
     class_names,
     parse_backbone,
-    preprocess,
 )
 from pipeline.errors import InputError, UnknownNameError, WeightsError
 
@@ -167,6 +166,13 @@ pixels = hnp.arrays(
 )
 
 
+def preprocess(images, family):
+    """Apply the table's constants outside of any graph."""
+    constants = PREPROCESSINGS[family]
+    values = np.asarray(images, np.float32)[..., :: -1 if constants.reverse_channels else 1]
+    return values * np.array(constants.scale, np.float32) + np.array(constants.offset, np.float32)
+
+
 @settings(max_examples=10, deadline=None)
 @given(images=pixels)
 def test_preprocessing_is_that_of_keras(images):
@@ -205,10 +211,8 @@ def test_lite_preprocessing_is_exact():
     np.testing.assert_array_equal(preprocess(pixel, "lite").astype(np.float64), expected)
 
 
-def test_preprocess_leaves_its_input_alone():
-    images = np.full((1, 1, 1, 3), 200.0, np.float32)
-    preprocess(images, "none")[:] = 0
-    preprocess(images, "caffe")[:] = 0
-    assert (images == 200).all()
+def test_unknown_preprocessing():
+    from pipeline.backbones.preprocessing import preprocessing_layers
+
     with pytest.raises(UnknownNameError, match="unknown preprocessing 'cafe'; nearest: caffe"):
-        preprocess(images, "cafe")
+        preprocessing_layers(None, "cafe")

@@ -10,8 +10,8 @@ from sklearn.datasets import load_sample_images
 
 from pipeline.backbones import Cut, class_names, parse_backbone, resolve_weights, summarize
 from pipeline.backbones.build import build_base, build_classifier, build_extractor
-from pipeline.backbones.preprocessing import preprocess
 from pipeline.errors import InputError, UnknownNameError
+from tests.backbones.test_backbones import preprocess
 
 MOBILENET = parse_backbone("MobileNet(alpha=0.25)")
 NONE = resolve_weights(MOBILENET, "none", 3)
