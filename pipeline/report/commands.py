@@ -1,6 +1,7 @@
-"""How to get each part of the report again: the command that made it, or would."""
+"""How to get each part of the report again: the command that made it, or that would."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pipeline.config import (
     ReportConfig,
 )
 from pipeline.errors import RunError
+from pipeline.evaluate.plots.names import visible
 from pipeline.report.shell import command, flags
 from pipeline.runs import CLASSIFY, RunFolder, transplantable_head
 
@@ -139,3 +141,37 @@ def feature_settings(run: RunFolder) -> dict[str, Any]:
         "test_fraction": run.test_fraction,
         "seed": run.weights_seed if run.weights == "none" else run.seed,
     }
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One thing that is not there.
+
+    Args:
+        section: What it is.
+        about: The run or data set.
+        reason: Why it is not there.
+        command: What would make it; empty where no command would.
+    """
+
+    section: str
+    about: str
+    reason: str
+    command: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+@dataclass
+class Notes:
+    """Collects what is missing while the sections are made."""
+
+    missing: list[Missing] = field(default_factory=list)
+
+    def add(self, section: str, about: str, reason: str, command: str = "") -> Missing:
+        """Note one thing, and return it for its section."""
+        one = Missing(section, visible(about), visible(reason), command)
+        self.missing.append(one)
+        return one

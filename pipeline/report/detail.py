@@ -11,11 +11,10 @@ from pipeline.evaluate.plots.calibration import calibration_chart, confidence_ch
 from pipeline.evaluate.plots.names import visible
 from pipeline.evaluate.plots.ranking import ranking_charts
 from pipeline.evaluate.plots.training import epoch_charts, learning_chart
-from pipeline.report.commands import Commands
-from pipeline.report.material import Detail, Mapped
-from pipeline.report.missing import Missing, Notes
+from pipeline.report.commands import Commands, Missing, Notes
+from pipeline.report.material import Detail
 from pipeline.report.predictions import RunPredictions
-from pipeline.report.projection import TITLES
+from pipeline.report.projection import TITLES, Mapped
 from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
 from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Thumbnail

@@ -1,19 +1,18 @@
 """Everything that a report shows of one data set, collected before a line of the page is made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.config import ReportConfig
-from pipeline.errors import PipelineError
 from pipeline.images import Dataset
 from pipeline.report.album import Album, choose_pictures
 from pipeline.report.choice import Chosen
 from pipeline.report.findings import Findings, find
 from pipeline.report.predictions import RunPredictions, read_predictions
-from pipeline.report.projection import on_grid, project
-from pipeline.report.sources import FoundData, find_dataset, open_cache, read_features
+from pipeline.report.projection import Mapped, map_pictures
+from pipeline.report.sources import FoundData, find_dataset
 from pipeline.report.sprites import MAX_BYTES, Sheets, make_sheets, side_for
 from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
 from pipeline.runs import RunFolder
@@ -22,36 +21,6 @@ from pipeline.system.progress import SILENT, Reporter
 N_MISTAKES = 12
 """Surest mistakes that are shown large."""
 LARGE = 208
-
-
-@dataclass(frozen=True)
-class Map:
-    """Pictures in two dimensions.
-
-    Args:
-        told: A sentence on how.
-        places: (n, 2) int, row-aligned with `Mapped.pictures`.
-    """
-
-    told: str
-    places: np.ndarray
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """Maps of a run's features, or why there are none.
-
-    Args:
-        pictures: (n,) int, places in the album.
-        maps: By name.
-        n_without: Pictures of the album whose features are not cached.
-        reason: Why there is no map.
-    """
-
-    pictures: np.ndarray
-    maps: Mapping[str, Map]
-    n_without: int
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,7 +169,7 @@ def _material(
             where,
             rows,
             tuple(large.get(int(where[row]), Thumbnail(None, "not shown")) for row in rows),
-            _mapped(config, run, album, maps),
+            map_pictures(config, run, album, maps),
         )
         for run, predictions, where, rows in zip(
             outline.chosen.detailed, outline.predictions, places, mistakes, strict=True
@@ -232,22 +201,3 @@ def _pictures(
         if len(made) > 1:
             large[place] = made[1]
     return small, large
-
-
-def _mapped(config: ReportConfig, run: RunFolder, album: Album, maps: Sequence[str]) -> Mapped:
-    """Lay out the pictures whose features are cached; nothing is computed."""
-    nothing = np.empty(0, int)
-    try:
-        cache = open_cache(config.cache, run)
-        pictures = np.flatnonzero(cache.has(album.digests))
-        if len(pictures) < 3:
-            reason = f"the features of {len(pictures)} of {len(album)} pictures are in the cache"
-            return Mapped(nothing, {}, len(album), reason)
-        features = read_features(cache, run, album.digests[pictures])
-    except PipelineError as error:
-        return Mapped(nothing, {}, len(album), str(error))
-    made = {
-        name: Map(told, on_grid(places))
-        for name, (places, told) in project(features, maps, config.seed).items()
-    }
-    return Mapped(pictures, made, len(album) - len(pictures))

@@ -3,12 +3,17 @@
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import InputError, UnknownNameError
+from pipeline.config import ReportConfig
+from pipeline.errors import InputError, PipelineError, UnknownNameError
+from pipeline.report.album import Album
+from pipeline.report.sources import open_cache, read_features
+from pipeline.runs import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +24,36 @@ MOST_EXACT = 2000
 """Features up to which the covariance is decomposed whole."""
 LEAST_FOR_NEIGHBOURS = 10
 TITLES = {PCA: "PCA", TSNE: "t-SNE", UMAP: "UMAP"}
+
+
+@dataclass(frozen=True)
+class Map:
+    """Pictures in two dimensions.
+
+    Args:
+        told: A sentence on how.
+        places: (n, 2) int, row-aligned with `Mapped.pictures`.
+    """
+
+    told: str
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Maps of a run's features, or why there are none.
+
+    Args:
+        pictures: (n,) int, places in the album.
+        maps: By name.
+        n_without: Pictures of the album whose features are not cached.
+        reason: Why there is no map.
+    """
+
+    pictures: np.ndarray
+    maps: Mapping[str, Map]
+    n_without: int
+    reason: str = ""
 
 
 def parse_maps(text: str) -> tuple[str, ...]:
@@ -136,3 +171,22 @@ def on_grid(places: np.ndarray, size: int = 2000) -> np.ndarray:
     span = float((high - low).max()) or 1.0
     centred = (places - (low + high) / 2) / span
     return np.round((centred + 0.5) * size).astype(int)
+
+
+def map_pictures(config: ReportConfig, run: RunFolder, album: Album, maps: Sequence[str]) -> Mapped:
+    """Lay out the pictures whose features are cached; nothing is computed."""
+    nothing = np.empty(0, int)
+    try:
+        cache = open_cache(config.cache, run)
+        pictures = np.flatnonzero(cache.has(album.digests))
+        if len(pictures) < 3:
+            reason = f"the features of {len(pictures)} of {len(album)} pictures are in the cache"
+            return Mapped(nothing, {}, len(album), reason)
+        features = read_features(cache, run, album.digests[pictures])
+    except PipelineError as error:
+        return Mapped(nothing, {}, len(album), str(error))
+    made = {
+        name: Map(told, on_grid(places))
+        for name, (places, told) in project(features, maps, config.seed).items()
+    }
+    return Mapped(pictures, made, len(album) - len(pictures))

@@ -8,11 +8,10 @@ from typing import Any
 
 from pipeline.evaluate.plots.names import visible
 from pipeline.report.choice import Chosen
-from pipeline.report.commands import Commands
+from pipeline.report.commands import Commands, Notes
 from pipeline.report.detail import detail_payload, detail_view
 from pipeline.report.findings import MOST_LISTED, MOST_OF_A_GROUP
 from pipeline.report.material import Material
-from pipeline.report.missing import Notes
 from pipeline.report.tables import heatmap_view
 from pipeline.runs import RunFolder
 

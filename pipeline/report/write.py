@@ -8,9 +8,8 @@ from typing import Any
 from pipeline.config import ReportConfig
 from pipeline.errors import InputError
 from pipeline.report.choice import choose_runs
-from pipeline.report.commands import Commands
+from pipeline.report.commands import Commands, Missing, Notes
 from pipeline.report.material import Material, collect
-from pipeline.report.missing import Missing, Notes
 from pipeline.report.page import render
 from pipeline.report.projection import parse_maps
 from pipeline.report.views import page_view, payload_of
