@@ -1,8 +1,8 @@
-"""Importing TensorFlow: late, once, and in a program of our own without its native notices.
+"""Importing TensorFlow and OpenVINO: late, once, and without what nobody asked them for.
 
-Those are written to file descriptor 2, which belongs to whoever started the process. The command
-line, and the processes that it starts, may redirect it; a program that imports the package has it
-left alone.
+TensorFlow's native notices are written to file descriptor 2, which belongs to whoever started the
+process. The command line, and the processes that it starts, may redirect it; a program that imports
+the package has it left alone.
 """
 
 import os
@@ -11,6 +11,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 _OWNED = "PIPELINE_OWNS_STDERR"
 
@@ -39,6 +41,22 @@ def import_tensorflow() -> None:
         tf.config.list_physical_devices("GPU")
     # Else it warns of functions that are compiled often; for networks of many shapes that is meant.
     tf.get_logger().setLevel("ERROR")
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO, and return it, without its telemetry: this program is for use offline.
+
+    OpenVINO sends an event to its maker when it is imported, unless the package that does so is
+    not there. A program that imported OpenVINO before has it as it is.
+    """
+    absent = "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules
+    if absent:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        return import_module("openvino")
+    finally:
+        if absent:
+            del sys.modules["openvino_telemetry"]
 
 
 @contextmanager

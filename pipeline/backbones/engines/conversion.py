@@ -4,13 +4,15 @@ from typing import Any
 
 import keras
 import numpy as np
-import openvino as ov
 import tensorflow as tf
 
 from pipeline.backbones.engines.network import Network, Outputs
+from pipeline.system.startup import import_openvino
+
+ov = import_openvino()
 
 
-def convert(model: keras.Model, network: Network) -> "ov.Model":
+def convert(model: keras.Model, network: Network) -> Any:
     """Convert a Keras model into an OpenVINO one that takes uint8 and names its outputs.
 
     Args:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.backbones.engines.network import Network, network_key
 from pipeline.errors import StoreError
 from pipeline.system.files import DAMAGED_PREFIX, TEMPORARY_PREFIX, atomic_folder, set_aside, sha256
+from pipeline.system.startup import import_openvino
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -60,7 +61,7 @@ class KeptModel:
 
     def read(self) -> "ov.Model":
         """Load the model; raises RuntimeError where OpenVINO cannot."""
-        import openvino as ov
+        ov = import_openvino()
 
         return ov.Core().read_model(self.folder / FILES[0], self.folder / FILES[1])
 
@@ -204,7 +205,7 @@ def _write(
     differences: Mapping[str, float],
     limit: float,
 ) -> None:
-    import openvino as ov
+    ov = import_openvino()
 
     files = {}
     if max(differences.values()) <= limit:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
 from pipeline.backbones.engines.network import Network, Outputs, brief
 from pipeline.errors import InputError
+from pipeline.system.startup import import_openvino
+
+ov = import_openvino()
 
 # Without the hint, processors with AMX compute in bfloat16 and ARM in float16: 9 % off.
 SETTINGS = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
@@ -53,10 +55,10 @@ class OpenVINOEngine:
 
     name = "openvino"
 
-    def __init__(self, model: "ov.Model", network: Network, batch_size: int) -> None:
+    def __init__(self, model: Any, network: Network, batch_size: int) -> None:
         wanted = [model.output(name) for name in network.outputs]
         # What lies above the wanted outputs goes; a clone, as reshaping reaches shared layers.
-        chosen = ov.Model(wanted, model.get_parameters()).clone()
+        chosen = Any(wanted, model.get_parameters()).clone()
         size = int(model.inputs[0].get_partial_shape()[1].get_length())
         per_request = max(1, min(MAX_PER_REQUEST, batch_size, PIXELS_PER_REQUEST // size**2))
         chosen.reshape([per_request, size, size, 3])

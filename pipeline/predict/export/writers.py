@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import openvino as ov
 import tensorflow as tf
 
 from pipeline.backbones.engines import GivenNetwork
@@ -31,6 +30,9 @@ from pipeline.predict.export.description import (
 )
 from pipeline.predict.export.formats import PARTS
 from pipeline.runs import Bundle
+from pipeline.system.startup import import_openvino
+
+ov = import_openvino()
 
 Runtime = Callable[[np.ndarray], np.ndarray]
 """Pictures (n, s, s, 3) uint8 in, probabilities (n, k) out."""
