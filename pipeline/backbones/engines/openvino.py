@@ -58,7 +58,7 @@ class OpenVINOEngine:
     def __init__(self, model: Any, network: Network, batch_size: int) -> None:
         wanted = [model.output(name) for name in network.outputs]
         # What lies above the wanted outputs goes; a clone, as reshaping reaches shared layers.
-        chosen = Any(wanted, model.get_parameters()).clone()
+        chosen = ov.Model(wanted, model.get_parameters()).clone()
         size = int(model.inputs[0].get_partial_shape()[1].get_length())
         per_request = max(1, min(MAX_PER_REQUEST, batch_size, PIXELS_PER_REQUEST // size**2))
         chosen.reshape([per_request, size, size, 3])
