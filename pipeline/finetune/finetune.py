@@ -1,7 +1,6 @@
 """Stage 3: train the upper part of the base together with the head, from where the head ended."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -12,6 +11,7 @@ import numpy as np
 from pipeline.backbones.engines.tensorflow import configure_devices
 from pipeline.config import FinetuneConfig, to_dict
 from pipeline.evaluate import evaluate
+from pipeline.evaluate.plots import plot_history
 from pipeline.features.extract import CachedFeatures
 from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
@@ -143,7 +143,9 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
         run = replace(run, seconds=round(monotonic() - began, 3))
         write_run(run, PredictionRows.of(task.dataset, task.test, tested))
         write_history(folder / HISTORY, history)
-        _plot_curves(folder, history, len(task.validation))
+        (folder / "plots").mkdir()
+        curves = folder / "plots" / "history.svg"
+        plot_history(tuned.epochs, chosen.epoch, len(task.validation), curves)
         save_model(folder / "bundle", network.whole, task.dataset.classes, task.base.to_dict())
     checkpoint.remove()
 
@@ -209,12 +211,3 @@ def _train(
         resumed=resumed,
         keep=keep,
     )
-
-
-def _plot_curves(folder: Path, history: Sequence[Epoch], n_validation: int) -> None:
-    """Draw loss and accuracy by epoch."""
-    from pipeline.evaluate.plots import plot_history
-
-    (folder / "plots").mkdir()
-    rows, kept = [asdict(epoch) for epoch in history], kept_epoch(history).epoch
-    plot_history(rows, kept, n_validation, folder / "plots" / "history.svg")

@@ -48,6 +48,11 @@ def test_same_seed_same_interval(judged):
     assert evaluate(*judged, seed=3).macro_f1 != evaluate(*judged, seed=4).macro_f1
 
 
+def test_log_loss_of_what_is_no_number_is_none_either():
+    assert np.isnan(log_loss(np.array([[np.nan, np.nan], [1.0, 0.0]]), np.array([1, 0])))
+    assert str(log_loss(np.array([[1.0, 0.0]]), np.array([0]))) == "0.0"
+
+
 def test_log_loss_of_a_certain_mistake_is_finite():
     assert log_loss(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(-np.log(1e-15))
 
