@@ -2,8 +2,6 @@
 
 Nothing of the user's is changed. Contents are compared by their digests, look-alikes and labels by
 cached features; without features, the rest is said all the same.
-
-Findings as plain JSON values: every picture by its path, its split and its label.
 """
 
 from collections.abc import Mapping, Sequence
@@ -145,68 +143,47 @@ def check(config: CheckConfig, cached: CachedFeatures, reporter: Reporter = SILE
         cached: The pictures and their features.
         reporter: Told while near-duplicates are searched.
     """
-    dataset, failed = cached.dataset, cached.extraction.failed
+    dataset, contents = cached.dataset, content_numbers(cached.dataset.digests)
+    near, suspects, agreement, notes = NO_PAIRS, list[Suspect](), None, list[str]()
+    joined = inputs_of(config, cached.base)[0]
     try:
         table = cached.table()
     except DataError as error:
-        return _checked(dataset, failed, None, (f"features were not looked at: {error}",))
-    looked = _Looked.at(config, table, inputs_of(config, cached.base)[0], reporter)
-    return _checked(dataset, failed, looked, looked.notes)
-
-
-@dataclass(frozen=True)
-class _Looked:
-    """What cached features say."""
-
-    near: NearPairs
-    suspects: list[Suspect]
-    agreement: float | None
-    test: Mapping[str, Any]
-    notes: tuple[str, ...]
-
-    @classmethod
-    def at(
-        cls,
-        config: CheckConfig,
-        table: FeatureTable,
-        joined: Input,
-        reporter: Reporter,
-    ) -> "_Looked":
-        dataset = table.dataset
-        usable = np.sort(np.concatenate([table.rows(split) for split in SPLITS]))
-        features = table.features(joined, usable)
-        contents = content_numbers(dataset.digests)
-        near = _near(features, contents[usable], config.similarity, reporter)
-        together, notes = _together(dataset, near), list[str]()
-        suspects, agreement = list[Suspect](), None
+        table = None
+        notes.append(f"features were not looked at: {error}")
+    if table is not None:
+        rows = np.sort(np.concatenate([table.rows(split) for split in SPLITS]))
+        features = table.features(joined, rows)
+        near = _near(features, contents[rows], config.similarity, reporter)
         try:
-            suspects, agreement = _suspects(config, dataset, features, usable, together)
+            suspects, agreement = _suspects(config, dataset, features, rows, near)
         except DataError as error:
             notes.append(f"labels were not looked at: {error}")
-        leaks = find_leaks(contents, dataset.splits, near.rows, near.similarities)
-        test = _test(config, table, joined, leaks)
-        return cls(near, suspects, agreement, test, tuple(notes))
+    leaks = find_leaks(contents, dataset.splits, near.rows, near.similarities)
+    exact, alike = duplicate_groups(contents, near.rows, near.similarities)
+    return DataCheck(
+        dataset=dataset,
+        balance=class_balance(
+            dataset.labels, dataset.splits, dataset.classes, split_names(dataset)
+        ),
+        unreadable=_unreadable(cached),
+        duplicates=tuple(sorted((*exact, *alike), key=lambda group: _harm(dataset, group))),
+        leaks=tuple(leaks),
+        suspects=tuple(suspects),
+        agreement=agreement,
+        test=None if table is None else _test(config, table, joined, leaks),
+        near=None if table is None else near,
+        notes=tuple(notes),
+    )
 
 
 def _near(
-    features: np.ndarray,
-    contents: np.ndarray,
-    similarity: float | None,
-    reporter: Reporter,
+    features: np.ndarray, contents: np.ndarray, similarity: float | None, reporter: Reporter
 ) -> NearPairs:
     """Find near-duplicates among distinct contents; pairs are numbers of contents, lower first."""
     numbers, first = np.unique(contents, return_index=True)
     found = near_pairs(features[first], similarity, reporter)
-    return NearPairs(numbers[found.rows], found.similarities, found.floor, found.rule)
-
-
-def _together(dataset: Dataset, near: NearPairs) -> np.ndarray:
-    """Number rows alike that copies, groups or near-duplicates join: (n,) int."""
-    keys, contents = content_numbers(dataset.keys), content_numbers(dataset.digests)
-    n_keys = int(keys.max()) + 1
-    key_of = np.empty(int(contents.max()) + 1, int)
-    key_of[contents] = keys
-    return components(n_keys, key_of[near.rows])[keys]
+    return replace(found, rows=numbers[found.rows])
 
 
 def _suspects(
@@ -214,14 +191,14 @@ def _suspects(
     dataset: Dataset,
     features: np.ndarray,
     rows: np.ndarray,
-    together: np.ndarray,
+    near: NearPairs,
 ) -> tuple[list[Suspect], float]:
     """Judge every label by a head that has seen neither the picture nor its likes.
 
     Returns:
         The suspects, and the share of pictures that the head called as they are labelled.
     """
-    groups, labels = together[rows], dataset.labels[rows]
+    groups, labels = _together(dataset, near)[rows], dataset.labels[rows]
     alone = len(np.unique(groups)) == len(rows)
     probabilities = unseen_probabilities(
         features,
@@ -236,6 +213,15 @@ def _suspects(
     return suspects, float(np.mean(probabilities.argmax(1) == labels))
 
 
+def _together(dataset: Dataset, near: NearPairs) -> np.ndarray:
+    """Number rows alike that copies, groups or near-duplicates join: (n,) int."""
+    keys, contents = content_numbers(dataset.keys), content_numbers(dataset.digests)
+    n_keys = int(keys.max()) + 1
+    key_of = np.empty(int(contents.max()) + 1, int)
+    key_of[contents] = keys
+    return components(n_keys, key_of[near.rows])[keys]
+
+
 def _test(
     config: CheckConfig, table: FeatureTable, joined: Input, leaks: Sequence[Leak]
 ) -> Mapping[str, Any]:
@@ -248,34 +234,11 @@ def _test(
     return accuracy_without(train, test, leaked, n_classes, config.seed)
 
 
-def _checked(
-    dataset: Dataset,
-    failed: Sequence[Mapping[str, str]],
-    looked: _Looked | None,
-    notes: tuple[str, ...],
-) -> DataCheck:
-    near = NO_PAIRS if looked is None else looked.near
-    contents = content_numbers(dataset.digests)
-    exact, alike = duplicate_groups(contents, near.rows, near.similarities)
+def _unreadable(cached: CachedFeatures) -> tuple[Mapping[str, str], ...]:
+    failed = cached.extraction.failed
     known = {failure["path"] for failure in failed}
-    unread = [
-        {"path": path, "reason": reason} for path, reason in dataset.unreadable if path not in known
-    ]
-    leaks = find_leaks(contents, dataset.splits, near.rows, near.similarities)
-    return DataCheck(
-        dataset=dataset,
-        balance=class_balance(
-            dataset.labels, dataset.splits, dataset.classes, split_names(dataset)
-        ),
-        unreadable=(*failed, *unread),
-        duplicates=tuple(sorted((*exact, *alike), key=lambda group: _harm(dataset, group))),
-        leaks=tuple(leaks),
-        suspects=() if looked is None else tuple(looked.suspects),
-        agreement=None if looked is None else looked.agreement,
-        test=None if looked is None else looked.test,
-        near=None if looked is None else near,
-        notes=notes,
-    )
+    others = [one for one in cached.dataset.unreadable if one[0] not in known]
+    return (*failed, *({"path": path, "reason": reason} for path, reason in others))
 
 
 def _harm(dataset: Dataset, group: Group) -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ def duplicate_groups(
         (exact, near), each by its first row. A group of near-duplicates holds all copies of its
         pictures; nothing is in two groups of one kind.
     """
-    exact = [Group(rows, True, 1.0) for rows in _members(contents)]
+    exact = [Group(rows, True, 1.0) for rows in _several(contents)]
     n_contents = int(contents.max(initial=-1)) + 1
     numbers = components(n_contents, pairs)
     least = np.ones(n_contents)
@@ -50,15 +50,19 @@ def duplicate_groups(
     joined = np.bincount(numbers, minlength=n_contents) > 1
     near = [
         Group(rows, False, float(least[numbers[contents[rows[0]]]]))
-        for rows in _members(numbers[contents])
+        for rows in _several(numbers[contents])
         if joined[numbers[contents[rows[0]]]]
     ]
     return exact, near
 
 
-def _members(numbers: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each number that occurs more than once, by their first row."""
+def members_of(numbers: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each number that occurs, by its number; rows are ascending."""
     order = np.argsort(numbers, kind="stable")
-    ends = np.flatnonzero(np.diff(numbers[order])) + 1
-    groups = [rows for rows in np.split(order, ends) if len(rows) > 1]
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
+def _several(numbers: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each number that occurs more than once, by their first row."""
+    groups = [rows for rows in members_of(numbers) if len(rows) > 1]
     return sorted(groups, key=lambda rows: int(rows[0]))

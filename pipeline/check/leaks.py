@@ -1,10 +1,11 @@
 """Leaks: pictures that judge, and that a picture to learn from gives away."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from pipeline.check.duplicates import members_of
 from pipeline.evaluate import share
 from pipeline.heads import parse_head
 from pipeline.heads.fit import fit_head
@@ -47,7 +48,7 @@ def find_leaks(
         One per picture that is given away: test first, the same bytes first, then by falling
         similarity, then by row.
     """
-    members = _members(contents)
+    members = members_of(contents)
     rank = np.array([ORDER.index(split) for split in splits.tolist()], int)
     likest = [(rows, rows, 1.0, True) for rows in members if len(rows) > 1]
     kept = np.flatnonzero(_in_several_splits(contents, rank, pairs))
@@ -64,7 +65,9 @@ def find_leaks(
         for row in rows.tolist():
             earlier = others[rank[others] < rank[row]]
             if len(earlier):
-                _note(leaks, row, earlier, similarity, exact)
+                # The first partner is the likest; all are counted.
+                leak = leaks.setdefault(row, Leak(row, int(earlier[0]), similarity, exact, 0))
+                leaks[row] = replace(leak, n_others=leak.n_others + len(earlier))
     return sorted(
         leaks.values(),
         key=lambda leak: (-rank[leak.row], not leak.exact, -leak.similarity, leak.row),
@@ -80,24 +83,6 @@ def _in_several_splits(contents: np.ndarray, rank: np.ndarray, pairs: np.ndarray
     return np.minimum(first[pairs[:, 0]], first[pairs[:, 1]]) < np.maximum(
         last[pairs[:, 0]], last[pairs[:, 1]]
     )
-
-
-def _note(
-    leaks: dict[int, Leak], row: int, earlier: np.ndarray, similarity: float, exact: bool
-) -> None:
-    """Keep the first partner, which is the likest, and count all."""
-    known = leaks.get(row)
-    if known is None:
-        leaks[row] = Leak(row, int(earlier[0]), similarity, exact, len(earlier))
-    else:
-        n_others = known.n_others + len(earlier)
-        leaks[row] = Leak(row, known.other, known.similarity, known.exact, n_others)
-
-
-def _members(contents: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each content, by its number."""
-    order = np.argsort(contents, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(contents[order])) + 1)
 
 
 HEADS = ("logistic", "ridge")
