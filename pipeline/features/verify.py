@@ -1,6 +1,5 @@
 """Checking the cache: every shard, every quarantine, every converted model, byte by byte."""
 
-from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from pipeline.backbones.engines.kept import FILES, read_kept
 from pipeline.config import MODELS
 from pipeline.errors import InputError
-from pipeline.features.store.check import FolderCheck, check_folder, put_aside, recipe_folders
+from pipeline.features.store.check import FolderCheck, put_aside, recipe_folders
 from pipeline.features.store.folders import SHARDS
 from pipeline.system.files import DAMAGED_PREFIX
 from pipeline.system.leftovers import remove_leftovers
@@ -90,7 +89,8 @@ class _Meter:
     def add(self, path: Path, n_bytes: int) -> None:
         before = self._read.get(path, 0)
         after = self._read[path] = min(before + n_bytes, self.size(path))
-        self._tell(after - before)
+        self._done += after - before
+        self._reporter.advance("verify", self._done, self._total, "bytes")
 
     def size(self, path: Path) -> int:
         return self._sizes.get(path, 0)
@@ -98,14 +98,12 @@ class _Meter:
     def finish(self, path: Path) -> None:
         self.add(path, self.size(path))
 
-    def _tell(self, n_bytes: int) -> None:
-        self._done += n_bytes
-        self._reporter.advance("verify", self._done, self._total, "bytes")
-
 
 def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
     paths = list(folder.glob(SHARDS))
-    check = _read(check_folder(folder), meter)
+    check = FolderCheck(folder)
+    for path, n_bytes in check.read():
+        meter.add(path, n_bytes)
     for path in paths:
         meter.finish(path)
     rows = sum(shard.n_rows for shard in check.shards)
@@ -117,16 +115,6 @@ def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
     result.bad += check.bad
     result.newer += check.newer
     result.mended += check.mended
-
-
-def _read(checking: Generator[tuple[Path, int], None, FolderCheck], meter: _Meter) -> FolderCheck:
-    while True:
-        try:
-            path, n_bytes = next(checking)
-        except StopIteration as end:
-            check: FolderCheck = end.value
-            return check
-        meter.add(path, n_bytes)
 
 
 def _model_folders(cache_root: Path) -> list[Path]:

@@ -171,7 +171,7 @@ class ChainedBlocks:
 
 
 def _packed(lengths: np.ndarray, most: int) -> Iterator[slice]:
-    """CutName runs of these lengths into stretches of at most ``most`` in all, or of one run."""
+    """Cut runs of these lengths into stretches of at most ``most`` in all, or of one run."""
     ends, start = np.cumsum(lengths), 0
     while start < len(lengths):
         limit = most + (ends[start - 1] if start else 0)

@@ -17,16 +17,11 @@ from pipeline.features.store.folders import (
     SHARDS,
     covering_folders,
     prepare_folder,
-    quarantine_keys,
     read_quarantines,
     write_quarantine,
 )
-from pipeline.features.store.keys import ROW_KEY, picture_keys, positions, row_keys
-from pipeline.features.store.reader import (
-    Shard,
-    gather_rows,
-    read_index,
-)
+from pipeline.features.store.keys import DIGEST_BYTES, ROW_KEY, picture_keys, positions, row_keys
+from pipeline.features.store.reader import Shard, gather_rows, read_index
 from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.writer import ShardWriter
 from pipeline.system.files import OnDamage, leave_damaged, set_aside
@@ -108,9 +103,6 @@ class FeatureCache:
         """Return the number of distinct rows (picture and view) that are cached."""
         return len(self._table)
 
-    def __contains__(self, digest: bytes) -> bool:
-        return bool(self.has(np.frombuffer(digest, np.uint8)[None])[0])
-
     def has(self, digests: np.ndarray, views: ViewNumbers = 0) -> np.ndarray:
         """Return which rows are cached.
 
@@ -158,10 +150,14 @@ class FeatureCache:
             StoreError: Some of them are not cached.
             DamagedShardError: A checksum does not hold.
         """
+        where = self._places(digests, views)
+        return gather_rows(self._shards, cut, *where, self._on_damage)
+
+    def _places(self, digests: np.ndarray, views: ViewNumbers) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shard of each row and its row there, (n,) int each."""
         self.require(digests, views)
         found = self._positions(digests, views)
-        where = (self._shard_of[found], self._row_of[found])
-        return gather_rows(self._shards, cut, *where, self._on_damage)
+        return self._shard_of[found], self._row_of[found]
 
     def require(self, digests: np.ndarray, views: ViewNumbers = 0) -> None:
         """Raise `StoreError` unless every row is cached."""
@@ -195,10 +191,8 @@ class FeatureCache:
         Raises:
             StoreError: Some of them are not cached.
         """
-        self.require(digests, views)
-        found = self._positions(digests, views)
+        where = self._places(digests, views)
         shapes = [self.row_shape(cut) for cut in cuts]
-        where = (self._shard_of[found], self._row_of[found])
         return FeatureBlocks(self._shards, cuts, shapes, *where, self._on_damage, n_rows)
 
     def row_shape(self, cut: CutName) -> tuple[int, ...]:
@@ -224,7 +218,9 @@ class FeatureCache:
 
     def is_quarantined(self, digests: np.ndarray) -> np.ndarray:
         """Return which of ``digests`` (n, 32) are known not to decode: (n,) bool, same order."""
-        return positions(quarantine_keys(self.quarantined), picture_keys(digests)) >= 0
+        known = np.frombuffer(bytes.fromhex("".join(self.quarantined)), np.uint8)
+        table = np.sort(picture_keys(known.reshape(-1, DIGEST_BYTES)))
+        return positions(table, picture_keys(digests)) >= 0
 
     def reason(self, digest: bytes) -> str | None:
         """Return why the picture with this digest does not decode; None if it is not known to."""

@@ -48,10 +48,9 @@ class Table:
     attributes: dict[str, str]
 
     @property
-    def n_bytes(self) -> int:
-        """Bytes of all rows."""
-        row_bytes = sum(column.dtype.itemsize * column.n_values for column in self.columns)
-        return self.n_rows * row_bytes
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return sum(column.dtype.itemsize * column.n_values for column in self.columns)
 
 
 def array_column(name: str, values: np.ndarray) -> Column:
@@ -75,17 +74,8 @@ def encode(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").encode()
 
 
-def blocks(n_rows: int, shape: tuple[int, ...], dtype: np.dtype) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of runs of a column's rows that are about 64 MiB each."""
-    return _runs(n_rows, math.prod(shape) * dtype.itemsize)
-
-
-def table_blocks(table: Table) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of runs of a table's rows that are about 64 MiB each."""
-    return _runs(table.n_rows, -(-table.n_bytes // max(1, table.n_rows)))
-
-
-def _runs(n_rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
+def blocks(n_rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of runs of rows that are about 64 MiB each."""
     step = max(1, BLOCK_BYTES // max(1, row_bytes))
     for start in range(0, n_rows, step):
         yield start, min(n_rows, start + step)

@@ -1,11 +1,5 @@
 """Writing a table into one file for people and programs that know nothing of this cache.
 
-A table as one ``.npz`` file, which ``numpy.load`` reads without pickle.
-
-A table as one Parquet file, with pyarrow, which is not needed for anything else.
-
-A table as one HDF5 file.
-
 HDF5 ends the process when it cannot write, for example on a full disk. So it only lays the file
 out, in memory and without data; the data is written to the places that it chose, as bytes, by
 Python, whose errors can be told.
@@ -22,7 +16,7 @@ import h5py
 import numpy as np
 
 from pipeline.errors import InputError, StoreError, UnknownNameError
-from pipeline.features.store.columns import Column, Table, blocks, encode, table_blocks
+from pipeline.features.store.columns import Column, Table, blocks, encode
 from pipeline.system.files import atomic_path, check_free
 
 if TYPE_CHECKING:
@@ -33,7 +27,7 @@ TEXT = "U"
 
 
 def write_npz(path: Path, table: Table) -> None:
-    """Write one array per column, ``classes``, and one text per attribute.
+    """Write arrays that ``numpy.load`` reads without pickle: columns, ``classes``, attributes.
 
     Raises:
         OSError: The disk is full, or the like.
@@ -56,7 +50,7 @@ def _write(archive: zipfile.ZipFile, column: Column, n_rows: int) -> None:
     }
     with archive.open(f"{column.name}.npy", "w", force_zip64=True) as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for start, stop in blocks(n_rows, column.shape, dtype):
+        for start, stop in blocks(n_rows, column.n_values * dtype.itemsize):
             rows = column.read(start, stop)
             texts = np.char.decode(rows, "utf-8") if dtype.kind == TEXT else rows
             file.write(texts.astype(dtype, order="C", copy=False).data.cast("B"))
@@ -67,21 +61,9 @@ def _stored(dtype: np.dtype) -> np.dtype:
     return np.dtype(f"{TEXT}{dtype.itemsize}") if dtype.kind == "S" else dtype
 
 
-def npz_bytes(table: Table) -> int:
-    """Return about how large the file will be."""
-    sizes = (_stored(column.dtype).itemsize * column.n_values for column in table.columns)
-    return table.n_rows * sum(sizes)
-
-
-def check_pyarrow() -> None:
-    """Raise `InputError` unless pyarrow is installed."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "expected pyarrow to write a .parquet file, received none; "
-            "pip install 'bottleneck-pipeline[parquet]', or name a .h5 or .npz file"
-        ) from error
+def npz_row_bytes(table: Table) -> int:
+    """Return how many bytes a row takes in an ``.npz`` file."""
+    return sum(_stored(column.dtype).itemsize * column.n_values for column in table.columns)
 
 
 def write_parquet(path: Path, table: Table) -> None:
@@ -99,7 +81,7 @@ def write_parquet(path: Path, table: Table) -> None:
     texts = {"classes": json.dumps(list(table.classes)), **table.attributes}
     schema = pa.schema([_field(column) for column in table.columns], metadata=texts)
     with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
-        for start, stop in table_blocks(table):
+        for start, stop in blocks(table.n_rows, table.row_bytes):
             arrays = [_array(column, start, stop) for column in table.columns]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
@@ -141,7 +123,7 @@ def write_hdf5(path: Path, table: Table) -> None:
             file.write(piece)
         for column in table.columns:
             file.seek(places[column.name])
-            for start, stop in blocks(table.n_rows, column.shape, column.dtype):
+            for start, stop in blocks(table.n_rows, column.n_values * column.dtype.itemsize):
                 file.write(np.ascontiguousarray(column.read(start, stop), column.dtype).data)
 
 
@@ -228,8 +210,15 @@ def check_target(path: Path, overwrite: bool) -> None:
         hint = f"name a file that ends in {', '.join(WRITERS)}"
         raise UnknownNameError("kind of file", path.suffix or path.name, WRITERS, hint)
     check_free(path, overwrite)
-    if path.suffix.lower() == ".parquet":
-        check_pyarrow()
+    if path.suffix.lower() != ".parquet":
+        return
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "expected pyarrow to write a .parquet file, received none; "
+            "pip install 'bottleneck-pipeline[parquet]', or name a .h5 or .npz file"
+        ) from error
 
 
 def export_table(path: Path, table: Table) -> None:
@@ -243,7 +232,8 @@ def export_table(path: Path, table: Table) -> None:
         StoreError: The folder cannot be written, or the disk is full.
     """
     suffix = path.suffix.lower()
-    _check_space(path, npz_bytes(table) if suffix == ".npz" else table.n_bytes)
+    row_bytes = npz_row_bytes(table) if suffix == ".npz" else table.row_bytes
+    _check_space(path, table.n_rows * row_bytes)
     with atomic_path(path) as temporary:
         WRITERS[suffix](temporary, table)
 

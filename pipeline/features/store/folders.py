@@ -1,6 +1,6 @@
 """The recipe folders of a cache: which there are, and which hold features of a recipe.
 
-The quarantine: pictures that cannot be decoded, with the reason, beside the shards.
+Beside the shards each keeps the quarantine: pictures that cannot be decoded, with the reason.
 """
 
 import json
@@ -9,10 +9,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
-from pipeline.features.store.keys import DIGEST_BYTES, picture_keys
+from pipeline.features.store.keys import DIGEST_BYTES
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION, check_version
 from pipeline.system.files import OnDamage, fsync, write_json
@@ -46,14 +44,25 @@ def read_recipe(path: Path) -> Recipe:
         StoreError: It may not be read, or is gone.
     """
     try:
-        value = json.loads(path.read_text("utf-8"))
-        check_version(path, int(value.pop("format_version")))
-        value.pop("format")
-        return Recipe.from_dict(value)
+        return parse_recipe(path.read_bytes(), path)
     except OSError as error:
         raise StoreError(
             f"cannot read {path}: {error.strerror or error}; make it readable, nothing is lost"
         ) from error
+
+
+def parse_recipe(data: bytes, path: Path | str) -> Recipe:
+    """Make a recipe of the bytes of a ``recipe.json``; raises as `read_recipe` does.
+
+    Args:
+        data: The bytes.
+        path: Where they are from, for the error.
+    """
+    try:
+        value = json.loads(data.decode("utf-8"))
+        check_version(path, int(value.pop("format_version")))
+        value.pop("format")
+        return Recipe.from_dict(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedShardError(
             f"expected a recipe in {path}, received {type(error).__name__}: {error}; "
@@ -153,9 +162,3 @@ def read_quarantines(folder: Path, on_damage: OnDamage) -> dict[str, str]:
         except DamagedShardError as error:
             on_damage(path, error)
     return reasons
-
-
-def quarantine_keys(reasons: Mapping[str, str]) -> np.ndarray:
-    """Return the quarantined digests as a sorted table of keys: (n,) strings of 32 bytes."""
-    digests = np.frombuffer(bytes.fromhex("".join(reasons)), np.uint8)
-    return np.sort(picture_keys(digests.reshape(-1, DIGEST_BYTES)))

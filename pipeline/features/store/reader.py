@@ -1,8 +1,6 @@
 """Reading shards: their index, some of their rows, or all there is to check.
 
 Nothing is handed out unchecked: what cannot be read as it was written is a `DamagedShardError`.
-
-Rows from many shards, each shard opened once.
 """
 
 import json
@@ -60,7 +58,8 @@ def read_index(path: Path) -> ShardIndex:
     """
     with _opened(path) as file:
         shard = _read_shard(path, file)
-        digests, views = (_read_column(file[name]) for name in ("digest", "view"))
+        columns = (read_chunks(file[name]) for name in ("digest", "view"))
+        digests, views = (np.concatenate([rows for _, rows in column]) for column in columns)
     return ShardIndex(shard, digests, views)
 
 
@@ -74,10 +73,6 @@ def _read_shard(path: Path, file: h5py.File) -> Shard:
         if len(file[name]) != shard.n_rows:
             raise ValueError(f"{shard.n_rows} rows announced, {len(file[name])} found in {name}")
     return shard
-
-
-def _read_column(dataset: h5py.Dataset) -> np.ndarray:
-    return np.concatenate([rows for _, rows in read_chunks(dataset)])
 
 
 def read_rows(shard: Shard, cut: CutName, rows: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -106,11 +101,11 @@ def read_rows(shard: Shard, cut: CutName, rows: Sequence[int] | np.ndarray) -> n
     return features
 
 
-def check_shard(path: Path) -> Generator[int, None, Shard]:
+def check_shard(path: Path) -> Generator[tuple[Path, int], None, Shard]:
     """Read everything in a shard, a chunk at a time.
 
     Yields:
-        How many bytes each chunk had. Whoever is told of them is no part of the reading: what goes
+        (path, bytes) of each chunk. Whoever is told of them is no part of the reading: what goes
         wrong there does not mean that the shard is damaged.
 
     Returns:
@@ -127,7 +122,7 @@ def check_shard(path: Path) -> Generator[int, None, Shard]:
             for start, rows in read_chunks(file[name]):
                 if rows.dtype.kind == "f" and not np.isfinite(rows).all():
                     raise ValueError(f"features that are not finite among the rows from {start}")
-                yield rows.nbytes
+                yield path, rows.nbytes
     return shard
 
 
@@ -149,12 +144,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _check_readable(path: Path) -> None:
-    """Look at the file before HDF5 does, which says the same of a forbidden and of a damaged one.
-
-    Raises:
-        StoreError: It may not be read, or is gone.
-        ValueError: HDF5 might never return from it.
-    """
+    """Look before HDF5 does, which says the same of a forbidden file and of a damaged one."""
     try:
         check_heaps(path)
     except OSError as error:
@@ -181,7 +171,7 @@ def gather_rows(
     rows: np.ndarray,
     on_damage: OnDamage,
 ) -> np.ndarray:
-    """Read shard after shard, each into its places.
+    """Read rows of many shards, each shard opened once.
 
     Args:
         shards: At least one.

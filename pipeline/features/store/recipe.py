@@ -5,7 +5,7 @@ Not in it, because they change no value: labels, splits, file names, batch size,
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.system.files import canonical_json
@@ -23,7 +23,7 @@ class Recipe:
     Args:
         backbone: Canonical name with arguments, e.g. ``"MobileNet(alpha=0.25)"``.
         weights: SHA-256 of the weights file (or of the seed's description), in hex.
-        cuts: CutName layers with their poolings, in the order they were asked for.
+        cuts: Layers with their poolings, in the order they were asked for.
         image_size: Side in pixels of the square input.
         preprocessing: Arithmetic family: caffe, tf, torch, lite, none.
         decoding: Version, resize mode and interpolation of the decoder.
@@ -62,8 +62,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        value = asdict(self)
-        return {**value, "cuts": [list(cut) for cut in self.cuts]}
+        return {**asdict(self), "cuts": [list(cut) for cut in self.cuts]}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Recipe":
@@ -73,12 +72,7 @@ class Recipe:
 
     def covers(self, other: "Recipe") -> bool:
         """Whether features of this recipe contain, value for value, those of ``other``."""
-        return set(other.cuts) <= set(self.cuts) and self.differences(other).keys() <= {"cuts"}
-
-    def differences(self, other: "Recipe") -> dict[str, tuple[Any, Any]]:
-        """Return the fields that differ as ``{field: (ours, theirs)}``."""
-        ours, theirs = self.to_dict(), other.to_dict()
-        return {key: (ours[key], theirs[key]) for key in ours if ours[key] != theirs[key]}
+        return set(other.cuts) <= set(self.cuts) and replace(other, cuts=self.cuts) == self
 
     def dataset_name(self, cut: CutName) -> str:
         """Return where in a shard the features of ``cut`` are.

@@ -11,8 +11,7 @@ temporary name until every byte was checked.
 import json
 import logging
 import re
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,9 +20,9 @@ from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.folders import (
     RECIPE_NAME,
     covering_folders,
+    parse_recipe,
     prepare_folder,
     read_quarantine,
-    read_recipe,
 )
 from pipeline.features.store.reader import check_shard, read_index
 from pipeline.features.store.recipe import Recipe
@@ -52,20 +51,6 @@ class _Count:
 
     def __str__(self) -> str:
         return f"{counted(self.shards, 'shard')} ({size_text(self.n_bytes)})"
-
-
-@dataclass(frozen=True)
-class _Missing:
-    """A file that is there and not here."""
-
-    recipe: Recipe
-    name: str
-    n_bytes: int
-
-    @property
-    def path(self) -> str:
-        """Where it is in a cache."""
-        return f"{self.recipe.id}/{self.name}"
 
 
 class RemoteCache:
@@ -105,7 +90,7 @@ class RemoteCache:
         if names is None:  # what cannot even be begun is an error now, and not in an hour
             self._announce(recipes[0])
         found = {} if names is None else self._covering(names, recipes)
-        came = self._fetch([one for recipe in found.values() for one in self._missing(recipe)])
+        came = self._fetch(self._missing(found.values()))
         self.send_missing(recipes)
         return came
 
@@ -127,53 +112,60 @@ class RemoteCache:
             StoreError: It is not the recipe that is wanted, though its folder has that name.
         """
         path = f"{name}/{RECIPE_NAME}"
-        data = self._folder.read(path)
+        data, place = self._folder.read(path), self._folder.place(path)
         if data is None:  # each shard says itself what it was made with
             return wanted if name == wanted.id else None
         try:
-            return _parsed_recipe(data, name)
+            recipe = parse_recipe(data, place)
+            if recipe.id != name:
+                raise DamagedShardError(f"that of {recipe.id}")
+            return recipe
         except (DamagedShardError, NewerFormatError) as error:
             if name == wanted.id:
                 raise StoreError(
-                    f"expected the recipe of {name} in {self._folder.place(path)}, received "
-                    f"another: {_reason(error)}; remove that file there, shards say themselves "
-                    f"what they were made with"
+                    f"expected the recipe of {name} in {place}, received another: "
+                    f"{_reason(error)}; remove that file there, shards say themselves what they "
+                    f"were made with"
                 ) from error
-            logger.info("not looked into: %s: %s", self._folder.place(path), _reason(error))
+            logger.info("not looked into: %s: %s", place, _reason(error))
             return None
 
-    def _missing(self, recipe: Recipe) -> Iterator[_Missing]:
-        sizes = self._folder.sizes(recipe.id) or {}
-        for name in sorted(filter(SHARED.fullmatch, sizes)):
-            if not (self._root / recipe.id / name).exists():
-                yield _Missing(recipe, name, sizes[name])
+    def _missing(self, recipes: Iterable[Recipe]) -> list[tuple[Recipe, str, int]]:
+        """Return the name and the bytes of each file that is there and not here."""
+        missing = []
+        for recipe in recipes:
+            sizes = self._folder.sizes(recipe.id) or {}
+            for name in sorted(filter(SHARED.fullmatch, sizes)):
+                if not (self._root / recipe.id / name).exists():
+                    missing.append((recipe, name, sizes[name]))
+        return missing
 
-    def _fetch(self, missing: Sequence[_Missing]) -> bool:
+    def _fetch(self, missing: Sequence[tuple[Recipe, str, int]]) -> bool:
         expected, fetched = _Count(), _Count()
-        for one in missing:
-            expected.add(one.name, one.n_bytes)
+        for _, name, n_bytes in missing:
+            expected.add(name, n_bytes)
         if expected.shards:
             logger.info("fetching %s from %s", expected, self._folder.url)
-        for one in missing:
-            fetched.add(one.name, self._fetch_one(one))
+        for recipe, name, _ in missing:
+            fetched.add(name, self._fetch_one(recipe, name))
         if fetched.shards:
             logger.info("fetched %s from %s", fetched, self._folder.url)
         self._tell_refused()
         return bool(missing)
 
-    def _fetch_one(self, one: _Missing) -> int:
+    def _fetch_one(self, recipe: Recipe, name: str) -> int:
         """Fetch a file and check it before it gets its name; return its bytes."""
-        data = self._folder.read(one.path)
+        path = f"{recipe.id}/{name}"
+        data = self._folder.read(path)
         if data is None:  # gone since it was listed
             return 0
-        prepare_folder(self._root / one.recipe.id, one.recipe)
-        path = self._root / one.path
+        prepare_folder(self._root / recipe.id, recipe)
         try:
-            with atomic_path(path) as temporary:
+            with atomic_path(self._root / path) as temporary:
                 temporary.write_bytes(data)
-                _check(temporary, one.name, one.recipe)
+                _check(temporary, name, recipe)
         except (DamagedShardError, NewerFormatError) as error:
-            self._refused.append(f"{self._folder.place(one.path)}: {_reason(error)}")
+            self._refused.append(f"{self._folder.place(path)}: {_reason(error)}")
             return 0
         return len(data)
 
@@ -246,29 +238,8 @@ class RemoteCache:
         self._warned = True
 
 
-def _parsed_recipe(data: bytes, name: str) -> Recipe:
-    """Read a recipe that is to be the one of a folder's name.
-
-    Raises:
-        DamagedShardError: It is not.
-        NewerFormatError: A newer version of this program wrote it.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / RECIPE_NAME
-        path.write_bytes(data)
-        recipe = read_recipe(path)
-    if recipe.id != name:
-        raise DamagedShardError(f"that of {recipe.id}")
-    return recipe
-
-
 def _check(path: Path, name: str, recipe: Recipe) -> None:
-    """Read every byte of a file that came.
-
-    Raises:
-        DamagedShardError: It is damaged, or of another recipe.
-        NewerFormatError: A newer version of this program wrote it.
-    """
+    """Read every byte of a file; refuse what is damaged, newer, or of another recipe."""
     if not name.endswith(".h5"):
         read_quarantine(path)
         return

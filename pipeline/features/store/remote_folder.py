@@ -143,7 +143,9 @@ class RemoteFolder:
     def _publish_renamed(self, path: str, data: bytes) -> None:
         folder, _, name = f"{self._root}/{path}".rpartition("/")
         temporary = f"{folder}/{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{name}"
-        self._make(folder)
+        if folder not in self._made:
+            self._system.makedirs(folder, exist_ok=True)
+            self._made.add(folder)
         try:
             self._system.pipe_file(temporary, data)
             self._sync(temporary)
@@ -153,11 +155,6 @@ class RemoteFolder:
             with suppress(*failures()):  # what went wrong before matters more
                 self._system.rm_file(temporary)
             raise
-
-    def _make(self, folder: str) -> None:
-        if folder not in self._made:
-            self._system.makedirs(folder, exist_ok=True)
-            self._made.add(folder)
 
     def _sync(self, path: str) -> None:
         """Make durable what a crash of this machine could take; others have their own way."""

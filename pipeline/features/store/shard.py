@@ -81,7 +81,7 @@ def _file_image(recipe: Recipe, rows: Rows, engine: str, versions: Mapping[str, 
 
 
 def _text(value: str) -> np.bytes_:
-    """Make a text of fixed length: others lie outside of what HDF5 checksums, see `heap`."""
+    """Make a text of fixed length: HDF5 checksums no others, see `check_heaps`."""
     return np.bytes_(value.encode())
 
 
@@ -105,7 +105,7 @@ def _check_alignment(recipe: Recipe, rows: Rows) -> None:
     assert 0 not in lengths, "an empty shard says nothing"
 
 
-def check_version(path: Path, version: int) -> None:
+def check_version(path: Path | str, version: int) -> None:
     """Raise `NewerFormatError` when ``version`` is beyond what this program reads."""
     if version > FORMAT_VERSION:
         raise NewerFormatError(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 
 import numpy as np
 
@@ -109,12 +108,7 @@ class ShardWriter:
         if pending is not None:
             pending.result()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *reason: object) -> None:
         try:
             self.flush()
             self._wait()
