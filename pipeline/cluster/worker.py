@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from hashlib import sha256
@@ -24,8 +23,8 @@ from pipeline.config import FeaturesConfig, to_dict
 from pipeline.errors import PipelineError, StoreError
 from pipeline.features import Outcome, Passes, Work
 from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.features.passes import PictureRows
 from pipeline.features.preflight import bytes_of_row, check_memory
-from pipeline.images.reading import Files
 from pipeline.images.sources import opened_files
 
 VERSIONED = (
@@ -40,25 +39,6 @@ FAILED = "failed"
 _one_at_a_time = threading.Lock()
 
 Plain = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class SentPictures:
-    """The pictures of one task.
-
-    Args:
-        files: What reads them.
-        paths: n paths.
-        digests: SHA-256 of each file, (n, 32) uint8.
-    """
-
-    files: Files
-    paths: Sequence[str]
-    digests: np.ndarray
-
-    def read(self, row: int) -> bytes:
-        """Return the bytes of a row's file; raises OSError."""
-        return self.files.read(self.paths[row])
 
 
 def installed() -> dict[str, str]:
@@ -174,7 +154,7 @@ class _Opened:
     engine: Engine
     memory: int
 
-    def compute(self, pictures: SentPictures, work: Work) -> Plain:
+    def compute(self, pictures: PictureRows, work: Work) -> Plain:
         outcome = Outcome(self.engine.name)
         Passes(self.config, self.base, pictures, work).run(self.engine, outcome)
         values = {**vars(outcome), "in_flux": [(one.row, one.reason) for one in outcome.in_flux]}
@@ -212,9 +192,9 @@ def _check_same(job: Plain, base: FrozenBase) -> None:
         )
 
 
-def _pictures(sent: Plain) -> SentPictures:
+def _pictures(sent: Plain) -> PictureRows:
     digests = np.frombuffer(sent["digests"], np.uint8).reshape(-1, 32)
-    return SentPictures(opened_files(sent["files"]), sent["paths"], digests)
+    return PictureRows(opened_files(sent["files"]), sent["paths"], digests)
 
 
 def _failed(error: PipelineError) -> Plain:

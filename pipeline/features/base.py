@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 JOIN = "+"
 CLEAN = {"policy": "clean"}
 
-
 Input = tuple[Cut, ...]
 """What a head sees: one cut, or several side by side."""
 
@@ -127,17 +126,13 @@ class FrozenBase:
         names = ((self.spec.short_name(cut.layer), cut.pooling) for cut in self.cuts)
         return tuple(name if pooling == "avg" else f"{name}:{pooling}" for name, pooling in names)
 
-    def _weights_again(self) -> str:
-        """Return a text that finds the same weights from any folder."""
-        path = self.source.path if self.source.kind == "file" else None
-        return self.weights if path is None else str(path.resolve())
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values from which `frozen_from_dict` makes the same base again."""
         decoding = self.decoding
+        path = self.source.path if self.source.kind == "file" else None
         return {
             "backbone": str(self.spec),
-            "weights": self._weights_again(),
+            "weights": self.weights if path is None else str(path.resolve()),
             "weights_digest": self.source.digest,
             "weights_seed": self.source.seed or 0,
             "with_top": self.with_top,

@@ -8,7 +8,7 @@ from pipeline.backbones.engines import Engine, open_engine
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
 from pipeline.features.caches import Caches
-from pipeline.features.passes import Outcome, Passes
+from pipeline.features.passes import Outcome, Passes, PictureRows
 from pipeline.features.preflight import Forecast, forecast, sample
 from pipeline.features.worklist import Work
 from pipeline.images import Dataset, RowLoader, load_batches
@@ -43,8 +43,10 @@ class Computation:
             self.base, config.engine, config.precision, config.batch_size, config.models
         )
         outcome = Outcome(engine.name, self._foresee(engine))
+        dataset = self.dataset
+        pictures = PictureRows(dataset.files, dataset.paths, dataset.digests)
         try:
-            passes = Passes(config, self.base, self.dataset, self.work, self.caches.send)
+            passes = Passes(config, self.base, pictures, self.work, self.caches.send)
             passes.run(engine, outcome, reporter)
         finally:
             self.caches.clean.quarantine(outcome.bad)

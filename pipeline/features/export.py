@@ -55,7 +55,12 @@ def check_export(config: FeaturesConfig, out: Path, overwrite: bool) -> None:
         InputError: It exists, pyarrow is not installed, or views are asked for.
     """
     check_target(out, overwrite)
-    _refuse_views(config)
+    for name in ("views", "test_views"):
+        if number := getattr(config, name):
+            raise InputError(
+                f"expected to export pictures as they are, received {name}={number}; "
+                f"leave --{name.replace('_', '-')} out"
+            )
 
 
 def export_features(
@@ -92,7 +97,10 @@ def export_features(
     left_out = _left_out(dataset, cache, np.flatnonzero(bad))
     check_strictly(config.strict, left_out, len(dataset))
     cache.require(dataset.digests[rows])
-    columns = _feature_columns(base, dataset.digests[rows], cache, reporter)
+    columns = [
+        _feature_column(f"X/{name}", cut, dataset.digests[rows], cache, reporter)
+        for name, cut in zip(base.layers, base.recipe.cuts, strict=True)
+    ]
     told = {"recipe": base.recipe.id, "source": dataset.location}
     table = Table(len(rows), [*columns, *_picture_columns(dataset, rows)], dataset.classes, told)
     export_table(out, table)
@@ -108,24 +116,6 @@ def export_features(
         recipe=base.recipe.id,
         left_out=left_out,
     )
-
-
-def _refuse_views(config: FeaturesConfig) -> None:
-    for name in ("views", "test_views"):
-        if number := getattr(config, name):
-            raise InputError(
-                f"expected to export pictures as they are, received {name}={number}; "
-                f"leave --{name.replace('_', '-')} out"
-            )
-
-
-def _feature_columns(
-    base: FrozenBase, digests: np.ndarray, cache: FeatureCache, reporter: Reporter
-) -> list[Column]:
-    return [
-        _feature_column(f"X/{name}", cut, digests, cache, reporter)
-        for name, cut in zip(base.layers, base.recipe.cuts, strict=True)
-    ]
 
 
 def _feature_column(

@@ -1,24 +1,23 @@
-"""Decode, compute and write, all three at once, with memory bounded by the queues between them.
+"""Decode, compute and write, all three at once, with memory bounded by the queues between them."""
 
-What a pipeline of stages waits for: the one figure that says which of them is the slowest.
-"""
-
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from pipeline.backbones.engines import Engine, paired
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
-from pipeline.features.caches import Writers, view_recipe
+from pipeline.features.caches import versions, view_recipe, wanted_recipes
 from pipeline.features.preflight import Forecast
+from pipeline.features.store import Recipe, ShardWriter
 from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
 from pipeline.images import Batch, Failure, LoadTimes, RowLoader, load_batches
+from pipeline.images.reading import Files
 from pipeline.system.machine import N_WAITING_THREADS
 from pipeline.system.progress import SILENT, Reporter
 
@@ -30,8 +29,10 @@ Stream = Generator[Item, None, None]
 class Waits:
     """Seconds that the thread which drives a pipeline spent waiting, by what it waited for.
 
+    It is the one figure that says which of its stages is the slowest.
+
     >>> waits = Waits()
-    >>> list(waits.inner("pictures", (letter for letter in "ab")))
+    >>> list(waits.counted("pictures", (letter for letter in "ab")))
     ['a', 'b']
     >>> list(waits.seconds)
     ['pictures', 'engine', 'disk']
@@ -54,22 +55,14 @@ class Waits:
         finally:
             self.seconds[name] += perf_counter() - began
 
-    def inner(self, name: str, items: Stream[Item]) -> Stream[Item]:
-        """Pass items on, and count the waiting for each."""
-        return self._counted(name, items, inside=False)
-
-    def outer(self, name: str, items: Stream[Item]) -> Stream[Item]:
-        """Do the same for a stage that pulls from inner ones, without their waiting."""
-        return self._counted(name, items, inside=True)
-
-    def _counted(self, name: str, items: Stream[Item], inside: bool) -> Stream[Item]:
+    def counted(self, name: str, items: Stream[Item]) -> Stream[Item]:
+        """Pass items on, and count the waiting for each, without that of stages further in."""
         with closing(items):
             while True:
                 before = self._others(name)
                 with self.of(name):
                     item = next(items, None)
-                if inside:
-                    self.seconds[name] -= self._others(name) - before
+                self.seconds[name] -= self._others(name) - before
                 if item is None:
                     return
                 yield item
@@ -86,32 +79,27 @@ class Waits:
 
 Computed = tuple[Batch, tuple[np.ndarray, ...]]
 
-
 PART = "features"
 """What a reporter is told of."""
 
 
-class HasWaits(Protocol):
-    """What reads pictures."""
+@dataclass(frozen=True)
+class PictureRows:
+    """Pictures by row number.
 
-    @property
-    def waits(self) -> bool:
-        """Whether reading means waiting for another machine, so that many threads help."""
+    Args:
+        files: What reads them.
+        paths: n paths.
+        digests: SHA-256 of each file, (n, 32) uint8.
+    """
 
-
-class PictureRows(Protocol):
-    """Pictures by row number; a data set is such."""
-
-    @property
-    def files(self) -> HasWaits:
-        """What reads them."""
-
-    @property
-    def digests(self) -> np.ndarray:
-        """SHA-256 of each row's file, (n, 32) uint8."""
+    files: Files
+    paths: Sequence[str]
+    digests: np.ndarray
 
     def read(self, row: int) -> bytes:
         """Return the bytes of a row's file; raises OSError."""
+        return self.files.read(self.paths[row])
 
 
 @dataclass
@@ -170,21 +158,28 @@ class Passes:
         on_shard: OnShard | None = None,
     ) -> None:
         self.config, self.base, self.pictures, self.work = config, base, pictures, work
-        self._view, self._on_shard = view_recipe(config), on_shard
+        self._on_shard = on_shard
         self._waits, self._times = Waits(), LoadTimes()
 
     def run(self, engine: Engine, outcome: Outcome, reporter: Reporter = SILENT) -> None:
         """Compute everything there is to do; what is done stays, however this ends."""
         began = monotonic()
-        where = (self.config.cache, self.base, self._view, engine.name)
-        with Writers(*where, self._on_shard) as writers:
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(self._writer(recipe, engine))
+                for recipe in wanted_recipes(self.config, self.base)
+            ]
             self._compute(engine, writers, outcome, reporter)
         outcome.seconds = monotonic() - began
         outcome.reading, outcome.decoding = self._times.reading, self._times.decoding
         outcome.waits = dict(self._waits.seconds)
 
+    def _writer(self, recipe: Recipe, engine: Engine) -> ShardWriter:
+        folder = self.config.cache / recipe.id
+        return ShardWriter(folder, recipe, engine.name, versions(), self._on_shard)
+
     def _compute(
-        self, engine: Engine, writers: Writers, outcome: Outcome, reporter: Reporter
+        self, engine: Engine, writers: Sequence[ShardWriter], outcome: Outcome, reporter: Reporter
     ) -> None:
         n_failed = 0
         reporter.advance(PART, 0, len(self.work))
@@ -200,30 +195,30 @@ class Passes:
     def _computed(self, engine: Engine) -> Generator[Computed, None, None]:
         batches = load_batches(
             RowLoader(
-                self._read, self.base.decoding, self.pictures.digests, self._view, self._times
+                self._read,
+                self.base.decoding,
+                self.pictures.digests,
+                view_recipe(self.config),
+                self._times,
             ),
             self.work.rows,
             self.config.batch_size,
             views=self.work.views,
             n_threads=N_WAITING_THREADS if self.pictures.files.waits else None,
         )
-        pictures = self._waits.inner("pictures", batches)
-        return self._waits.outer("engine", paired(engine.run, pictures))
+        pictures = self._waits.counted("pictures", batches)
+        return self._waits.counted("engine", paired(engine.run, pictures))
 
     def _read(self, row: int) -> bytes:
         """Return a row's bytes, from a copy of the file where it cannot be read itself."""
         try:
             return self.pictures.read(row)
         except OSError:
-            for copy in self._copies(row):
+            same = (self.pictures.digests == self.pictures.digests[row]).all(axis=1)
+            for copy in np.setdiff1d(np.flatnonzero(same), row).tolist():
                 with suppress(OSError):
                     return self.pictures.read(copy)
             raise
-
-    def _copies(self, row: int) -> list[int]:
-        digests = self.pictures.digests
-        same = (digests == digests[row]).all(axis=1)
-        return [copy for copy in np.flatnonzero(same).tolist() if copy != row]
 
     def _note_failures(self, batch: Batch, outcome: Outcome) -> None:
         """Content that cannot be decoded is remembered; a file that is in flux only reported."""
@@ -234,10 +229,18 @@ class Passes:
                 outcome.bad[self.pictures.digests[failure.row].tobytes().hex()] = failure.reason
 
     def _write(
-        self, writers: Writers, batch: Batch, outputs: tuple[np.ndarray, ...], outcome: Outcome
+        self,
+        writers: Sequence[ShardWriter],
+        batch: Batch,
+        outputs: tuple[np.ndarray, ...],
+        outcome: Outcome,
     ) -> None:
-        if len(batch.rows):
-            writers.add(self.pictures.digests[batch.rows], batch.views, outputs)
-        n_clean = int(np.sum(batch.views == 0))
-        outcome.pictures += n_clean
-        outcome.views += len(batch.rows) - n_clean
+        """Give each row to the cache that it belongs to: pictures as they are, or views."""
+        clean, digests = batch.views == 0, self.pictures.digests[batch.rows]
+        for writer, its in zip(writers, (clean, ~clean), strict=False):
+            if its.any():
+                rows = (output[its] for output in outputs)
+                features = dict(zip(self.base.recipe.cuts, rows, strict=True))
+                writer.add(digests[its], features, batch.views[its])
+        outcome.pictures += int(clean.sum())
+        outcome.views += int((~clean).sum())

@@ -90,7 +90,11 @@ def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
     """
     disk_bytes, free = int(n_rows * (row_bytes + 36) * DISK_SHARE), free_bytes(cache)
     if disk_bytes > free:
-        raise StoreError(_too_large(n_rows, row_bytes, disk_bytes, free, cache))
+        raise StoreError(
+            f"expected {size_text(disk_bytes)} free for {n_rows:,} times {size_text(row_bytes)} in "
+            f"{cache}, received {size_text(free)}: name fewer --layers, use --pooling avg instead "
+            f"of none, --dtype float16 for half, or a --cache on another disk"
+        )
     return disk_bytes, free
 
 
@@ -108,14 +112,6 @@ def check_memory(row_bytes: int, batch: tuple[int, ...]) -> int:
             f"{size_text(available)}; choose a smaller --batch-size"
         )
     return PROGRAM_BYTES + SHARD_BYTES_IN_MEMORY + batches
-
-
-def _too_large(n_rows: int, row_bytes: int, needed: int, free: int, cache: Path) -> str:
-    return (
-        f"expected {size_text(needed)} free for {n_rows:,} times {size_text(row_bytes)} in "
-        f"{cache}, received {size_text(free)}: name fewer --layers, use --pooling avg instead of "
-        f"none, --dtype float16 for half, or a --cache on another disk"
-    )
 
 
 def _engine_seconds(engine: Engine, shape: tuple[int, ...]) -> float:

@@ -41,19 +41,16 @@ class FeatureTable:
         self.n_views, self.n_test_views = (0, 0) if viewed is None else (n_views, n_test_views)
         has = cache.has(dataset.digests)
         self._usable = ~cache.is_quarantined(dataset.digests) | has
-        self._check_computed(has)
-        self._held: tuple[Input, np.ndarray] | None = None
-        self._held_views: tuple[tuple[Input, bytes], np.ndarray] | None = None
-        check_classes(dataset, self._usable)
-
-    def _check_computed(self, has: np.ndarray) -> None:
         missing = np.flatnonzero(self._usable & ~has)
         if len(missing):
             raise DataError(
-                f"expected features of every picture in {self.dataset.location}, received none of "
-                f"{len(missing)}, first {self.dataset.paths[missing[0]]}: it could not be read or "
+                f"expected features of every picture in {dataset.location}, received none of "
+                f"{len(missing)}, first {dataset.paths[missing[0]]}: it could not be read or "
                 f"was not computed; run `pipeline features` again, or take it away"
             )
+        self._held: tuple[Input, np.ndarray] | None = None
+        self._held_views: tuple[tuple[Input, bytes], np.ndarray] | None = None
+        check_classes(dataset, self._usable)
 
     def rows(self, split: str) -> np.ndarray:
         """Return the usable rows of a split, ordered by path."""

@@ -104,8 +104,8 @@ def pulling(items, seconds):
 
 def test_waiting_is_counted_where_it_happens():
     waits = Waits()
-    pictures = waits.inner("pictures", slowly(range(5), 0.02))
-    assert list(waits.outer("engine", pulling(pictures, 0.001))) == list(range(5))
+    pictures = waits.counted("pictures", slowly(range(5), 0.02))
+    assert list(waits.counted("engine", pulling(pictures, 0.001))) == list(range(5))
     assert waits.seconds["pictures"] > 4 * waits.seconds["engine"] > 0
     assert waits.seconds["disk"] == 0
     assert waits.describe().startswith("waiting for pictures ")
@@ -121,7 +121,7 @@ def test_closing_reaches_the_source():
             closed.append(True)
 
     waits = Waits()
-    items = waits.outer("engine", waits.inner("pictures", source()))
+    items = waits.counted("engine", waits.counted("pictures", source()))
     next(items)
     items.close()
     assert closed == [True]
