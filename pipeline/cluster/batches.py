@@ -1,16 +1,16 @@
 """What there is to compute, in batches: each becomes one shard on some worker."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 import numpy as np
 
 from pipeline.features import Work
-from pipeline.features.store.keys import picture_keys
 from pipeline.features.store.writer import SHARD_BYTES
 from pipeline.images import Dataset
 from pipeline.images.sources import sent_files
+from pipeline.images.splits import content_numbers
 
 BATCH_SECONDS = 20.0
 """About how long a worker has for a batch: what its end can cost."""
@@ -28,16 +28,12 @@ class ShardTask:
     """Some pictures for one worker.
 
     Args:
-        job: What to do with them, the same for all; plain values.
-        dataset: Where the pictures are.
         rows: Rows of the data set, (k,) int, no two of the same content.
         views: For each of ``rows`` the views wanted of it.
         copies: Rows of the same contents as some of them, read where those cannot be.
         alone: Whether nothing else is in flight beside it.
     """
 
-    job: dict[str, Any] = field(repr=False)
-    dataset: Dataset = field(repr=False)
     rows: np.ndarray
     views: list[tuple[int, ...]]
     copies: np.ndarray
@@ -46,19 +42,6 @@ class ShardTask:
     def __len__(self) -> int:
         """Return the number of passes through the base."""
         return sum(map(len, self.views))
-
-    def arguments(self) -> tuple[Any, ...]:
-        """Return plain values for `worker.compute_batch`."""
-        rows = np.concatenate([self.rows, self.copies])
-        paths = [self.dataset.paths[row] for row in rows.tolist()]
-        batch = {
-            "n": len(self.rows),
-            "paths": paths,
-            "digests": self.dataset.digests[rows].tobytes(),
-            "views": self.views,
-            "files": sent_files(self.dataset.files, paths),
-        }
-        return self.job, batch
 
 
 class Batches:
@@ -83,7 +66,8 @@ class Batches:
         self._seconds_per_pass: float | None = None
         self._waiting: list[ShardTask] = []
         self._suspects: list[ShardTask] = []
-        self._copies = _Copies(dataset)
+        self._contents = content_numbers(dataset.digests)
+        self._several = np.flatnonzero(np.bincount(self._contents)[self._contents] > 1)
 
     def next(self, n_in_flight: int) -> ShardTask | None:
         """Return the next batch; a suspected picture only when nothing else is in flight."""
@@ -92,6 +76,19 @@ class Batches:
         if self._at < len(self._work.rows):
             return self._cut()
         return self._suspects.pop() if self._suspects and not n_in_flight else None
+
+    def arguments(self, batch: ShardTask) -> tuple[Any, ...]:
+        """Return plain values for `worker.compute_batch`."""
+        rows = np.concatenate([batch.rows, batch.copies])
+        paths = [self._dataset.paths[row] for row in rows.tolist()]
+        sent = {
+            "n": len(batch.rows),
+            "paths": paths,
+            "digests": self._dataset.digests[rows].tobytes(),
+            "views": batch.views,
+            "files": sent_files(self._dataset.files, paths),
+        }
+        return self._job, sent
 
     def put_back(self, batch: ShardTask) -> None:
         """Take a batch again that was lost."""
@@ -127,7 +124,8 @@ class Batches:
         return max(1, min(self._most, ceil(wanted)))
 
     def _batch(self, rows: np.ndarray, views: list[tuple[int, ...]]) -> ShardTask:
-        return ShardTask(self._job, self._dataset, rows, views, self._copies.of(rows))
+        same = np.isin(self._contents[self._several], self._contents[rows])
+        return ShardTask(rows, views, np.setdiff1d(self._several[same], rows))
 
     def divide(self, batch: ShardTask) -> None:
         """Take a batch again in parts."""
@@ -135,25 +133,3 @@ class Batches:
         for at in range(0, len(batch.rows), step):
             part = slice(at, at + step)
             self._waiting.append(self._batch(batch.rows[part], batch.views[part]))
-
-
-class _Copies:
-    """Finds rows of the same content; holds those alone that have a copy."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        keys = picture_keys(dataset.digests)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        same = np.zeros(len(keys) + 1, bool)
-        same[1:-1] = keys[1:] == keys[:-1]
-        several = same[1:] | same[:-1]
-        self._keys, self._rows = keys[several], order[several]
-        self._digests = dataset.digests
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the other rows of the same contents: (k,) int."""
-        wanted = picture_keys(self._digests[rows])
-        first = np.searchsorted(self._keys, wanted, "left")
-        last = np.searchsorted(self._keys, wanted, "right")
-        found = [self._rows[first[at] : last[at]] for at in np.flatnonzero(last > first)]
-        return np.setdiff1d(np.concatenate(found), rows) if found else np.empty(0, np.int64)

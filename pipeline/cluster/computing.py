@@ -1,9 +1,8 @@
 """Stage 1 on workers: what is missing, in batches, each of which becomes a shard."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -69,7 +68,7 @@ class ClusterComputation(Computation):
 
     def _open(self, workers: Workers, job: Plain) -> Plain:
         """Let every worker load the base; return what one says of it."""
-        source = _Openings(job, len(workers.known()))
+        source = _Openings([job] * len(workers.known()))
         with closing(Flight(workers, open_job, source).run()) as answers:
             for _, opened in answers:
                 if isinstance(opened, Died):
@@ -88,44 +87,31 @@ class ClusterComputation(Computation):
         n_workers = len(workers.known())
         batches = Batches(job, self.dataset, self.work, row_bytes, n_workers)
         gathering = _Gathering(Outcome("", seen, workers=n_workers), batches, n_rows, reporter)
-        with self._quarantined(gathering.outcome):
-            began = monotonic()
+        began = monotonic()
+        try:
             with closing(Flight(workers, compute_batch, batches).run()) as results:
                 for batch, result in results:
                     gathering.take(batch, result)
-            gathering.outcome.seconds = monotonic() - began
-        return gathering.outcome
-
-    @contextmanager
-    def _quarantined(self, outcome: Outcome) -> Iterator[None]:
-        """Remember pictures that cannot be decoded, however the block ends."""
-        try:
-            yield
         finally:
-            self.caches.clean.quarantine(outcome.bad)
+            self.caches.clean.quarantine(gathering.outcome.bad)
+        gathering.outcome.seconds = monotonic() - began
+        return gathering.outcome
 
 
 @dataclass(frozen=True)
-class _Opening:
-    """The task to load the base."""
-
-    job: Plain = field(repr=False)
-
-    def arguments(self) -> tuple[Any, ...]:
-        return (self.job,)
-
-
 class _Openings:
-    """As many such tasks as there are workers: most load it before the first batch."""
+    """The job, once for each worker that there is: most load the base before the first batch."""
 
-    def __init__(self, job: Plain, n_workers: int) -> None:
-        self._waiting = [_Opening(job) for _ in range(n_workers)]
+    waiting: list[Plain]
 
-    def next(self, n_in_flight: int) -> _Opening | None:
-        return self._waiting.pop() if self._waiting else None
+    def next(self, n_in_flight: int) -> Plain | None:
+        return self.waiting.pop() if self.waiting else None
 
-    def put_back(self, task: _Opening) -> None:
-        self._waiting.append(task)
+    def put_back(self, job: Plain) -> None:
+        self.waiting.append(job)
+
+    def arguments(self, job: Plain) -> tuple[Any, ...]:
+        return (job,)
 
 
 class _Gathering:

@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.local import local_cluster, restore, silence
@@ -16,9 +18,11 @@ CONNECT_SECONDS = 20
 """For a scheduler to answer, and to come back after it was lost."""
 WORKERS_SECONDS = 120
 """For the first worker to appear."""
+POLL_SECONDS = 0.02
 STAYS = "what is finished stays, start again and it goes on from there"
 
 
+@dataclass(frozen=True)
 class Workers:
     """Workers that were found, and the connection to their scheduler.
 
@@ -27,8 +31,8 @@ class Workers:
         name: What the user called them.
     """
 
-    def __init__(self, client: "Client", name: str) -> None:
-        self.client, self.name = client, name
+    client: "Client"
+    name: str
 
     def known(self) -> Mapping[str, Any]:
         """Return what the scheduler says of each worker, by address.
@@ -52,6 +56,12 @@ class Workers:
         if self.client.status in ("closed", "closing"):
             raise self.gone()
 
+    def wait(self) -> None:
+        """Wait for the scheduler to be back; raise `ClusterError` if it is gone for good."""
+        while not self.is_running:
+            self.check()
+            sleep(POLL_SECONDS)
+
     def gone(self) -> ClusterError:
         """Return the error that says that the scheduler is gone."""
         return ClusterError(
@@ -72,7 +82,13 @@ def connected(cluster: str, n_local: int | None = None) -> Iterator[Workers]:
         InputError: Dask is not installed.
         ClusterError: The scheduler does not answer, or has no workers.
     """
-    _import_distributed()
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "expected the packages dask and distributed for --cluster, received neither: "
+            "pip install 'bottleneck-pipeline[cluster]'"
+        ) from error
     levels = silence()
     with ExitStack() as stack:
         stack.callback(restore, levels)
@@ -83,16 +99,6 @@ def connected(cluster: str, n_local: int | None = None) -> Iterator[Workers]:
             number = cluster.partition(":")[2]
             scheduler = stack.enter_context(local_cluster(int(number) if number else n_local))
         yield Workers(stack.enter_context(_client(scheduler, cluster)), cluster)
-
-
-def _import_distributed() -> None:
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            "expected the packages dask and distributed for --cluster, received neither: "
-            "pip install 'bottleneck-pipeline[cluster]'"
-        ) from error
 
 
 @contextmanager

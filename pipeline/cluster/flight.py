@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, Generic, Protocol, TypeVar
 
-from pipeline.cluster.connection import STAYS, Workers
+from pipeline.cluster.connection import POLL_SECONDS, STAYS, Workers
 from pipeline.errors import ClusterError
 
 logger = logging.getLogger(__name__)
 
 AHEAD = 2
 """Tasks in flight for each that runs: the next one lies ready."""
-POLL_SECONDS = 0.02
 LOOK_SECONDS = 5.0
 """Between looks at which workers there are."""
 RESULT_SECONDS = 60
@@ -30,14 +29,7 @@ LOST = (CancelledError, OSError)
 """What a broken connection or a forgotten task look like; timeouts are OSErrors as well."""
 
 
-class Sendable(Protocol):
-    """Something that a worker can do."""
-
-    def arguments(self) -> tuple[Any, ...]:
-        """Return plain values for the function that does it."""
-
-
-FlightTask = TypeVar("FlightTask", bound=Sendable)
+FlightTask = TypeVar("FlightTask")
 
 
 class TaskSource(Protocol[FlightTask]):
@@ -48,6 +40,9 @@ class TaskSource(Protocol[FlightTask]):
 
     def put_back(self, task: FlightTask) -> None:
         """Take a task again that was lost."""
+
+    def arguments(self, task: FlightTask) -> tuple[Any, ...]:
+        """Return plain values for the function that does a task."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +103,15 @@ class Flight(Generic[FlightTask]):
                     self.workers.check()
                     sleep(POLL_SECONDS)
         finally:
-            self._cancel(list(in_flight))
+            if in_flight and self.workers.is_running:
+                with suppress(*LOST):  # we leave either way
+                    self.workers.client.cancel(list(in_flight), force=True)
 
     def _fill(self, in_flight: dict[Any, FlightTask], crew: "_Crew") -> None:
         if not self.workers.is_running:  # it may come back; what is submitted now would be lost
             if not in_flight:
-                self._await_scheduler()
+                logger.warning("the connection to %s is lost; trying again", self.workers.name)
+                self.workers.wait()
             return
         while len(in_flight) < AHEAD * max(1, crew.n_slots):
             task = self.source.next(len(in_flight))
@@ -121,16 +119,10 @@ class Flight(Generic[FlightTask]):
                 return
             in_flight[self._submit(task, crew)] = task
 
-    def _await_scheduler(self) -> None:
-        logger.warning("the connection to %s is lost; trying again", self.workers.name)
-        while not self.workers.is_running:
-            self.workers.check()
-            sleep(POLL_SECONDS)
-
     def _submit(self, task: FlightTask, crew: "_Crew") -> Any:
         return self.workers.client.submit(
             self.function,
-            *task.arguments(),
+            *self.source.arguments(task),
             key=f"pipeline-{self.function.__name__}-{uuid.uuid4().hex}",
             pure=False,
             retries=N_RETRIES,
@@ -139,9 +131,14 @@ class Flight(Generic[FlightTask]):
 
     def _result(self, future: Any) -> Any:
         """Return a task's result, `Died`, or None where it was lost on the way; forget it."""
+        from distributed import KilledWorker
+
         try:
             if future.status == "error":
-                return _died(future.exception(timeout=RESULT_SECONDS))
+                error = future.exception(timeout=RESULT_SECONDS)
+                if isinstance(error, KilledWorker):
+                    return Died(error.allowed_failures + 1)
+                raise error
             return future.result(timeout=RESULT_SECONDS)
         except LOST:
             if future.status == "error":  # not the connection failed, but the task itself
@@ -149,20 +146,6 @@ class Flight(Generic[FlightTask]):
             return None
         finally:
             future.release()
-
-    def _cancel(self, futures: list[Any]) -> None:
-        if futures and self.workers.is_running:
-            with suppress(*LOST):  # we leave either way
-                self.workers.client.cancel(futures, force=True)
-
-
-def _died(error: BaseException) -> Died:
-    """Return what became of a task that failed; raise what it raised itself."""
-    from distributed import KilledWorker
-
-    if isinstance(error, KilledWorker):
-        return Died(error.allowed_failures + 1)
-    raise error
 
 
 class _Crew:

@@ -1,8 +1,4 @@
-"""Workers of this machine: each has its own cores, or its own GPU.
-
-Which GPUs a process may use, without any library: one worker is started for each.
-
-A worker process of ours, before it does anything: its cores, its signals, its silence.
+"""Workers of this machine: each has its own cores, or its own GPU, one worker for each.
 
 Dask calls `dask_setup` when it starts a worker with ``--preload pipeline.cluster.local``.
 """
@@ -30,7 +26,9 @@ DEVICE = re.compile(r"nvidia(\d+)")
 def visible_gpus(
     system: Path = Path("/"), environment: Mapping[str, str] = os.environ
 ) -> tuple[str, ...]:
-    """Return the GPUs as ``CUDA_VISIBLE_DEVICES`` names them, in its order.
+    """Return the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
+
+    No library is asked. The order is that of the variable.
 
     Args:
         system: The root of the file system to look at.

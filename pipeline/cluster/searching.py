@@ -51,7 +51,7 @@ class _Searching:
                 return
             except CancelledError:  # the scheduler was lost, or a worker with what only it had
                 self._sent.clear()
-                _await_scheduler(workers)
+                workers.wait()
         raise ClusterError(
             f"expected workers that stay, those of --cluster {self._cluster} were lost "
             f"{N_TRIES} times; what was measured is kept, start again and it goes on from there"
@@ -96,11 +96,3 @@ def measured_there(place: int, unit: Unit, rest: Pool, *features: np.ndarray) ->
     """Measure one unit on a worker, with one thread of linear algebra, as without a cluster."""
     with threadpool_limits(1), parallel_config("sequential"):
         return measured(place, unit, replace(rest, features=features))
-
-
-def _await_scheduler(workers: Workers) -> None:
-    from time import sleep
-
-    while not workers.is_running:
-        workers.check()
-        sleep(0.1)

@@ -1,7 +1,4 @@
-"""Files that appear whole or not at all.
-
-Setting damaged things aside. Nothing is deleted: a new name takes them out of the way.
-"""
+"""Files that appear whole or not at all, and damaged ones that are set aside, never deleted."""
 
 import errno
 import hashlib
@@ -73,8 +70,11 @@ def atomic_folder(final: Path, doing: str = "", way_out: str = "") -> Iterator[P
         with _explained(doing, way_out):
             for path in (*temporary.rglob("*"), temporary):
                 fsync(path)
-            with suppress(FileExistsError):
-                _rename_folder(temporary, final)
+            try:
+                os.rename(temporary, final)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
             fsync(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -95,7 +95,12 @@ def _explained(doing: str, way_out: str = "", writing: Path | None = None) -> It
     except OSError as error:
         if writing is not None and not _is_of_writing(error, writing):
             raise
-        raise StoreError(f"{doing}: {_reason(error)}; {way_out or _way_out(error)}") from error
+        if error.errno in _FULL:
+            stays = "free some space and start again, what is finished stays"
+        else:
+            stays = "name another folder or make this one writable, what is finished stays"
+        reason = error.strerror or str(error)
+        raise StoreError(f"{doing}: {reason}; {way_out or stays}") from error
 
 
 def _is_of_writing(error: OSError, path: Path) -> bool:
@@ -112,20 +117,9 @@ def rename(path: Path, to: Path) -> None:
     Raises:
         StoreError: The folder cannot be written.
     """
-    try:
+    with _explained(f"cannot rename {path}"):
         os.replace(path, to)
         fsync(to.parent)
-    except OSError as error:
-        raise StoreError(f"cannot rename {path}: {_reason(error)}; {_way_out(error)}") from error
-
-
-def _rename_folder(temporary: Path, final: Path) -> None:
-    try:
-        os.rename(temporary, final)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise FileExistsError(final) from error
-        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -147,16 +141,6 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
-def _way_out(error: OSError) -> str:
-    if error.errno in _FULL:
-        return "free some space and start again, what is finished stays"
-    return "name another folder or make this one writable, what is finished stays"
 
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,9 @@ PASSWORD = re.compile(r"(://[^/:@]*):([^/]*)@")
 
 def failures() -> tuple[type[Exception], ...]:
     """Return what file systems let out when they fail: not all of it is OSError."""
-    foreign = (kind for place in _FOREIGN_ERRORS for kind in _errors_of(*place))
+    # Of packages that are in use, without importing any.
+    found = (getattr(sys.modules.get(module), name, None) for module, name in _FOREIGN_ERRORS)
+    foreign = (kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
     return (OSError, ValueError, EOFError, *foreign)
 
 
@@ -22,12 +24,6 @@ _FOREIGN_ERRORS = (
     ("paramiko", "SSHException"),
     ("smbprotocol.exceptions", "SMBException"),
 )
-
-
-def _errors_of(module: str, name: str) -> tuple[type[Exception], ...]:
-    """Return an exception type of a package that is in use, without importing it."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return (kind,) if isinstance(kind, type) and issubclass(kind, Exception) else ()
 
 
 def without_password(url: str) -> str:

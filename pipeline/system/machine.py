@@ -1,7 +1,4 @@
-"""What of the machine this process may use: cores and memory, in a container too.
-
-How many threads to read and decode with.
-"""
+"""What of the machine this process may use: cores, threads and memory, in a container too."""
 
 import math
 import os

@@ -302,9 +302,10 @@ def test_task_that_is_done_twice_is_harmless(data, models, tmp_path, capsys):
             "token": token,
         }
         work = find_work(config, dataset, caches.clean, None)
-        batch = Batches(job, dataset, work, row_bytes=4, n_workers=1).next(0)
+        batches = Batches(job, dataset, work, row_bytes=4, n_workers=1)
+        batch = batches.arguments(batches.next(0))[1]
         sent = json.loads(json.dumps(job))  # plain values: what is sent has no classes of ours
-        results = [worker.compute_batch(sent, batch.arguments()[1]) for _ in range(2)]
+        results = [worker.compute_batch(sent, batch) for _ in range(2)]
     assert [result["pictures"] for result in results] == [80, 80]
     assert len(list((tmp_path / "cache").glob("*/shard-*.h5"))) == 2
     assert len(content(tmp_path / "cache")) == 80
@@ -466,15 +467,13 @@ class Numbers:
         self.waiting = list(range(n))
 
     def next(self, n_in_flight):
-        return Number(self.waiting.pop()) if self.waiting else None
+        return self.waiting.pop() if self.waiting else None
 
     def put_back(self, task):
         raise AssertionError("nothing is lost here")
 
-
-class Number(int):
-    def arguments(self):
-        return (int(self),)
+    def arguments(self, task):
+        return (task,)
 
 
 def test_few_tasks_are_in_flight_however_many_there_are():
