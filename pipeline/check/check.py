@@ -48,8 +48,7 @@ def _picture(dataset: Dataset, row: int) -> dict[str, Any]:
     }
 
 
-def describe_group(dataset: Dataset, group: Group) -> dict[str, Any]:
-    """Return a group of pictures that are the same or nearly so."""
+def _group(dataset: Dataset, group: Group) -> dict[str, Any]:
     pictures = [_picture(dataset, row) for row in group.rows.tolist()]
     return {
         "exact": group.exact,
@@ -60,8 +59,7 @@ def describe_group(dataset: Dataset, group: Group) -> dict[str, Any]:
     }
 
 
-def describe_leak(dataset: Dataset, leak: Leak) -> dict[str, Any]:
-    """Return a picture that is given away, and the likest that gives it away."""
+def _leak(dataset: Dataset, leak: Leak) -> dict[str, Any]:
     return {
         **_picture(dataset, leak.row),
         "other": _picture(dataset, leak.other),
@@ -71,8 +69,7 @@ def describe_leak(dataset: Dataset, leak: Leak) -> dict[str, Any]:
     }
 
 
-def describe_suspect(dataset: Dataset, suspect: Suspect) -> dict[str, Any]:
-    """Return a picture whose label looks wrong, and what it looks like."""
+def _suspect(dataset: Dataset, suspect: Suspect) -> dict[str, Any]:
     return {
         **_picture(dataset, suspect.row),
         "probability": suspect.given_probability,
@@ -124,9 +121,9 @@ class DataCheck:
             "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
             "unused": list(dataset.ignored),
             "unreadable": [dict(failure) for failure in self.unreadable],
-            "duplicates": [describe_group(dataset, group) for group in self.duplicates],
-            "leaks": [describe_leak(dataset, leak) for leak in self.leaks],
-            "suspects": [describe_suspect(dataset, suspect) for suspect in self.suspects],
+            "duplicates": [_group(dataset, group) for group in self.duplicates],
+            "leaks": [_leak(dataset, leak) for leak in self.leaks],
+            "suspects": [_suspect(dataset, suspect) for suspect in self.suspects],
             "label_agreement": self.agreement,
             "test": None if self.test is None else {"split": dataset.test_name, **self.test},
             "near": None if near is None else {"rule": near.rule, "floor": near.floor},

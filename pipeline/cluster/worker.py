@@ -140,9 +140,15 @@ def compute_batch(job: Plain, batch: Plain) -> Plain:
     try:
         with _one_at_a_time:
             opened = _opened(json.dumps(job, sort_keys=True))
-            return opened.compute(_pictures(batch), Work(np.arange(batch["n"]), batch["views"]))
+            outcome = Outcome(opened.engine.name)
+            work = Work(np.arange(batch["n"]), batch["views"])
+            passes = Passes(opened.config, opened.base, _pictures(batch), work)
+            passes.run(opened.engine, outcome)
     except PipelineError as error:
         return _failed(error)
+    values = {**vars(outcome), "in_flux": [(one.row, one.reason) for one in outcome.in_flux]}
+    del values["forecast"], values["workers"]
+    return values
 
 
 @dataclass(frozen=True)
@@ -153,13 +159,6 @@ class _Opened:
     base: FrozenBase
     engine: Engine
     memory: int
-
-    def compute(self, pictures: PictureRows, work: Work) -> Plain:
-        outcome = Outcome(self.engine.name)
-        Passes(self.config, self.base, pictures, work).run(self.engine, outcome)
-        values = {**vars(outcome), "in_flux": [(one.row, one.reason) for one in outcome.in_flux]}
-        del values["forecast"], values["workers"]
-        return values
 
 
 @lru_cache(1)

@@ -11,10 +11,11 @@ from pipeline.config import FeaturesConfig
 from pipeline.errors import DamagedShardError, NewerFormatError
 from pipeline.features import cached_views, distinct, undecodable, wanted_views
 from pipeline.features.base import FrozenBase
+from pipeline.features.caches import wanted_recipes
 from pipeline.features.store import FeatureCache, Recipe
 from pipeline.features.store.cache import held_by
 from pipeline.features.store.folders import RECIPE_NAME, folders_of, read_recipe
-from pipeline.images import Dataset, ViewRecipe
+from pipeline.images import Dataset
 
 MAX_PATHS = 20
 SHOWN_DIGEST = 12
@@ -89,7 +90,11 @@ def explain(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Expla
     if result.missing:
         _find_nearest(config.cache, base.recipe, digests, result)
     if config.views or config.test_views:
-        result.views = _views(config, base, dataset, rows[~quarantined])
+        recipe, decoded = wanted_recipes(config, base)[-1], rows[~quarantined]
+        wanted = wanted_views(config, dataset, decoded)
+        held = cached_views(config, dataset, decoded, FeatureCache(config.cache, recipe))
+        n_cached, n_missing = int((wanted & held).sum()), int((wanted & ~held).sum())
+        result.views = {"recipe": recipe.id, "cached": n_cached, "missing": n_missing}
     return result
 
 
@@ -147,17 +152,3 @@ def _in_words(recipe: Recipe) -> dict[str, Any]:
     value["weights"] = f"{recipe.weights[:SHOWN_DIGEST]}…"
     value["cuts"] = sorted(":".join(cut) for cut in recipe.cuts)
     return value
-
-
-def _views(
-    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, rows: np.ndarray
-) -> dict[str, Any]:
-    """Count the augmented views that are wanted of pictures that decode."""
-    recipe = base.viewed(ViewRecipe(config.view_policy, config.seed)).recipe
-    wanted = wanted_views(config, dataset, rows)
-    cached = cached_views(config, dataset, rows, FeatureCache(config.cache, recipe))
-    return {
-        "recipe": recipe.id,
-        "cached": int((wanted & cached).sum()),
-        "missing": int((wanted & ~cached).sum()),
-    }

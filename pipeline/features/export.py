@@ -94,7 +94,10 @@ def export_features(
     cache = FeatureCache(config.cache, base.recipe)
     bad = undecodable(cache, dataset.digests)
     rows = np.flatnonzero(~bad)
-    left_out = _left_out(dataset, cache, np.flatnonzero(bad))
+    left_out = [{"path": path, "reason": reason} for path, reason in dataset.unreadable]
+    for row in np.flatnonzero(bad):
+        reason = cache.reason(dataset.digests[row].tobytes()) or ""
+        left_out.append({"path": dataset.paths[row], "reason": reason})
     check_strictly(config.strict, left_out, len(dataset))
     cache.require(dataset.digests[rows])
     columns = [
@@ -140,11 +143,3 @@ def _picture_columns(dataset: Dataset, rows: np.ndarray) -> list[Column]:
         text_column("split", dataset.splits[rows].tolist()),
         text_column("digest", [dataset.digests[row].tobytes().hex() for row in rows]),
     ]
-
-
-def _left_out(dataset: Dataset, cache: FeatureCache, rows: np.ndarray) -> list[dict[str, str]]:
-    left_out = [{"path": path, "reason": reason} for path, reason in dataset.unreadable]
-    for row in rows:
-        reason = cache.reason(dataset.digests[row].tobytes()) or ""
-        left_out.append({"path": dataset.paths[row], "reason": reason})
-    return left_out

@@ -34,7 +34,7 @@ def left(folder):
     ],
 )
 def test_what_fails_of_the_work_comes_as_it_is(made, error, tmp_path):
-    match = re.escape(str(error))
+    match = f"^{re.escape(str(error))}$"
     with pytest.raises(OSError, match=match) as caught, made(tmp_path / "one"):
         raise error
     assert caught.value is error

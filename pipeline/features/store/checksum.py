@@ -7,16 +7,6 @@ cannot tell 0x0000 from 0xFFFF. So every dataset carries the CRC-32 of each of i
 file a SHA-256 over its attributes and those.
 
 Shards that were written before this was so have neither attribute and are read without.
-
-A check of HDF5's heap of texts, before HDF5 reads it.
-
-Texts of variable length lie in "global heap collections", which have no checksum. HDF5 walks
-through one object by object, and where a size was altered it may walk for ever, deaf to an
-interruption. Shards hold no such texts; those that were written earlier hold their attributes so.
-
-A collection (HDF5 file format specification, section III.E): "GCOL", version 1, three zero bytes,
-its size (8 bytes), then objects: index (2), references (2), reserved (4), size (8), the data padded
-to 8 bytes. An object with index 0 is the free space, and the last.
 """
 
 import hashlib
@@ -120,6 +110,14 @@ HEAD_BYTES = 1 << 16
 
 def check_heaps(path: Path) -> None:
     """Raise ValueError when a heap of texts at the beginning of a file does not add up.
+
+    Texts of variable length lie in "global heap collections", which have no checksum. HDF5 walks
+    through one object by object, and where a size was altered it may walk for ever, deaf to an
+    interruption. Shards hold no such texts; those written earlier hold their attributes so.
+
+    A collection (HDF5 file format specification, section III.E): "GCOL", version 1, three zero
+    bytes, its size (8 bytes), then objects: index (2), references (2), reserved (4), size (8), the
+    data padded to 8 bytes. An object with index 0 is the free space, and the last.
 
     Raises:
         OSError: The file may not be read, or is gone.

@@ -196,7 +196,8 @@ def _reserve(file: h5py.File, column: Column, n_rows: int) -> int:
 
 WRITERS = {".h5": write_hdf5, ".npz": write_npz, ".parquet": write_parquet}
 
-SPARE_BYTES = 4 << 20
+MIB = 1 << 20
+SPARE_BYTES = 4 * MIB
 
 
 def check_target(path: Path, overwrite: bool) -> None:
@@ -244,10 +245,6 @@ def _check_space(path: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if n_bytes + SPARE_BYTES > free:
         raise StoreError(
-            f"expected {_mebibytes(n_bytes)} of free space to write {path}, received "
-            f"{_mebibytes(free)}; free some or name a file elsewhere"
+            f"expected {n_bytes / MIB:,.0f} MiB of free space to write {path}, received "
+            f"{free / MIB:,.0f} MiB; free some or name a file elsewhere"
         )
-
-
-def _mebibytes(n_bytes: int) -> str:
-    return f"{n_bytes / (1 << 20):,.0f} MiB"

@@ -150,7 +150,15 @@ class RemoteCache:
             fetched.add(name, self._fetch_one(recipe, name))
         if fetched.shards:
             logger.info("fetched %s from %s", fetched, self._folder.url)
-        self._tell_refused()
+        if self._refused:
+            logger.warning(
+                "%s of %s cannot be used, first %s; remove it there, what was in it is computed "
+                "again",
+                counted(len(self._refused), "file"),
+                self._folder.url,
+                self._refused[0],
+            )
+            self._refused.clear()
         return bool(missing)
 
     def _fetch_one(self, recipe: Recipe, name: str) -> int:
@@ -168,17 +176,6 @@ class RemoteCache:
             self._refused.append(f"{self._folder.place(path)}: {_reason(error)}")
             return 0
         return len(data)
-
-    def _tell_refused(self) -> None:
-        if self._refused:
-            logger.warning(
-                "%s of %s cannot be used, first %s; remove it there, what was in it is computed "
-                "again",
-                counted(len(self._refused), "file"),
-                self._folder.url,
-                self._refused[0],
-            )
-            self._refused.clear()
 
     def send(self, path: Path, recipe: Recipe) -> None:
         """Send a shard that was just published here; a failure is told once, and nothing is lost.

@@ -137,17 +137,13 @@ def _as_stored(values: np.ndarray, dtype: str, cut: CutName, digests: np.ndarray
     with np.errstate(over="ignore"):
         stored = values.astype(dtype, copy=False)
     if not _finite_rows(stored).all():
+        farthest = values.flat[int(np.argmax(np.abs(values)))]
         raise StoreError(
             f"expected features from -{np.finfo(dtype).max:.0f} to {np.finfo(dtype).max:.0f} to "
-            f"store as {dtype}, received {_greatest(values):.6g} from {name}; use --dtype float32"
+            f"store as {dtype}, received {farthest:.6g} from {name}; use --dtype float32"
         )
     return stored
 
 
 def _finite_rows(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-
-
-def _greatest(values: np.ndarray) -> float:
-    """Return the value that is farthest from zero."""
-    return float(values.flat[int(np.argmax(np.abs(values)))])
