@@ -51,8 +51,8 @@ class PairList:
 
     def __init__(self, floor: float, limit: int) -> None:
         self.floor, self._limit = floor, limit
-        self._rows: list[np.ndarray] = []
-        self._similarities: list[np.ndarray] = []
+        self._rows = [np.empty((0, 2), np.int32)]
+        self._similarities = [np.empty(0, np.float32)]
         self._n = 0
 
     def add(self, rows: np.ndarray, others: np.ndarray, similarities: np.ndarray) -> None:
@@ -74,8 +74,6 @@ class PairList:
 
     def all(self) -> tuple[np.ndarray, np.ndarray]:
         """Return row numbers (m, 2) int32, the lower first, and similarities (m,) float32."""
-        if not self._rows:
-            return np.empty((0, 2), np.int32), np.empty(0, np.float32)
         return np.concatenate(self._rows), np.concatenate(self._similarities)
 
 

@@ -27,9 +27,10 @@ class Caches:
     """
 
     def __init__(self, config: FeaturesConfig, base: FrozenBase, *, look: bool = False) -> None:
+        self._recipes = wanted_recipes(config, base)
         caches = [
             FeatureCache(config.cache, recipe, set_aside_damaged=not look)
-            for recipe in wanted_recipes(config, base)
+            for recipe in self._recipes
         ]
         self._caches, self.clean = caches, caches[0]
         self.viewed = caches[1] if len(caches) > 1 else None
@@ -45,7 +46,7 @@ class Caches:
         if self._url is None:
             return
         self._remote = RemoteCache(self._url, self._root)
-        if self._remote.exchange(self._recipes()):
+        if self._remote.exchange(self._recipes):
             self.refresh()
 
     def send(self, path: Path, recipe: Recipe) -> None:
@@ -56,10 +57,7 @@ class Caches:
     def send_missing(self) -> None:
         """Send what the remote cache still lacks of all that was computed, and the quarantine."""
         if self._remote is not None:
-            self._remote.send_missing(self._recipes())
-
-    def _recipes(self) -> list[Recipe]:
-        return [cache.recipe for cache in self._caches]
+            self._remote.send_missing(self._recipes)
 
     def refresh(self) -> None:
         """Look again at what is there."""

@@ -84,11 +84,8 @@ def atomic_folder(final: Path, doing: str = "", way_out: str = "") -> Iterator[P
 def _explained(doing: str, way_out: str = "", writing: Path | None = None) -> Iterator[None]:
     """Raise StoreError for what cannot be written.
 
-    Args:
-        doing: What cannot be done.
-        way_out: What to do then; found from the error if left out.
-        writing: The file or folder that is written by others' code: what that code fails of
-            otherwise, such as a picture that cannot be read, comes as it is.
+    Where others' code does the ``writing``, what it fails of otherwise, such as a picture that
+    cannot be read, comes as it is.
     """
     try:
         yield

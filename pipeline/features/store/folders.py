@@ -107,19 +107,17 @@ def _read_in(folder: Path, on_damage: OnDamage, expected: Recipe | None = None) 
                 f"expected the recipe of {folder.name} in {path}, received that of {recipe.id}; "
                 f"run `pipeline verify`, it mends that"
             )
+        return recipe
     except DamagedShardError as error:
         on_damage(path, error)
-        return None
     except NewerFormatError as error:
         if expected is not None:
             raise
         logger.info("not looked into: %s", error)
-        return None
     except StoreError:
         if path.exists():
             raise
-        return None
-    return recipe
+    return None
 
 
 QUARANTINES = "quarantine-*.json"

@@ -1,9 +1,8 @@
 """One process after the other, where several would compute the same features at once."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from pipeline.errors import StoreError
 
@@ -30,16 +29,8 @@ def one_at_a_time(cache: Path, recipe_id: str) -> Iterator[None]:
             f"this one writable"
         ) from error
     with file:  # closing it ends the lock, and so does any end of the process
-        _wait(file)
+        with suppress(ImportError, OSError):  # Windows, or a network file system without locks
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _wait(file: IO[bytes]) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:  # a network file system without locks
-        return
