@@ -13,7 +13,6 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from errno import EIO
 from typing import BinaryIO
 
@@ -93,15 +92,6 @@ class ZipFiles(Files):
         return same_for_all(self.stamp, [(info.file_size, info.CRC) for info in members])
 
 
-@dataclass(frozen=True)
-class _Extent:
-    """Where a member lies in a .tar file; ``reason`` is why it cannot be read."""
-
-    offset: int
-    size: int
-    reason: str | None = None
-
-
 class TarFiles(Files):
     """The members of an uncompressed .tar file.
 
@@ -124,24 +114,26 @@ class TarFiles(Files):
         members = _tar_members(where, file)
         self.odd = tuple(member.name for member in members if inner_path(member.name) is None)
         by_path = {path: member for member in members if (path := inner_path(member.name))}
-        self._extents = {path: _extent(path, by_path) for path in by_path}
-        self.names = tuple(self._extents)
+        self._members = {path: _resolved(path, by_path) for path in by_path}
+        self.names = tuple(self._members)
 
     def read(self, path: str) -> bytes:
         """Return a member's bytes; raises OSError with the reason."""
-        extent = self._extents[path]
-        if extent.reason is not None:
-            raise OSError(EIO, extent.reason)
-        _check_size(extent.size)
-        content = self._read_at(extent.offset, extent.size)
-        if len(content) != extent.size:
+        member = self._members[path]
+        if isinstance(member, str):
+            raise OSError(EIO, member)
+        _check_size(member.size)
+        content = self._read_at(member.offset_data, member.size)
+        if len(content) != member.size:
             raise OSError(EIO, "cut short in the archive")
         return content
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes and places with the archive's own identity, row by row."""
-        extents = (self._extents[path] for path in paths)
-        return same_for_all(self.stamp, [(extent.size, extent.offset) for extent in extents])
+        members = (self._members[path] for path in paths)
+        return same_for_all(
+            self.stamp, [(0, 0) if isinstance(m, str) else (m.size, m.offset_data) for m in members]
+        )
 
 
 def _tar_members(where: str, file: BinaryIO) -> list[tarfile.TarInfo]:
@@ -159,52 +151,44 @@ def _tar_members(where: str, file: BinaryIO) -> list[tarfile.TarInfo]:
     return members
 
 
-def _extent(path: str, members: Mapping[str, tarfile.TarInfo]) -> _Extent:
-    """Return where a member's bytes lie; links lead to another member's."""
+def _resolved(path: str, members: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo | str:
+    """Return the file that a path is or that its links lead to, or why it cannot be read."""
     seen = set()
     while path not in seen:
         seen.add(path)
         member = members.get(path)
         if member is None:
-            return _Extent(0, 0, "a link to what is not in the archive")
+            return "a link to what is not in the archive"
         if member.isreg():
-            reason = "a sparse file in the archive" if member.issparse() else None
-            return _Extent(member.offset_data, member.size, reason)
+            return "a sparse file in the archive" if member.issparse() else member
         if not member.islnk() and not member.issym():
-            return _Extent(0, 0, "no file in the archive")
+            return "no file in the archive"
         above = "" if member.islnk() else posixpath.dirname(path)
         path = posixpath.normpath(posixpath.join(above, member.linkname))
-    return _Extent(0, 0, "a link to itself in the archive")
+    return "a link to itself in the archive"
 
 
 def _reader(file: BinaryIO) -> Callable[[int, int], bytes]:
     """Return what reads (offset, size), by several threads at once where the system can."""
-    try:
-        descriptor = file.fileno()
-    except OSError:
-        return _locked_reader(file)
-    if not hasattr(os, "pread"):
-        return _locked_reader(file)
-    return lambda offset, size: _pread(descriptor, offset, size)
-
-
-def _pread(descriptor: int, offset: int, size: int) -> bytes:
-    blocks = []
-    while size and (block := os.pread(descriptor, size, offset)):
-        blocks.append(block)
-        offset, size = offset + len(block), size - len(block)
-    return b"".join(blocks)
-
-
-def _locked_reader(file: BinaryIO) -> Callable[[int, int], bytes]:
     lock = threading.Lock()
 
-    def read(offset: int, size: int) -> bytes:
+    def read_locked(offset: int, size: int) -> bytes:
         with lock:
             file.seek(offset)
             return file.read(size)
 
-    return read
+    def read_at_once(offset: int, size: int) -> bytes:
+        blocks = []
+        while size and (block := os.pread(descriptor, size, offset)):
+            blocks.append(block)
+            offset, size = offset + len(block), size - len(block)
+        return b"".join(blocks)
+
+    try:
+        descriptor = file.fileno()
+    except OSError:
+        return read_locked
+    return read_at_once if hasattr(os, "pread") else read_locked
 
 
 def _check_size(size: int) -> None:

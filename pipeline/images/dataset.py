@@ -13,7 +13,13 @@ import numpy as np
 
 from pipeline.errors import DataError, UnknownNameError
 from pipeline.images.reading import Files
-from pipeline.images.splits import component_keys, content_numbers, hold_out
+from pipeline.images.splits import (
+    component_keys,
+    content_numbers,
+    encoded,
+    hold_out,
+    rows_of_bytes,
+)
 
 SPLITS = ("train", "validation", "test")
 
@@ -135,14 +141,14 @@ class Dataset:
     def digest(self) -> str:
         """Hex SHA-256 of contents, labels, splits and groups; paths and order do not matter."""
         endings = {
-            (split, label): b"\0".join((b"", split.encode(), _encode(name)))
+            (split, label): b"\0".join((b"", split.encode(), encoded(name)))
             for split in SPLITS
             for label, name in enumerate(self.classes)
         }
         records = [
             content + endings[where] + group
             for content, where, group in zip(
-                _rows_of_bytes(self.digests),
+                rows_of_bytes(self.digests),
                 zip(self.splits.tolist(), self.labels.tolist(), strict=True),
                 self._group_records(),
                 strict=True,
@@ -156,7 +162,7 @@ class Dataset:
     def _group_records(self) -> list[bytes]:
         if self.groups is None:
             return [b""] * len(self)
-        return [b"\0" + key for key in _rows_of_bytes(self.keys)]
+        return [b"\0" + key for key in rows_of_bytes(self.keys)]
 
 
 def validation_slice(
@@ -181,17 +187,6 @@ def validation_slice(
     keys, labels = dataset.keys[rows], dataset.labels[rows]
     held = hold_out(keys, labels, fraction, purpose="validation", seed=seed)
     return rows[~held], rows[held]
-
-
-def _rows_of_bytes(digests: np.ndarray) -> list[bytes]:
-    """Return the rows (n, 32) as bytes; quicker than asking each row of an array."""
-    content = np.ascontiguousarray(digests).tobytes()
-    return [content[at : at + 32] for at in range(0, len(content), 32)]
-
-
-def _encode(name: str) -> bytes:
-    # Names of files need not be valid text on every system.
-    return name.encode("utf-8", "surrogateescape")
 
 
 def check_strictly(strict: bool, failed: Sequence[Mapping[str, str]], n_pictures: int) -> None:

@@ -8,23 +8,6 @@ not filled up with grey (a checksum or an end marker behind the last pixel may b
 are checked before pixels are decoded, nothing runs Ghostscript. Not told are pixels that were
 altered within the rules of a format without checksums, such as a JPEG damaged in its middle. How
 colours become RGB is stated in :mod:`pipeline.images.colour`.
-
-Keep what Pillow and libtiff say of damaged files off the user's screen.
-
-Of a damaged file the user hears once, by the reason of its :class:`~pipeline.errors.DecodeError`.
-Pillow logs a few remarks besides, and libtiff writes lines to stderr by itself, between the lines
-of the progress display. Redirecting stderr is no way out: it belongs to the whole process, and
-pictures are decoded in many threads.
-
-Tell a JPEG that was cut off and then closed properly.
-
-Some programs put the end marker behind a half download. libjpeg fills up what is missing with
-mid-grey and only warns, and Pillow does not pass the warning on. So where the last pixel is
-mid-grey, bytes are put in front of the end marker: a whole picture does not need them and stays
-the same, a picture that was cut off goes on with them.
-
-A progressive file that was closed after some of its scans is not told: it is the whole picture,
-only coarser.
 """
 
 import ctypes
@@ -35,7 +18,6 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -49,6 +31,8 @@ from pipeline.images.sniff import FORMATS, why_unidentified
 def hush() -> None:
     """Let Pillow's log go to handlers that someone asked for only, and libtiff say nothing.
 
+    Of a damaged file the user hears once, by the reason of its DecodeError. Redirecting libtiff's
+    stderr is no way out: it belongs to the whole process, and pictures are decoded in many threads.
     Both hold for the process. libtiff still fails as before, and Pillow raises. Where libtiff's own
     switch is out of reach (on Windows it is linked into Pillow), its lines stay.
     """
@@ -72,23 +56,24 @@ _MORE = bytes(range(1, 255))
 _MID_GREY = {127, 128}
 
 
-def ends_early(image: Image.Image, data: bytes, load: Callable[[bytes], Image.Image]) -> bool:
+def _ends_early(image: Image.Image, data: bytes, recipe: DecodeRecipe | None) -> bool:
     """Return whether a loaded JPEG has pixels that its file does not have.
 
-    Args:
-        image: What ``load(data)`` gave.
-        data: The content of its file.
-        load: Decodes; called a second time only where the last pixel is mid-grey.
+    Some programs put the end marker behind a half download. libjpeg fills up what is missing with
+    mid-grey and only warns, and Pillow does not pass the warning on. So where the last pixel is
+    mid-grey, bytes are put in front of the end marker: a whole picture does not need them and
+    stays the same, a picture that was cut off goes on with them.
+
+    A progressive file that was closed after some of its scans is not told: it is the whole
+    picture, only coarser.
     """
-    if image.format != "JPEG" or not _mid_grey(image.getpixel((image.width - 1, image.height - 1))):
+    if image.format != "JPEG":
+        return False
+    last = image.getpixel((image.width - 1, image.height - 1))
+    if not _MID_GREY.issuperset(last if isinstance(last, tuple) else (last,)):
         return False
     end = data.rfind(_END)
-    return load(data[:end] + _MORE + data[end:]).tobytes() != image.tobytes()
-
-
-def _mid_grey(pixel: float | tuple[int, ...] | None) -> bool:
-    values = pixel if isinstance(pixel, tuple) else (pixel,)
-    return _MID_GREY.issuperset(values)
+    return _first_frame(data[:end] + _MORE + data[end:], recipe).tobytes() != image.tobytes()
 
 
 # Pillow's own limit for a warning (a quarter of a GiB at 3 bytes a pixel); here it is a refusal.
@@ -175,20 +160,16 @@ def decode_full(data: bytes, recipe: DecodeRecipe | None = None) -> Image.Image:
         DecodeError: If the picture cannot be decoded; the message is a short reason.
         InputError: If Pillow was switched to fill up truncated files.
     """
-    _refuse_filling_up()
-    _pin_warning_filters()
-    image = _load(data, recipe)
-    transpose = _TRANSPOSES.get(_orientation(image))
-    rgb = to_rgb(image)
-    return rgb if transpose is None else rgb.transpose(transpose)
-
-
-def _refuse_filling_up() -> None:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise InputError(
             "half pictures would pass for whole ones: expected "
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES=False, received True; remove the code that sets it"
         )
+    _pin_warning_filters()
+    image = _load(data, recipe)
+    transpose = _TRANSPOSES.get(_orientation(image))
+    rgb = to_rgb(image)
+    return rgb if transpose is None else rgb.transpose(transpose)
 
 
 def _pin_warning_filters() -> None:
@@ -207,13 +188,9 @@ def _pin_warning_filters() -> None:
 
 def _load(data: bytes, recipe: DecodeRecipe | None) -> Image.Image:
     """Decode the first frame, or say why it cannot be."""
-
-    def load(data: bytes) -> Image.Image:
-        return _first_frame(data, recipe)
-
     try:
-        image = load(data)
-        if ends_early(image, data, load):
+        image = _first_frame(data, recipe)
+        if _ends_early(image, data, recipe):
             raise DecodeError("damaged file: it ends before the picture does")
     except Image.UnidentifiedImageError:
         raise DecodeError(why_unidentified(data)) from None

@@ -151,68 +151,50 @@ def digest_files(
     """
     if n_threads is None and source.files.waits:
         n_threads = N_WAITING_THREADS
-    hasher = _Hasher(source, thread_count(n_threads), reporter)
-    if memory is None:
-        hasher.run(np.ones(len(source.paths), bool))
-        return hasher.digests, hasher.reasons
-    kept = DigestMemory(memory, source.location)
-    identities = source.files.identities(source.paths)
-    hasher.digests, known = kept.recall(source.paths, identities)
-    hasher.run(~known)
-    readable = np.ones(len(known), bool)
-    readable[list(hasher.reasons)] = False
-    fresh = ~known & identities.settled & readable
-    if remember and _is_worth(identities.values[fresh], source.files.waits):
-        values = Identities(identities.values, identities.settled & readable)
-        kept.keep(source.paths, values, hasher.digests)
-    return hasher.digests, hasher.reasons
+    n_threads = thread_count(n_threads)
+    n_files, readable = len(source.paths), np.ones(len(source.paths), bool)
+    digests, known = np.zeros((n_files, 32), np.uint8), np.zeros(n_files, bool)
+    if memory is not None:
+        kept = DigestMemory(memory, source.location)
+        identities = source.files.identities(source.paths)
+        digests, known = kept.recall(source.paths, identities)
+    reasons: dict[int, str] = {}
+    done = int(known.sum())
+    for n_before in dict.fromkeys((0, done)):
+        reporter.advance("index", n_before, n_files, "files")
+    rows = np.flatnonzero(~known).tolist()
+    for row, result in zip(rows, _results(source, rows, n_threads), strict=True):
+        if isinstance(result, bytes):
+            digests[row] = np.frombuffer(result, np.uint8)
+        else:
+            reasons[row], readable[row] = result, False
+        done += 1
+        reporter.advance("index", done, n_files, "files")
+    if memory is not None and remember:
+        fresh = identities.values[~known & identities.settled & readable]
+        few = 1 if source.files.waits else _FEW_FILES
+        if len(fresh) >= few or int(fresh[:, 0].sum()) >= _FEW_BYTES:
+            whole = Identities(identities.values, identities.settled & readable)
+            kept.keep(source.paths, whole, digests)
+    return digests, reasons
 
 
-def _is_worth(values: np.ndarray, waits: bool) -> bool:
-    few = 1 if waits else _FEW_FILES
-    return len(values) >= few or int(values[:, 0].sum()) >= _FEW_BYTES
+def _results(source: Source, rows: Sequence[int], n_threads: int) -> Iterator[bytes | str]:
+    """Yield, per row, the digest or the reason why there is none."""
+    if not rows:
+        return
 
+    def digest_some(rows: Sequence[int]) -> list[bytes | str]:
+        paths = (source.paths[row] for row in rows)
+        return [source.unreadable.get(path) or _digest(source.files, path) for path in paths]
 
-class _Hasher:
-    """Files being digested; ``digests`` and ``reasons`` fill row by row."""
-
-    def __init__(self, source: Source, n_threads: int, reporter: Reporter) -> None:
-        self._source, self._n_threads, self._reporter = source, n_threads, reporter
-        self.digests = np.zeros((len(source.paths), 32), np.uint8)
-        self.reasons: dict[int, str] = {}
-
-    def run(self, wanted: np.ndarray) -> None:
-        """Digest the rows that are wanted: bool (n,)."""
-        total = len(wanted)
-        rows = np.flatnonzero(wanted).tolist()
-        done = total - len(rows)
-        for n_files in dict.fromkeys((0, done)):
-            self._reporter.advance("index", n_files, total, "files")
-        for row, result in zip(rows, self._results(rows), strict=True):
-            if isinstance(result, bytes):
-                self.digests[row] = np.frombuffer(result, np.uint8)
-            else:
-                self.reasons[row] = result
-            done += 1
-            self._reporter.advance("index", done, total, "files")
-
-    def _results(self, rows: Sequence[int]) -> Iterator[bytes | str]:
-        """Yield, per row, the digest or the reason why there is none."""
-        if not rows:
-            return
-        tasks = [rows[at : at + _TASK] for at in range(0, len(rows), _TASK)]
-        pool = ThreadPoolExecutor(self._n_threads, thread_name_prefix="hash")
-        try:
-            for results in pool.map(self._digest_some, tasks):
-                yield from results
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _digest_some(self, rows: Sequence[int]) -> list[bytes | str]:
-        paths = (self._source.paths[row] for row in rows)
-        return [
-            self._source.unreadable.get(path) or _digest(self._source.files, path) for path in paths
-        ]
+    tasks = [rows[at : at + _TASK] for at in range(0, len(rows), _TASK)]
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="hash")
+    try:
+        for results in pool.map(digest_some, tasks):
+            yield from results
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _digest(files: Files, path: str) -> bytes | str:

@@ -84,14 +84,10 @@ def _part(path: Path) -> _Part:
         names, _ = LocalTree(path).walk(())
         return _Part(str(path / "_")[:-1], sorted(names), LocalFiles(path).read)
     if archive_kind(path) is None:
-        return _Part("", [str(path)], _read)
+        return _Part("", [str(path)], lambda name: Path(name).read_bytes())
     files = open_archive(locate(path))
     names, _ = NamedTree(files.names, files.odd).walk(())
     return _Part(f"{path}/", sorted(names), files.read)
-
-
-def _read(path: str) -> bytes:
-    return Path(path).read_bytes()
 
 
 def open_reader(location: str) -> Callable[[str], bytes]:

@@ -1,17 +1,12 @@
 """Read labels and splits off folders, wherever they are, or off names such as ``cat.0.jpg``."""
 
 import logging
-import os
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pipeline.errors import DataError, InputError
-from pipeline.images.layout import (
-    FILE_NAMES,
-    FOLDERS,
-    check_layout,
-    check_some_pictures,
-)
+from pipeline.images.layout import FILE_NAMES, FOLDERS, check_layout, check_some_pictures
 from pipeline.images.names import SPLIT_NAMES
 from pipeline.images.walk import Listing, Parts, Tree
 
@@ -51,50 +46,26 @@ def parse_pattern(pattern: str) -> Labeller:
     expression = re.compile(
         "".join(wildcards.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL
     )
+    return _labeller(expression)
+
+
+def _labeller(expression: re.Pattern[str]) -> Labeller:
     return lambda stem: match[1] if (match := expression.fullmatch(stem)) else None
-
-
-def label_by_pattern(where: str, pattern: str, pictures: Iterable[SplitPath]) -> list[Listing]:
-    """Label pictures by a template that the user gave.
-
-    Raises:
-        InputError: The template has no place for the label.
-        DataError: A picture does not fit, or there is none.
-    """
-    pictures = list(pictures)
-    found = _label(pictures, parse_pattern(pattern))
-    if isinstance(found, str):
-        raise DataError(
-            f"expected file names that fit label_pattern={pattern!r} in {where}, received {found}: "
-            "rename or move it, or give a pattern that fits all pictures"
-        )
-    if not pictures:
-        raise DataError(f"expected pictures in {where}, received none: check the path")
-    return found
 
 
 def label_as_numbered(pictures: Sequence[SplitPath]) -> list[Listing] | None:
     """Label pictures that are all named LABEL.NUMBER, with two labels or more; None if not so."""
-    found = _label(pictures, _numbered)
+    found = _label(pictures, _labeller(_NUMBERED))
     if isinstance(found, str) or len({part.label for part in found}) < 2:
         return None
     return found
-
-
-def _numbered(stem: str) -> str | None:
-    match = _NUMBERED.fullmatch(stem)
-    return match[1] if match else None
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(path.rpartition("/")[2])[0]
 
 
 def _label(pictures: Iterable[SplitPath], label_of: Labeller) -> list[Listing] | str:
     """Return the pictures by label and split, or the first path that has no label."""
     by_class: dict[tuple[str, str | None], list[str]] = {}
     for split, path in pictures:
-        label = label_of(_stem(path))
+        label = label_of(posixpath.splitext(posixpath.basename(path))[0])
         if label is None:
             return path
         by_class.setdefault((label, split), []).append(path)
@@ -153,7 +124,8 @@ class FolderScan:
         else:
             return self._by_folder()
         check_layout(self.where, found, FILE_NAMES)
-        return [*found, *self._others()]
+        above = self.loose.pictures if self.splits else ()
+        return [*found, Listing("", None, (), (*above, *self.tree.walk(self.base)[1]))]
 
     def _by_pattern(self, pattern: str) -> list[Listing]:
         if not self.splits:
@@ -165,7 +137,15 @@ class FolderScan:
                 for name, split in self.splits.items()
                 for path in self.tree.walk((*self.base, name))[0]
             ]
-        return label_by_pattern(self.where, pattern, pictures)
+        found = _label(pictures, parse_pattern(pattern))
+        if isinstance(found, str):
+            raise DataError(
+                f"expected file names that fit label_pattern={pattern!r} in {self.where}, received "
+                f"{found}: rename or move it, or give a pattern that fits all pictures"
+            )
+        if not pictures:
+            raise DataError(f"expected pictures in {self.where}, received none: check the path")
+        return found
 
     def _numbered(self) -> list[Listing] | None:
         """Label by file names of their own accord, where pictures lie loose and nowhere else."""
@@ -178,11 +158,6 @@ class FolderScan:
         n_pictures = len(self.tree.walk(self.base)[0])
         n_above = len(self.loose.pictures) if self.splits else 0
         return found if n_pictures == len(loose) + n_above else None
-
-    def _others(self) -> list[Listing]:
-        """Return what is ignored where file names are the labels."""
-        above = self.loose.pictures if self.splits else ()
-        return [Listing("", None, (), (*above, *self.tree.walk(self.base)[1]))]
 
     def _by_folder(self) -> list[Listing]:
         self._refuse_mixture()

@@ -8,6 +8,7 @@ index. Clocks tick coarsely (2 s on FAT), and those of other machines run differ
 
 import hashlib
 import os
+import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,13 +56,12 @@ def stamp_of_stat(status: os.stat_result, now: int) -> Stamp:
         now: Nanoseconds of the clock, read before the stat.
     """
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    values = (
-        status.st_size,
-        min(status.st_mtime_ns, _LARGEST),
-        min(status.st_ctime_ns, _LARGEST),
-        status.st_ino & _LARGEST,
-    )
-    return Stamp(values, changed < now - LOCAL_SETTLE_NS)
+    return Stamp(_values(status), changed < now - LOCAL_SETTLE_NS)
+
+
+def _values(status: os.stat_result) -> tuple[int, ...]:
+    times = (min(status.st_mtime_ns, _LARGEST), min(status.st_ctime_ns, _LARGEST))
+    return (status.st_size, *times, status.st_ino & _LARGEST)
 
 
 def local_identities(paths: Iterable[str]) -> Identities:
@@ -71,17 +71,10 @@ def local_identities(paths: Iterable[str]) -> Identities:
     missing: list[int] = []
     for row, path in enumerate(paths):
         try:
-            status = os.stat(path)
+            values += _values(os.stat(path))
         except (OSError, ValueError):
             values += NO_STAMP.values
             missing.append(row)
-            continue
-        values += (
-            status.st_size,
-            min(status.st_mtime_ns, _LARGEST),
-            min(status.st_ctime_ns, _LARGEST),
-            status.st_ino & _LARGEST,
-        )
     found = np.array(values, np.int64).reshape(-1, 4)
     settled = found[:, 1:3].max(axis=1) < now - LOCAL_SETTLE_NS
     settled[missing] = False
@@ -105,7 +98,8 @@ def stamp_of_info(info: Mapping[str, Any], now: int) -> Stamp:
     strong = bool(tag) and not tag.startswith("W/")
     old = when is not None and when < now - REMOTE_SETTLE_NS
     settled = isinstance(size, int) and (strong or old)
-    return Stamp((int(size or 0), when or 0, *_numbers(tag)), settled)
+    tag_numbers = struct.unpack_from(">2q", hashlib.sha256(tag.encode()).digest())
+    return Stamp((int(size or 0), when or 0, *tag_numbers), settled)
 
 
 def same_for_all(stamp: Stamp, own: Sequence[tuple[int, int]]) -> Identities:
@@ -137,8 +131,3 @@ def _nanoseconds(value: Any) -> int | None:
         return int(datetime.fromisoformat(str(value)).timestamp() * 1e9)
     except ValueError:
         return None
-
-
-def _numbers(text: str) -> tuple[int, int]:
-    digest = hashlib.sha256(text.encode()).digest()
-    return tuple(int.from_bytes(digest[at : at + 8], "big", signed=True) for at in (0, 8))  # type: ignore[return-value]

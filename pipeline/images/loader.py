@@ -21,6 +21,7 @@ from pipeline.images.views import ViewRecipe, make_view
 from pipeline.system.machine import thread_count
 
 
+@dataclass
 class LoadTimes:
     """Seconds that loading threads spend, added up over the threads.
 
@@ -39,12 +40,11 @@ class LoadTimes:
     (0.5, 1.0, 1, 2000)
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.reading = 0.0
-        self.decoding = 0.0
-        self.n_files = 0
-        self.n_bytes = 0
+    reading: float = 0.0
+    decoding: float = 0.0
+    n_files: int = 0
+    n_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def add(self, reading: float, decoding: float, n_bytes: int) -> None:
         """Count one file.
@@ -154,12 +154,8 @@ class Batch:
     views: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One file to read, and the views to make of it."""
-
-    row: int
-    views: tuple[int, ...]
+_Job = tuple[int, tuple[int, ...]]
+"""The number of a row whose file is read, and those of the views to make of it."""
 
 
 def load_batches(
@@ -209,7 +205,7 @@ def _jobs(
 ) -> Iterator[_Job]:
     """Pair rows with views, after a look at all of them."""
     if views is None:
-        return (_Job(int(row), (0,)) for row in rows)
+        return ((int(row), (0,)) for row in rows)
     if len(views) != len(rows):
         raise InputError(
             f"expected the views of each row; received {len(views)} of views, {len(rows)} of rows"
@@ -222,7 +218,7 @@ def _jobs(
             f"numbers from {lowest} to {highest} and view_recipe={view_recipe!r}"
         )
     pairs = zip(rows, views, strict=True)
-    return (_Job(int(row), tuple(map(int, wanted))) for row, wanted in pairs if len(wanted))
+    return ((int(row), tuple(map(int, wanted))) for row, wanted in pairs if len(wanted))
 
 
 def _map_ahead(
@@ -233,59 +229,43 @@ def _map_ahead(
     waiting: deque[tuple[_Job, Future[Loaded]]] = deque()
     n_waiting = 0
     try:
-        for job in jobs:
-            while waiting and n_waiting + len(job.views) > n_ahead:
-                n_waiting -= len(waiting[0][0].views)
-                yield _next_result(waiting)
-            waiting.append((job, pool.submit(loader.load, job.row, job.views)))
-            n_waiting += len(job.views)
+        for row, views in jobs:
+            while waiting and n_waiting + len(views) > n_ahead:
+                job, future = waiting.popleft()
+                n_waiting -= len(job[1])
+                yield job, future.result()
+            waiting.append(((row, views), pool.submit(loader.load, row, views)))
+            n_waiting += len(views)
         while waiting:
-            yield _next_result(waiting)
+            job, future = waiting.popleft()
+            yield job, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _next_result(waiting: deque[tuple[_Job, Future[Loaded]]]) -> tuple[_Job, Loaded]:
-    job, future = waiting.popleft()
-    return job, future.result()
 
 
 def _fill_batches(
     results: Generator[tuple[_Job, Loaded], None, None], batch_size: int, size: int
 ) -> Generator[Batch, None, None]:
-    filling = _Filling(batch_size, size)
+    def empty() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        images = np.empty((batch_size, size, size, 3), np.uint8)
+        return np.empty(batch_size, np.int64), images, np.empty(batch_size, np.int32)
+
+    (rows, images, numbers), n_filled = empty(), 0
     failed: list[Failure] = []
     try:
-        for job, result in results:
+        for (row, views), result in results:
             if isinstance(result, Failure):
                 failed.append(result)
                 continue
-            for number, image in zip(job.views, result, strict=True):
+            for number, image in zip(views, result, strict=True):
                 # A full batch waits for the next good row: failures at the very end belong to it.
-                if filling.n == batch_size:
-                    yield filling.batch(failed)
-                    filling, failed = _Filling(batch_size, size), []
-                filling.add(job.row, number, image)
-        if filling.n or failed:
-            yield filling.batch(failed)
+                if n_filled == batch_size:
+                    yield Batch(rows, images, tuple(failed), numbers)
+                    (rows, images, numbers), n_filled, failed = empty(), 0, []
+                rows[n_filled], images[n_filled], numbers[n_filled] = row, image, number
+                n_filled += 1
+        if n_filled or failed:
+            yield Batch(rows[:n_filled], images[:n_filled], tuple(failed), numbers[:n_filled])
     finally:
         # Not left to garbage collection: the threads end when the consumer does.
         results.close()
-
-
-class _Filling:
-    """The batch that is being filled, its first ``n`` rows so far."""
-
-    def __init__(self, batch_size: int, size: int) -> None:
-        self.n = 0
-        self._rows = np.empty(batch_size, np.int64)
-        self._views = np.empty(batch_size, np.int32)
-        self._images = np.empty((batch_size, size, size, 3), np.uint8)
-
-    def add(self, row: int, number: int, image: np.ndarray) -> None:
-        self._rows[self.n], self._views[self.n], self._images[self.n] = row, number, image
-        self.n += 1
-
-    def batch(self, failed: list[Failure]) -> Batch:
-        n = self.n
-        return Batch(self._rows[:n], self._images[:n], tuple(failed), self._views[:n])

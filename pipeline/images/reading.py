@@ -13,7 +13,6 @@ from pipeline.images.identity import Identities, local_identities
 
 MAX_BYTES = 1 << 30
 """Larger files inside archives are taken for attacks, not for pictures."""
-_BLOCK = 1 << 20
 
 
 class Files(Protocol):
@@ -56,11 +55,8 @@ class LocalFiles:
 
     def digest(self, path: str) -> bytes:
         """Return the SHA-256 of a file's bytes; raises OSError."""
-        hasher = hashlib.sha256()
         with open(self._place(path), "rb", buffering=0) as file:
-            while block := file.read(_BLOCK):
-                hasher.update(block)
-        return hasher.digest()
+            return hashlib.file_digest(file, "sha256").digest()
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes, times and inodes, row by row."""

@@ -6,11 +6,6 @@ folders whose file names hold the labels (``cat.0.jpg``), with or without split 
 any of these. Folders inside a class folder belong to the class. Pictures are told by suffix, none
 is opened here; one in a format that cannot be decoded still counts, so that it is reported later
 with its reason instead of vanishing now.
-
-Files of a source in another process: what to send of them, and how to open them there.
-
-What is sent are plain values that name places; the bytes are read where they are wanted. Whoever
-opens them must reach the same folder, archive or URL.
 """
 
 import os
@@ -187,6 +182,8 @@ OPEN_ARCHIVES = 4
 
 def sent_files(files: Files, paths: Sequence[str]) -> dict[str, Any]:
     """Return plain values from which `opened_files` opens some of a source's files anywhere.
+
+    They name places: whoever opens them must reach the same folder, archive or URL.
 
     Args:
         files: The files of a source.

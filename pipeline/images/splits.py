@@ -2,17 +2,13 @@
 
 Each picture draws a number in [0, 1) from a hash of its content digest and the seed; those below
 the fraction are held out. Nothing else is looked at, so a picture stays where it is whatever
-happens to the others, and byte-identical pictures land on one side. Pictures of one group draw
-together, see :mod:`pipeline.images.splits`. The price: the held-out part is only about the
-fraction asked for.
+happens to the others. The price: the held-out part is only about the fraction asked for.
+
+What is divided are components, here as in slices and folds: pictures of the same bytes, or of the
+same group, or joined by a chain of both. So no copy and no group is on two sides.
 
 Only a class that would be left with nothing on one side breaks the rule: one of its pictures, with
 all that belongs to it, changes side. In so small a class an added picture may send that one back.
-
-Which pictures belong together: the same bytes, or the same group, or joined by a chain of both.
-
-Everything that divides pictures (splits, slices, folds) divides such components, never a picture
-alone, so that no copy and no group is on two sides.
 """
 
 import hashlib
@@ -66,7 +62,7 @@ def component_keys(
     if groups is None:
         return digests
     roots = _joined(content_numbers(digests), groups, len(names))
-    hashes = [hashlib.sha256(b"group:" + _encoded(name)).digest() for name in names]
+    hashes = [hashlib.sha256(b"group:" + encoded(name)).digest() for name in names]
     lowest = list(hashes)
     for group, root in enumerate(roots):
         lowest[root] = min(lowest[root], hashes[group])
@@ -101,9 +97,14 @@ def _joined(content: np.ndarray, groups: np.ndarray, n_groups: int) -> list[int]
     return [root(group) for group in range(n_groups)]
 
 
-def _encoded(name: str) -> bytes:
-    # Names of files need not be valid text on every system.
+def encoded(name: str) -> bytes:
+    """Return a name as bytes; names of files need not be valid text on every system."""
     return name.encode("utf-8", "surrogateescape")
+
+
+def rows_of_bytes(keys: np.ndarray) -> list[bytes]:
+    """Return the rows of keys, uint8 (n, 32), as bytes."""
+    return np.ascontiguousarray(keys).view("V32").ravel().tolist()
 
 
 def draws(keys: np.ndarray, purpose: str, seed: int) -> np.ndarray:
@@ -118,11 +119,8 @@ def draws(keys: np.ndarray, purpose: str, seed: int) -> np.ndarray:
     Returns:
         float64 (n,), row-aligned.
     """
-    salt, raw, width = f"{purpose}:{seed}:".encode(), keys.tobytes(), keys.shape[1]
-    drawn = [
-        hashlib.sha256(salt + raw[start : start + width]).digest()[:8]
-        for start in range(0, len(raw), width)
-    ]
+    salt = f"{purpose}:{seed}:".encode()
+    drawn = [hashlib.sha256(salt + key).digest()[:8] for key in rows_of_bytes(keys)]
     # 53 bits are what a float holds exactly, so 1.0 cannot come out.
     return (np.frombuffer(b"".join(drawn), ">u8") >> 11) / 2**53
 
@@ -160,7 +158,10 @@ def hold_out(
     drawn = draws(keys[first], purpose, seed)
     held = drawn < fraction
     members = _members(numbers, labels)
-    _leave_some(members, drawn, held)
+    for pictures in members:
+        if held[pictures].all():
+            # Numbers ascend with the keys' bytes, which decide between equal draws.
+            held[pictures[np.lexsort((pictures, drawn[pictures]))[-1]]] = False
     _hold_some(members, drawn, held)
     return held[numbers]
 
@@ -173,13 +174,6 @@ def _members(numbers: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     new[1:] = (labels[1:] != labels[:-1]) | (numbers[1:] != numbers[:-1])
     labels, numbers = labels[new], numbers[new]
     return np.split(numbers, np.flatnonzero(labels[1:] != labels[:-1]) + 1) if len(labels) else []
-
-
-def _leave_some(members: list[np.ndarray], drawn: np.ndarray, held: np.ndarray) -> None:
-    for pictures in members:
-        if held[pictures].all():
-            # Numbers ascend with the keys' bytes, which decide between equal draws.
-            held[pictures[np.lexsort((pictures, drawn[pictures]))[-1]]] = False
 
 
 def _hold_some(members: list[np.ndarray], drawn: np.ndarray, held: np.ndarray) -> None:

@@ -94,6 +94,7 @@ class NamedTree:
         return pictures, [name for name in files if not is_picture_name(name)]
 
 
+@dataclass(frozen=True)
 class LocalTree:
     """The tree of a local folder.
 
@@ -101,8 +102,7 @@ class LocalTree:
         root: The folder.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    root: Path
 
     def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
