@@ -13,7 +13,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.backbones.backbone import Argument, Backbone, BackboneSpec
+from pipeline.backbones.backbone import Backbone, BackboneSpec
 from pipeline.backbones.families import (
     convnext,
     densenet,
@@ -139,16 +139,12 @@ def parse_backbone(text: str) -> BackboneSpec:
     return BackboneSpec(backbone, dict(sorted(kept.items())))
 
 
-def _check_argument(backbone: Backbone, name: str, value: Any) -> float | int | bool:
+def _check_argument(backbone: Backbone, name: str, value: Any) -> Any:
     known = {argument.name: argument for argument in backbone.arguments}
     if name not in known:
         accepted = f"takes {', '.join(known)}" if known else "takes no arguments"
         raise UnknownNameError("argument", name, known, f"{backbone.name} {accepted}")
-    return _check_value(backbone, known[name], value)
-
-
-def _check_value(backbone: Backbone, argument: Argument, value: Any) -> float | int | bool:
-    expected = type(argument.default)
+    expected = type(known[name].default)
     if expected is float and type(value) is int:
         value = float(value)
     # bool is an int to Python; alpha=True is a mistake all the same.
@@ -156,7 +152,6 @@ def _check_value(backbone: Backbone, argument: Argument, value: Any) -> float | 
         wanted = {bool: "True or False", int: "a whole number from 1 to 99"}
         raise InputError(
             f"expected {wanted.get(expected, 'a number above 0 and below 100')} for "
-            f"{argument.name} of {backbone.name}, received {argument.name}={value!r}"
+            f"{name} of {backbone.name}, received {name}={value!r}"
         )
-    checked: float | int | bool = value
-    return checked
+    return value

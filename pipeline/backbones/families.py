@@ -1,7 +1,7 @@
 """How each family names its stages, its top and its weights files.
 
 One function per family turns what differs between its members into a row of the catalog; the
-members themselves are listed in ``table.py``. Names are those that Keras 3.15 gives in a fresh
+members themselves are listed in ``catalog.py``. Names are those that Keras 3.15 gives in a fresh
 process (``build.py`` sees to it that every model is the first in this respect).
 """
 
@@ -89,13 +89,7 @@ def mobilenet(n_parameters: int) -> Backbone:
         n_parameters=n_parameters,
         blocks=tuple(f"conv_pw_{i}_relu" for i in (1, 3, 5, 11, 13)),
         top_layer="conv_pw_13_relu",
-        top_layers=(
-            "global_average_pooling2d",
-            "dropout",
-            "conv_preds",
-            "reshape_2",
-            "predictions",
-        ),
+        top_layers=(_AUTO_TOP[0], "dropout", "conv_preds", "reshape_2", "predictions"),
         weights_pattern="mobilenet_{tenths}_{size}_tf{notop}.h5",
         notop="_no_top",
         arguments=(

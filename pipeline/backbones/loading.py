@@ -58,13 +58,13 @@ def load_weights(model: keras.Model, spec: BackboneSpec, source: WeightsSource) 
 
 def _variables(model: keras.Model) -> dict[str, list[tuple[str, list[keras.Variable]]]]:
     """List what must get weights under each naming of ``Reading``."""
-    top = [
-        (layer.name, layer.trainable_weights + layer.non_trainable_weights)
-        for layer in model.layers
-    ]
     leaves = [leaf for leaf in _leaves(model) if leaf.layer.weights]
     return {
-        "top": [(name, weights) for name, weights in top if weights],
+        "top": [
+            (layer.name, layer.trainable_weights + layer.non_trainable_weights)
+            for layer in model.layers
+            if layer.weights
+        ],
         "leaf": [(leaf.layer.name, leaf.layer.weights) for leaf in leaves],
         "path": [(leaf.path, leaf.layer.weights) for leaf in leaves],
     }

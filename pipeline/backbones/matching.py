@@ -104,13 +104,10 @@ def _misfit(targets: Iterable[Target], stored: Mapping[str, StoredLayer]) -> str
     # A deeper network of the same family has all our layers, and more: ResNet101 for ResNet50.
     # What may be left over is a top, and tops do not filter in space.
     for name, layer in stored.items():
-        if name not in wanted and any(_is_spatial(array) for array in layer.arrays):
+        spatial = any(len(shape) == 4 and shape[0] * shape[1] > 1 for shape in layer.shapes)
+        if name not in wanted and spatial:
             return f"it also has a layer {name.lstrip('+')!r}, which this architecture lacks"
     return None
-
-
-def _is_spatial(array: np.ndarray) -> bool:
-    return array.ndim == 4 and array.shape[0] * array.shape[1] > 1
 
 
 def _text(shapes: Shapes) -> str:

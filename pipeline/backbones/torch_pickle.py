@@ -8,12 +8,11 @@ Layout: pickles of a magic number, the protocol version, facts on the system, th
 the list of storage keys; then each storage in that order as an int64 count and its raw values.
 """
 
-import dataclasses
 import pickle
 import struct
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -34,8 +33,7 @@ _STORAGE_DTYPES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Storage:
+class _Storage(NamedTuple):
     """A run of values that tensors are views of."""
 
     key: str
@@ -43,8 +41,7 @@ class _Storage:
     n_values: int
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tensor:
+class _Tensor(NamedTuple):
     """A view of a storage; offset and strides count values."""
 
     storage: _Storage
@@ -112,9 +109,8 @@ def _read(file: BinaryIO, file_size: int) -> dict[str, np.ndarray]:
         raise ValueError("it does not begin as such a file does")
     tensors = _TensorUnpickler(file).load()
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
-    values = {}
-    for key in _TensorUnpickler(file).load():
-        values[key] = _read_storage(file, storages[key], file_size)
+    keys = _TensorUnpickler(file).load()
+    values = {key: _read_storage(file, storages[key], file_size) for key in keys}
     return {name: _view(tensor, values[tensor.storage.key]) for name, tensor in tensors.items()}
 
 

@@ -70,7 +70,9 @@ def resolve_weights(
     'none'
     """
     if weights == NONE:
-        return WeightsSource("none", None, _digest_of_seed(seed), seed)
+        # Another Keras may draw other numbers from the same seed.
+        decides = f"none seed={seed} keras={metadata.version('keras')}"
+        return WeightsSource("none", None, hashlib.sha256(decides.encode()).hexdigest(), seed)
     if weights not in (DEFAULT, IMAGENET):
         return _from_file("file", _user_file(spec, weights))
     if spec.backbone.package is not None:
@@ -87,13 +89,6 @@ def _from_file(kind: str, path: Path) -> WeightsSource:
             f"expected a readable weights file, received {path}: {error.strerror}"
         ) from error
     return WeightsSource(kind, path, digest)
-
-
-def _digest_of_seed(seed: int) -> str:
-    # Another Keras may draw other numbers from the same seed.
-    return hashlib.sha256(
-        f"none seed={seed} keras={metadata.version('keras')}".encode()
-    ).hexdigest()
 
 
 def _user_file(spec: BackboneSpec, weights: str) -> Path:

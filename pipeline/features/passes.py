@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.backbones.engines import Engine, paired
+from pipeline.backbones.engines import Engine
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
 from pipeline.features.caches import versions, view_recipe, wanted_recipes
@@ -16,7 +16,7 @@ from pipeline.features.preflight import Forecast
 from pipeline.features.store import Recipe, ShardWriter
 from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
-from pipeline.images import Batch, Failure, LoadTimes, RowLoader, load_batches
+from pipeline.images import Batch, Failure, LoadTimes, RowLoader, load_batches, paired
 from pipeline.images.reading import Files
 from pipeline.system.machine import N_WAITING_THREADS
 from pipeline.system.progress import SILENT, Reporter

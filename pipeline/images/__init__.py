@@ -11,7 +11,7 @@ from pipeline.images.decode import MAX_PIXELS, decode, decode_full
 from pipeline.images.digits import DigitsReport, write_digits
 from pipeline.images.find import PictureList, find_pictures, open_reader
 from pipeline.images.indexing import index
-from pipeline.images.loader import Batch, Failure, LoadTimes, RowLoader, load_batches
+from pipeline.images.loader import Batch, Failure, LoadTimes, RowLoader, load_batches, paired
 from pipeline.images.location import resolve_location
 from pipeline.images.recipe import INTERPOLATIONS, JPEG_MODES, RESIZE_MODES, DecodeRecipe
 from pipeline.images.sources import Source, scan
@@ -42,6 +42,7 @@ __all__ = [
     "load_batches",
     "make_view",
     "open_reader",
+    "paired",
     "resolve_location",
     "scan",
     "validation_slice",

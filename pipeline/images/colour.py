@@ -65,16 +65,12 @@ def _from_integers(image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    rgba = _to_rgba(image)
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _to_rgba(image: Image.Image) -> Image.Image:
     try:
-        return image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     except (ValueError, TypeError, OverflowError) as error:
         raise DecodeError(f"the transparent colour cannot be read: {error}") from error
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("RGB")
 
 
 def _from_lab(image: Image.Image) -> Image.Image:

@@ -125,9 +125,8 @@ def _grey_png(pixels: np.ndarray) -> bytes:
     height, width = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     lines = b"".join(b"\0" + line.tobytes() for line in pixels)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 0)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    png = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 0)), (b"IEND", b"")):
+        check = zlib.crc32(name + body)
+        png += struct.pack(">I", len(body)) + name + body + struct.pack(">I", check)
+    return png

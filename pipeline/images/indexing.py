@@ -1,13 +1,14 @@
 """Index a source: digest every file, number the labels, say which split each picture is for."""
 
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError
-from pipeline.images.dataset import SPLITS, Dataset
+from pipeline.images.dataset import Dataset
 from pipeline.images.digests import digest_files
 from pipeline.images.sources import Source, scan
 from pipeline.images.splits import component_keys, hold_out
@@ -58,13 +59,18 @@ def _dataset(
     """Put together what could be read, with its splits."""
     kept = np.ones(len(digests), bool)
     kept[list(reasons)] = False
-    all_labels, classes = _numbered(source.labels)
-    _check_readable(source, classes, all_labels[kept], reasons)
-    digests, labels = digests[kept], all_labels[kept]
-    groups, group_names = _groups(source, kept)
+    classes, labels = _numbered(source.labels, kept)
+    _check_readable(source, classes, labels, reasons)
+    digests = digests[kept]
+    group_names: tuple[str, ...] = ()
+    groups = None
+    if source.groups is not None:
+        group_names, groups = _numbered(source.groups, kept)
     given = {split for split in source.splits if split} - {"train"}
+    test_name = "validation" if given == {"validation"} else "test"
     if given:
-        splits = _given_splits(source, kept, given)
+        purposes = {None: "train", test_name: "test"}
+        splits = np.array([purposes.get(split, split) for split in source.splits])[kept]
         _check_groups(source, groups, group_names, splits)
     else:
         keys = component_keys(digests, groups, group_names)
@@ -75,7 +81,7 @@ def _dataset(
         location=source.location,
         name=source.name,
         files=source.files,
-        paths=_kept(source.paths, kept),
+        paths=tuple(compress(source.paths, kept.tolist())),
         digests=digests,
         labels=labels,
         classes=classes,
@@ -83,32 +89,18 @@ def _dataset(
         groups=groups,
         group_names=group_names,
         given_splits=bool(given),
-        test_name="validation" if given == {"validation"} else "test",
+        test_name=test_name,
         ignored=source.ignored,
         unreadable=tuple((source.paths[row], reason) for row, reason in sorted(reasons.items())),
     )
 
 
-def _kept(values: tuple[str, ...], kept: np.ndarray) -> tuple[str, ...]:
-    if kept.all():
-        return values
-    return tuple(values[row] for row in np.flatnonzero(kept))
-
-
-def _numbered(names: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the number of each name among the sorted names, and those: int64 (n,)."""
-    known = tuple(sorted(set(names)))
-    numbers = {name: number for number, name in enumerate(known)}
-    return np.array([numbers[name] for name in names], dtype=np.int64), known
-
-
-def _groups(source: Source, kept: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    if source.groups is None:
-        return None, ()
-    names = tuple(sorted({name for name in source.groups if name is not None}))
-    numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
-    numbers[None] = -1
-    return np.array([numbers[name] for name in source.groups], np.int64)[kept], names
+def _numbered(names: Sequence[str | None], kept: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the sorted names, and the number of each kept one among them: int64 (n,), None -1."""
+    known = tuple(sorted({name for name in names if name is not None}))
+    numbers: dict[str | None, int] = {None: -1}
+    numbers.update((name, number) for number, name in enumerate(known))
+    return known, np.array([numbers[name] for name in names], np.int64)[kept]
 
 
 def _check_readable(
@@ -123,14 +115,6 @@ def _check_readable(
             f"read, e.g. {source.paths[row]} ({reasons[row]}): make them readable or leave the "
             "class out"
         )
-
-
-def _given_splits(source: Source, kept: np.ndarray, given: set[str]) -> np.ndarray:
-    final = "validation" if given == {"validation"} else "test"
-    names = np.array(SPLITS)
-    numbers = {name: number for number, name in enumerate(SPLITS)}
-    numbers[final] = numbers["test"]
-    return names[[numbers[split or "train"] for split in source.splits]][kept]
 
 
 def _check_groups(

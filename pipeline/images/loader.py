@@ -8,8 +8,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -132,6 +134,8 @@ class RowLoader:
         assert self.view_recipe is not None  # the loader asked for it
         return make_view(image, self.recipe, self.view_recipe, digest, number)
 
+
+Made = TypeVar("Made")
 
 ViewsOfRows = Sequence[Sequence[int]]
 """For each row asked for, the numbers of the views wanted of it."""
@@ -269,3 +273,27 @@ def _fill_batches(
     finally:
         # Not left to garbage collection: the threads end when the consumer does.
         results.close()
+
+
+def paired(
+    run: Callable[[Iterator[np.ndarray]], Generator[Made, None, None]],
+    batches: Generator[Batch, None, None],
+) -> Generator[tuple[Batch, Made], None, None]:
+    """Pair each batch with what ``run`` makes of its pictures, although that runs ahead.
+
+    Closing it closes both, so that what is on its way ends before what it reads from.
+
+    Args:
+        run: Turns batches of pictures into outputs, in order; an engine's ``run`` is one.
+        batches: Batches of pictures.
+    """
+    waiting: deque[Batch] = deque()
+
+    def images() -> Iterator[np.ndarray]:
+        for batch in batches:
+            waiting.append(batch)
+            yield batch.images
+
+    with closing(batches), closing(run(images())) as computed:
+        for outputs in computed:
+            yield waiting.popleft(), outputs

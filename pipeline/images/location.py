@@ -57,18 +57,17 @@ def locate(location: str | Path) -> Location:
     Raises:
         InputError: It is not there, or a file that cannot be read in place.
     """
-    given = str(location)
-    text = resolve_location(given)
-    if _is_remote(given):
+    given, text = str(location), resolve_location(location)
+    remote = _is_remote(given)
+    if remote:
         bare = text.partition("://")[2]
         kind = _kind(given, bare) or FOLDER
         name = unquote(posixpath.basename(bare))
     else:
-        path = _local_path(given)
-        kind, name = _local_kind(given, path), Path(text).name
+        kind, name = _local_kind(given), Path(text).name
     if kind != FOLDER:
         name = posixpath.splitext(name)[0]
-    return Location(given, text, name, kind, _is_remote(given))
+    return Location(given, text, name, kind, remote)
 
 
 def archive_kind(path: Path) -> str | None:
@@ -101,7 +100,8 @@ def _public(url: str) -> str:
     return f"{before}://{user.partition(':')[0]}{at}{name}{slash}{path}".rstrip("/")
 
 
-def _local_kind(given: str, path: Path) -> str:
+def _local_kind(given: str) -> str:
+    path = _local_path(given)
     if os.path.isdir(path):
         return FOLDER
     if not os.path.exists(path):

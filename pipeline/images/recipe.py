@@ -3,7 +3,6 @@
 Every field decides the value of features, so the whole recipe goes into their cache key.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from PIL import Image
@@ -59,12 +58,14 @@ class DecodeRecipe:
                 f"the side of decoded pictures must be a whole number of pixels from 1 to "
                 f"{MAX_SIZE}; received size={self.size!r}"
             )
-        if self.resize not in RESIZE_MODES:
-            raise _unknown("resize mode", self.resize, RESIZE_MODES)
-        if self.interpolation not in INTERPOLATIONS:
-            raise _unknown("interpolation", self.interpolation, INTERPOLATIONS)
-        if self.jpeg not in JPEG_MODES:
-            raise _unknown("way to decode JPEG", self.jpeg, JPEG_MODES)
+        for kind, name, known in (
+            ("resize mode", self.resize, RESIZE_MODES),
+            ("interpolation", self.interpolation, tuple(INTERPOLATIONS)),
+            ("way to decode JPEG", self.jpeg, JPEG_MODES),
+        ):
+            if name not in known:
+                hint = f"choose one of {', '.join(known)}"
+                raise UnknownNameError(kind, str(name), known, hint)
         if self.version != VERSION:
             raise InputError(
                 f"this program decodes by version {VERSION} of its rules; received "
@@ -119,16 +120,12 @@ def resize(image: Image.Image, recipe: DecodeRecipe) -> Image.Image:
     filter_ = INTERPOLATIONS[recipe.interpolation]
     square = (recipe.size, recipe.size)
     if recipe.resize == "crop":
-        return image.resize(square, filter_, box=_centre_square(image.size))
+        side = min(image.size)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        return image.resize(square, filter_, box=(left, top, left + side, top + side))
     if recipe.resize == "pad":
         return _pad(image, recipe.size, filter_)
     return image.resize(square, filter_)
-
-
-def _centre_square(size: tuple[int, int]) -> tuple[float, float, float, float]:
-    side = min(size)
-    left, top = (size[0] - side) / 2, (size[1] - side) / 2
-    return left, top, left + side, top + side
 
 
 def _pad(image: Image.Image, side: int, filter_: Image.Resampling) -> Image.Image:
@@ -140,7 +137,3 @@ def _pad(image: Image.Image, side: int, filter_: Image.Resampling) -> Image.Imag
         image.resize((width, height), filter_), ((side - width) // 2, (side - height) // 2)
     )
     return canvas
-
-
-def _unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    return UnknownNameError(kind, str(name), known, f"choose one of {', '.join(known)}")

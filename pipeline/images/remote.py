@@ -40,13 +40,13 @@ class RemoteFiles(Files):
         self._names: dict[str, str] = {}
         self.odd: tuple[str, ...] = ()
         if listed:
-            self._list(location.given)
+            self._list()
         self.names = tuple(self._names)
 
-    def _list(self, given: str) -> None:
+    def _list(self) -> None:
         now = time.time_ns()
         odd = []
-        with _told(given):
+        with _told(self.where):
             self._system.invalidate_cache()
             for name, info in self._walk():
                 relative = name.removeprefix(self._root).lstrip("/")
@@ -59,8 +59,8 @@ class RemoteFiles(Files):
         self.odd = tuple(odd)
         if not self._names:
             raise InputError(
-                f"expected a folder of pictures, received {given}, which holds no files: check the "
-                "URL"
+                f"expected a folder of pictures, received {self.where}, which holds no files: "
+                "check the URL"
             )
 
     def _walk(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -72,16 +72,13 @@ class RemoteFiles(Files):
             entered.add(folder)
             for info in self._system.ls(folder, detail=True):
                 name = info["name"].rstrip("/")
-                if not self._is_below(name, folder):
+                # A page may link elsewhere, and to itself in another order.
+                if not name.startswith(f"{folder}/") or (self._is_web and "?" in name):
                     continue
                 if info["type"] != "directory":
                     yield name, info
                 elif name not in entered and not is_clutter(name.rpartition("/")[2]):
                     waiting.append(name)
-
-    def _is_below(self, name: str, folder: str) -> bool:
-        """Leave out a page's links elsewhere and to itself in another order."""
-        return name.startswith(f"{folder}/") and not (self._is_web and "?" in name)
 
     def _place(self, path: str) -> str:
         if path in self._names:

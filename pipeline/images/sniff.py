@@ -43,28 +43,17 @@ def why_unidentified(data: bytes) -> str:
     """
     if not data:
         return "the file is empty"
-    if foreign := _foreign_name(data):
+    box = data[8:12] if data[4:8] == b"ftyp" else b""
+    head = data[:512].lower()
+    markup = (name for mark, name in _MARKUP.items() if mark in head)
+    if foreign := _BRANDS.get(box) or _by_prefix(data, _FOREIGN) or next(markup, None):
         return f"{foreign} files are not read here: convert to one of {READABLE}"
-    if known := _decoded_name(data):
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    avif = box in (b"avif", b"avis")
+    known = "WebP" if webp else "AVIF" if avif else _by_prefix(data, _DECODED)
+    if known:
         return f"damaged file: starts like {known}, but its header cannot be read"
     return f"not a picture in a known format: expected one of {READABLE}"
-
-
-def _foreign_name(data: bytes) -> str | None:
-    if data[4:8] == b"ftyp" and data[8:12] in _BRANDS:
-        return _BRANDS[data[8:12]]
-    head = data[:512].lower()
-    return _by_prefix(data, _FOREIGN) or next(
-        (name for mark, name in _MARKUP.items() if mark in head), None
-    )
-
-
-def _decoded_name(data: bytes) -> str | None:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis"):
-        return "AVIF"
-    return _by_prefix(data, _DECODED)
 
 
 def _by_prefix(data: bytes, names: dict[bytes, str]) -> str | None:

@@ -178,17 +178,12 @@ def _recolour(image: Image.Image, draws: dict[str, tuple[float, ...]]) -> Image.
     )
     if brightness == contrast == 1:
         return image
-    mean = brightness * _mean_grey(image)
+    sums = np.array(image.histogram()).reshape(3, 256) @ np.arange(256)
+    mean_grey = float(_LUMA @ sums) / (image.width * image.height)
+    mean = brightness * mean_grey
     values = (np.arange(256) * brightness - mean) * contrast + mean
     table = np.clip(np.rint(values), 0, 255).astype(int).tolist()
     return image.point(table * 3)
-
-
-def _mean_grey(image: Image.Image) -> float:
-    """Return the mean luma of an RGB image."""
-    counts = np.array(image.histogram()).reshape(3, 256)
-    sums = counts @ np.arange(256)
-    return float(_LUMA @ sums) / (image.width * image.height)
 
 
 @dataclass(frozen=True)

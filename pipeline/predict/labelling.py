@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.backbones.engines import Engine, GivenNetwork, open_engine, paired
+from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
 from pipeline.evaluate import mean_over_views
 from pipeline.features.base import decoding_from_dict, frozen_from_dict
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import FittedHead, NetworkHead, softmax
 from pipeline.heads.fitted import centred
-from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches
+from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches, paired
 from pipeline.runs import Bundle
 
 Computing = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]

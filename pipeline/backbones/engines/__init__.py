@@ -3,11 +3,9 @@
 import importlib.util
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
@@ -26,23 +24,10 @@ __all__ = [
     "choose_engine",
     "find_kept",
     "open_engine",
-    "paired",
 ]
 
 logger = logging.getLogger(__name__)
 
-
-class HasImages(Protocol):
-    """A batch of decoded pictures."""
-
-    @property
-    def images(self) -> np.ndarray:
-        """Pictures (k, size, size, 3) uint8, RGB."""
-        ...
-
-
-Pictured = TypeVar("Pictured", bound=HasImages)
-Made = TypeVar("Made")
 
 ENGINES = ("auto", "openvino", "tensorflow")
 PRECISIONS = ("float32", "mixed_float16")
@@ -90,30 +75,6 @@ def check_engine(engine: str, precision: str) -> None:
             f"expected precision=float32 for the engine openvino, received precision={precision}; "
             f"use --engine tensorflow"
         )
-
-
-def paired(
-    run: Callable[[Iterator[np.ndarray]], Generator[Made, None, None]],
-    batches: Generator[Pictured, None, None],
-) -> Generator[tuple[Pictured, Made], None, None]:
-    """Pair each batch with what ``run`` makes of its pictures, although that runs ahead.
-
-    Closing it closes both, so that what is on its way ends before what it reads from.
-
-    Args:
-        run: Turns batches of pictures into outputs, in order; an engine's ``run`` is one.
-        batches: Anything with ``images`` (k, s, s, 3) uint8.
-    """
-    waiting: deque[Pictured] = deque()
-
-    def images() -> Iterator[np.ndarray]:
-        for batch in batches:
-            waiting.append(batch)
-            yield batch.images
-
-    with closing(batches), closing(run(images())) as computed:
-        for outputs in computed:
-            yield waiting.popleft(), outputs
 
 
 def open_engine(

@@ -80,13 +80,9 @@ class KeptModel:
                 raise _unreadable(path, error) from error
         return None
 
-    def failed_at(self, outputs: Iterable[str]) -> dict[str, float]:
-        """Return those of some outputs that were too far from TensorFlow."""
-        return {
-            name: self.differences[name]
-            for name in outputs
-            if self.differences.get(name, 0.0) > self.limit
-        }
+    def failed_at(self, outputs: Iterable[str]) -> bool:
+        """Return whether one of some outputs was too far from TensorFlow."""
+        return any(self.differences.get(name, 0.0) > self.limit for name in outputs)
 
 
 def _unreadable(path: Path, error: OSError) -> StoreError:
@@ -180,14 +176,28 @@ def keep(
     Raises:
         StoreError: The folder cannot be written, or the disk is full.
     """
-    final = models / _folder_name(network, max(differences.values()) <= limit)
+    ov = import_openvino()
+    accepted = max(differences.values()) <= limit
+    final = models / _folder_name(network, accepted)
     doing = f"cannot keep the converted model in {models}"
     way_out = "free some space or name another folder with --cache"
+    description = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "identity": dict(network.identity),
+        "differences": {name: min(found, LARGEST) for name, found in differences.items()},
+        "limit": limit,
+        "openvino": metadata.version("openvino"),
+    }
     if final.exists() and not (final / DESCRIPTION).is_file():
         set_aside(final, f"it has no {DESCRIPTION}")
     try:
-        with atomic_folder(final, doing, way_out) as temporary:
-            _write(temporary, network, model, differences, limit)
+        with atomic_folder(final, doing, way_out) as folder:
+            if accepted:
+                ov.save_model(model, folder / FILES[0], compress_to_fp16=False)
+            files = {name: sha256(folder / name) for name in FILES if accepted}
+            text = json.dumps({**description, "files": files}, indent=2)
+            (folder / DESCRIPTION).write_text(text + "\n", "utf-8")
     except RuntimeError as error:  # OpenVINO reports a full disk so
         raise StoreError(f"{doing}: {' '.join(str(error).split())}; {way_out}") from error
 
@@ -196,28 +206,3 @@ def _folder_name(network: Network, accepted: bool) -> str:
     parts = (network.name[:120], network_key(network)[:12], metadata.version("openvino"))
     name = "-".join(parts if accepted else (*parts, "refused"))
     return "".join(c if c.isalnum() or c in "-_.+=(),@" else "_" for c in name)
-
-
-def _write(
-    folder: Path,
-    network: Network,
-    model: "ov.Model",
-    differences: Mapping[str, float],
-    limit: float,
-) -> None:
-    ov = import_openvino()
-
-    files = {}
-    if max(differences.values()) <= limit:
-        ov.save_model(model, folder / FILES[0], compress_to_fp16=False)
-        files = {name: sha256(folder / name) for name in FILES}
-    description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "identity": dict(network.identity),
-        "differences": {name: min(found, LARGEST) for name, found in differences.items()},
-        "limit": limit,
-        "openvino": metadata.version("openvino"),
-        "files": files,
-    }
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")

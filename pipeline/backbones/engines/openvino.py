@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,12 +33,8 @@ def told_as_a_fault() -> Iterator[None]:
         ) from error
 
 
-@dataclass
-class _Requests:
-    """A batch on its way: its requests in order, each with the pictures that are real in it."""
-
-    n_images: int
-    requests: list[tuple[Any, int]] = field(default_factory=list)
+Requests = list[tuple[Any, int]]
+"""A batch on its way: its requests in order, each with the number of real pictures in it."""
 
 
 class OpenVINOEngine:
@@ -82,7 +78,7 @@ class OpenVINOEngine:
 
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield one float32 array per output for each batch, in order."""
-        on_the_way: deque[_Requests] = deque()
+        on_the_way: deque[Requests] = deque()
         try:
             for images in batches:
                 with told_as_a_fault():
@@ -92,17 +88,19 @@ class OpenVINOEngine:
             while on_the_way:
                 yield self._finish(on_the_way.popleft())
         finally:
-            for started in on_the_way:  # they read from arrays that are about to go
-                self._wait(started)
+            with told_as_a_fault():  # they read from arrays that are about to go
+                for request, _ in chain(*on_the_way):
+                    request.wait()
+                    self._idle.append(request)
 
-    def _start(self, images: np.ndarray) -> _Requests:
-        started = _Requests(len(images))
+    def _start(self, images: np.ndarray) -> Requests:
+        started: Requests = []
         step = self._shape[0]
         for start in range(0, len(images), step):
             request = self._idle.popleft() if self._idle else self._compiled.create_infer_request()
             part = images[start : start + step]
             request.start_async([self._filled_up(part)], share_inputs=True)
-            started.requests.append((request, len(part)))
+            started.append((request, len(part)))
         return started
 
     def _filled_up(self, part: np.ndarray) -> np.ndarray:
@@ -112,24 +110,18 @@ class OpenVINOEngine:
         whole[: len(part)] = part
         return whole
 
-    def _finish(self, started: _Requests) -> Outputs:
+    def _finish(self, started: Requests) -> Outputs:
         """Wait for a batch and copy its outputs out of the requests, which are used again."""
         results = tuple(
-            np.empty((started.n_images, *shape), np.float32) for shape in self.output_shapes
+            np.empty((sum(n_real for _, n_real in started), *shape), np.float32)
+            for shape in self.output_shapes
         )
         row = 0
-        for request, n_real in started.requests:
+        for request, n_real in started:
             with told_as_a_fault():
                 request.wait()
             for result, output in zip(results, self._outputs, strict=True):
                 result[row : row + n_real] = request.get_tensor(output).data[:n_real]
             row += n_real
             self._idle.append(request)
-        started.requests.clear()
         return results
-
-    def _wait(self, started: _Requests) -> None:
-        with told_as_a_fault():
-            for request, _ in started.requests:
-                request.wait()
-                self._idle.append(request)

@@ -124,7 +124,7 @@ class TensorFlowEngine:
 
     def _fetch(self, steps: list[list[Any]], n_images: int) -> Outputs:
         if not steps:  # a batch in which no picture could be decoded
-            return tuple(np.empty((0, *out.shape[1:]), np.float32) for out in self.model.outputs)
+            return tuple(np.empty((0, *shape), np.float32) for shape in self.output_shapes)
         columns = zip(*steps, strict=True)
         return tuple(
             np.concatenate([tensor.numpy() for tensor in column])[:n_images] for column in columns
