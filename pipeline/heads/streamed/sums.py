@@ -91,7 +91,8 @@ class GroupSums:
         if self._kind == "common":
             self._products[0] += rows.T @ rows
         elif self._kind == "groups":
-            for group, some in enumerate(_parts(rows, groups, n_groups)):
+            for group in range(n_groups):
+                some = rows if n_groups == 1 else rows[groups == group]
                 self._products[group] += some.T @ some
         if len(self._weighted):
             weights = self._fits.row_weights(chunk.pictures, chunk.labels)
@@ -108,18 +109,14 @@ class GroupSums:
         variances = squares - mean**2
         variances[variances <= _ROUNDING * squares] = 0
         means = rows / np.maximum(counts, 1)[:, None]
-        products = self._sum_products(groups)
+        products = None
+        if self._kind == "groups":
+            products = self._products.sum(axis=0, where=groups[:, None, None])
+        elif self._kind == "common" and groups.all():
+            products = self._products[0].copy()
         if products is not None:
             products -= n_rows * np.outer(mean, mean)
         return FitMoments(counts, means, mean, variances, products)
-
-    def _sum_products(self, groups: np.ndarray) -> np.ndarray | None:
-        if self._kind == "groups":
-            total = np.zeros(self._products.shape[1:])
-            for group in np.flatnonzero(groups):
-                total += self._products[group]
-            return total
-        return self._products[0].copy() if self._kind == "common" and groups.all() else None
 
     def weighted_moments(self, fit: int) -> Moments:
         """Return the moments of a fit's rows, each counting what its class does."""
@@ -134,7 +131,3 @@ def sums_by(cells: np.ndarray, rows: np.ndarray, n_cells: int) -> np.ndarray:
     chosen = csr_array((ones, cells, where), shape=(len(cells), n_cells))
     sums: np.ndarray = chosen.T @ rows
     return sums
-
-
-def _parts(rows: np.ndarray, groups: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    return [rows] if n_groups == 1 else [rows[groups == group] for group in range(n_groups)]
