@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pipeline.errors import InputError
-from pipeline.heads.moments import Moments, Sums
+from pipeline.heads.moments import Moments
 from pipeline.heads.streamed.fits import Fits
 from pipeline.heads.streamed.source import Chunk, ChunkSource
 
@@ -122,7 +122,7 @@ class GroupSums:
         """Return the moments of a fit's rows, each counting what its class does."""
         groups, weights = self._fits.members[:, fit], self._fits.weights[fit]
         counts, rows = self._counts[groups].sum(0), self._rows[groups].sum(0)
-        return Moments.of(Sums(counts * weights, (rows * weights[:, None]).T, self._weighted[fit]))
+        return Moments.of(counts * weights, (rows * weights[:, None]).T, self._weighted[fit])
 
 
 def sums_by(cells: np.ndarray, rows: np.ndarray, n_cells: int) -> np.ndarray:
