@@ -16,20 +16,16 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
+from pipeline.predict.labelling import Readable
 
 EXPECTED = "paths of picture files, or arrays (n, h, w, 3) of RGB from 0 to 255"
 
 
-class Given(Protocol):
-    """Pictures by row number."""
-
-    def __len__(self) -> int: ...
+class Given(Readable, Protocol):
+    """Pictures by row number, each with a name."""
 
     def name(self, row: int) -> str:
         """Return what a row is called in messages."""
-
-    def read(self, row: int) -> bytes:
-        """Return a row's picture file; raises OSError. Several threads may read at once."""
 
 
 class Arrays:

@@ -56,17 +56,17 @@ def reporting(progress: ProgressWanted) -> Iterator[Reporter]:
         )
 
 
+@dataclass
 class Called(Reporter):
     """A function that is called with (done, total, part)."""
 
-    def __init__(self, function: OnProgress) -> None:
-        self._function = function
+    function: OnProgress
 
     def advance(
         self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
     ) -> None:
         """Call the function."""
-        self._function(done, total, part)
+        self.function(done, total, part)
 
 
 @dataclass

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.api.pictures import Given, given_pictures
+from pipeline.api.pictures import given_pictures
 from pipeline.api.settings import AnyPath, filled, location
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError
+from pipeline.images import Failure
 from pipeline.predict.labelling import Predictor, bundle_predictor
 from pipeline.runs import Bundle, RunFolder, find_run, read_info, read_metrics
 
@@ -127,23 +128,19 @@ class Run:
             DataError: A picture cannot be read or decoded, or there is none.
         """
         given = given_pictures(pictures)
-        probabilities, failed = self._probabilities(given)
+        probabilities = np.full((len(given), len(self.classes)), np.nan)
+        failed: list[Failure] = []
+        for labelled in self._predictor.label(given, self._config.batch_size):
+            failed += labelled.failed
+            probabilities[labelled.rows] = labelled.probabilities
         if failed and strict:
-            row, reason = failed[0]
+            first = failed[0]
             raise DataError(
                 f"expected every picture to be readable, {len(failed)} of {len(given)} are not, "
-                f"first {given.name(row)}: {reason}; mend or remove them, or pass strict=False"
+                f"first {given.name(first.row)}: {first.reason}; mend or remove them, or pass "
+                f"strict=False"
             )
         return probabilities
-
-    def _probabilities(self, given: Given) -> tuple[np.ndarray, list[tuple[int, str]]]:
-        """Return the mean over the views that the run averages, and (row, reason) of failures."""
-        probabilities = np.full((len(given), len(self.classes)), np.nan)
-        failed: list[tuple[int, str]] = []
-        for labelled in self._predictor.label(given, self._config.batch_size):
-            failed += [(failure.row, failure.reason) for failure in labelled.failed]
-            probabilities[labelled.rows] = labelled.probabilities
-        return probabilities, failed
 
 
 def load_run(

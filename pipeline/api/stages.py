@@ -81,17 +81,13 @@ def classified(
     dataset = indexed(data, config, reporter)
     check(config, dataset)
     found = _extracted(config, base, dataset, reporter)
-    with _search_workers(config) as spread:
+    workers: AbstractContextManager[MeasureUnits | None] = nullcontext()
+    if config.cluster is not None:
+        from pipeline.cluster.searching import search_workers
+
+        workers = search_workers(config.cluster)
+    with workers as spread:
         return classify(config, found, reporter, spread), found.extraction
-
-
-def _search_workers(config: ClassifyConfig) -> AbstractContextManager["MeasureUnits | None"]:
-    """Return what lends a search the workers of a cluster; without one, nothing."""
-    if config.cluster is None:
-        return nullcontext()
-    from pipeline.cluster.searching import search_workers
-
-    return search_workers(config.cluster)
 
 
 def finetuned(

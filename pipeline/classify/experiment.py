@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.classify.learning import Learner, ScoresOfViews, learner_of
 from pipeline.classify.search.memory import SearchedHead
-from pipeline.classify.selection import Selection, Unseen
+from pipeline.classify.selection import Selection, selection_figures
 from pipeline.config import ClassifyConfig, to_dict
 from pipeline.evaluate import (
     Threshold,
@@ -92,21 +92,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class JudgedHead:
-    """A head fitted to train, and how it does on pictures unseen.
-
-    Args:
-        head: Its scores are log probabilities.
-        factor: What they were multiplied with to become so.
-        selection: How good it is on pictures that heads are chosen by.
-    """
-
-    head: FittedHead
-    factor: float
-    selection: SelectionFigures
-
-
-@dataclass(frozen=True)
 class Experiment:
     """One head on one input of one data set.
 
@@ -128,12 +113,15 @@ class Experiment:
 
     def run(self, reporter: Reporter = SILENT) -> Result:
         """Answer from the run folder, or train and write it."""
-        key = self._key()
-        name = run_name(self._name_parts(), experiment_digest(key))
-        path = self.config.runs / name
+        key, config = self._key(), self.config
+        layers = JOIN.join(self._base.layers)
+        views = (f"views{config.views}",) if config.views else ()
+        told = (self.table.dataset.name, str(self.table.base.spec), layers, str(self.spec), *views)
+        name = run_name(told, experiment_digest(key))
+        path = config.runs / name
         if (finished := load_finished(path, key)) is not None:
             return Result(finished, reused=True)
-        with new_run(self.config.runs, name) as folder:  # made first: it may not be writable
+        with new_run(config.runs, name) as folder:  # made first: it may not be writable
             self._train(key, folder, self.learner(reporter))
         return Result(load_run(path), reused=False)
 
@@ -145,9 +133,9 @@ class Experiment:
     def _train(self, key: Mapping[str, Any], folder: Path, learner: Learner) -> None:
         """Select inside train, fit on train, look at the test split once, write the run."""
         began, dataset, base = monotonic(), self.table.dataset, self._base
-        judged = self._fit(learner)
-        test, threshold = self.table.rows("test"), judged.selection.threshold
-        probabilities = _mean(learner.scores(judged.head, test))
+        head, factor, selection = self._fit(learner)
+        test, threshold = self.table.rows("test"), selection.threshold
+        probabilities = _mean(learner.scores(head, test))
         run = RunFolder(
             path=folder,
             kind=CLASSIFY,
@@ -160,9 +148,9 @@ class Experiment:
             layers=base.layers,
             params=dict(self.spec.params),
             seed=self.config.seed,
-            selection=judged.selection,
-            test=final_test(dataset, test, probabilities, threshold, self.config.seed),
-            factor=judged.factor,
+            selection=selection,
+            test=_final_test(dataset, test, probabilities, threshold, self.config.seed),
+            factor=factor,
             seconds=round(monotonic() - began, 3),
         )
         write_run(run, PredictionRows.of(dataset, test, probabilities))
@@ -170,23 +158,27 @@ class Experiment:
         if candidates:
             write_json(folder / "search.json", candidates)
         drawn = (run.test, probabilities, dataset.labels[test], dataset.classes)
-        write_plots(folder / "plots", *drawn, candidates)
+        _write_plots(folder / "plots", *drawn, candidates)
         save_head(
             folder / "bundle",
-            judged.head,
+            head,
             dataset.classes,
             base.to_dict(),
             test_views=ViewAverage.of(self.config),
             threshold=None if threshold is None else threshold.value,
         )
 
-    def _fit(self, learner: Learner) -> JudgedHead:
+    def _fit(self, learner: Learner) -> tuple[FittedHead, float, SelectionFigures]:
         """Fit on train, and see how well such a head does on pictures it has not seen.
 
         A head whose scores are no log probabilities gets one factor, fitted on those unseen
         pictures, that makes them so; any head does where calibration is asked for. Where no picture
         can be held out the factor comes from the training pictures: as these few show little,
         `fitting_factor` does not make a head surer than (n + 1) / (n + 2) of them.
+
+        Returns:
+            The head, whose scores are log probabilities; what they were multiplied with to become
+            so; how good it is on pictures that heads are chosen by.
         """
         head, selection = learner.head(), self.selection
         labels = self.table.dataset.labels
@@ -194,58 +186,50 @@ class Experiment:
             train = selection.train
             factor = fitting_factor(learner.scores(head, train)[0], labels[train])
             nothing = SelectionFigures(by=selection.how, n=0, accuracy=None, log_loss=None)
-            return JudgedHead(head.sharpened(factor), factor, nothing)
+            return head.sharpened(factor), factor, nothing
         places, views = learner.unseen()
         given = labels[selection.rows[places]]
         calibrated = self.spec.head.calibrated and not self.config.calibrate
         factor = 1.0 if calibrated else fitting_factor(views[0], given)
-        unseen = Unseen(places, _mean([view * factor for view in views]), given)
-        figures = unseen.figures(selection.how)
+        probabilities = _mean([view * factor for view in views])
+        figures = selection_figures(selection.how, places, probabilities, given)
         if self.searched is not None:
             figures = _humbled(figures, self.searched)
         if self.config.max_error is not None:
-            threshold = choose_threshold(*unseen.once(), self.config.max_error)
+            _, first = np.unique(places, return_index=True)  # each picture once
+            limit = self.config.max_error
+            threshold = choose_threshold(probabilities[first], given[first], limit)
             (logger.info if threshold.reached else logger.warning)("%s", threshold.describe())
             figures = replace(figures, threshold=threshold)
-        return JudgedHead(head.sharpened(factor), factor, figures)
+        return head.sharpened(factor), factor, figures
 
     @property
     def _base(self) -> FrozenBase:
         return self.table.base.with_cuts(self.joined)
 
-    def _name_parts(self) -> tuple[str, ...]:
-        layers = JOIN.join(self._base.layers)
-        views = (f"views{self.config.views}",) if self.config.views else ()
-        name = self.table.dataset.name
-        return name, str(self.table.base.spec), layers, str(self.spec), *views
-
     def _key(self) -> dict[str, Any]:
         """Everything that decides the outcome; where files lie and their names do not."""
-        return {
+        config = self.config
+        key: dict[str, Any] = {
             "kind": CLASSIFY,
             "protocol": PROTOCOL,
             "recipe": self._base.recipe.digest,
             "joined": [[cut.layer, cut.pooling] for cut in self.joined],
             "head": self.spec.head.name,
             "params": dict(self.spec.params),
-            **learnt_from(self.config, self.table),
-            **self._asked_for(),
+            **learnt_from(config, self.table),
         }
-
-    def _asked_for(self) -> dict[str, Any]:
-        """Return what is in the key only where it was asked for."""
-        config = self.config
-        more: dict[str, Any] = {}
+        # What follows is there only where it was asked for, so that older runs keep their names.
         if config.test_views:
-            more["test_views"] = config.test_views
-            more["view"] = ViewRecipe(config.view_policy, config.seed).to_dict()
+            key["test_views"] = config.test_views
+            key["view"] = ViewRecipe(config.view_policy, config.seed).to_dict()
         if config.calibrate:
-            more["calibrate"] = True
+            key["calibrate"] = True
         if config.max_error is not None:
-            more["max_error"] = config.max_error
+            key["max_error"] = config.max_error
         if self.searched is not None:
-            more["search"] = self.searched.search
-        return more
+            key["search"] = self.searched.search
+        return key
 
 
 def learnt_from(config: ClassifyConfig, table: FeatureTable) -> dict[str, Any]:
@@ -283,22 +267,14 @@ def _humbled(selection: SelectionFigures, searched: SearchedHead) -> SelectionFi
     )
 
 
-def final_test(
+def _final_test(
     dataset: Dataset,
     rows: np.ndarray,
     probabilities: np.ndarray,
     threshold: Threshold | None,
     seed: int,
 ) -> FinalTest:
-    """Judge the final test, with the most confused pairs of classes and the surest mistakes.
-
-    Args:
-        dataset: The pictures.
-        rows: Rows of the test split (n,).
-        probabilities: (n, k) float, row-aligned.
-        threshold: From which probability on a picture is answered, if there is one.
-        seed: Of the intervals.
-    """
+    """Judge the final test's rows (n,) by probabilities (n, k), and show where they are wrong."""
     labels, paths = dataset.labels[rows], [dataset.paths[row] for row in rows]
     given = (probabilities, labels, paths, dataset.classes)
     answered = threshold and judge_threshold(threshold.value, probabilities, labels)
@@ -312,24 +288,15 @@ def final_test(
     )
 
 
-def write_plots(
+def _write_plots(
     folder: Path,
     test: FinalTest,
     probabilities: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
-    candidates: Sequence[Mapping[str, Any]] = (),
+    candidates: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Draw how good a run is, and what a search tried, as SVG files.
-
-    Args:
-        folder: Made here.
-        test: The figures of the final test.
-        probabilities: (n, k) float, of the final test.
-        labels: (n,) int, row-aligned.
-        classes: k names.
-        candidates: Rows of ``search.json``, if there was a search.
-    """
+    """Draw how good probabilities (n, k) are, and rows of ``search.json``, if any, as SVG files."""
     from pipeline.evaluate.plots import plot_calibration, plot_confusion, plot_ranking, plot_search
 
     folder.mkdir()

@@ -1,7 +1,4 @@
-"""How heads are compared inside train: which pictures are learnt from, and which judge.
-
-How features are prepared where neither the head nor the search says it.
-"""
+"""How heads are compared inside train: what is learnt from and judges, and how it is prepared."""
 
 from dataclasses import dataclass
 
@@ -110,38 +107,23 @@ def select_by(
     return Selection(train, validation, folds, how, repeats, note)
 
 
-@dataclass(frozen=True)
-class Unseen:
-    """What heads say of pictures that they had not seen.
+def selection_figures(
+    how: str, places: np.ndarray, probabilities: np.ndarray, labels: np.ndarray
+) -> SelectionFigures:
+    """Return what a run says of its selection, from what heads say of pictures not seen.
 
     Args:
+        how: What judged.
         places: (m,) int, as folds count them; a picture is there once per repeat.
         probabilities: (m, k) float.
         labels: (m,) int.
     """
-
-    places: np.ndarray
-    probabilities: np.ndarray
-    labels: np.ndarray
-
-    def figures(self, how: str) -> SelectionFigures:
-        """Return what a run says of its selection.
-
-        Args:
-            how: What judged.
-        """
-        n_pictures = len(np.unique(self.places))
-        hits = self.probabilities.argmax(1) == self.labels
-        accuracy = proportion(float(np.mean(hits)), n_pictures)
-        loss = log_loss(self.probabilities, self.labels)
-        return SelectionFigures(
-            by=how, n=n_pictures, accuracy=accuracy.value, log_loss=loss, ci95=accuracy.ci95
-        )
-
-    def once(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return each picture's probabilities (n, k), of its first repeat, and its label (n,)."""
-        _, first = np.unique(self.places, return_index=True)
-        return self.probabilities[first], self.labels[first]
+    n_pictures = len(np.unique(places))
+    accuracy = proportion(float(np.mean(probabilities.argmax(1) == labels)), n_pictures)
+    loss = log_loss(probabilities, labels)
+    return SelectionFigures(
+        by=how, n=n_pictures, accuracy=accuracy.value, log_loss=loss, ci95=accuracy.ci95
+    )
 
 
 AUTO = "auto"

@@ -6,12 +6,19 @@ interrupted goes on, one more head reuses the screening, and two searches at onc
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pipeline.backbones.cuts import Cut
 from pipeline.classify.experiment import PROTOCOL, Experiment, learnt_from
 from pipeline.classify.search.memory import SearchedHead, SearchMemory, TriedHead, UnitKey
-from pipeline.classify.search.searcher import FoundHead, MeasureUnits, Processes, UnitRunner, search
+from pipeline.classify.search.searcher import (
+    FoundHead,
+    MeasureUnits,
+    UnitRunner,
+    by_processes,
+    search,
+)
 from pipeline.classify.search.trial import Cuts, Pool
 from pipeline.classify.selection import Selection, asked_heads, default_preparation
 from pipeline.config import ClassifyConfig
@@ -73,7 +80,8 @@ def tune(
     missing = {d: spec for d, spec in zip(digests, specs, strict=True) if d not in known}
     if missing:
         pool = _pool(table, selection, cuts, config.seed)
-        runner = UnitRunner(pool, memory, spread or Processes(config.jobs).measure, reporter)
+        measure = spread or partial(by_processes, config.jobs)
+        runner = UnitRunner(pool, memory, measure, reporter)
         found = search(runner, places, list(missing.values()), default, whole=config.tune)
         for digest, one in zip(missing, found, strict=True):
             known[digest] = _described(digest, one, table, cuts)

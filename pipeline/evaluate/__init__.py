@@ -3,13 +3,7 @@
 The room never reads a file and knows nothing of heads: whatever gives probabilities can be judged.
 """
 
-from pipeline.evaluate.calibration import (
-    Reliability,
-    ReliabilityPoint,
-    log_loss,
-    losses,
-    reliability,
-)
+from pipeline.evaluate.calibration import ReliabilityPoint, log_loss, losses, reliability
 from pipeline.evaluate.compare import (
     SIGNIFICANCE,
     Comparison,
@@ -18,29 +12,18 @@ from pipeline.evaluate.compare import (
     mcnemar_p_value,
     paired_difference,
 )
-from pipeline.evaluate.counts import Counts, Estimate, per_class, proportion, share
+from pipeline.evaluate.counts import Estimate, per_class, proportion, share
 from pipeline.evaluate.metrics import Metrics, evaluate, mean_over_views
-from pipeline.evaluate.mistakes import ConfusedPair, Mistake, confident_mistakes, confused_pairs
+from pipeline.evaluate.mistakes import confident_mistakes, confused_pairs
 from pipeline.evaluate.ranking import rank_figures, top_accuracy
-from pipeline.evaluate.threshold import (
-    NEVER,
-    Answered,
-    Threshold,
-    choose_threshold,
-    judge_threshold,
-)
+from pipeline.evaluate.threshold import NEVER, Threshold, choose_threshold, judge_threshold
 
 __all__ = [
     "NEVER",
     "SIGNIFICANCE",
-    "Answered",
     "Comparison",
-    "ConfusedPair",
-    "Counts",
     "Estimate",
     "Metrics",
-    "Mistake",
-    "Reliability",
     "ReliabilityPoint",
     "Threshold",
     "choose_threshold",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluate.counts import INTERVAL, N_RESAMPLES, Estimate
+from pipeline.evaluate.counts import N_RESAMPLES, Estimate
 
 SIGNIFICANCE = 0.05
 
@@ -44,8 +44,7 @@ def paired_difference(correct: np.ndarray, other: np.ndarray, seed: int = 0) -> 
     draws = np.random.default_rng(seed).multinomial(
         len(correct), counts / len(correct), N_RESAMPLES
     )
-    low, high = np.percentile((draws[:, 2] - draws[:, 0]) / len(correct), INTERVAL)
-    return Estimate(float(difference.mean()), (float(low), float(high)))
+    return Estimate.of_draws(difference.mean(), (draws[:, 2] - draws[:, 0]) / len(correct))
 
 
 def mcnemar_p_value(correct: np.ndarray, other: np.ndarray) -> float:

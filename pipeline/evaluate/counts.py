@@ -1,7 +1,4 @@
-"""Figures that follow from the confusion matrix alone, with bootstrap intervals.
-
-The interval of a share of pictures.
-"""
+"""Figures that follow from the confusion matrix alone, shares of pictures, and their intervals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +7,7 @@ from typing import Any
 import numpy as np
 
 N_RESAMPLES = 2000
-
 RESAMPLES_PER_BLOCK = 50
-
-INTERVAL = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -22,6 +16,12 @@ class Estimate:
 
     value: float
     ci95: tuple[float, float]
+
+    @classmethod
+    def of_draws(cls, value: float, draws: np.ndarray) -> "Estimate":
+        """Return a figure with the percentile interval of a bootstrap's draws of it, (n,)."""
+        low, high = np.percentile(draws, (2.5, 97.5))
+        return cls(float(value), (float(low), float(high)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -76,20 +76,13 @@ def estimate(
     measure: Callable[[Counts], np.ndarray], measured: Counts, resampled: Counts
 ) -> Estimate:
     """Return a figure with its percentile bootstrap interval over resampled pictures."""
-    low, high = np.percentile(measure(resampled), INTERVAL)
-    return Estimate(float(measure(measured)[0]), (float(low), float(high)))
+    return Estimate.of_draws(measure(measured)[0], measure(resampled))
 
 
 def share(hits: np.ndarray, seed: int) -> Estimate:
     """Return the share of pictures that were hit, (n,) bool, with its bootstrap interval."""
     drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), N_RESAMPLES)
-    low, high = np.percentile(drawn / len(hits), INTERVAL)
-    return Estimate(float(hits.mean()), (float(low), float(high)))
-
-
-def accuracy(counts: Counts) -> np.ndarray:
-    """Return the share of pictures that were called right, (matrices,)."""
-    return counts.hits.sum(1) / counts.given.sum(1)
+    return Estimate.of_draws(hits.mean(), drawn / len(hits))
 
 
 def balanced_accuracy(counts: Counts) -> np.ndarray:

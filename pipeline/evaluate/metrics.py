@@ -10,7 +10,6 @@ from pipeline.evaluate.calibration import Reliability, log_loss, reliability
 from pipeline.evaluate.counts import (
     Counts,
     Estimate,
-    accuracy,
     balanced_accuracy,
     estimate,
     macro_f1,
@@ -59,18 +58,14 @@ class Metrics:
             "balanced_accuracy": self.balanced_accuracy.to_dict(),
             "macro_f1": self.macro_f1.to_dict(),
             "log_loss": self.log_loss,
-            "roc_auc": _plain(self.roc_auc),
+            "roc_auc": self.roc_auc and self.roc_auc.to_dict(),
             "average_precision": self.average_precision,
-            "top5_accuracy": _plain(self.top5_accuracy),
+            "top5_accuracy": self.top5_accuracy and self.top5_accuracy.to_dict(),
             "calibration_error": self.reliability.error,
             "reliability": self.reliability.to_dict(),
             "confusion": self.confusion.tolist(),
             "classes": per_class(self.confusion, classes),
         }
-
-
-def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else estimate.to_dict()
 
 
 def mean_over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:
@@ -91,10 +86,7 @@ def mean_over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:
         >>> mean_over_views([np.array([[0.5, 0.5]]), np.array([[0.9, 0.1]])]).tolist()
         [[0.7, 0.3]]
     """
-    total = np.zeros(probabilities[0].shape)
-    for view in probabilities:
-        total += view
-    return total / len(probabilities)
+    return sum(probabilities, np.zeros(probabilities[0].shape)) / len(probabilities)
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Metrics:
@@ -121,7 +113,7 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Me
     area, precision = rank_figures(probabilities, labels)
     return Metrics(
         n=len(labels),
-        accuracy=proportion(float(accuracy(measured)[0]), len(labels)),
+        accuracy=proportion(float(np.trace(confusion) / len(labels)), len(labels)),
         balanced_accuracy=estimate(balanced_accuracy, measured, resampled),
         macro_f1=estimate(macro_f1, measured, resampled),
         log_loss=log_loss(probabilities, labels),

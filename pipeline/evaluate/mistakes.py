@@ -82,7 +82,11 @@ def confused_pairs(
     pairs: dict[tuple[int, int], list[int]] = {}
     for row in np.flatnonzero(called != labels).tolist():
         pairs.setdefault((int(labels[row]), int(called[row])), []).append(row)
-    ranked = sorted(pairs.items(), key=lambda pair: _worst(pair[0], len(pair[1]), supports))
+
+    def worst(pair: tuple[tuple[int, int], list[int]]) -> tuple[float, ...]:
+        (given, wrong), rows = pair
+        return -len(rows), -len(rows) / int(supports[given]), given, wrong
+
     return [
         ConfusedPair(
             classes[given],
@@ -91,12 +95,8 @@ def confused_pairs(
             len(rows) / int(supports[given]),
             tuple(paths[row] for row in _surest(rows, confidence, paths)[:examples]),
         )
-        for (given, wrong), rows in ranked[:top]
+        for (given, wrong), rows in sorted(pairs.items(), key=worst)[:top]
     ]
-
-
-def _worst(pair: tuple[int, int], count: int, supports: np.ndarray) -> tuple[float, ...]:
-    return -count, -count / int(supports[pair[0]]), *pair
 
 
 def _surest(rows: Sequence[int], confidence: np.ndarray, paths: Sequence[str]) -> list[int]:

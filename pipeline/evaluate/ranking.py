@@ -1,7 +1,5 @@
 """Figures of how well probabilities rank pictures: ROC AUC, average precision, top-k accuracy."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from pipeline.evaluate.counts import Z95, Estimate, share
@@ -26,10 +24,13 @@ def rank_figures(
         (None, None) where every picture is of one class.
     """
     areas, precisions, influence = [], [], np.zeros(len(labels))
-    for ranking in _rankings(probabilities, labels):
-        areas.append(ranking.auc)
-        precisions.append(ranking.average_precision)
-        influence += ranking.influence
+    for number in [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist():
+        positive = labels == number
+        if positive.any() and not positive.all():
+            area, precision, of_pictures = _ranked(probabilities[:, number], positive)
+            areas.append(area)
+            precisions.append(precision)
+            influence += of_pictures
     if not areas:
         return None, None
     area = float(np.mean(areas))
@@ -56,37 +57,30 @@ def top_accuracy(
     return share(place < top, seed)
 
 
-class _Ranking:
-    """Pictures ranked by the probability of one class: (n,) scores, (n,) bool who is of it."""
+def _ranked(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Rank pictures by their scores (n,) of one class, which some, (n,) bool, are of.
 
-    def __init__(self, scores: np.ndarray, positive: np.ndarray) -> None:
-        order = np.argsort(-scores, kind="stable")
-        ordered = scores[order]
-        # Equal scores are one step of the curve: what counts is the last row of each.
-        last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
-        n_right = np.cumsum(positive[order])[last]
-        n_called = last + 1
-        steps = (np.diff(n_right, prepend=0), np.diff(n_called - n_right, prepend=0))
-        n_positive, n_negative = int(n_right[-1]), int(n_called[-1] - n_right[-1])
-        self.average_precision = float((steps[0] * n_right / n_called).sum() / n_positive)
-        # Placement: for a positive the share of negatives below it, and the other way round.
-        of_positive = (n_negative - (n_called - n_right) + steps[1] / 2) / n_negative
-        of_negative = (n_right - steps[0] / 2) / n_positive
-        self.auc = float((steps[0] * of_positive).sum() / n_positive)
-        step = np.empty(len(scores), int)
-        step[order] = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
-        placement = np.where(positive, of_positive[step], of_negative[step])
-        weight = len(scores) / np.where(positive, n_positive, n_negative)
-        self.influence = weight * (placement - self.auc)
-
-
-def _rankings(probabilities: np.ndarray, labels: np.ndarray) -> Iterator[_Ranking]:
-    """Rank by each class that has pictures and is not alone; of two classes, by the second."""
-    numbers = [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist()
-    for number in numbers:
-        positive = labels == number
-        if positive.any() and not positive.all():
-            yield _Ranking(probabilities[:, number], positive)
+    Returns:
+        The area under the ROC curve, the average precision, each picture's influence on the area.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    # Equal scores are one step of the curve: what counts is the last row of each.
+    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    n_right = np.cumsum(positive[order])[last]
+    n_called = last + 1
+    steps = (np.diff(n_right, prepend=0), np.diff(n_called - n_right, prepend=0))
+    n_positive, n_negative = int(n_right[-1]), int(n_called[-1] - n_right[-1])
+    precision = float((steps[0] * n_right / n_called).sum() / n_positive)
+    # Placement: for a positive the share of negatives below it, and the other way round.
+    of_positive = (n_negative - (n_called - n_right) + steps[1] / 2) / n_negative
+    of_negative = (n_right - steps[0] / 2) / n_positive
+    area = float((steps[0] * of_positive).sum() / n_positive)
+    step = np.empty(len(scores), int)
+    step[order] = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
+    placement = np.where(positive, of_positive[step], of_negative[step])
+    weight = len(scores) / np.where(positive, n_positive, n_negative)
+    return area, precision, weight * (placement - area)
 
 
 def _logit_interval(value: float, error: float) -> tuple[float, float]:

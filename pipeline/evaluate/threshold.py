@@ -109,14 +109,48 @@ def choose_threshold(
     for name, value in (("max_error", max_error), ("confidence", confidence)):
         if not 0 < value < 1:
             raise InputError(f"expected {name} between 0 and 1, received {name}={value}")
-    ranked = _Ranked(probabilities, labels)
-    n, n_answered = len(labels), ranked.most_answered(max_error, confidence)
-    if n_answered:
-        value, error = ranked.threshold(n_answered), ranked.error(n_answered)
+    n, highest = len(labels), probabilities.max(1)
+    order = np.argsort(-highest, kind="stable")
+    surest = highest[order]
+    # Of equal confidences all are answered or none.
+    answered = np.append(np.flatnonzero(surest[1:] != surest[:-1]), n - 1) + 1
+    wrong = np.cumsum((probabilities.argmax(1) != labels)[order])[answered - 1]
+    last = _most_lax(answered, wrong, max_error, confidence)
+    if last is not None:
+        n_answered = int(answered[last])
+        value = 0.0 if n_answered == n else float(np.nextafter(surest[n_answered], NEVER))
+        error = float(wrong[last] / n_answered)
         return Threshold(value, max_error, n_answered / n, error, n, confidence)
-    larger = (share for share in LIKELY_PROMISES if share > max_error)
-    possible = next((share for share in larger if ranked.most_answered(share, confidence)), None)
-    return Threshold(NEVER, max_error, 0.0, None, n, confidence, possible)
+    larger = [share for share in LIKELY_PROMISES if share > max_error]
+    kept = (share for share in larger if _most_lax(answered, wrong, share, confidence) is not None)
+    return Threshold(NEVER, max_error, 0.0, None, n, confidence, possible=next(kept, None))
+
+
+def _most_lax(
+    answered: np.ndarray, wrong: np.ndarray, max_error: float, confidence: float
+) -> int | None:
+    """Return the place of the laxest threshold that keeps a promise, None where none does.
+
+    Args:
+        answered: How many pictures each threshold answers, growing to all of them.
+        wrong: How many of those wrongly.
+        max_error: The promise.
+        confidence: How often it shall be kept.
+    """
+    n, least = int(answered[-1]), least_pictures(max_error, confidence)
+    # The thresholds that answer all, a half, a quarter … of the pictures.
+    counts = [n >> i for i in range(n.bit_length()) if n >> i >= least]
+    starts = np.unique(np.searchsorted(answered, counts))
+    if not len(starts):
+        return None
+    from scipy.stats import binom  # slow to import; predicting does without
+
+    passed = binom.cdf(wrong, answered, max_error) <= (1 - confidence) / len(starts)
+    lasts = []
+    for start in starts[passed[starts]]:
+        failed = np.flatnonzero(~passed[start:])
+        lasts.append(start + int(failed[0]) - 1 if len(failed) else len(passed) - 1)
+    return max(lasts, default=None)
 
 
 @dataclass(frozen=True)
@@ -165,51 +199,3 @@ def least_pictures(max_error: float, confidence: float = CONFIDENCE) -> int:
     299
     """
     return ceil(log(1 - confidence) / log(1 - max_error))
-
-
-class _Ranked:
-    """Pictures by falling confidence, with how many are answered and wrong at each threshold."""
-
-    def __init__(self, probabilities: np.ndarray, labels: np.ndarray) -> None:
-        confidence = probabilities.max(1)
-        order = np.argsort(-confidence, kind="stable")
-        self._confidence, n = confidence[order], len(labels)
-        wrong = np.cumsum((probabilities.argmax(1) != labels)[order])
-        # Of equal confidences all are answered or none.
-        differ = np.flatnonzero(self._confidence[1:] != self._confidence[:-1])
-        self._answered = np.append(differ, n - 1) + 1
-        self._wrong = wrong[self._answered - 1]
-
-    def most_answered(self, max_error: float, confidence: float) -> int:
-        """Return how many pictures the lowest good threshold answers; 0 where none is good."""
-        starts = self._starts(least_pictures(max_error, confidence))
-        if not len(starts):
-            return 0
-        level = (1 - confidence) / len(starts)
-        from scipy.stats import binom  # slow to import; predicting does without
-
-        passed = binom.cdf(self._wrong, self._answered, max_error) <= level
-        last = max((_last_in_row(passed, start) for start in starts if passed[start]), default=-1)
-        return int(self._answered[last]) if last >= 0 else 0
-
-    def _starts(self, least: int) -> np.ndarray:
-        """Return the places of the thresholds that answer all, a half, a quarter … of the rows."""
-        n = len(self._confidence)
-        counts = [n >> i for i in range(n.bit_length()) if n >> i >= least]
-        return np.unique(np.searchsorted(self._answered, counts))
-
-    def threshold(self, n_answered: int) -> float:
-        """Return the lowest number above the confidence of the next picture."""
-        if n_answered == len(self._confidence):
-            return 0.0
-        return float(np.nextafter(self._confidence[n_answered], NEVER))
-
-    def error(self, n_answered: int) -> float:
-        """Return the share of the surest pictures that is wrong."""
-        return float(self._wrong[np.searchsorted(self._answered, n_answered)] / n_answered)
-
-
-def _last_in_row(passed: np.ndarray, start: int) -> int:
-    """Return the last place, from a start that passed on, before one that did not."""
-    failed = np.flatnonzero(~passed[start:])
-    return start + int(failed[0]) - 1 if len(failed) else len(passed) - 1

@@ -1,7 +1,4 @@
-"""The heads by name, with their parameters and defaults; and the texts that choose one.
-
-Which values the parameters of the catalog's heads can have.
-"""
+"""The heads by name, with their parameters, values and defaults; and the texts that choose one."""
 
 import math
 from collections.abc import Mapping
@@ -248,7 +245,9 @@ def parse_head(text: str) -> HeadSpec:
     name, given = parse_call(text)
     preparation = parse_preparation(given.pop(PREPARE, DEFAULT_PREPARATION))
     if is_dotted(name):
-        return HeadSpec(_dotted_head(name), _with_preparation(given, preparation))
+        about = "a classifier with scikit-learn's interface"
+        head = Head(name, "sklearn", {}, calibrated=False, about=about, weighs=False)
+        return HeadSpec(head, _with_preparation(given, preparation))
     if name not in HEADS:
         hint = f"known: {', '.join(HEADS)}, and scikit-learn's as 'sklearn.svm:NuSVC(nu=0.3)'"
         raise UnknownNameError("head", name, HEADS, hint)
@@ -262,10 +261,6 @@ def parse_head(text: str) -> HeadSpec:
 def is_dotted(name: str) -> bool:
     """Return whether a head's name is the path of a class, ``package.module:Class``."""
     return ":" in name
-
-
-def _dotted_head(path: str) -> Head:
-    return Head(path, "sklearn", {}, False, "a classifier with scikit-learn's interface", False)
 
 
 def _normalised(given: Mapping[str, Any]) -> dict[str, Any]:

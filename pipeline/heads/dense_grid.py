@@ -2,10 +2,8 @@
 
 The candidates share their hidden sizes and their batches, and differ in learning rate, weight
 decay and dropout. Their kernels are stacked, so the features are read and moved once for all
-of them, and small products, which leave a processor waiting, become a large one.
-What a candidate becomes does not depend on its neighbours.
-
-What dense heads share: the network, and the pictures that decide when to stop.
+of them, and small products, which leave a processor waiting, become a large one. What a candidate
+becomes does not depend on its neighbours.
 """
 
 from collections.abc import Sequence

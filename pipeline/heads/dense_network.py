@@ -222,8 +222,10 @@ class WideNetwork:
         count = tf.cast(self._n_steps.assign_add(1), tf.float32)
         powers = (tf.pow(BETA_1, count), tf.pow(BETA_2, count))
         for i, (of_kernel, of_bias) in enumerate(gradients):
-            self._decay(self._kernels[i])
-            self._kernels[i].move(of_kernel, powers)
+            kernel = self._kernels[i]
+            if np.any(self._recipes.decays):
+                kernel.scaled.assign(kernel.scaled * self._shrink)
+            kernel.move(of_kernel, powers)
             self._biases[i].move(of_bias, powers)
 
     def _gradients(
@@ -245,10 +247,6 @@ class WideNetwork:
                 below = tf.matmul(slope * self._rates, self._kernels[i].scaled, transpose_b=True)
                 slope = tf.where(inputs[i] > 0, below * masks[i - 1], 0.0)
         return gradients[::-1]
-
-    def _decay(self, kernel: _Weights) -> None:
-        if np.any(self._recipes.decays):
-            kernel.scaled.assign(kernel.scaled * self._shrink)
 
     def _masks(self, n_rows: Any) -> list[Any]:
         """Draw what hidden units are multiplied with: 0, or 1 over the share that is kept."""

@@ -1,7 +1,4 @@
-"""Fisher's linear discriminant with a shrunk pooled covariance.
-
-Nearest class mean, as a linear classifier.
-"""
+"""Linear classifiers from class means: Fisher's discriminant, shrunk, and the nearest mean."""
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve

@@ -42,7 +42,13 @@ def make_estimator(path: str, params: Mapping[str, Any], seed: int) -> Any:
     known = _check_parameters(path, made, params)
     if "random_state" in known:
         params = {"random_state": seed, **params}
-    estimator = _construct(path, made, params)
+    try:
+        estimator = made(**params)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"expected {path} to be made of literals, received {dict(params)}: {_line(error)}; "
+            f"choose an estimator that needs no other one"
+        ) from error
     if not _is_classifier(estimator):
         raise _no_classifier(path)
     return estimator
@@ -89,16 +95,6 @@ def _check_parameters(path: str, made: type, params: Mapping[str, Any]) -> list[
                 hint = f"it knows {', '.join(known)}"
                 raise UnknownNameError(f"parameter of {path}", key, known, hint)
     return known
-
-
-def _construct(path: str, made: type, params: Mapping[str, Any]) -> Any:
-    try:
-        return made(**params)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"expected {path} to be made of literals, received {dict(params)}: {_line(error)}; "
-            f"choose an estimator that needs no other one"
-        ) from error
 
 
 def _no_classifier(path: str) -> InputError:

@@ -1,7 +1,7 @@
 """The catalog's heads as scikit-learn estimators: linear ones, which fold, and the others."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -13,96 +13,51 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 
+from pipeline.heads.catalog import CLASS_WEIGHT, HeadSpec
 from pipeline.heads.discriminant import NearestMean, PooledDiscriminant
 
-Params = Mapping[str, Any]
+
+class _Made(NamedTuple):
+    """How an estimator is made: its class, what it always gets, and whether it takes a seed."""
+
+    kind: type
+    always: Mapping[str, Any] = {}
+    seeded: bool = False
 
 
-def _logistic(params: Params, seed: int) -> Any:
-    return LogisticRegression(
-        C=params["C"], max_iter=params["max_iter"], class_weight=params.get("class_weight")
-    )
-
-
-def _linear_svm(params: Params, seed: int) -> Any:
-    return LinearSVC(
-        C=params["C"],
-        dual="auto",
-        max_iter=5000,
-        random_state=seed,
-        class_weight=params.get("class_weight"),
-    )
-
-
-def _lda(params: Params, seed: int) -> Any:
-    return PooledDiscriminant(params["shrinkage"], params.get("class_weight"))
-
-
-def _centroid(params: Params, seed: int) -> Any:
-    return NearestMean(params["metric"])
-
-
-def _rbf_svm(params: Params, seed: int) -> Any:
-    return SVC(
-        C=params["C"],
-        gamma=params["gamma"],
-        decision_function_shape="ovr",
-        class_weight=params.get("class_weight"),
-    )
-
-
-def _knn(params: Params, seed: int) -> Any:
-    return KNeighborsClassifier(params["k"], metric=params["metric"], weights="distance")
-
-
-def _random_forest(params: Params, seed: int) -> Any:
-    return RandomForestClassifier(**_trees(params), random_state=seed)
-
-
-def _extra_trees(params: Params, seed: int) -> Any:
-    return ExtraTreesClassifier(**_trees(params), random_state=seed)
-
-
-def _trees(params: Params) -> dict[str, Any]:
-    return {
-        "n_estimators": params["n_trees"],
-        "max_depth": params["max_depth"],
-        "class_weight": params.get("class_weight"),
-        "n_jobs": -1,
-    }
-
-
-def _boosting(params: Params, seed: int) -> Any:
-    return HistGradientBoostingClassifier(
-        learning_rate=params["learning_rate"],
-        max_iter=params["rounds"],
-        max_leaf_nodes=params["max_leaves"],
-        early_stopping=False,  # its own held-out rows would be views of the others
-        random_state=seed,
-        class_weight=params.get("class_weight"),
-    )
-
-
-def _mlp(params: Params, seed: int) -> Any:
-    return MLPClassifier(
-        params["hidden"],
-        alpha=params["alpha"],
-        learning_rate_init=params["learning_rate"],
-        max_iter=params["max_iter"],
-        random_state=seed,
-    )
-
-
-ESTIMATORS: Mapping[str, Callable[[Params, int], Any]] = {
-    "logistic": _logistic,
-    "linear-svm": _linear_svm,
-    "lda": _lda,
-    "centroid": _centroid,
-    "rbf-svm": _rbf_svm,
-    "knn": _knn,
-    "random-forest": _random_forest,
-    "extra-trees": _extra_trees,
-    "boosting": _boosting,
-    "mlp": _mlp,
+_ESTIMATORS = {
+    "logistic": _Made(LogisticRegression),
+    "linear-svm": _Made(LinearSVC, {"dual": "auto", "max_iter": 5000}, seeded=True),
+    "lda": _Made(PooledDiscriminant),
+    "centroid": _Made(NearestMean),
+    "rbf-svm": _Made(SVC, {"decision_function_shape": "ovr"}),
+    "knn": _Made(KNeighborsClassifier, {"weights": "distance"}),
+    "random-forest": _Made(RandomForestClassifier, {"n_jobs": -1}, seeded=True),
+    "extra-trees": _Made(ExtraTreesClassifier, {"n_jobs": -1}, seeded=True),
+    # Its own held-out rows would be views of the others.
+    "boosting": _Made(HistGradientBoostingClassifier, {"early_stopping": False}, seeded=True),
+    "mlp": _Made(MLPClassifier, seeded=True),
 }
 """By the catalog's name; ridge and dense are our own solvers."""
+
+_NAMES = {
+    "k": "n_neighbors",
+    "n_trees": "n_estimators",
+    "rounds": "max_iter",
+    "max_leaves": "max_leaf_nodes",
+    "hidden": "hidden_layer_sizes",
+}
+"""What scikit-learn calls the catalog's parameters, where it has other names."""
+
+
+def catalog_estimator(spec: HeadSpec, seed: int) -> Any:
+    """Return a head of the catalog as an estimator that is not fitted.
+
+    Its network is told of rows and not of classes: weights by class are given when it is fitted.
+    """
+    kind, always, seeded = _ESTIMATORS[spec.head.name]
+    params = {_NAMES.get(name, name): value for name, value in spec.own_params.items()}
+    if kind is MLPClassifier:
+        params["learning_rate_init"] = params.pop("learning_rate")
+        params.pop(CLASS_WEIGHT, None)
+    return kind(**params, **always, **({"random_state": seed} if seeded else {}))

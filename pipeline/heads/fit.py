@@ -18,7 +18,7 @@ from pipeline.heads.affine import PreparedRows, layers_of, prepare
 from pipeline.heads.catalog import HeadSpec, is_dotted
 from pipeline.heads.class_weights import class_weights
 from pipeline.heads.dotted import fit_estimator, make_estimator
-from pipeline.heads.estimators import ESTIMATORS, Params
+from pipeline.heads.estimators import catalog_estimator
 from pipeline.heads.fitted import FittedHead, NetworkHead, SklearnHead, all_classes
 from pipeline.heads.ridge import RidgePath
 from pipeline.heads.sample import Folds, Sample
@@ -72,10 +72,8 @@ def _fit(spec: HeadSpec, sample: Sample) -> FittedHead:
             estimator = make_estimator(spec.head.name, spec.own_params, sample.seed)
             fit_estimator(estimator, str(spec), prepared.rows, labels)
         else:
-            make = ESTIMATORS[spec.head.name]
-            given = _row_weights(spec, labels, sample.n_classes)
-            estimator = make(_fitting(spec, len(labels)), sample.seed)
-            estimator.fit(prepared.rows, labels, **given)
+            estimator = catalog_estimator(_possible(spec, len(labels)), sample.seed)
+            estimator.fit(prepared.rows, labels, **_row_weights(spec, labels, sample.n_classes))
     if spec.head.kind == "sklearn":
         made = make_pipeline(*prepared.steps, estimator)
         return SklearnHead(made, sample.n_classes, rowwise=prepared.rowwise, blocks=prepared.blocks)
@@ -162,12 +160,12 @@ def _fitting_threads(spec: HeadSpec, rows: np.ndarray) -> AbstractContextManager
     return nullcontext()
 
 
-def _fitting(spec: HeadSpec, n_rows: int) -> Params:
+def _possible(spec: HeadSpec, n_rows: int) -> HeadSpec:
     """A neighbourhood cannot be larger than what there is."""
     if spec.params.get("k", 0) <= n_rows:
-        return spec.params
+        return spec
     logger.warning("%s: only %d training pictures, all of them vote", spec, n_rows)
-    return {**spec.params, "k": n_rows}
+    return HeadSpec(spec.head, {**spec.params, "k": n_rows})
 
 
 def _check_finite(features: np.ndarray) -> None:

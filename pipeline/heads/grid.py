@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pipeline.heads.affine import prepare
 from pipeline.heads.catalog import HeadSpec
-from pipeline.heads.estimators import ESTIMATORS
+from pipeline.heads.estimators import catalog_estimator
 from pipeline.heads.fit import fit_head, linear_head
 from pipeline.heads.fitted import FittedHead
 from pipeline.heads.ridge import RidgePath
@@ -65,7 +65,7 @@ def _dense(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, Fit
 
 def _logistic(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
     prepared, labels = prepare(specs[0].preparation, sample), sample.row_labels
-    estimator = ESTIMATORS["logistic"](specs[0].params, sample.seed).set_params(warm_start=True)
+    estimator = catalog_estimator(specs[0], sample.seed).set_params(warm_start=True)
     for place in sorted(range(len(specs)), key=lambda place: specs[place].params["C"]):
         estimator.set_params(C=specs[place].params["C"])
         with warnings.catch_warnings():

@@ -13,27 +13,6 @@ _DOUBTFUL = 1e-6
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Plain sums over some rows x (d,), each less one shift that all share, in float64.
-
-    Args:
-        counts: (k,) rows of each class.
-        rows: (d, k) sum of the rows of each class.
-        products: (d, d) sum of x·xᵀ.
-    """
-
-    counts: np.ndarray
-    rows: np.ndarray
-    products: np.ndarray
-
-    def less(self, other: "Sums") -> "Sums":
-        """Return the sums without the rows of another."""
-        return Sums(
-            self.counts - other.counts, self.rows - other.rows, self.products - other.products
-        )
-
-
-@dataclass(frozen=True)
 class Moments:
     """Sums over some rows about their own mean, in float64.
 
@@ -52,12 +31,18 @@ class Moments:
     products: np.ndarray
 
     @classmethod
-    def of(cls, sums: Sums) -> "Moments":
-        """Centre plain sums."""
-        n_rows = sums.counts.sum()
-        mean = sums.rows.sum(1) / n_rows
-        rows = sums.rows - np.outer(mean, sums.counts)
-        return cls(sums.counts, mean, rows, sums.products - n_rows * np.outer(mean, mean))
+    def of(cls, counts: np.ndarray, rows: np.ndarray, products: np.ndarray) -> "Moments":
+        """Centre plain sums over rows x (d,), each less one shift that all share.
+
+        Args:
+            counts: (k,) rows of each class.
+            rows: (d, k) sum of the rows of each class.
+            products: (d, d) sum of x·xᵀ.
+        """
+        n_rows = counts.sum()
+        mean = rows.sum(1) / n_rows
+        centred = rows - np.outer(mean, counts)
+        return cls(counts, mean, centred, products - n_rows * np.outer(mean, mean))
 
     @property
     def variances(self) -> np.ndarray:
@@ -79,24 +64,25 @@ class MomentSource:
         # Products of rows far from zero would lose their digits.
         self.shift = features.mean(0, dtype=np.float64)
         self._all = self._sum(np.arange(len(features)))
-        self._variances = Moments.of(self._all).variances
+        self._variances = Moments.of(*self._all).variances
 
     def of(self, rows: np.ndarray) -> Moments:
         """Return the moments of the given rows, each named once."""
         others = np.setdiff1d(np.arange(len(self._features)), rows)
         if not len(others):
-            return Moments.of(self._all)
+            return Moments.of(*self._all)
         if len(others) >= len(rows):
-            return self._mended(Moments.of(self._sum(rows)), rows)
-        return self._mended(Moments.of(self._all.less(self._sum(others))), rows)
+            return self._mended(Moments.of(*self._sum(rows)), rows)
+        left = (every - some for every, some in zip(self._all, self._sum(others), strict=True))
+        return self._mended(Moments.of(*left), rows)
 
-    def _sum(self, rows: np.ndarray) -> Sums:
+    def _sum(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         d, k = self._features.shape[1], self._n_classes
         sums, products = np.zeros((d, k)), np.zeros((d, d))
         for some, block in self._blocks(rows):
             sums += block.T @ np.eye(k)[self._labels[some]]
             products += block.T @ block
-        return Sums(np.bincount(self._labels[rows], minlength=k), sums, products)
+        return np.bincount(self._labels[rows], minlength=k), sums, products
 
     def _blocks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield stretches of ``rows``, and their features in float64 less the shift."""
@@ -149,7 +135,7 @@ def weighted_moments(
         block *= np.sqrt(weights)[labels[some], None]
         products += block.T @ block
     counts = weights * np.bincount(labels[rows], minlength=k)
-    moments = Moments.of(Sums(counts, sums * weights, products))
+    moments = Moments.of(counts, sums * weights, products)
     return moments, shift, squares / len(rows)
 
 

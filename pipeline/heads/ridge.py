@@ -12,10 +12,6 @@ the intercept is not penalised: scores and the meaning of alpha are those of Rid
 prepared features. With class weights, rows and targets are centred by their weighted means and
 multiplied by the roots of their weights, as in RidgeClassifier; what features are divided by, and
 the components of a PCA, are those of the rows as they are, as with every other head.
-
-One-hot targets of a least-squares fit, and the layers that its coefficients become.
-
-Linear algebra of the ridge path: all strengths from one decomposition, or one strength alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -93,12 +89,6 @@ def expand(vectors: np.ndarray, inverses: np.ndarray, projected: np.ndarray) -> 
     return (vectors @ wide).reshape(len(vectors), len(inverses), -1).transpose(1, 0, 2)
 
 
-def parts(total: int, size: int) -> Iterator[np.ndarray]:
-    """Cut the places 0 … total-1 into stretches of at most ``size``."""
-    for start in range(0, total, size):
-        yield np.arange(start, min(start + size, total))
-
-
 LAMBDAS: tuple[float, ...] = tuple(float(value) for value in np.logspace(-3, 8, 45))
 """The grid of strengths. Directions of n standardised rows have w near n: a = n halves those."""
 
@@ -171,10 +161,11 @@ class RidgePath:
             solve = self._by_components
         size = max(1, _MOST_NUMBERS // (self._rows.shape[1] * self._n_classes))
         strengths = np.asarray(lambdas, np.float64)
-        yield from solve(rows, strengths, size)
+        cuts = range(size, len(strengths), size)
+        yield from solve(rows, strengths, np.split(np.arange(len(strengths)), cuts))
 
     def _by_features(
-        self, rows: np.ndarray, lambdas: np.ndarray, size: int
+        self, rows: np.ndarray, lambdas: np.ndarray, parts: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, PathLayers, np.ndarray]]:
         moments, scale, shift = self._fit_moments(rows)
         gram = moments.products / scale / scale[:, None]
@@ -183,18 +174,15 @@ class RidgePath:
         if len(lambdas) == 1 and self._preparation.pca is None:
             one = by_cholesky(gram, cross, float(lambdas[0]))
             if one is not None:
-                yield (
-                    np.arange(1),
-                    targets.layers(one[None] / scale[:, None], moments.mean),
-                    shift,
-                )
+                layers = targets.layers(one[None] / scale[:, None], moments.mean)
+                yield np.arange(1), layers, shift
                 return
         values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
         inverses = inverses_of(
             values, lambdas, self._preparation.pca, (len(rows), self._rows.shape[1])
         )
         projected = vectors.T @ cross
-        for places in parts(len(lambdas), size):
+        for places in parts:
             kernels = expand(vectors / scale[:, None], inverses[places], projected)
             yield places, targets.layers(kernels, moments.mean), shift
 
@@ -211,7 +199,7 @@ class RidgePath:
         return moments, scale, source.shift
 
     def _by_rows(
-        self, rows: np.ndarray, lambdas: np.ndarray, size: int
+        self, rows: np.ndarray, lambdas: np.ndarray, parts: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, PathLayers, np.ndarray]]:
         features, labels = self._rows[rows], self._labels[rows]
         columns = list(stretches(features.shape[1], len(rows)))
@@ -234,7 +222,7 @@ class RidgePath:
             values, lambdas, self._preparation.pca, (len(rows), self._rows.shape[1])
         )
         projected = vectors.T @ (roots[:, None] * targets.centred(labels))
-        for places in parts(len(lambdas), size):
+        for places in parts:
             duals = roots[:, None] * expand(vectors, inverses[places], projected)
             kernels = np.empty((len(places), features.shape[1], self._n_classes))
             for some in columns:
@@ -243,7 +231,7 @@ class RidgePath:
             yield places, targets.layers(kernels, np.zeros_like(mean)), mean
 
     def _by_components(
-        self, rows: np.ndarray, lambdas: np.ndarray, size: int
+        self, rows: np.ndarray, lambdas: np.ndarray, parts: Sequence[np.ndarray]
     ) -> Iterator[tuple[np.ndarray, PathLayers, np.ndarray]]:
         """Weigh rows of components: those of weighted rows would be other directions."""
         steps, prepared = fit_affine(self._preparation, self._rows[rows], seed=0)

@@ -6,14 +6,12 @@ cannot be folded into a Dense layer and stays beside the weights of a head.
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Literal, get_args
 
 import numpy as np
 
 from pipeline.errors import InputError
 
-Rowwise = Literal["none", "l2", "sqrt-l2"]
-ROWWISE: tuple[str, ...] = get_args(Rowwise)
+ROWWISE = ("none", "l2", "sqrt-l2")
 
 SHORTEST = 1e-6
 """Rows that are shorter than this are divided by it: a row of zeros stays one."""

@@ -92,7 +92,8 @@ def predict(
         InputError: A path is not there, there is no picture under it, or the CSV file exists.
         DataError: With ``config.strict``, a picture cannot be read; no CSV file is left then.
     """
-    _check_csv(config)
+    if config.csv is not None:
+        check_free(config.csv, config.overwrite, "csv")  # before any picture is read
     pictures = find_pictures(paths)
     predictor = open_predictor(config, target)
     results: list[Prediction] = []
@@ -111,12 +112,6 @@ def predict(
         check_strictly(config.strict, failed, len(pictures))
     csv_path = None if config.csv is None else str(config.csv)
     return Predictions(tuple(results), tuple(failed), n, csv_path)
-
-
-def _check_csv(config: PredictConfig) -> None:
-    """Refuse a CSV file that cannot be written, before any picture is read."""
-    if config.csv is not None:
-        check_free(config.csv, config.overwrite, "csv")
 
 
 @contextmanager

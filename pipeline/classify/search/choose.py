@@ -16,7 +16,6 @@ from pipeline.classify.search.trial import Trial
 from pipeline.evaluate import Estimate
 
 N_RESAMPLES, RESAMPLES_PER_BLOCK = 500, 50
-INTERVAL = (2.5, 97.5)
 
 CAUTION = 0.5
 """Standard errors that a gain is reduced by. Of 0 to 1.5, on ten classes with 5 pictures each, two
@@ -83,10 +82,9 @@ def choose(
         accuracies.append(np.einsum("bn,bn->b", unseen, right[chosen]))
         lost.append(np.einsum("bn,bn->b", unseen, losses[chosen]))
     figures = np.concatenate(accuracies)
-    low, high = np.percentile(figures, INTERVAL)
     return Choice(
         place,
-        Estimate(float(figures.mean()), (float(low), float(high))),
+        Estimate.of_draws(figures.mean(), figures),
         float(np.concatenate(lost).mean()),
         float(right[place].mean()),
     )

@@ -210,22 +210,12 @@ class UnitRunner:
             yield from self._spread(pool, others)
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Processes of this machine.
-
-    Args:
-        n_jobs: How many; -1 for as many as there are cores.
-    """
-
-    n_jobs: int
-
-    def measure(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
-        """Yield each unit's place and trials, as they come."""
-        tasks = (delayed(measured)(*one, pool.only(one[1].cuts)) for one in units)
-        # One thread of linear algebra each, or the processes would stand in each other's way.
-        with parallel_config("loky", inner_max_num_threads=1), threadpool_limits(1):
-            yield from Parallel(n_jobs=self.n_jobs, return_as="generator_unordered")(tasks)
+def by_processes(n_jobs: int, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
+    """Measure units in processes of this machine, -1 for one per core; yield them as they come."""
+    tasks = (delayed(measured)(*one, pool.only(one[1].cuts)) for one in units)
+    # One thread of linear algebra each, or the processes would stand in each other's way.
+    with parallel_config("loky", inner_max_num_threads=1), threadpool_limits(1):
+        yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
 
 
 def measured(place: int, unit: Unit, pool: Pool) -> Measured:

@@ -1,6 +1,5 @@
 """What a search tries, and how each try is measured on pictures that it has not seen."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -67,7 +66,8 @@ class Pool:
         rows = stratified_rows(self.labels, n_rows, self.seed)
         place = np.full(len(self.labels), -1)
         place[rows] = np.arange(len(rows))
-        folds = [(_kept(place[fit]), _kept(place[held_out])) for fit, held_out in self.folds]
+        cut = [(place[fit], place[held_out]) for fit, held_out in self.folds]
+        folds = [(fit[fit >= 0], held_out[held_out >= 0]) for fit, held_out in cut]
         step = len(self.labels)
         viewed = np.concatenate([rows + view * step for view in range(1 + self.n_views)])
         return replace(
@@ -77,10 +77,6 @@ class Pool:
             folds=folds,
             groups=None if self.groups is None else self.groups[rows],
         )
-
-
-def _kept(places: np.ndarray) -> np.ndarray:
-    return places[places >= 0]
 
 
 def stratified_rows(labels: np.ndarray, n_rows: int, seed: int) -> np.ndarray:
@@ -141,30 +137,21 @@ def measure(unit: Unit, pool: Pool) -> list[Trial]:
     Returns:
         One trial per head, in their order.
     """
-    began, judged = monotonic(), pool.judged
-    scored = _scored(unit.specs, pool.sample(unit.cuts), pool.folds)
-    measured = [
-        _judge(spec, rows, scores, pool.labels, judged)
-        for spec, (rows, scores) in zip(unit.specs, scored, strict=True)
-    ]
-    seconds = (monotonic() - began) / len(unit.specs)
-    return [
-        Trial(unit.cuts, spec, *figures, seconds)
-        for spec, figures in zip(unit.specs, measured, strict=True)
-    ]
-
-
-def _scored(
-    specs: Sequence[HeadSpec], sample: Sample, folds: Folds
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield for each head the rows it was judged on, of all folds, and its scores of them."""
+    began, specs, judged = monotonic(), unit.specs, pool.judged
     rows: list[list[np.ndarray]] = [[] for _ in specs]
     scores: list[list[np.ndarray]] = [[] for _ in specs]
-    for place, held_out, some in grid_scores(specs, sample, folds):
+    for place, held_out, some in grid_scores(specs, pool.sample(unit.cuts), pool.folds):
         rows[place].append(held_out)
         scores[place].append(some)
-    for some_rows, some_scores in zip(rows, scores, strict=True):
-        yield np.concatenate(some_rows), np.concatenate(some_scores)
+    measured = [
+        _judge(spec, np.concatenate(its_rows), np.concatenate(its_scores), pool.labels, judged)
+        for spec, its_rows, its_scores in zip(specs, rows, scores, strict=True)
+    ]
+    seconds = (monotonic() - began) / len(specs)
+    return [
+        Trial(unit.cuts, spec, *figures, seconds)
+        for spec, figures in zip(specs, measured, strict=True)
+    ]
 
 
 def _judge(

@@ -1,10 +1,10 @@
 """Heads that follow from moments: ridge, Fisher's discriminant, nearest class mean.
 
-Each is what its counterpart on a table in memory is (`ridge`, `discriminant`, `centroid`), from one
-pass over the data, or two where something is asked of single rows that sums do not tell.
+Each is what its counterpart on a table in memory is (`ridge`, `discriminant`), from one pass over
+the data, or two where something is asked of single rows that sums do not tell.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -82,7 +82,8 @@ def lda_layers(
         bias = np.log(priors) - 0.5 * np.sum(means.T * kernel, axis=0)
         # What all classes share is by far the greatest part of these, and costs float32 its digits.
         kernel, bias = kernel - kernel.mean(1, keepdims=True), bias - bias.mean()
-        layers.append(_outer(basis, kernel, bias, seen, source, len(moments.counts)))
+        wide = all_classes(kernel, bias, seen, len(moments.counts))
+        layers.append(basis.fold(*wide, source.shift))
     return layers
 
 
@@ -114,13 +115,10 @@ def _mean_fourths(
     means = [sums.moments(fit).means.astype(np.float32) for fit in range(fits.n_fits)]
     scales = [basis.scale.astype(np.float32) for basis in bases]
     totals = np.zeros(fits.n_fits)
-
-    def add(fit: int, rows: np.ndarray, labels: np.ndarray) -> None:
+    for fit, rows, labels in _rows_of_fits(source, fits):
         centred = bases[fit].turned((rows - means[fit][labels]) / scales[fit])
         squares = np.einsum("nd,nd->n", centred, centred).astype(np.float64)
         totals[fit] += squares @ squares
-
-    _each_fit(source, fits, add)
     means_of_fourths: list[float] = (totals / (fits.counts.sum(1) * source.n_versions)).tolist()
     return means_of_fourths
 
@@ -139,7 +137,8 @@ def centroid_layers(
         else:
             means = basis.apply(sums.moments(fit).means[seen])
             bias = -0.5 * np.sum(means**2, axis=1)
-        layers.append(_outer(basis, means.T, bias, seen, source, fits.counts.shape[1]))
+        wide = all_classes(means.T, bias, seen, fits.counts.shape[1])
+        layers.append(basis.fold(*wide, source.shift))
     return layers
 
 
@@ -147,32 +146,16 @@ def _unit_sums(source: ChunkSource, fits: Fits, bases: Sequence[Basis]) -> list[
     """Return sums of rows at unit length, class by class: (k, r) for each fit."""
     k = fits.counts.shape[1]
     totals = [np.zeros((k, basis.width)) for basis in bases]
-
-    def add(fit: int, rows: np.ndarray, labels: np.ndarray) -> None:
+    for fit, rows, labels in _rows_of_fits(source, fits):
         totals[fit] += sums_by(labels, unit_rows(bases[fit].apply(rows)), k)
-
-    _each_fit(source, fits, add)
     return totals
 
 
-def _each_fit(
-    source: ChunkSource, fits: Fits, add: Callable[[int, np.ndarray, np.ndarray], None]
-) -> None:
-    """Make a pass; hand every fit its rows and their labels, a few at a time."""
+def _rows_of_fits(source: ChunkSource, fits: Fits) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Make a pass; yield every fit's number, rows and their labels, a few at a time."""
     for chunk in source:
         for start in range(0, len(chunk.rows), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
             for fit in range(fits.n_fits):
                 chosen = fits.rows(chunk.pictures[some], fit)
-                add(fit, chunk.rows[some][chosen], chunk.labels[some][chosen])
-
-
-def _outer(
-    basis: Basis,
-    kernel: np.ndarray,
-    bias: np.ndarray,
-    seen: np.ndarray,
-    source: ChunkSource,
-    k: int,
-) -> Layer:
-    return basis.fold(*all_classes(kernel, bias, seen, k), source.shift)
+                yield fit, chunk.rows[some][chosen], chunk.labels[some][chosen]

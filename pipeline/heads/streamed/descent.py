@@ -6,16 +6,13 @@ all of them. L-BFGS needs few steps where the objective bends alike in every dir
 are sought along the principal components of the prepared rows, each by the root of its variance.
 That changes the way and not the end: a rotation leaves |w|² as it is.
 
-Losses of linear classifiers, of many fits at once: values, and slopes by the logits.
-
 Logits are (b, f, c): rows, fits, columns. A column is a class, or the decision for the second of
 two. Weights are (b, f), 0 for a row that a fit does not see.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from scipy.linalg import eigh
@@ -28,25 +25,13 @@ from pipeline.heads.preparation import Preparation
 from pipeline.heads.streamed.basis import Basis, fit_basis
 from pipeline.heads.streamed.fits import Fits
 from pipeline.heads.streamed.source import ChunkSource
-from pipeline.heads.streamed.sums import FitMoments, GroupSums
+from pipeline.heads.streamed.sums import GroupSums
 from pipeline.system.machine import core_count
 
-
-class Loss(Protocol):
-    """A loss that adds up over rows."""
-
-    def __call__(
-        self, logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, seen: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return sums over rows and columns (f,), and the slopes (b, f, c).
-
-        Args:
-            logits: (b, f, c) float32; may be overwritten.
-            labels: (b,) int in 0 … classes-1.
-            weights: (b, f) float32.
-            seen: (f, c) bool, which columns a fit has rows of.
-        """
-        ...
+Loss = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Takes logits (b, f, c) float32, which it may overwrite, labels (b,) int in 0 … classes-1, weights
+(b, f) float32, and (f, c) bool, which columns a fit has rows of. Returns sums over rows and columns
+(f,), and the slopes (b, f, c)."""
 
 
 def cross_entropy(
@@ -64,7 +49,7 @@ def cross_entropy(
     slopes /= total[..., None]
     slopes[rows, fits, own] -= 1
     slopes *= weights[..., None]
-    return _total(losses * weights), slopes
+    return (losses * weights).sum(axis=0, dtype=np.float64), slopes
 
 
 def binary_cross_entropy(
@@ -74,7 +59,7 @@ def binary_cross_entropy(
     signs = (2 * labels[:, None] - 1).astype(logits.dtype)
     margins = signs * logits[..., 0]
     losses = np.logaddexp(np.zeros_like(margins), -margins) * weights
-    return _total(losses), (-signs * expit(-margins) * weights)[..., None]
+    return losses.sum(axis=0, dtype=np.float64), (-signs * expit(-margins) * weights)[..., None]
 
 
 def squared_hinge(
@@ -94,12 +79,7 @@ def squared_hinge(
         counted = np.where(own[:, None], counted, counted > 0) * seen
     counted = counted.astype(logits.dtype, copy=False)
     slopes = -2 * counted * signs * lacking
-    return _total((counted * lacking**2).sum(axis=2)), slopes
-
-
-def _total(losses: np.ndarray) -> np.ndarray:
-    total: np.ndarray = losses.sum(axis=0, dtype=np.float64)
-    return total
+    return (counted * lacking**2).sum(axis=2).sum(axis=0, dtype=np.float64), slopes
 
 
 logger = logging.getLogger(__name__)
@@ -147,7 +127,8 @@ def starts(preparation: Preparation, sums: GroupSums, fits: Fits, shift: np.ndar
         moments = sums.moments(fit)
         basis = fit_basis(preparation, moments, shift)
         if preparation.pca is not None:
-            variances = _variances(basis, moments)
+            assert moments.products is not None, "components without products"
+            variances = np.diagonal(basis.products(moments.products)) / moments.counts.sum()
         elif fit == 0 and moments.products is not None:
             variances, rotation = eigh(basis.products(moments.products), overwrite_a=True)
             variances = variances / moments.counts.sum()
@@ -155,12 +136,6 @@ def starts(preparation: Preparation, sums: GroupSums, fits: Fits, shift: np.ndar
         centred = replace(turned, mean=moments.mean)
         made.append(Start(centred, variances, centred.apply(basis.mean[None])[0]))
     return made
-
-
-def _variances(basis: Basis, moments: FitMoments) -> np.ndarray:
-    assert moments.products is not None, "components without products"
-    variances: np.ndarray = np.diagonal(basis.products(moments.products)) / moments.counts.sum()
-    return variances
 
 
 class Descent:

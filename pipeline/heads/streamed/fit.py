@@ -1,7 +1,4 @@
-"""Fitting a head to features in blocks: on all pictures, and for every fold, in the same passes.
-
-Scores of features in blocks.
-"""
+"""Heads on features in blocks: fitted to all pictures and to every fold in the same passes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

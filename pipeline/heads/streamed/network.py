@@ -32,20 +32,18 @@ def fit_networks(
     Returns:
         For each fit the kernels and biases, layer after layer, for prepared rows.
     """
-    trainees = [
-        Trainee(params, source.sample, fits, fit, basis.width) for fit, basis in enumerate(bases)
-    ]
+    trainees = [Trainee(params, source.sample, fits, fit, basis) for fit, basis in enumerate(bases)]
     for epoch in range(1, params["epochs"] + 1):
-        active = [pair for pair in zip(trainees, bases, strict=True) if not pair[0].done]
+        active = [one for one in trainees if not one.done]
         if not active:
             break
         for chunk in source.shuffled(source.sample.seed + epoch):
-            for one, basis in active:
-                one.learn(chunk, basis)
+            for one in active:
+                one.learn(chunk)
         for chunk in source:
-            for one, basis in active:
-                one.judge(chunk, basis)
-        for one, _ in active:
+            for one in active:
+                one.judge(chunk)
+        for one in active:
             one.end(epoch)
     return [one.best for one in trainees]
 
@@ -59,19 +57,19 @@ class Trainee:
             tenths; pictures of one group are held out together.
         fits: Which of them it sees.
         fit: Which it is.
-        width: Of a prepared row.
+        basis: How rows are prepared for it.
     """
 
     def __init__(
-        self, params: Mapping[str, Any], sample: BlockSample, fits: Fits, fit: int, width: int
+        self, params: Mapping[str, Any], sample: BlockSample, fits: Fits, fit: int, basis: Basis
     ) -> None:
-        self._params, self._weights = params, fits.weights[fit]
+        self._params, self._basis, self._weights = params, basis, fits.weights[fit]
         labels, seed, groups = np.asarray(sample.labels), sample.seed, sample.groups
         inside = np.flatnonzero(fits.members[fits.group_of, fit])
         unseen = held_out(labels[inside], seed, None if groups is None else groups[inside])
         self._learnt, self._judged = np.zeros(len(labels), bool), np.zeros(len(labels), bool)
         self._learnt[inside[~unseen]], self._judged[inside[unseen]] = True, True
-        layers = initial_layers((width, *params["hidden"], sample.n_classes), [seed])
+        layers = initial_layers((basis.width, *params["hidden"], sample.n_classes), [seed])
         self._network = WideNetwork.start(layers, Recipes.of([params], seed), self._weights)
         self._rng = np.random.default_rng(seed)
         self._loss, self._best_loss, self._best_epoch = 0.0, np.inf, 0
@@ -82,19 +80,18 @@ class Trainee:
         layers = self._network.layers(np.ones(1, bool))
         return [one.kernels[0] for one in layers], [one.biases[0] for one in layers]
 
-    def learn(self, chunk: Chunk, basis: Basis) -> None:
+    def learn(self, chunk: Chunk) -> None:
         """Take a step for each minibatch of a block, views of its pictures among them."""
         some = self._rng.permutation(np.flatnonzero(self._learnt[chunk.pictures]))
         size = self._params["batch_size"]
         for start in range(0, len(some), size):
-            batch = some[start : start + size]
-            self._network.step(*_tensors(chunk, basis, batch))
+            self._network.step(*self._tensors(chunk, some[start : start + size]))
 
-    def judge(self, chunk: Chunk, basis: Basis) -> None:
+    def judge(self, chunk: Chunk) -> None:
         """Add up the loss of held-out pictures, as they are."""
         some = np.flatnonzero(self._judged[chunk.pictures] & (chunk.views == 0))
         if len(some):
-            (mean,) = self._network.losses(*_tensors(chunk, basis, some))
+            (mean,) = self._network.losses(*self._tensors(chunk, some))
             self._loss += float(mean) * float(self._weights[chunk.labels[some]].sum())
 
     def end(self, epoch: int) -> None:
@@ -107,7 +104,6 @@ class Trainee:
         self.done = epoch - self._best_epoch >= self._params["patience"]
         self._loss = 0.0
 
-
-def _tensors(chunk: Chunk, basis: Basis, some: np.ndarray) -> tuple[Any, Any]:
-    rows = basis.apply(chunk.rows[some])
-    return tf.constant(rows), tf.constant(chunk.labels[some], tf.int64)
+    def _tensors(self, chunk: Chunk, some: np.ndarray) -> tuple[Any, Any]:
+        rows = self._basis.apply(chunk.rows[some])
+        return tf.constant(rows), tf.constant(chunk.labels[some], tf.int64)

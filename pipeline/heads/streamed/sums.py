@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pipeline.errors import InputError
-from pipeline.heads.moments import Moments, Sums
+from pipeline.heads.moments import Moments
 from pipeline.heads.streamed.fits import Fits
 from pipeline.heads.streamed.source import Chunk, ChunkSource
 
@@ -91,7 +91,8 @@ class GroupSums:
         if self._kind == "common":
             self._products[0] += rows.T @ rows
         elif self._kind == "groups":
-            for group, some in enumerate(_parts(rows, groups, n_groups)):
+            for group in range(n_groups):
+                some = rows if n_groups == 1 else rows[groups == group]
                 self._products[group] += some.T @ some
         if len(self._weighted):
             weights = self._fits.row_weights(chunk.pictures, chunk.labels)
@@ -108,24 +109,20 @@ class GroupSums:
         variances = squares - mean**2
         variances[variances <= _ROUNDING * squares] = 0
         means = rows / np.maximum(counts, 1)[:, None]
-        products = self._sum_products(groups)
+        products = None
+        if self._kind == "groups":
+            products = self._products.sum(axis=0, where=groups[:, None, None])
+        elif self._kind == "common" and groups.all():
+            products = self._products[0].copy()
         if products is not None:
             products -= n_rows * np.outer(mean, mean)
         return FitMoments(counts, means, mean, variances, products)
-
-    def _sum_products(self, groups: np.ndarray) -> np.ndarray | None:
-        if self._kind == "groups":
-            total = np.zeros(self._products.shape[1:])
-            for group in np.flatnonzero(groups):
-                total += self._products[group]
-            return total
-        return self._products[0].copy() if self._kind == "common" and groups.all() else None
 
     def weighted_moments(self, fit: int) -> Moments:
         """Return the moments of a fit's rows, each counting what its class does."""
         groups, weights = self._fits.members[:, fit], self._fits.weights[fit]
         counts, rows = self._counts[groups].sum(0), self._rows[groups].sum(0)
-        return Moments.of(Sums(counts * weights, (rows * weights[:, None]).T, self._weighted[fit]))
+        return Moments.of(counts * weights, (rows * weights[:, None]).T, self._weighted[fit])
 
 
 def sums_by(cells: np.ndarray, rows: np.ndarray, n_cells: int) -> np.ndarray:
@@ -134,7 +131,3 @@ def sums_by(cells: np.ndarray, rows: np.ndarray, n_cells: int) -> np.ndarray:
     chosen = csr_array((ones, cells, where), shape=(len(cells), n_cells))
     sums: np.ndarray = chosen.T @ rows
     return sums
-
-
-def _parts(rows: np.ndarray, groups: np.ndarray, n_groups: int) -> list[np.ndarray]:
-    return [rows] if n_groups == 1 else [rows[groups == group] for group in range(n_groups)]

@@ -1,6 +1,5 @@
 """What is said of an exported model, inside it and beside it: classes, recipe, figures, origin."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,11 +86,6 @@ def _notes(bundle: Bundle, wanted: Format) -> list[str]:
             "compile with INFERENCE_PRECISION_HINT=f32, or processors with bfloat16 round to it"
         )
     return found
-
-
-def description_text(description: Mapping[str, Any]) -> str:
-    """Return a description as JSON in ASCII, which every format can hold."""
-    return json.dumps(description)
 
 
 def labels_text(description: Mapping[str, Any]) -> bytes:

@@ -35,8 +35,6 @@ LIMITS = {"float32": 1e-4}
 """Greatest difference of a probability that passes, by the precision that the run predicts in."""
 HALF_LIMIT = 1e-2
 """For all other precisions: the run itself computes with three digits then."""
-CHECKED = ("max_abs_difference", "pictures", "compared_on")
-"""What the description beside a model says of how it was checked."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,11 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
         compared_on=expected.source,
         notes=tuple(described["notes"]),
     )
-    checked = {name: getattr(exported, name) for name in CHECKED}
+    checked = {
+        "max_abs_difference": difference,
+        "pictures": exported.pictures,
+        "compared_on": expected.source,
+    }
     write_json(description_path(out), described | {"checked": checked})
     return exported
 

@@ -61,11 +61,16 @@ def find_format(name: str | None, out: Path) -> Format:
         UnknownNameError: There is no such format, or no suffix says which.
         InputError: The suffix is another format's.
     """
+    suffix = out.suffix.lower()
     if name is None:
-        return _by_suffix(out)
+        for found in FORMATS.values():
+            if found.suffix and found.suffix == suffix:
+                return found
+        hint = f"name a file that ends in {', '.join(SUFFIXES)}, or a folder with --format openvino"
+        raise UnknownNameError("kind of model", out.suffix or out.name, SUFFIXES, hint)
     if name not in FORMATS:
         raise UnknownNameError("format", name, FORMATS, f"known: {', '.join(FORMATS)}")
-    found, suffix = FORMATS[name], out.suffix.lower()
+    found = FORMATS[name]
     if not found.suffix and suffix in (*SUFFIXES, *(Path(part).suffix for part in PARTS)):
         raise InputError(
             f"expected a folder for {found.title}'s model.xml and model.bin, received out={out}; "
@@ -77,14 +82,6 @@ def find_format(name: str | None, out: Path) -> Format:
             f"rename it, or choose another --format"
         )
     return found
-
-
-def _by_suffix(out: Path) -> Format:
-    for found in FORMATS.values():
-        if found.suffix and found.suffix == out.suffix.lower():
-            return found
-    hint = f"name a file that ends in {', '.join(SUFFIXES)}, or a folder with --format openvino"
-    raise UnknownNameError("kind of model", out.suffix or out.name, SUFFIXES, hint)
 
 
 def check_packages(wanted: Format) -> None:

@@ -1,8 +1,10 @@
 """What writes each format, and loads it again in the format's own runtime. A Keras module.
 
-Packages that are extras are imported by what needs them, after `formats.check_packages`.
+Packages that are extras are imported by what needs them, after `formats.check_packages`. What is
+said of a model is JSON in ASCII, which every format can hold.
 """
 
+import json
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +27,6 @@ from pipeline.predict.export.description import (
     INPUT,
     LABELS,
     OUTPUT,
-    description_text,
     labels_text,
 )
 from pipeline.predict.export.formats import PARTS
@@ -69,19 +70,15 @@ def _write_keras(path: Path, model: keras.Model, description: Mapping[str, Any])
 def _load_keras(path: Path) -> Runtime:
     """Load a model as anyone would, with plain Keras in safe mode."""
     model = keras.saving.load_model(path, safe_mode=True)
-
-    def run(images: np.ndarray) -> np.ndarray:
-        return np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
-
-    return run
+    return lambda images: np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
 
 
 def _write_openvino(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
     """Write a float32 model into a folder; its runtime information holds what describes it."""
     network = GivenNetwork("export", {}, (OUTPUT,), lambda: model)
     converted = convert(model, network)
-    converted.set_rt_info(description_text(description), ["bottleneck"])
-    converted.set_rt_info(description_text(description["classes"]), ["model_info", "classes"])
+    converted.set_rt_info(json.dumps(description), ["bottleneck"])
+    converted.set_rt_info(json.dumps(description["classes"]), ["model_info", "classes"])
     ov.save_model(converted, path / PARTS[0], compress_to_fp16=False)
 
 
@@ -107,8 +104,8 @@ def _write_onnx(path: Path, model: keras.Model, description: Mapping[str, Any]) 
     for value in (*made.graph.input, *made.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
     texts = {
-        "classes": description_text(description["classes"]),
-        "bottleneck": description_text(description),
+        "classes": json.dumps(description["classes"]),
+        "bottleneck": json.dumps(description),
     }
     onnx.helper.set_model_props(made, texts)
     onnx.checker.check_model(made)
@@ -179,7 +176,7 @@ def _load_tflite(path: Path) -> Runtime:
 
 def _append(path: Path, description: Mapping[str, Any]) -> None:
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(DESCRIPTION, description_text(description))
+        archive.writestr(DESCRIPTION, json.dumps(description))
         archive.writestr(LABELS, labels_text(description))
 
 
