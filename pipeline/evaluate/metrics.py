@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from pipeline.evaluate.counts import (
     balanced_accuracy,
     estimate,
     macro_f1,
-    per_class,
     proportion,
 )
 from pipeline.evaluate.ranking import rank_figures, top_accuracy
@@ -50,27 +48,6 @@ class Metrics:
     average_precision: float | None
     top5_accuracy: Estimate | None
     reliability: Reliability
-
-    def to_dict(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return plain JSON values, with a row of precision, recall and F1 per class."""
-        return {
-            "n": self.n,
-            "accuracy": self.accuracy.to_dict(),
-            "balanced_accuracy": self.balanced_accuracy.to_dict(),
-            "macro_f1": self.macro_f1.to_dict(),
-            "log_loss": self.log_loss,
-            "roc_auc": _plain(self.roc_auc),
-            "average_precision": self.average_precision,
-            "top5_accuracy": _plain(self.top5_accuracy),
-            "calibration_error": self.reliability.error,
-            "reliability": self.reliability.to_dict(),
-            "confusion": self.confusion.tolist(),
-            "classes": per_class(self.confusion, classes),
-        }
-
-
-def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else estimate.to_dict()
 
 
 def mean_over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:
