@@ -72,7 +72,7 @@ def read_predictions(run: RunFolder) -> RunPredictions:
                 row["digest"],
                 numbers[row["label"]],
                 numbers[row["prediction"]],
-                [float(row[name] or "") for name in names],
+                [float(row[name] or "") for name in names],  # None where a row is cut off
             )
             for row in rows
         ]
