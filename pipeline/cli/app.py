@@ -16,6 +16,9 @@ app = App(
     version=__version__,
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
 )
 app.meta.suppress_keyboard_interrupt = False
 

@@ -20,12 +20,7 @@ def run(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     _log_to_stderr()
     try:
-        app.meta(
-            arguments,
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        app.meta(arguments)
     except (PipelineError, CycloptsError) as error:
         show.error(" ".join(str(error).split()))
         return 2
@@ -61,21 +56,16 @@ def launch(
     """
     quiet = "--quiet" in tokens
     logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
-    if config is not None and not config.is_file():
-        raise InputError(f"expected a TOML file, received config={config}, which is not there")
     if config is not None:
         _check_tables(config)
     app.config = () if config is None else (Toml(config, must_exist=True),)
-    return app(
-        tokens,
-        exit_on_error=False,
-        print_error=False,
-        result_action="return_value",
-    )
+    return app(tokens)
 
 
 def _check_tables(path: Path) -> None:
     """Refuse tables that are no commands, and keys outside a table: both would be ignored."""
+    if not path.is_file():
+        raise InputError(f"expected a TOML file, received config={path}, which is not there")
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -146,12 +146,9 @@ def _lines(setting: Setting) -> str:
     helped = textwrap.wrap(setting.help, WIDTH, initial_indent="# ", subsequent_indent="# ")
     if setting.default is None:
         return "\n".join([*helped, f"# {setting.name} ="])
-    return "\n".join([*helped, f"{setting.name} = {_value(setting.default)}"])
-
-
-def _value(value: Any) -> str:
-    """Return a TOML value: JSON's text, numbers and truth values are TOML's as well."""
-    return json.dumps(value, ensure_ascii=False)
+    # JSON's texts, numbers and truth values are TOML's as well.
+    value = json.dumps(setting.default, ensure_ascii=False)
+    return "\n".join([*helped, f"{setting.name} = {value}"])
 
 
 @command(

@@ -1,7 +1,6 @@
 """Whether probabilities mean what they say: log loss, reliability, expected calibration error."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -53,10 +52,6 @@ class Reliability:
         n = sum(point.n for point in self.points)
         gaps = (point.n * abs(point.accuracy - point.confidence) for point in self.points)
         return float(sum(gaps) / n)
-
-    def to_dict(self) -> list[dict[str, Any]]:
-        """Return the points as plain JSON values."""
-        return [asdict(point) for point in self.points]
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = N_BINS) -> Reliability:

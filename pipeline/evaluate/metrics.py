@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from pipeline.evaluate.counts import (
     balanced_accuracy,
     estimate,
     macro_f1,
-    per_class,
     proportion,
 )
 from pipeline.evaluate.ranking import rank_figures, top_accuracy
@@ -49,23 +47,6 @@ class Metrics:
     average_precision: float | None
     top5_accuracy: Estimate | None
     reliability: Reliability
-
-    def to_dict(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return plain JSON values, with a row of precision, recall and F1 per class."""
-        return {
-            "n": self.n,
-            "accuracy": self.accuracy.to_dict(),
-            "balanced_accuracy": self.balanced_accuracy.to_dict(),
-            "macro_f1": self.macro_f1.to_dict(),
-            "log_loss": self.log_loss,
-            "roc_auc": self.roc_auc and self.roc_auc.to_dict(),
-            "average_precision": self.average_precision,
-            "top5_accuracy": self.top5_accuracy and self.top5_accuracy.to_dict(),
-            "calibration_error": self.reliability.error,
-            "reliability": self.reliability.to_dict(),
-            "confusion": self.confusion.tolist(),
-            "classes": per_class(self.confusion, classes),
-        }
 
 
 def mean_over_views(probabilities: Sequence[np.ndarray]) -> np.ndarray:

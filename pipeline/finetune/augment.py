@@ -4,6 +4,7 @@ Nothing flips unless asked: a mirrored cat is a cat, a mirrored 3 is not a 3.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -33,6 +34,7 @@ MIXINGS: dict[str, Callable[[int], Any]] = {
 """What makes one picture of two, and one label of theirs (Zhang et al. 2018, Yun et al. 2019)."""
 
 
+@dataclass(frozen=True)
 class Augmentation:
     """Random changes of a batch: of each picture, then of pictures with one another.
 
@@ -41,13 +43,13 @@ class Augmentation:
         mixings: Layers from pictures and targets to both.
     """
 
-    def __init__(self, changes: list[Any], mixings: list[Any]) -> None:
-        self._changes, self._mixings = changes, mixings
+    changes: list[Any]
+    mixings: list[Any]
 
     @property
     def layers(self) -> list[Any]:
         """Every layer that draws."""
-        return [*self._changes, *self._mixings]
+        return [*self.changes, *self.mixings]
 
     def __call__(self, inputs: Any, targets: Any) -> tuple[Any, Any]:
         """Change a batch.
@@ -60,9 +62,9 @@ class Augmentation:
             The inputs in float32, as the network takes them, and the targets.
         """
         images, *others = (tf.cast(part, tf.float32) for part in inputs)
-        for change in self._changes:
+        for change in self.changes:
             images = change(images, training=True)
-        for mixing in self._mixings:
+        for mixing in self.mixings:
             mixed = mixing({"images": images, "labels": targets}, training=True)
             images, targets = mixed["images"], mixed["labels"]
         return ([images, *others] if others else images), targets

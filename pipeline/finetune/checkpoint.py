@@ -4,8 +4,7 @@
     runs/.checkpoints/<digest of the experiment>/history.csv      the same history, to look at
 
 Written after every epoch, removed when the run is there. One that is of no use is kept beside it as
-``unused-….npz``. Randomness needs no place in it: what is
-drawn in an epoch follows from the seed and the epoch's number.
+``unused-….npz``. Nothing drawn is in it: that follows from the seed and the epoch's number.
 """
 
 import json

@@ -2,12 +2,10 @@
 
 import logging
 from collections.abc import Generator, Iterator
-from typing import Protocol
 
 import keras
 import numpy as np
 
-from pipeline.backbones.boundary import Boundary
 from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 from pipeline.errors import DataError
 from pipeline.finetune.maps import CachedExamples, cache_maps
@@ -22,25 +20,9 @@ from pipeline.system.progress import Reporter
 logger = logging.getLogger(__name__)
 
 
-class Examples(Protocol):
-    """Training batches, and what the model as it is says of pictures."""
-
-    @property
-    def network(self) -> keras.Model | None:
-        """The model that batches go through; None for the whole one."""
-
-    @property
-    def boundary(self) -> Boundary | None:
-        """Where the base is cut below that model, if it is."""
-
-    def batches(self, epoch: int) -> Iterator[TrainingBatch]:
-        """Yield the training batches of an epoch, given its number."""
-
-    def probabilities(self, rows: np.ndarray) -> np.ndarray:
-        """Return class probabilities (n, k) of pictures as they are, in the order of ``rows``."""
-
-
-def open_examples(task: Task, network: BaseWithHead, on_gpu: bool, reporter: Reporter) -> Examples:
+def open_examples(
+    task: Task, network: BaseWithHead, on_gpu: bool, reporter: Reporter
+) -> "DecodedExamples | CachedExamples":
     """Return the examples of a mode; caches the activations that ``tail`` needs first.
 
     Raises:
@@ -52,27 +34,22 @@ def open_examples(task: Task, network: BaseWithHead, on_gpu: bool, reporter: Rep
         examples = DecodedExamples(task, network.whole, on_gpu)
         examples.check(task.test)
         return examples
-    boundary = boundary_of(network, task.base, task.config.unfreeze)
-    _say(boundary, network)
-    below = boundary_base(task.base, boundary)
-    caches = cache_maps(task, below, reporter)
-    return CachedExamples(task, caches, below, tail_of(network, boundary), boundary)
-
-
-def _say(boundary: Boundary, network: BaseWithHead) -> None:
-    """Say where the base is cut, and what of the frozen part is computed in every step anyway."""
-    logger.info("training %s on cached activations of %s", network.learning[0], boundary.layer)
+    boundary, lowest = boundary_of(network, task.base, task.config.unfreeze), network.learning[0]
+    logger.info("training %s on cached activations of %s", lowest, boundary.layer)
     if boundary.between:
         logger.info(
             "%d frozen layers above it are computed in each step, since no single layer nearer to "
             "%s has all that it sees",
             len(boundary.between),
-            network.learning[0],
+            lowest,
         )
+    below = boundary_base(task.base, boundary)
+    caches = cache_maps(task, below, reporter)
+    return CachedExamples(task, caches, below, tail_of(network, boundary), boundary)
 
 
 class DecodedExamples:
-    """Pictures that are decoded as they are needed.
+    """Pictures that are decoded as they are needed, and go through the whole model.
 
     Args:
         task: The pictures, and which views of them there are.

@@ -15,7 +15,7 @@ from pipeline.evaluate.plots import plot_history
 from pipeline.features.extract import CachedFeatures
 from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
-from pipeline.finetune.examples import Examples, open_examples
+from pipeline.finetune.examples import CachedExamples, DecodedExamples, open_examples
 from pipeline.finetune.logs import tensorboard_log, write_history
 from pipeline.finetune.network import BaseWithHead, build_network, fit_starting_head
 from pipeline.finetune.outcome import initial_figures, judge, selection
@@ -178,7 +178,7 @@ def _train(
     task: Task,
     name: str,
     network: BaseWithHead,
-    examples: Examples,
+    examples: DecodedExamples | CachedExamples,
     checkpoint: Checkpoint,
     devices: Spread,
     reporter: Reporter,

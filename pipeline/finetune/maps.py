@@ -6,6 +6,7 @@ epochs and fine-tunings above the same boundary.
 
 from collections.abc import Callable, Iterator
 from math import prod
+from typing import Any
 
 import keras
 import numpy as np
@@ -93,22 +94,16 @@ class CachedExamples:
         self._task, self._dataset, self._caches = task, task.dataset, caches
         self._cuts = [(cut.layer, cut.pooling) for cut in base.cuts]
         self._n_views, self._batch_size = task.changed.n_views, task.config.batch_size
-        self._forward = _forward(tail)
+        self._forward: Callable[[Inputs], tf.Tensor] = _forward(tail)
         self._place_of = np.full(len(self._dataset), -1)
         self._held: list[Inputs] = []
-        if self._fits(len(task.fit), len(task.validation)):
-            self._hold(task.fit, task.validation)
-
-    def _fits(self, n_learnt: int, n_judged: int) -> bool:
-        shapes = [self._caches.clean.row_shape(cut) for cut in self._cuts]
-        n_rows = (1 + self._n_views) * n_learnt + n_judged
-        return fits_in_memory(4 * n_rows * sum(map(prod, shapes)))
-
-    def _hold(self, learnt: np.ndarray, judged: np.ndarray) -> None:
-        clean = np.concatenate([learnt, judged])
-        self._held = [self._read(clean, 0)]
-        self._held += [self._read(learnt, 1 + view) for view in range(self._n_views)]
-        self._place_of[clean] = np.arange(len(clean))
+        clean = np.concatenate([task.fit, task.validation])
+        n_rows = self._n_views * len(task.fit) + len(clean)
+        row_size = sum(prod(caches.clean.row_shape(cut)) for cut in self._cuts)
+        if fits_in_memory(4 * n_rows * row_size):
+            self._held = [self._read(clean, 0)]
+            self._held += [self._read(task.fit, 1 + view) for view in range(self._n_views)]
+            self._place_of[clean] = np.arange(len(clean))
 
     def batches(self, epoch: int) -> Iterator[TrainingBatch]:
         """Yield the training batches of an epoch, given its number."""
@@ -147,7 +142,7 @@ class CachedExamples:
         return tuple(cache.read(cut, digests, view) for cut in self._cuts)
 
 
-def _forward(tail: keras.Model) -> Callable[[Inputs], tf.Tensor]:
+def _forward(tail: keras.Model) -> Any:
     """Return what computes logits in inference mode, compiled once for any number of rows."""
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -155,5 +150,4 @@ def _forward(tail: keras.Model) -> Callable[[Inputs], tf.Tensor]:
         values = [tf.cast(part, tf.float32) for part in inputs]
         return tail(values if len(values) > 1 else values[0], training=False)
 
-    compiled: Callable[[Inputs], tf.Tensor] = forward
-    return compiled
+    return forward

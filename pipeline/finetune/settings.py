@@ -1,6 +1,6 @@
 """What of a run and of the flags decides the examples of a fine-tuning. Imports no TensorFlow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.config import FeaturesConfig, FinetuneConfig
@@ -62,19 +62,12 @@ def stage1_config(config: FinetuneConfig, source: RunFolder, base: FrozenBase) -
 
 def maps_config(config: FinetuneConfig, base: FrozenBase, changed: Changes) -> FeaturesConfig:
     """Return the settings by which stage 1 computes the activations that ``tail`` learns from."""
-    view = changed.view
-    if view is None:
-        return FeaturesConfig(
-            cache=config.cache, remote_cache=config.remote_cache, precision=base.precision
-        )
-    return FeaturesConfig(
-        cache=config.cache,
-        remote_cache=config.remote_cache,
-        precision=base.precision,
-        views=changed.n_views,
-        view_policy=view.policy,
-        seed=view.seed,
+    settings = FeaturesConfig(
+        cache=config.cache, remote_cache=config.remote_cache, precision=base.precision
     )
+    if (view := changed.view) is None:
+        return settings
+    return replace(settings, views=changed.n_views, view_policy=view.policy, seed=view.seed)
 
 
 def class_weight(config: FinetuneConfig, spec: HeadSpec) -> str | None:

@@ -52,18 +52,6 @@ class Album:
         return len(self) < self.n_all
 
 
-@dataclass(frozen=True)
-class _All:
-    """Every picture there is to choose from."""
-
-    paths: Sequence[str]
-    labels: list[str]
-    splits: list[str]
-    digests: np.ndarray
-    keys: list[Key]
-    from_data: bool
-
-
 def choose_pictures(
     dataset: Dataset | None,
     predictions: Sequence[tuple[str, RunPredictions]],
@@ -80,45 +68,35 @@ def choose_pictures(
         most: Pictures at most; of more mistakes the surest stay.
         seed: Of the sample.
     """
-    everything = _of_predictions(predictions[0]) if dataset is None else _of_dataset(dataset)
-    mistakes = _mistakes(everything, [one for _, one in predictions])
-    n = len(everything.paths)
-    kept = np.arange(n)
-    if n > most:
-        kept = _sample(everything, mistakes, wanted, most, seed)
-    kept_set = set(kept.tolist())
+    if dataset is None:
+        split, first = predictions[0]
+        paths, digests = first.paths, first.digests
+        labels = [first.classes[label] for label in first.labels.tolist()]
+        splits = [split] * len(first)
+    else:
+        called = {split: split for split in SPLITS} | {"test": dataset.test_name}
+        paths, digests = tuple(dataset.paths), dataset.digests
+        labels = [dataset.classes[label] for label in dataset.labels.tolist()]
+        splits = [called[split] for split in dataset.splits.tolist()]
+    keys = list(_keys(digests, labels))
+    mistakes = _mistakes(keys, [one for _, one in predictions])
+    kept = list(range(len(paths)))
+    if len(paths) > most:
+        names = set(wanted)
+        named = [row for row, path in enumerate(paths) if path in names]
+        others = np.random.default_rng(seed).permutation(len(paths)).tolist()
+        kept = sorted(list(dict.fromkeys([*mistakes, *named, *others]))[:most])
     return Album(
-        paths=tuple(everything.paths[row] for row in kept.tolist()),
-        labels=tuple(everything.labels[row] for row in kept.tolist()),
-        splits=tuple(everything.splits[row] for row in kept.tolist()),
-        digests=everything.digests[kept],
-        rows=kept if everything.from_data else None,
-        n_all=n,
+        paths=tuple(paths[row] for row in kept),
+        labels=tuple(labels[row] for row in kept),
+        splits=tuple(splits[row] for row in kept),
+        digests=digests[kept],
+        rows=None if dataset is None else np.array(kept, int),
+        n_all=len(paths),
         n_mistakes=len(mistakes),
-        n_mistakes_kept=sum(row in kept_set for row in mistakes),
-        places={everything.keys[row]: place for place, row in enumerate(kept.tolist())},
+        n_mistakes_kept=len(set(mistakes).intersection(kept)),
+        places={keys[row]: place for place, row in enumerate(kept)},
     )
-
-
-def _of_dataset(dataset: Dataset) -> _All:
-    called = {split: split for split in SPLITS} | {"test": dataset.test_name}
-    labels = [dataset.classes[label] for label in dataset.labels.tolist()]
-    return _All(
-        dataset.paths,
-        labels,
-        [called[split] for split in dataset.splits.tolist()],
-        dataset.digests,
-        list(_keys(dataset.digests, labels)),
-        True,
-    )
-
-
-def _of_predictions(given: tuple[str, RunPredictions]) -> _All:
-    split, predictions = given
-    labels = [predictions.classes[label] for label in predictions.labels.tolist()]
-    n = len(predictions)
-    keys = list(predicted_keys(predictions))
-    return _All(predictions.paths, labels, [split] * n, predictions.digests, keys, False)
 
 
 def predicted_keys(predictions: RunPredictions) -> Iterator[Key]:
@@ -135,23 +113,13 @@ def _keys(digests: np.ndarray, labels: Sequence[str]) -> Iterator[Key]:
         seen[content] += 1
 
 
-def _mistakes(everything: _All, predictions: Sequence[RunPredictions]) -> list[int]:
-    """Return the rows that some run calls wrongly, the surest mistakes first."""
-    where = {key: row for row, key in enumerate(everything.keys)}
+def _mistakes(keys: Sequence[Key], predictions: Sequence[RunPredictions]) -> list[int]:
+    """Return the rows of keys that some run calls wrongly, the surest mistakes first."""
+    where = {key: row for row, key in enumerate(keys)}
     sure: dict[int, float] = {}
     for one in predictions:
-        keys, confidence = list(predicted_keys(one)), one.confidence
+        predicted, confidence = list(predicted_keys(one)), one.confidence
         for row in np.flatnonzero(one.wrong).tolist():
-            if (place := where.get(keys[row])) is not None:
+            if (place := where.get(predicted[row])) is not None:
                 sure[place] = max(sure.get(place, 0.0), float(confidence[row]))
     return sorted(sure, key=lambda row: (-sure[row], row))
-
-
-def _sample(
-    everything: _All, mistakes: Sequence[int], wanted: Sequence[str], most: int, seed: int
-) -> np.ndarray:
-    """Return mistakes, then what findings name, then others by chance: rows, ascending."""
-    names = set(wanted)
-    named = [row for row, path in enumerate(everything.paths) if path in names]
-    others = np.random.default_rng(seed).permutation(len(everything.paths)).tolist()
-    return np.sort(list(dict.fromkeys([*mistakes, *named, *others]))[:most])

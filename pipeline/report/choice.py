@@ -54,10 +54,9 @@ def choose_runs(config: ReportConfig, names: Sequence[str]) -> list[Chosen]:
             f"expected at least one run in {config.runs}, received none: run `pipeline classify "
             f"DATA` first, or name another folder with --runs"
         )
-    return [_of_one_data_set(config, table, bool(names)) for table in leaderboard(runs)]
-
-
-def _of_one_data_set(config: ReportConfig, table: Sequence[Standing], named: bool) -> Chosen:
-    runs = [standing.run for standing in table]
-    detailed = tuple(runs) if named else (best_run(runs, config.runs),)
-    return Chosen(tuple(table), detailed)
+    chosen = []
+    for table in leaderboard(runs):
+        ranked = [standing.run for standing in table]
+        detailed = ranked if names else [best_run(ranked, config.runs)]
+        chosen.append(Chosen(tuple(table), tuple(detailed)))
+    return chosen

@@ -1,7 +1,7 @@
 """How to get each part of the report again: the command that made it, or that would."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from pipeline.config import (
     FinetuneConfig,
     ReportConfig,
 )
-from pipeline.errors import RunError
 from pipeline.evaluate.plots.names import visible
 from pipeline.report.shell import command, flags
-from pipeline.runs import CLASSIFY, RunFolder, transplantable_head
+from pipeline.runs import CLASSIFY, RunFolder, is_transplantable
 
 
+@dataclass(frozen=True)
 class Commands:
     """The commands of one report.
 
@@ -26,12 +26,15 @@ class Commands:
         out: The report's file.
     """
 
-    def __init__(self, config: ReportConfig, out: Path) -> None:
-        self._config, self._out = config, out
-        self._places = [*self._place("cache"), *self._place("runs")]
+    config: ReportConfig
+    out: Path
 
-    def _place(self, name: str) -> list[str]:
-        return flags({name: getattr(self._config, name)}, ReportConfig)
+    def _place(self, *names: str) -> list[str]:
+        return flags({name: getattr(self.config, name) for name in names}, ReportConfig)
+
+    @property
+    def _places(self) -> list[str]:
+        return self._place("cache", "runs")
 
     def compare(self) -> str:
         """Print the leaderboard."""
@@ -51,12 +54,12 @@ class Commands:
         else:
             given = flags(settings, ClassifyConfig)
             words = ["pipeline", "classify", run.dataset.root]
-        kept = _without(given, more)
-        return command(*words, *kept, *self._places, *more)
+        return command(*words, *_without(given, more), *self._places, *more)
 
     def search(self, run: RunFolder) -> str:
         """Search for layers, preparations and parameters."""
-        words = ["pipeline", "classify", run.dataset.root, *_base_flags(run)]
+        base = flags(feature_settings(run) | {"layers": "top", "pooling": "avg"}, FeaturesConfig)
+        words = ["pipeline", "classify", run.dataset.root, *base]
         return command(*words, "--layers", "best", "--tune", *self._places)
 
     def learn(self, run: RunFolder) -> str:
@@ -69,16 +72,12 @@ class Commands:
 
     def finetune(self, run: RunFolder) -> str:
         """Fine-tune from a run, or from the best whose head can sit on its base."""
-        try:
-            transplantable_head(run)
-        except RunError:
-            return command("pipeline", "finetune", run.dataset.root, *self._places)
-        return command("pipeline", "finetune", run.dataset.root, "--from", run.name, *self._places)
+        source = ["--from", run.name] if is_transplantable(run) else []
+        return command("pipeline", "finetune", run.dataset.root, *source, *self._places)
 
     def features(self, run: RunFolder) -> str:
         """Compute the features that the run was trained on."""
-        settings = feature_settings(run)
-        words = flags(settings, FeaturesConfig)
+        words = flags(feature_settings(run), FeaturesConfig)
         return command("pipeline", "features", run.dataset.root, *words, *self._place("cache"))
 
     def check(self, run: RunFolder) -> str:
@@ -88,8 +87,8 @@ class Commands:
 
     def report(self, names: Sequence[str], *more: str) -> str:
         """Write a report again."""
-        again = ["--out", self._out.name, "--overwrite", *self._places]
-        settings = {name: getattr(self._config, name) for name in ("map", "pictures", "seed")}
+        again = ["--out", self.out.name, "--overwrite", *self._places]
+        settings = {name: getattr(self.config, name) for name in ("map", "pictures", "seed")}
         return command("pipeline", "report", *names, *again, *flags(settings, ReportConfig), *more)
 
 
@@ -111,11 +110,6 @@ def _without(given: Sequence[str], more: Sequence[str]) -> list[str]:
         if not skipping:
             kept.append(word)
     return kept
-
-
-def _base_flags(run: RunFolder) -> list[str]:
-    settings = {**feature_settings(run), "layers": "top", "pooling": "avg"}
-    return flags(settings, FeaturesConfig)
 
 
 def feature_settings(run: RunFolder) -> dict[str, Any]:
@@ -158,10 +152,6 @@ class Missing:
     about: str
     reason: str
     command: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 @dataclass

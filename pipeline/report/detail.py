@@ -1,20 +1,15 @@
-"""One run in detail, ready to be shown.
-
-What made a run: its base, its head, its data and its program.
-"""
+"""One run in detail, ready to be shown."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.evaluate import Threshold
 from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
 from pipeline.evaluate.plots.names import visible
 from pipeline.evaluate.plots.ranking import ranking_charts
 from pipeline.evaluate.plots.training import epoch_charts, learning_chart
 from pipeline.report.commands import Commands, Missing, Notes
 from pipeline.report.material import Detail
-from pipeline.report.predictions import RunPredictions
-from pipeline.report.projection import TITLES, Mapped
+from pipeline.report.projection import TITLES
 from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
 from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Thumbnail
@@ -67,32 +62,33 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
         commands: How to get each part again.
         notes: Told what is missing.
     """
-    run, test = detail.run, detail.run.test
-    again = commands.train(run)
+    run, test, predictions = detail.run, detail.run.test, detail.predictions
+    names = [visible(name) for name in predictions.classes]
     threshold = run.selection.threshold
     return {
         "name": visible(run.name),
         "kind": run.kind,
-        "summary": summary(detail),
+        "summary": _summary(run),
         "test": test,
         "split": test.split,
-        "again": again,
-        "confusion": confusion_view(test.confusion, detail.predictions.classes),
+        "again": commands.train(run),
+        "confusion": confusion_view(test.confusion, predictions.classes),
         "n_without_picture": int((detail.places < 0).sum()),
         "mistakes": _mistakes(detail),
-        "n_mistakes": int(detail.predictions.wrong.sum()),
+        "n_mistakes": int(predictions.wrong.sum()),
         "classes": [{**one, "class": visible(one["class"])} for one in test.classes],
         "calibration": calibration_chart(test.reliability).svg(),
         "confidence": confidence_chart(
-            detail.predictions.confidence,
-            detail.predictions.wrong,
+            predictions.confidence,
+            predictions.wrong,
             None if threshold is None else threshold.value,
         ).svg(),
-        "ranking": _ranking(detail.predictions),
-        "learning": _learning(detail, commands, notes),
-        "epochs": _epochs(detail, commands, notes),
-        "threshold": _threshold(detail, threshold, commands, notes),
-        "maps": _maps(detail.mapped),
+        "ranking": ranking_charts(predictions.probabilities, predictions.labels, names),
+        "learning": _learning(run, commands, notes),
+        "epochs": _epochs(run, commands, notes),
+        "threshold": _threshold(run, commands, notes),
+        "maps": detail.mapped.maps,
+        "map_titles": TITLES,
         "maps_missing": _maps_missing(detail, commands, notes),
         "maps_again": commands.report([run.name]),
         "n_without_features": detail.mapped.n_without,
@@ -101,14 +97,13 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
     }
 
 
-def summary(detail: Detail) -> dict[str, Any]:
+def _summary(run: RunFolder) -> dict[str, Any]:
     """Return the figures of a run's sentence: how good, on which split, from how many."""
-    run, data = detail.run, detail.run.dataset
-    test = run.test
+    data = run.dataset
     return {
-        **test.summary(),
+        **run.test.summary(),
         "name": visible(run.name),
-        "data": visible(run.dataset.name),
+        "data": visible(data.name),
         "head": visible(run.head),
         "layers": visible("+".join(run.layers)),
         "backbone": run.recipe.backbone,
@@ -116,20 +111,6 @@ def summary(detail: Detail) -> dict[str, Any]:
         "trained": data.pictures["train"],
         "n_classes": len(data.classes),
         "selected_by": run.selection.by,
-        "wrong": round(test.n * (1 - test.accuracy)),
-    }
-
-
-def _ranking(predictions: RunPredictions) -> dict[str, Any] | None:
-    names = [visible(name) for name in predictions.classes]
-    ranking = ranking_charts(predictions.probabilities, predictions.labels, names)
-    if ranking is None:
-        return None
-    return {
-        "roc": ranking.roc.svg(),
-        "pr": ranking.pr.svg(),
-        "lines": ranking.lines,
-        "n_more": ranking.n_more,
     }
 
 
@@ -157,27 +138,21 @@ def _large(thumbnail: Thumbnail) -> dict[str, Any]:
     return {"image": encoded, "width": image.width, "height": image.height, "reason": ""}
 
 
-def _learning(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
-    curve = learning_curve_of(detail.run)
-    command = commands.learn(detail.run)
-    if curve is not None:
-        return {
-            "chart": learning_chart(curve).svg(),
-            "sentence": curve["sentence"],
-            "again": command,
-        }
-    if detail.run.fine_tuning is not None:
+def _learning(run: RunFolder, commands: Commands, notes: Notes) -> dict[str, Any]:
+    again = commands.learn(run)
+    if (curve := learning_curve_of(run)) is not None:
+        chart = learning_chart(curve).svg()
+        return {"chart": chart, "sentence": curve["sentence"], "again": again}
+    if run.fine_tuning is not None:
         return {"chart": None, "missing": None}  # a learning curve is of a head
     reason = "this run has no learning curve"
-    return {"chart": None, "missing": notes.add("learning curve", detail.run.name, reason, command)}
+    return {"chart": None, "missing": notes.add("learning curve", run.name, reason, again)}
 
 
-def _epochs(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
-    run = detail.run
+def _epochs(run: RunFolder, commands: Commands, notes: Notes) -> dict[str, Any]:
     if (tuned := run.fine_tuning) is not None and tuned.epochs:
-        charts = epoch_charts(tuned.epochs, run.selection.epoch)
         return {
-            "charts": {name: chart.svg() for name, chart in charts.items()},
+            "charts": epoch_charts(tuned.epochs, run.selection.epoch),
             "rows": tuned.epochs,
             "kept": run.selection.epoch,
             "initial": tuned.initial,
@@ -187,24 +162,14 @@ def _epochs(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
     return {"charts": None, "missing": missing}
 
 
-def _threshold(
-    detail: Detail, threshold: Threshold | None, commands: Commands, notes: Notes
-) -> dict[str, Any]:
-    run = detail.run
-    if threshold is None:
-        if run.fine_tuning is not None:
-            return {"chosen": None, "missing": None}
-        reason = "this run answers every picture: no largest share of wrong answers was asked for"
-        missing = notes.add("threshold", run.name, reason, commands.threshold(run))
-        return {"chosen": None, "missing": missing}
-    return {"chosen": threshold, "answered": run.test.answered}
-
-
-def _maps(mapped: Mapped) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "title": TITLES[name], "told": made.told}
-        for name, made in mapped.maps.items()
-    ]
+def _threshold(run: RunFolder, commands: Commands, notes: Notes) -> dict[str, Any]:
+    if (threshold := run.selection.threshold) is not None:
+        return {"chosen": threshold, "answered": run.test.answered}
+    if run.fine_tuning is not None:
+        return {"chosen": None, "missing": None}
+    reason = "this run answers every picture: no largest share of wrong answers was asked for"
+    missing = notes.add("threshold", run.name, reason, commands.threshold(run))
+    return {"chosen": None, "missing": missing}
 
 
 def _maps_missing(detail: Detail, commands: Commands, notes: Notes) -> Missing | None:

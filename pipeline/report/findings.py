@@ -63,20 +63,12 @@ def find(
         return Findings(None, layers, f"there is no feature cache at {config.cache}")
     settings = CheckConfig(cache=config.cache, **feature_settings(run))
     try:
-        found = check(settings, _cached(settings, run, dataset), reporter)
+        base = frozen_from_dict(run.base, look=True)
+        caches = Caches(settings, base, look=True)
+        cached = CachedFeatures(dataset, base, caches, Extraction(base.recipe.id, len(dataset)))
+        found = check(settings, cached, reporter)
     except PipelineError as error:
         return Findings(None, layers, str(error))
-    return Findings(found.to_dict(), _looked_at(run), " ".join(found.notes))
-
-
-def _cached(settings: CheckConfig, run: RunFolder, dataset: Dataset) -> CachedFeatures:
-    """Return what is cached of a run's pictures; nothing is computed, and nothing changed."""
-    base = frozen_from_dict(run.base, look=True)
-    caches = Caches(settings, base, look=True)
-    return CachedFeatures(dataset, base, caches, Extraction(base.recipe.id, len(dataset)))
-
-
-def _looked_at(run: RunFolder) -> str:
-    cuts = run.recipe.cuts
-    first = cuts[0][1]
-    return ", ".join(f"{layer} ({pooling})" for layer, pooling in cuts if pooling == first)
+    cuts, first = run.recipe.cuts, run.recipe.cuts[0][1]
+    looked_at = ", ".join(f"{layer} ({pooling})" for layer, pooling in cuts if pooling == first)
+    return Findings(found.to_dict(), looked_at, " ".join(found.notes))

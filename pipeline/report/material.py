@@ -67,9 +67,10 @@ class Material:
     details: tuple[Detail, ...]
 
     @property
-    def n_unreadable(self) -> int:
-        """Pictures that are shown without a thumbnail."""
-        return sum(map(bool, self.reasons))
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Pictures that are shown without a thumbnail: path and reason."""
+        pairs = zip(self.album.paths, self.reasons, strict=True)
+        return [(path, reason) for path, reason in pairs if reason]
 
 
 @dataclass(frozen=True)

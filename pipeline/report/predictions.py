@@ -1,16 +1,12 @@
 """What a run says of its test pictures, as arrays."""
 
-import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.errors import RunError
 from pipeline.runs import RunFolder
-
-COLUMNS = ("path", "digest", "split", "label", "prediction")
+from pipeline.runs.predictions import COLUMNS, open_rows
+from pipeline.runs.record import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -66,9 +62,18 @@ def read_predictions(run: RunFolder) -> RunPredictions:
     """
     classes = run.dataset.classes
     numbers = {name: number for number, name in enumerate(classes)}
-    with _rows(run, classes) as rows:
+    names = [f"p:{name}" for name in classes]
+    with open_rows(run.path / PREDICTIONS) as rows:
+        if rows.fieldnames != COLUMNS + names:
+            raise KeyError("its columns are not those of the run")
         read = [
-            (row[0], row[1], numbers[row[3]], numbers[row[4]], [float(p) for p in row[5:]])
+            (
+                row["path"],
+                row["digest"],
+                numbers[row["label"]],
+                numbers[row["prediction"]],
+                [float(row[name] or "") for name in names],  # None where a row is cut off
+            )
             for row in rows
         ]
     paths, digests, labels, called, probabilities = zip(*read, strict=True)
@@ -80,17 +85,3 @@ def read_predictions(run: RunFolder) -> RunPredictions:
         np.array(probabilities),
         classes,
     )
-
-
-@contextmanager
-def _rows(run: RunFolder, classes: Sequence[str]) -> Iterator[Iterator[list[str]]]:
-    path = run.path / "predictions.csv"
-    try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            if header != [*COLUMNS, *(f"p:{name}" for name in classes)]:
-                raise KeyError("its columns are not those of the run")
-            yield rows
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise RunError(f"expected predictions in {path}, received: {error}") from error

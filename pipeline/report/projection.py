@@ -3,16 +3,16 @@
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.config import ReportConfig
-from pipeline.errors import InputError, PipelineError, UnknownNameError
+from pipeline.errors import InputError, PipelineError, StoreError, UnknownNameError
+from pipeline.features.store import FeatureCache
 from pipeline.report.album import Album
-from pipeline.report.sources import open_cache, read_features
+from pipeline.report.sources import read_features
 from pipeline.runs import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -142,27 +142,20 @@ def _tsne(components: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
 
 
 def _umap(components: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    with _tensorflow_unseen():
+    # umap would import TensorFlow, which it does without and which takes seconds.
+    hidden = "tensorflow" not in sys.modules
+    if hidden:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    try:
         import umap
-
+    finally:
+        if hidden:
+            del sys.modules["tensorflow"]
     n_neighbours = min(15, len(components) - 1)
     made = umap.UMAP(n_neighbors=n_neighbours, random_state=seed, n_jobs=1)
     places = made.fit_transform(components)
     told = f"{n_neighbours} neighbours; neighbours count, distances between groups do not"
     return places, told
-
-
-@contextmanager
-def _tensorflow_unseen() -> Iterator[None]:
-    """Keep umap from importing TensorFlow, which it does without and which takes seconds."""
-    hidden = "tensorflow" not in sys.modules
-    if hidden:
-        sys.modules["tensorflow"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["tensorflow"]
 
 
 def on_grid(places: np.ndarray, size: int = 2000) -> np.ndarray:
@@ -177,7 +170,9 @@ def map_pictures(config: ReportConfig, run: RunFolder, album: Album, maps: Seque
     """Lay out the pictures whose features are cached; nothing is computed."""
     nothing = np.empty(0, int)
     try:
-        cache = open_cache(config.cache, run)
+        if not config.cache.is_dir():
+            raise StoreError(f"there is no feature cache at {config.cache}")
+        cache = FeatureCache(config.cache, run.recipe)
         pictures = np.flatnonzero(cache.has(album.digests))
         if len(pictures) < 3:
             reason = f"the features of {len(pictures)} of {len(album)} pictures are in the cache"

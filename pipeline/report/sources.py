@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.config import ReportConfig
-from pipeline.errors import PipelineError, RunError, StoreError
+from pipeline.errors import PipelineError, RunError
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.blocks import side_by_side
 from pipeline.images import Dataset, index
@@ -56,26 +55,11 @@ def _settings(config: ReportConfig, run: RunFolder) -> Mapping[str, Any]:
     while (tuned := run.fine_tuning) is not None and tuned.from_run not in seen:
         seen.add(tuned.from_run)
         try:
-            run = _beside(config, run, tuned.from_run)
+            beside = run.path.parent / tuned.from_run
+            run = load_run(beside if beside.is_dir() else config.runs / tuned.from_run)
         except RunError:
             break
     return index_settings(config.runs, str(run.path.resolve()), run.dataset.root)
-
-
-def _beside(config: ReportConfig, run: RunFolder, name: str) -> RunFolder:
-    beside = run.path.parent / name
-    return load_run(beside if beside.is_dir() else config.runs / name)
-
-
-def open_cache(cache: Path, run: RunFolder) -> FeatureCache:
-    """Open the cached features that a run was trained on.
-
-    Raises:
-        StoreError: There is no such cache, or it cannot be read.
-    """
-    if not cache.is_dir():
-        raise StoreError(f"there is no feature cache at {cache}")
-    return FeatureCache(cache, run.recipe)
 
 
 def read_features(cache: FeatureCache, run: RunFolder, digests: np.ndarray) -> np.ndarray:

@@ -50,7 +50,9 @@ def make_sheets(
         side: Of a tile.
         max_bytes: Of all sheets together; the lowest quality is taken whatever it needs.
     """
-    pages = [_page(images[at : at + COLUMNS * ROWS], side) for at in _starts(len(images))]
+    n_tiles = COLUMNS * ROWS
+    starts = range(0, len(images), n_tiles)
+    pages = [_page(images[start : start + n_tiles], side) for start in starts]
     encoded = list[bytes]()
     for quality in QUALITIES:
         encoded = [webp(page, quality) for page in pages]
@@ -58,10 +60,6 @@ def make_sheets(
             break
     sizes = tuple((0, 0) if image is None else image.size for image in images)
     return Sheets(tuple(map(data_uri, encoded)), side, COLUMNS, ROWS, sizes)
-
-
-def _starts(n: int) -> range:
-    return range(0, n, COLUMNS * ROWS)
 
 
 def _page(images: Sequence[Image.Image | None], side: int) -> Image.Image:

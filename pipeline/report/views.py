@@ -1,7 +1,4 @@
-"""What the whole page shows, data set by data set.
-
-The leaderboard of one data set, as `pipeline compare` has it, ready to be shown.
-"""
+"""What the whole page shows, data set by data set."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,25 +54,16 @@ def _row(
     anchors: Mapping[str, str],
     scale: tuple[float, float],
 ) -> dict[str, Any]:
-    test = row["test"]
     return {
+        **row,
         "place": place,
         "name": visible(run.name),
         "anchor": anchors.get(run.name),
-        "kind": run.kind,
-        "head": visible(row["head"]),
-        "layers": visible("+".join(row["layers"])),
-        "selected_by": run.selection.by,
-        "selection": row["selection_accuracy"],
+        "head": visible(run.head),
+        "layers": visible("+".join(run.layers)),
         "selection_ci95": run.selection.ci95,
-        "test": test["accuracy"],
-        "ci95": test["ci95"],
-        "bar": _bar(test["accuracy"], test["ci95"], scale),
-        "split": test["split"],
-        "n": test["n"],
+        "bar": _bar(run.test.accuracy, run.test.ci95, scale),
         "log_loss": run.test.log_loss,
-        "difference": row["difference"],
-        "with_leader": row["with_leader"],
     }
 
 
@@ -141,12 +129,8 @@ def _set_view(
         "n_mistakes": album.n_mistakes,
         "n_mistakes_kept": album.n_mistakes_kept,
         "only_test": album.rows is None,
-        "n_unreadable": material.n_unreadable,
-        "unreadable": [
-            (visible(path), visible(reason))
-            for path, reason in zip(album.paths, material.reasons, strict=True)
-            if reason
-        ][:MOST_LISTED],
+        "n_unreadable": len(material.unreadable),
+        "unreadable": [tuple(map(visible, one)) for one in material.unreadable[:MOST_LISTED]],
         "findings": _findings_view(material, commands, notes),
     }
 

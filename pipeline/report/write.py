@@ -1,7 +1,7 @@
 """The verb: runs in, one HTML file out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from pipeline.config import ReportConfig
 from pipeline.errors import InputError
 from pipeline.report.choice import choose_runs
 from pipeline.report.commands import Commands, Missing, Notes
-from pipeline.report.material import Material, collect
+from pipeline.report.material import collect
 from pipeline.report.page import render
 from pipeline.report.projection import parse_maps
 from pipeline.report.views import page_view, payload_of
@@ -53,7 +53,7 @@ class Written:
             "pictures": self.n_pictures,
             "pictures_in_all": self.n_all,
             "failed": [{"path": path, "reason": reason} for path, reason in self.unreadable],
-            "missing": [one.to_dict() for one in self.missing],
+            "missing": [asdict(one) for one in self.missing],
         }
 
 
@@ -100,10 +100,6 @@ def write_report(
     page = render(view, payload_of(materials), sheets)
     with atomic_path(out) as temporary:
         temporary.write_text(page, "utf-8")
-    return _written(out, materials, notes)
-
-
-def _written(out: Path, materials: Sequence[Material], notes: Notes) -> Written:
     return Written(
         path=out,
         n_bytes=out.stat().st_size,
@@ -111,11 +107,6 @@ def _written(out: Path, materials: Sequence[Material], notes: Notes) -> Written:
         detailed=tuple(one.run.name for material in materials for one in material.details),
         n_pictures=sum(len(material.album) for material in materials),
         n_all=sum(material.album.n_all for material in materials),
-        unreadable=tuple(
-            (path, reason)
-            for material in materials
-            for path, reason in zip(material.album.paths, material.reasons, strict=True)
-            if reason
-        ),
+        unreadable=tuple(one for material in materials for one in material.unreadable),
         missing=tuple(notes.missing),
     )

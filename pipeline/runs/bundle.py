@@ -1,6 +1,5 @@
 """The folder of a bundle: what is said of the payload, and that the payload is what was said."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pipeline.errors import InputError, RunError
 from pipeline.heads import FittedHead
 from pipeline.images import ViewAverage
 from pipeline.runs.payload import PAYLOADS, read_head, write_head
+from pipeline.system.files import sha256
 
 FORMAT = "bottleneck-bundle"
 FORMAT_VERSION = 2
@@ -80,14 +80,13 @@ def save_model(folder: Path, model: Any, classes: tuple[str, ...], base: Any) ->
 def _save_description(
     folder: Path, kind: str, classes: tuple[str, ...], base: Any, **more: Any
 ) -> None:
-    payload = folder / PAYLOADS[kind]
     description = {
         "format": FORMAT,
         "format_version": PLAIN_VERSION,
         "kind": kind,
         "classes": list(classes),
         "base": base,
-        "sha256": _sha256(payload),
+        "sha256": sha256(folder / PAYLOADS[kind]),
         **more,
     }
     (folder / "bundle.json").write_text(json.dumps(description, indent=2), "utf-8")
@@ -110,8 +109,8 @@ def load_bundle(folder: Path, trust: bool = False) -> Bundle:
     payload = folder / PAYLOADS[kind]
     _check_payload(payload, description["sha256"])
     if kind == "model":
-        sha256 = description["sha256"]
-        return Bundle(classes, description["base"], model_path=payload, sha256=sha256)
+        digest = description["sha256"]
+        return Bundle(classes, description["base"], model_path=payload, sha256=digest)
     if kind == "joblib" and not trust:
         raise RunError(
             f"expected only scikit-learn's own types in a bundle, received "
@@ -178,14 +177,9 @@ def _check_description(path: Path, description: dict[str, Any]) -> None:
 
 
 def _check_payload(path: Path, expected: str) -> None:
-    received = _sha256(path) if path.is_file() else "no file"
+    received = sha256(path) if path.is_file() else "no file"
     if received != expected:
         raise RunError(
             f"expected SHA-256 {expected[:12]}…, received {received[:12]} for {path}: it was "
             f"altered or lost since the run was made; restore it or train again"
         )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

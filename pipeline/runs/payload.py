@@ -1,7 +1,7 @@
 """The payloads of heads: plain arrays, or estimators with the types that may be read."""
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,8 @@ def write_head(folder: Path, head: FittedHead) -> tuple[str, dict[str, Any]]:
         np.savez(folder / PAYLOADS["network"], allow_pickle=False, **arrays)
         return "network", {"n_layers": len(head.kernels), **_rowwise(head)}
     if isinstance(head, SklearnHead):
-        kind = _save_pipeline(folder, head.pipeline)
         told = {"estimator": _path_of(head.pipeline), "factor": head.factor, **_rowwise(head)}
-        return kind, told
+        return _save_pipeline(folder, head.pipeline), told
     raise TypeError(f"no bundle format for {type(head).__name__}")
 
 
@@ -96,7 +95,11 @@ def _save_pipeline(folder: Path, pipeline: Any) -> str:
 
 def read_head(kind: str, path: Path, description: Mapping[str, Any]) -> FittedHead:
     """Read a head of a kind that `write_head` returned, with what it told."""
-    return _READERS[kind](path, description)
+    if kind == "network":
+        return _load_network(path, description)
+    pipeline = _load_sklearn(path) if kind == "sklearn" else _load_joblib(path, description)
+    n_classes, factor = len(description["classes"]), description["factor"]
+    return SklearnHead(pipeline, n_classes, factor, *_given_rowwise(path, description))
 
 
 def _load_network(path: Path, description: Mapping[str, Any]) -> NetworkHead:
@@ -112,7 +115,7 @@ def _load_network(path: Path, description: Mapping[str, Any]) -> NetworkHead:
         raise RunError(f"expected arrays of a head in {path}, received: {error}") from error
 
 
-def _load_sklearn(path: Path, description: Mapping[str, Any]) -> SklearnHead:
+def _load_sklearn(path: Path) -> Any:
     from skops import io
 
     asked_for = set(io.get_untrusted_types(file=path))
@@ -121,25 +124,19 @@ def _load_sklearn(path: Path, description: Mapping[str, Any]) -> SklearnHead:
             f"expected only scikit-learn's own types in {path}, received {', '.join(foreign)}; "
             f"it was not written by this program"
         )
-    return _sklearn_head(path, io.load(path, trusted=sorted(asked_for)), description)
+    return io.load(path, trusted=sorted(asked_for))
 
 
-def _load_joblib(path: Path, description: Mapping[str, Any]) -> SklearnHead:
+def _load_joblib(path: Path, description: Mapping[str, Any]) -> Any:
     import joblib
 
     try:
-        pipeline = joblib.load(path)
+        return joblib.load(path)
     except (ImportError, AttributeError) as error:
         raise RunError(
             f"expected the package of {description.get('estimator')} as it was when {path} was "
             f"written, received: {error}; install it, or train the run again"
         ) from error
-    return _sklearn_head(path, pipeline, description)
-
-
-def _sklearn_head(path: Path, pipeline: Any, description: Mapping[str, Any]) -> SklearnHead:
-    n_classes, factor = len(description["classes"]), description["factor"]
-    return SklearnHead(pipeline, n_classes, factor, *_given_rowwise(path, description))
 
 
 def _given_rowwise(path: Path, description: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
@@ -151,10 +148,3 @@ def _given_rowwise(path: Path, description: Mapping[str, Any]) -> tuple[str, tup
             f"{path}; update this program"
         )
     return rowwise, tuple(description.get("blocks", ()))
-
-
-_READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], FittedHead]] = {
-    "network": _load_network,
-    "sklearn": _load_sklearn,
-    "joblib": _load_joblib,
-}

@@ -1,8 +1,8 @@
 """The predictions of a run, one CSV row per picture."""
 
 import csv
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,9 @@ import numpy as np
 
 from pipeline.errors import RunError
 from pipeline.images import Dataset
+
+COLUMNS = ["path", "digest", "split", "label", "prediction"]
+"""Of the file, before a column ``p:<class>`` of probabilities for each class."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,7 @@ class PredictionRows:
         # File names need not be text on every system; what they are made of comes back as it was.
         with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             table = csv.writer(file)
-            header = ["path", "digest", "split", "label", "prediction"]
-            table.writerow(header + [f"p:{name}" for name in self.classes])
+            table.writerow(COLUMNS + [f"p:{name}" for name in self.classes])
             for i, picture in enumerate(self.paths):
                 probabilities = self.probabilities[i]
                 label = self.classes[self.labels[i]]
@@ -60,36 +62,15 @@ class PredictionRows:
                 table.writerow([picture, digest, self.split, label, prediction, *figures])
 
 
-def read_correct(path: Path) -> dict[tuple[str, str, int], bool]:
-    """Return whether each test picture was labelled rightly.
-
-    Pictures are known by their content and label, whatever they are called today; the number
-    tells identical ones apart.
+@contextmanager
+def open_rows(path: Path) -> Iterator["csv.DictReader[str]"]:
+    """Open a file of predictions: one row per picture, by column.
 
     Raises:
-        RunError: The file is gone or is none of ours.
-    """
-    right: dict[tuple[str, str, int], bool] = {}
-    seen: Counter[tuple[str, str]] = Counter()
-    try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            for row in csv.DictReader(file):
-                picture = (row["digest"], row["label"])
-                right[(*picture, seen[picture])] = row["label"] == row["prediction"]
-                seen[picture] += 1
-    except (OSError, KeyError, csv.Error) as error:
-        raise RunError(f"expected predictions in {path}, received: {error}") from error
-    return right
-
-
-def read_pictures(path: Path) -> list[tuple[str, str]]:
-    """Return path and digest, in hex, of each picture, in the order of the file.
-
-    Raises:
-        RunError: The file is gone or is none of ours.
+        RunError: The file is gone, or what the context finds in it is none of ours.
     """
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return [(row["path"], row["digest"]) for row in csv.DictReader(file)]
-    except (OSError, KeyError, csv.Error) as error:
+            yield csv.DictReader(file)
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise RunError(f"expected predictions in {path}, received: {error}") from error

@@ -7,7 +7,8 @@ default where it is read.
 import datetime
 import importlib.metadata
 import platform
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.features.table import FeatureTable
 from pipeline.images import DecodeRecipe
 from pipeline.runs.bundle import Bundle, load_bundle
 from pipeline.runs.figures import FinalTest, InitialFigures, Row, SelectionFigures
-from pipeline.runs.predictions import read_correct, read_pictures
+from pipeline.runs.predictions import open_rows
 
 FORMAT = "bottleneck-run"
 FORMAT_VERSION = 1
@@ -205,11 +206,23 @@ class RunFolder:
 
     def tested(self) -> list[tuple[str, str]]:
         """Return path (relative to the data's root) and hex digest of each test picture."""
-        return read_pictures(self.path / PREDICTIONS)
+        with open_rows(self.path / PREDICTIONS) as rows:
+            return [(row["path"], row["digest"]) for row in rows]
 
     def correct(self) -> dict[tuple[str, str, int], bool]:
-        """Return whether each test picture was labelled rightly, see `read_correct`."""
-        return read_correct(self.path / PREDICTIONS)
+        """Return whether each test picture was labelled rightly; raises RunError when that is gone.
+
+        Pictures are known by their content and label, whatever they are called today; the number
+        tells identical ones apart.
+        """
+        right: dict[tuple[str, str, int], bool] = {}
+        seen: Counter[tuple[str, str]] = Counter()
+        with open_rows(self.path / PREDICTIONS) as rows:
+            for row in rows:
+                picture = (row["digest"], row["label"])
+                right[(*picture, seen[picture])] = row["label"] == row["prediction"]
+                seen[picture] += 1
+        return right
 
 
 def info_of(run: RunFolder) -> dict[str, Any]:
@@ -288,8 +301,7 @@ def run_of(path: Path, info: Mapping[str, Any], metrics: Mapping[str, Any]) -> R
 
 
 def _fine_tuning(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> FineTuning:
-    initial: Mapping[str, Any] | None = metrics.get("initial")
-    epochs: Sequence[Row] = metrics.get("epochs", ())
+    initial = metrics.get("initial")
     return FineTuning(
         from_run=info.get("from", "best"),
         learned_layers=tuple(info.get("learned_layers", ())),
@@ -298,5 +310,5 @@ def _fine_tuning(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> FineTun
         changes=info.get("changes", {}),
         devices=info.get("devices", 1),
         initial=None if initial is None else InitialFigures(**initial),
-        epochs=tuple(epochs),
+        epochs=tuple(metrics.get("epochs", ())),
     )

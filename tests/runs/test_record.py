@@ -4,11 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.errors import RunError
-from pipeline.evaluate import Estimate
-from pipeline.runs import CLASSIFY, load_run
+from pipeline.evaluate import Estimate, evaluate
+from pipeline.runs import CLASSIFY, FinalTest, load_run
 from pipeline.runs.record import info_of, metrics_of
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "run-v1"
@@ -43,6 +44,14 @@ def test_a_head_on_frozen_features():
     assert run.test.macro_f1 == Estimate(1.0, (1.0, 1.0))
     assert run.test.answered["answered"] == 16
     assert sum(point.n for point in run.test.reliability) == 16
+
+
+def test_figures_are_plain_json():
+    rng = np.random.default_rng(0)
+    judged = evaluate(rng.dirichlet(np.ones(4), 300), rng.integers(0, 4, 300))
+    value = FinalTest.of("test", judged, ("a", "b", "c", "d")).to_dict()
+    assert json.loads(json.dumps(value)) == value
+    assert [row["class"] for row in value["classes"]] == ["a", "b", "c", "d"]
 
 
 def test_a_run_that_a_search_chose():

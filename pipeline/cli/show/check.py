@@ -1,11 +1,9 @@
 """How findings look: what is worst comes first, and no list is longer than 20 lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from pipeline.cli.show.results import Value
-from pipeline.system.units import counted
+from pipeline.cli.show.results import Value, failure, lines, listed, not_used
 
-MAX_LISTED = 20
 MAX_NAMED = 4
 
 
@@ -15,19 +13,17 @@ def checked(value: Value) -> None:
     for note in value["notes"]:
         print(f"beware: {note}")
     _leaks(value)
-    duplicates = value["duplicates"]
-    contradictory = [group for group in duplicates if group["contradictory"]]
-    _listed(
-        "group",
-        "of the same or nearly the same picture with different labels",
-        contradictory,
-        _group,
-    )
-    _suspects(value)
-    _listed("picture", "that cannot be used", value["unreadable"], _failure)
-    rest = [group for group in duplicates if not group["contradictory"]]
-    _listed("group", "of byte-identical pictures", [g for g in rest if g["exact"]], _group)
-    _listed("group", "of near-duplicates", [g for g in rest if not g["exact"]], _group)
+    groups = value["duplicates"]
+    contradictory = [group for group in groups if group["contradictory"]]
+    alike = "of the same or nearly the same picture with different labels"
+    listed("group", alike, contradictory, _group)
+    if (agreement := value["label_agreement"]) is not None:
+        what = f"that look wrong to heads that call {agreement:.1%} of unseen pictures alike"
+        listed("label", what, value["suspects"], _suspect)
+    listed("picture", "that cannot be used", value["unreadable"], failure)
+    rest = [group for group in groups if not group["contradictory"]]
+    listed("group", "of byte-identical pictures", [g for g in rest if g["exact"]], _group)
+    listed("group", "of near-duplicates", [g for g in rest if not g["exact"]], _group)
     if value["near"] is not None:
         print(f"near-duplicates have a {value['near']['rule']}")
     if not any(value[name] for name in ("leaks", "duplicates", "suspects", "unreadable")):
@@ -37,8 +33,7 @@ def checked(value: Value) -> None:
 def learned(value: Value) -> None:
     """Print a learning curve, and whether more pictures would help."""
     for point in value["points"]:
-        low, high = point["ci95"]
-        print(f"{point['n']:>8} pictures  {point['accuracy']:.4f} ({low:.3f} – {high:.3f})")
+        print(f"{point['n']:>8} pictures  {_accuracy(point)}")
     print(value["sentence"])
 
 
@@ -50,25 +45,25 @@ def mistaken(pairs: Sequence[Value], surest: Sequence[Value]) -> None:
     ):
         if rows:
             print(f"{title}:")
-            _lines(rows, line)
+            lines(rows, line)
 
 
 def _overview(value: Value) -> None:
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
     print(f"{value['images']} pictures of {len(value['classes'])} classes: {splits}")
-    smallest_first = sorted(value["classes"].items(), key=lambda pair: sum(pair[1].values()))
-    for name, counts in smallest_first[:MAX_LISTED]:
-        print(f"  {name}: {', '.join(f'{split} {count}' for split, count in counts.items())}")
-    _more(len(smallest_first) - MAX_LISTED)
+    classes = [{"name": name, "counts": counts} for name, counts in value["classes"].items()]
+    lines(sorted(classes, key=lambda one: sum(one["counts"].values())), _class)
     print(value["imbalance"]["sentence"])
-    if value["unused"]:
-        listed = ", ".join(value["unused"][:MAX_NAMED])
-        more = ", …" if len(value["unused"]) > MAX_NAMED else ""
-        print(f"{len(value['unused'])} files or folders are not used: {listed}{more}")
+    not_used(value["unused"], MAX_NAMED)
+
+
+def _class(one: Value) -> str:
+    counts = ", ".join(f"{split} {count}" for split, count in one["counts"].items())
+    return f"{one['name']}: {counts}"
 
 
 def _leaks(value: Value) -> None:
-    _listed("picture", "to judge by, given away by one of another split", value["leaks"], _leak)
+    listed("picture", "to judge by, given away by one of another split", value["leaks"], _leak)
     test = value["test"]
     if test is None or test["leaked"] is None:
         return
@@ -82,34 +77,9 @@ def _leaks(value: Value) -> None:
     )
 
 
-def _suspects(value: Value) -> None:
-    agreement = value["label_agreement"]
-    if agreement is not None:
-        what = f"that look wrong to heads that call {agreement:.1%} of unseen pictures alike"
-        _listed("label", what, value["suspects"], _suspect)
-
-
 def _accuracy(judged: Value) -> str:
     low, high = judged["ci95"]
     return f"{judged['accuracy']:.4f} ({low:.3f} – {high:.3f})"
-
-
-def _listed(one: str, what: str, rows: Sequence[Value], line: Callable[[Value], str]) -> None:
-    if not rows:
-        return
-    print(f"{counted(len(rows), one)} {what}:")
-    _lines(rows, line)
-
-
-def _lines(rows: Sequence[Value], line: Callable[[Value], str]) -> None:
-    for row in rows[:MAX_LISTED]:
-        print(f"  {line(row)}")
-    _more(len(rows) - MAX_LISTED)
-
-
-def _more(n_more: int) -> None:
-    if n_more > 0:
-        print(f"  … and {n_more} more (--json lists all)")
 
 
 def _leak(row: Value) -> str:
@@ -122,14 +92,11 @@ def _leak(row: Value) -> str:
 
 def _group(group: Value) -> str:
     pictures = group["pictures"]
-    named = [_picture(picture, group["contradictory"]) for picture in pictures[:MAX_NAMED]]
+    form = "{path} ({label})" if group["contradictory"] else "{path}"
+    named = [form.format_map(picture) for picture in pictures[:MAX_NAMED]]
     more = f" and {len(pictures) - MAX_NAMED} more" if len(pictures) > MAX_NAMED else ""
     likeness = "" if group["exact"] else f" ({group['similarity']:.3f})"
     return f"{', '.join(named)}{more}{likeness}"
-
-
-def _picture(picture: Value, with_label: bool) -> str:
-    return f"{picture['path']} ({picture['label']})" if with_label else str(picture["path"])
 
 
 def _suspect(row: Value) -> str:
@@ -137,10 +104,6 @@ def _suspect(row: Value) -> str:
         f"{row['path']}: labelled {row['label']} ({row['probability']:.3f}), looks like "
         f"{row['suggested']} ({row['suggested_probability']:.3f})"
     )
-
-
-def _failure(row: Value) -> str:
-    return f"{row['path']}: {row['reason']}"
 
 
 def _pair(row: Value) -> str:

@@ -59,17 +59,13 @@ def _best(row: Value) -> None:
         f"accuracy on {test['n']} {test['split']} pictures: {test['accuracy']:.4f}, 95 % interval "
         f"{interval(test['ci95'])}"
     )
-    if test["answered"] is not None:
-        _answered(test["answered"], test["split"])
-
-
-def _answered(answered: Value, split: str) -> None:
-    error = answered["error"]
-    wrong = "" if error is None else f", {error['value']:.1%} of these wrongly"
-    print(
-        f"with its threshold it answers {answered['answered']} of {answered['n']} {split} "
-        f"pictures{wrong}"
-    )
+    if (answered := test["answered"]) is not None:
+        error = answered["error"]
+        wrong = "" if error is None else f", {error['value']:.1%} of these wrongly"
+        print(
+            f"with its threshold it answers {answered['answered']} of {answered['n']} "
+            f"{test['split']} pictures{wrong}"
+        )
 
 
 def leaderboard(value: Value) -> None:

@@ -1,11 +1,4 @@
-"""How results look: tables and sentences for people, JSON for programs.
-
-How an exported model looks: where it is, how far from the run, what to know of it.
-
-How a written report looks: where it is, what is in it, what could not be shown and why.
-
-Tables that are read on a terminal and pasted from it.
-"""
+"""How results look: tables and sentences for people, JSON for programs."""
 
 import json
 import logging
@@ -124,20 +117,39 @@ def data(value: Value) -> None:
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
     copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
     print(f"{value['images']} pictures: {classes}; {splits}{copies}")
-    if value["ignored"]:
-        more = ", …" if len(value["ignored"]) > 3 else ""
-        listed = ", ".join(value["ignored"][:3])
-        print(f"{len(value['ignored'])} files or folders are not used: {listed}{more}")
+    not_used(value["ignored"], 3)
 
 
-def left_out(failed: list[Value]) -> None:
+def not_used(paths: Sequence[str], most: int) -> None:
+    """Say which files and folders are no pictures, by at most so many names."""
+    if paths:
+        more = ", …" if len(paths) > most else ""
+        print(f"{len(paths)} files or folders are not used: {', '.join(paths[:most])}{more}")
+
+
+def left_out(failed: Sequence[Value]) -> None:
     """List the pictures without features or predictions, and why."""
-    if failed:
-        print(f"{counted(len(failed), 'picture')} left out:")
-        for failure in failed[:MAX_LISTED]:
-            print(f"  {failure['path']}: {failure['reason']}")
-        if len(failed) > MAX_LISTED:
-            print(f"  … and {len(failed) - MAX_LISTED} more (--json lists all)")
+    listed("picture", "left out", failed, failure)
+
+
+def failure(row: Value) -> str:
+    """Write which picture cannot be used, and why."""
+    return f"{row['path']}: {row['reason']}"
+
+
+def listed(one: str, what: str, rows: Sequence[Value], line: Callable[[Value], str]) -> None:
+    """Print how many rows there are of what, and a line for each; nothing where there are none."""
+    if rows:
+        print(f"{counted(len(rows), one)} {what}:")
+        lines(rows, line)
+
+
+def lines(rows: Sequence[Value], line: Callable[[Value], str]) -> None:
+    """Print the first rows, a line for each, and how many more there are."""
+    for row in rows[:MAX_LISTED]:
+        print(f"  {line(row)}")
+    if len(rows) > MAX_LISTED:
+        print(f"  … and {len(rows) - MAX_LISTED} more (--json lists all)")
 
 
 def finetuned(value: Value) -> None:

@@ -106,15 +106,12 @@ def _matrix(confusion: np.ndarray, names: Sequence[str]) -> Block:
         at = (i + 0.5) * side
         parts.append(text_at(left - 6, at, name, "end"))
         x = left + at
-        parts.append(upright_at(x, size + 6, name) if upright else _below(x, size + 10, name))
+        below_cell = text_at(x, size + 10, name, "mid")
+        parts.append(upright_at(x, size + 6, name) if upright else below_cell)
     form = '<text class="mid name" transform="translate(10 {}) rotate(-90)">given</text>'
     parts.append(Markup(form).format(size / 2))
     parts.append(text_at(left + size / 2, size + below + LINE, "called", "mid name"))
     return Block(left + size, size + below + 2 * LINE, Markup("").join(parts))
-
-
-def _below(x: float, y: float, name: str) -> Markup:
-    return text_at(x, y, name, "mid")
 
 
 def _cell(

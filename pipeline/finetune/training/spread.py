@@ -8,6 +8,8 @@ steps that one would.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -16,6 +18,7 @@ Learn = Callable[[Any, Any, Any], Any]
 """From inputs, targets and the share of the batch that they are to sums over the examples."""
 
 
+@dataclass(frozen=True)
 class Spread:
     """Devices that share each batch.
 
@@ -23,17 +26,16 @@ class Spread:
         strategy: TensorFlow's strategy for these.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy) -> None:
-        self._strategy = strategy
+    strategy: tf.distribute.Strategy
 
     @property
     def n_devices(self) -> int:
         """How many there are."""
-        return int(self._strategy.num_replicas_in_sync)
+        return int(self.strategy.num_replicas_in_sync)
 
     def scope(self) -> AbstractContextManager[Any]:
         """Return a context in which variables are made for every device."""
-        scope: AbstractContextManager[Any] = self._strategy.scope()
+        scope: AbstractContextManager[Any] = self.strategy.scope()
         return scope
 
     def sum_over_shares(self, learn: Learn, inputs: Any, targets: Any) -> Any:
@@ -57,11 +59,9 @@ class Spread:
             own = tf.nest.map_structure(lambda part: part[begin:end], inputs)
             return learn(own, targets[begin:end], share)
 
-        parts = self._strategy.run(of_replica, args=(inputs, targets))
-        return tf.nest.map_structure(self._sum, parts)
-
-    def _sum(self, part: Any) -> Any:
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None)
+        parts = self.strategy.run(of_replica, args=(inputs, targets))
+        add_up = partial(self.strategy.reduce, tf.distribute.ReduceOp.SUM, axis=None)
+        return tf.nest.map_structure(add_up, parts)
 
 
 def _share(n: Any, replica: Any, n_devices: int) -> tuple[Any, Any, Any]:

@@ -61,15 +61,16 @@ class Trainer:
         names = [owners[id(variable)] for variable in self._learning]
         self._of_head = [name.startswith(HEAD_PREFIX) for name in names]
         steps = [(factors or {}).get(name, 1.0) for name in names]
+        in_float16 = any(layer.compute_dtype == "float16" for layer in model.layers)
         with self._spread.scope():
-            self._optimizer = make_optimizer(plan, steps, _in_float16(model))
+            self._optimizer = make_optimizer(plan, steps, in_float16)
             self._optimizer.build(self._learning)
         changing = self._learning + _updated_statistics(model)
         self._average = Average(changing, 1 - 1 / (1 + plan.steps_per_epoch))
         self._states = random_states([*augment.layers, *model.layers])
         self._steps: dict[bool, Callable[..., tuple[Any, Any]]] = {}
 
-    def _compiled(self, inputs: Inputs, head_only: bool) -> Callable[..., tuple[Any, Any]]:
+    def _compiled(self, inputs: Inputs, head_only: bool) -> Any:
         """Return the step for inputs like these, compiled once for any number of them."""
         shapes = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in inputs)
         signature = [shapes, tf.TensorSpec((None,), tf.int64)]
@@ -83,8 +84,7 @@ class Trainer:
         def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
             return self._step(inputs, labels, chosen)
 
-        compiled: Callable[..., tuple[Any, Any]] = step
-        return compiled
+        return step
 
     def _step(self, inputs: Any, labels: Any, variables: list[Any]) -> tuple[Any, Any]:
         """Do one step; return the sum of the losses and the number of hits."""
@@ -153,14 +153,12 @@ class Trainer:
         Raises:
             InputError: There is nothing to keep: the loss is not a number from the beginning.
         """
+        history = [self._before(validate)] if resumed is None else list(resumed.history)
+        best = Best(self._average, history[0])
         if resumed is None:
-            history = [self._before(validate)]
-            best = Best(self._average, history[0])
             keep(self._state(history, best))
             reporter.epoch(history[0])
         else:
-            history = list(resumed.history)
-            best = Best(self._average, history[0])
             self._resume(resumed, best)
         while not is_over(history, self.plan):
             number = history[-1].epoch + 1
@@ -228,16 +226,13 @@ class Trainer:
             validation = validate()
         return Epoch(number, loss / seen, hits / seen, *validation, rate, monotonic() - began)
 
-    def _parts(self, best: Best) -> dict[str, list[np.ndarray]]:
-        return {
+    def _state(self, history: list[Epoch], best: Best) -> State:
+        parts = {
             "weight": values(self._average.variables),
             "mean": self._average.values(),
             "best": best.weights,
             "optimizer": values(self._optimizer.variables),
-        }
-
-    def _state(self, history: list[Epoch], best: Best) -> State:
-        parts = self._parts(best).items()
+        }.items()
         arrays = {f"{name}/{i}": part for name, group in parts for i, part in enumerate(group)}
         return State(tuple(history), arrays)
 
@@ -280,10 +275,6 @@ def counts(targets: Any, class_weights: Sequence[float] | None) -> Any:
     if class_weights is None:
         return tf.ones_like(targets[:, 0])
     return tf.linalg.matvec(targets, tf.constant(class_weights, tf.float32))
-
-
-def _in_float16(model: keras.Model) -> bool:
-    return any(layer.compute_dtype == "float16" for layer in model.layers)
 
 
 def _updated_statistics(model: keras.Model) -> list[Any]:
