@@ -86,8 +86,7 @@ def classified(
         from pipeline.cluster.searching import search_workers
 
         workers = search_workers(config.cluster)
-    with workers as spread:
-        return classify(config, found, reporter, spread), found.extraction
+    return classify(config, found, reporter, workers), found.extraction
 
 
 def finetuned(

@@ -89,7 +89,8 @@ class FineTuned:
         run: What it left; it labels pictures.
         from_run: Name of the run that it began with.
         initial: Of the same validation pictures, before training: ``validation_accuracy`` of the
-            whole model and ``head_accuracy`` of the run's head on cached features.
+            whole model and ``head_accuracy`` of the run's head on cached features; None where a
+            run of the first versions does not say it.
         epochs: Figures of epoch 0 (before training) and of every epoch.
         kept_epoch: The epoch whose weights were kept.
         test_accuracy: On the final test.
@@ -101,7 +102,7 @@ class FineTuned:
 
     run: Run
     from_run: str
-    initial: Mapping[str, Any]
+    initial: Mapping[str, Any] | None
     epochs: tuple[Mapping[str, Any], ...] = field(repr=False)
     kept_epoch: int
     test_accuracy: float
@@ -228,12 +229,11 @@ def fine_tune(
         done, extraction = stages.finetuned(location("data", data), config, reporter)
     folder, tuned = done.run, done.run.fine_tuning
     assert tuned is not None
-    assert tuned.initial is not None
     assert folder.selection.epoch is not None
     return FineTuned(
         _run(folder, config, made_here=not done.reused),
         tuned.from_run,
-        asdict(tuned.initial),
+        None if tuned.initial is None else asdict(tuned.initial),
         tuned.epochs,
         folder.selection.epoch,
         folder.test.accuracy,

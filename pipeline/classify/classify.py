@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ from pipeline.runs import (
 from pipeline.system.progress import SILENT, Reporter
 
 logger = logging.getLogger(__name__)
+
+THIS_MACHINE: AbstractContextManager[MeasureUnits | None] = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def classify(
     config: ClassifyConfig,
     cached: CachedFeatures,
     reporter: Reporter = SILENT,
-    spread: MeasureUnits | None = None,
+    workers: AbstractContextManager[MeasureUnits | None] = THIS_MACHINE,
 ) -> Classification:
     """Train every head on every input and keep each experiment as a run.
 
@@ -77,7 +80,8 @@ def classify(
         cached: The pictures and their features.
         reporter: Told of a search's pieces of work, of finished experiments, and of rows where
             features do not fit in memory and are learnt in blocks.
-        spread: What measures a search's pieces of work on workers; this machine if left out.
+        workers: What measures a search's pieces of work; entered for the search alone, so that
+            what workers hold is free when the heads are trained. This machine if left out.
 
     Raises:
         DataError: Too few pictures for what was asked.
@@ -90,7 +94,8 @@ def classify(
         logger.warning("%s", selection.note)
 
     if config.tune or asks_for_best(config.layers):
-        experiments = tune(config, table, selection, inputs, reporter, spread)
+        with workers as spread:
+            experiments = tune(config, table, selection, inputs, reporter, spread)
     else:
         heads = heads_of(config, table.labels("train"))
         parts = (config, table, selection)

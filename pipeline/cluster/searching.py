@@ -31,7 +31,11 @@ def search_workers(cluster: str) -> Iterator[MeasureUnits]:
         cluster: See `connected`; ``local`` is one worker a core.
     """
     with ExitStack() as stack:
-        yield _Searching(cluster, stack).measure
+        searching = _Searching(cluster, stack)
+        try:
+            yield searching.measure
+        finally:
+            searching.forget()
 
 
 class _Searching:
@@ -39,6 +43,10 @@ class _Searching:
         self._cluster, self._stack = cluster, stack
         self._workers: Workers | None = None
         self._sent: dict[int, tuple[Pool, Any, list[Any]]] = {}
+
+    def forget(self) -> None:
+        """Let go of the features that were sent."""
+        self._sent.clear()
 
     def measure(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
         """Yield each unit's place and trials, as they come."""

@@ -94,6 +94,12 @@ class Checkpoint:
             aside.name,
         )
 
+    def remove_untrained(self) -> None:
+        """Remove a checkpoint from before the first epoch: there is nothing to go on from."""
+        kept = self.load()
+        if kept is not None and len(kept.history) == 1:
+            self.remove()
+
     def remove(self) -> None:
         """Remove the checkpoint, and the folders that are empty without it."""
         for path in (self.path, self.folder / HISTORY):

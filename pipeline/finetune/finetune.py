@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.backbones.engines.tensorflow import configure_devices
 from pipeline.config import FinetuneConfig, to_dict
+from pipeline.errors import InputError
 from pipeline.evaluate import evaluate
 from pipeline.evaluate.plots import plot_history
 from pipeline.features.extract import CachedFeatures
@@ -124,9 +125,19 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
     examples = open_examples(task, network, on_gpu, reporter)
     before = examples.probabilities(task.validation)
     initial = initial_figures(task, before, start)
-    history = _train(task, name, network, examples, checkpoint, devices, reporter)
+    try:
+        history = _train(task, name, network, examples, checkpoint, devices, reporter)
+    except InputError:  # the way out is another setting, which has another checkpoint
+        checkpoint.remove_untrained()
+        raise
     after = examples.probabilities(task.validation)
     tested = examples.probabilities(task.test)
+    if not np.isfinite(tested).all():
+        raise InputError(
+            f"expected probabilities that are numbers of all {len(tested)} test pictures, received "
+            f"NaN or infinity from the kept epoch; choose a smaller --learning-rate, or "
+            f"--precision float32"
+        )
     tuned = FineTuning(
         from_run=task.source.name,
         learned_layers=tuple(network.learning),

@@ -16,6 +16,8 @@ from pipeline.errors import InputError, StoreError
 
 TEMPORARY_PREFIX = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OF_FILES = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EACCES, errno.EPERM)
+"""What file systems fail of besides, those behind a network too; no pipe and no terminal does."""
 
 
 @contextmanager
@@ -101,9 +103,11 @@ def _explained(doing: str, way_out: str = "", writing: Path | None = None) -> It
 
 
 def _is_of_writing(error: OSError, path: Path) -> bool:
-    """Return whether an error is that of writing a path; a full disk does not say which."""
+    """Return whether an error is that of writing a path: writing itself does not say which."""
     if error.errno in (*_FULL, errno.EROFS):
         return True
+    if error.filename is None:
+        return error.errno in _OF_FILES
     named = [name for name in (error.filename, error.filename2) if isinstance(name, str)]
     return any(Path(name).is_relative_to(path) for name in named)
 

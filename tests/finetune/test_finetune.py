@@ -334,6 +334,18 @@ def test_checkpoints_that_are_of_no_use(tmp_path, caplog, spoil, words):
     assert kept.read_bytes() == spoilt
 
 
+def test_what_no_epoch_was_learnt_in_is_not_left_behind(tmp_path):
+    """A loss that is no number in epoch 1 asks for other settings: nothing would find it again."""
+    checkpoint = Checkpoint(tmp_path, "d")
+    checkpoint.save(state())
+    checkpoint.remove_untrained()
+    assert not checkpoint.path.exists()
+    one = Epoch(1, 0.9, 0.6, 0.8, 0.7, 1e-4, 0.1)
+    checkpoint.save(State((*state().history, one), state().arrays))
+    checkpoint.remove_untrained()
+    assert checkpoint.load() is not None
+
+
 def snapshot(root):
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 

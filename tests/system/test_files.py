@@ -31,6 +31,7 @@ def left(folder):
         ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
         OSError("the network is away"),
         TimeoutError(),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
     ],
 )
 def test_what_fails_of_the_work_comes_as_it_is(made, error, tmp_path):
@@ -42,8 +43,14 @@ def test_what_fails_of_the_work_comes_as_it_is(made, error, tmp_path):
 
 
 @contexts
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
-def test_a_full_disk_is_a_fault_of_writing(made, number, tmp_path):
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
+        *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EACCES, errno.EPERM),
+    ],
+)
+def test_a_full_disk_or_one_that_is_gone_is_a_fault_of_writing(made, number, tmp_path):
     message = rf"cannot write .*one: {os.strerror(number)}; "
     with pytest.raises(StoreError, match=message), made(tmp_path / "one"):
         raise OSError(number, os.strerror(number))

@@ -155,11 +155,13 @@ def lines(rows: Sequence[Value], line: Callable[[Value], str]) -> None:
 def finetuned(value: Value) -> None:
     """Print what fine-tuning started from, its epochs, and where it ended."""
     initial, test = value["initial"], value["test"]
-    print(
-        f"from {value['from']}\nbefore training, on the {initial['n']} validation pictures: whole "
-        f"model {initial['validation_accuracy']:.4f}, head on cached features "
-        f"{initial['head_accuracy']:.4f}"
-    )
+    print(f"from {value['from']}")
+    if initial is not None:  # runs of the first versions do not say it
+        print(
+            f"before training, on the {initial['n']} validation pictures: whole model "
+            f"{initial['validation_accuracy']:.4f}, head on cached features "
+            f"{initial['head_accuracy']:.4f}"
+        )
     if value["reused"]:  # else each was printed as it ended
         for epoch in value["epochs"]:
             print(epoch_line(epoch))
