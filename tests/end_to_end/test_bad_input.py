@@ -240,5 +240,9 @@ def test_weights_that_changed_since(tmp_path, pictures, capsys, monkeypatch):
     assert run([*arguments, *folders("classify", tmp_path)]) == 0
     with h5py.File(weights, "r+") as file:
         file.attrs["note"] = "altered"
+    # The converted base that is kept is the one of the run, whatever the file is now.
+    labels = ["predict", "best", str(pictures), *folders("predict", tmp_path)]
+    assert run(labels) == 0
+    shutil.rmtree(tmp_path / "cache" / "models")
     sentence = refused(capsys, tmp_path, ["predict", "best", str(pictures)])
     assert "the file was changed since the run was made" in sentence

@@ -33,16 +33,16 @@ def answer(capsys, arguments):
 
 def fail_to_read(monkeypatch, *names):
     """Let files that were indexed be gone when they are decoded."""
-    from pipeline.images import Dataset
+    from pipeline.features.passes import PictureRows
 
-    read = Dataset.read
+    read = PictureRows.read
 
     def gone(self, row):
         if any(self.paths[row].endswith(name) for name in names):
             raise FileNotFoundError(2, "No such file or directory")
         return read(self, row)
 
-    monkeypatch.setattr(Dataset, "read", gone)
+    monkeypatch.setattr(PictureRows, "read", gone)
 
 
 def test_copy_serves_for_a_file_that_is_gone(root, capsys, monkeypatch):
@@ -106,7 +106,7 @@ def test_strict_export_refuses_what_was_left_out(root, capsys):
     answer(capsys, command(root, "features"))
     out = root / "x.npz"
     assert run(command(root, "export-features", "--out", str(out), "--strict")) == 2
-    assert "1 have none, first red/bad.png" in capsys.readouterr().err
+    assert "1 of 14 are not, first red/bad.png" in capsys.readouterr().err
     assert not out.exists()
     value = answer(capsys, command(root, "export-features", "--out", str(out)))
     assert (value["rows"], len(value["left_out"])) == (13, 1)
