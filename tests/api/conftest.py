@@ -15,7 +15,7 @@ BASE = {"image_size": 32, "layers": "block3", "cache": "cache"}
 FLAGS = ["--image-size", "32", "--layers", "block3", "--cache", "cache"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """Folder with 24 pictures to train on and 8 to test of each of three digits."""
     root = tmp_path_factory.mktemp("api")
@@ -36,7 +36,7 @@ def folder(root, monkeypatch):
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first_training(root):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
