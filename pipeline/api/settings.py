@@ -22,7 +22,25 @@ Names = str | Sequence[str]
 """Several names: one text with commas, or a list of texts."""
 
 
-class FeaturesSettings(TypedDict, total=False):
+class DataSettings(TypedDict, total=False):
+    """Fields of `pipeline.config.DataConfig`."""
+
+    label_pattern: str | None
+    classes_at: int | None
+    split_at: int | None
+    group_at: int | None
+    only: Names | None
+    path_column: str | None
+    label_column: str | None
+    split_column: str | None
+    group_column: str | None
+    root: str | None
+    min_per_class: int
+    test_fraction: float
+    seed: int
+
+
+class FeaturesSettings(DataSettings, total=False):
     """Fields of `pipeline.config.FeaturesConfig`."""
 
     backbone: str
@@ -39,10 +57,7 @@ class FeaturesSettings(TypedDict, total=False):
     views: int
     view_policy: Names
     test_views: int
-    label_pattern: str | None
-    test_fraction: float
     batch_size: int
-    seed: int
     cache: AnyPath
     strict: bool
     remote_cache: str | None

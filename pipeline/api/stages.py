@@ -32,16 +32,13 @@ def indexed(
 
     Args:
         data: The location.
-        config: Where the cache is; the seed, the share of the test, and where labels stand in file
-            names.
+        config: How to read it, and where the cache is.
         reporter: Told of files.
         look: Change nothing on disk: what is read now is not remembered.
     """
     return index(
         data,
-        seed=config.seed,
-        test_fraction=config.test_fraction,
-        label_pattern=config.label_pattern,
+        config,
         memory=config.cache / "index",
         remember=not look,
         reporter=reporter,

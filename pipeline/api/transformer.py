@@ -22,6 +22,7 @@ from pipeline.features.store import FeatureCache
 from pipeline.features.store.lock import one_at_a_time
 from pipeline.images import Dataset
 from pipeline.images.identity import NO_STAMP, Identities, local_identities, stacked
+from pipeline.images.readings import LISTED, Reading
 
 
 class FrozenFeatures(TransformerMixin, BaseEstimator):
@@ -255,6 +256,8 @@ def _unlabelled(pictures: Given) -> Dataset:
         given_splits=False,
         test_name="test",
         ignored=(),
+        reading=Reading(LISTED),
+        indexing={},
         unreadable=(),
     )
 

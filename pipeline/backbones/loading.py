@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.backbones.efficientnet_lite import layers_from_torch
-from pipeline.backbones.matching import Reading, StoredLayer, Target, match
+from pipeline.backbones.matching import StoredLayer, StoredLayers, Target, match
 from pipeline.backbones.torch_pickle import read_torch_pickle
 from pipeline.backbones.weight_files import read_hdf5
 from pipeline.backbones.weights import WeightsSource
@@ -57,7 +57,7 @@ def load_weights(model: keras.Model, spec: BackboneSpec, source: WeightsSource) 
 
 
 def _variables(model: keras.Model) -> dict[str, list[tuple[str, list[keras.Variable]]]]:
-    """List what must get weights under each naming of ``Reading``."""
+    """List what must get weights under each naming of ``StoredLayers``."""
     leaves = [leaf for leaf in _leaves(model) if leaf.layer.weights]
     return {
         "top": [
@@ -92,7 +92,7 @@ def snake_case(class_name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _readings(spec: BackboneSpec, path: Path) -> list[Reading]:
+def _readings(spec: BackboneSpec, path: Path) -> list[StoredLayers]:
     if path.suffix == ".pth":
         return [_read_torch(spec, path)]
     if path.suffix == ".keras":
@@ -100,7 +100,7 @@ def _readings(spec: BackboneSpec, path: Path) -> list[Reading]:
     return read_hdf5(path)
 
 
-def _read_torch(spec: BackboneSpec, path: Path) -> Reading:
+def _read_torch(spec: BackboneSpec, path: Path) -> StoredLayers:
     try:
         layers = layers_from_torch(spec.backbone.name, read_torch_pickle(path))
     except KeyError as error:
@@ -108,10 +108,10 @@ def _read_torch(spec: BackboneSpec, path: Path) -> Reading:
             f"expected weights of {spec} in {path}, but it has no tensor {error}; "
             f"give a file of this architecture with --weights PATH"
         ) from error
-    return Reading("leaf", [StoredLayer(name, arrays) for name, arrays in layers.items()])
+    return StoredLayers("leaf", [StoredLayer(name, arrays) for name, arrays in layers.items()])
 
 
-def _read_model(path: Path) -> Iterator[Reading]:
+def _read_model(path: Path) -> Iterator[StoredLayers]:
     if not zipfile.is_zipfile(path):
         raise WeightsError(
             f"expected a model that Keras saved as .keras, received {path}, which is damaged or of "
@@ -126,7 +126,7 @@ def _read_model(path: Path) -> Iterator[Reading]:
         ) from error
     for candidate in (model, *_nested(model)):
         layers = [leaf.layer for leaf in _leaves(candidate) if leaf.layer.weights]
-        yield Reading("leaf", [StoredLayer(x.name, x.get_weights()) for x in layers])
+        yield StoredLayers("leaf", [StoredLayer(x.name, x.get_weights()) for x in layers])
 
 
 def _nested(model: keras.Model) -> Iterator[keras.Model]:

@@ -2,7 +2,7 @@
 
 Pure NumPy. A file may name layers as the model does, or by position only (automatic names such
 as ``conv2d_17`` differ from process to process), or nest the wanted base in a larger model. Each
-such way is a ``Reading``; the first that fits every layer is taken.
+such way is a ``StoredLayers``; the first that fits every layer is taken.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class StoredLayer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class StoredLayers:
     """One reading of a file.
 
     Args:
@@ -56,7 +56,7 @@ class Target:
 
 def match(
     targets: Mapping[str, Sequence[Target]],
-    readings: Sequence[Reading],
+    readings: Sequence[StoredLayers],
     owner: str,
     path: Path,
 ) -> tuple[str, list[list[np.ndarray]]]:
@@ -114,10 +114,12 @@ def _text(shapes: Shapes) -> str:
     return " ".join(str(shape).replace(" ", "") for shape in shapes) or "nothing"
 
 
-def _nearest_misfit(targets: Mapping[str, Sequence[Target]], readings: Sequence[Reading]) -> str:
+def _nearest_misfit(
+    targets: Mapping[str, Sequence[Target]], readings: Sequence[StoredLayers]
+) -> str:
     """Describe the misfit of the reading that shares most names with the model."""
 
-    def likeness(reading: Reading) -> tuple[bool, int]:
+    def likeness(reading: StoredLayers) -> tuple[bool, int]:
         wanted = {target.name for target in targets[reading.naming]}
         n_shared = len(wanted & {layer.name for layer in reading.layers})
         # Every convolutional network shares paths with every other; they tell people nothing.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.backbones.matching import Reading, StoredLayer
+from pipeline.backbones.matching import StoredLayer, StoredLayers
 from pipeline.errors import WeightsError
 
 if TYPE_CHECKING:
     import h5py
 
 
-def read_hdf5(path: Path) -> list[Reading]:
+def read_hdf5(path: Path) -> list[StoredLayers]:
     """Read every weight of a file.
 
     Args:
@@ -66,7 +66,7 @@ def _attribute(group: "h5py.Group", name: str) -> list[str]:
     return [item.decode() if isinstance(item, bytes) else str(item) for p in parts for item in p]
 
 
-def _read_legacy(root: "h5py.Group") -> list[Reading]:
+def _read_legacy(root: "h5py.Group") -> list[StoredLayers]:
     groups = {}
     for layer in _attribute(root, "layer_names"):
         names = _attribute(root[layer], "weight_names")
@@ -75,9 +75,9 @@ def _read_legacy(root: "h5py.Group") -> list[Reading]:
     top = [StoredLayer(layer, [a for _, a in groups[layer]]) for layer in leaves]
     nested = [parts for parts in leaves.values() if len(parts) > 1]
     return [
-        Reading("top", top),
-        Reading("leaf", [part for parts in leaves.values() for part in parts]),
-        *(Reading("leaf", parts) for parts in nested),
+        StoredLayers("top", top),
+        StoredLayers("leaf", [part for parts in leaves.values() for part in parts]),
+        *(StoredLayers("leaf", parts) for parts in nested),
     ]
 
 
@@ -93,16 +93,16 @@ def _take_apart(layer: str, named: list[tuple[str, np.ndarray]]) -> list[StoredL
     return [StoredLayer(owner, arrays) for owner, arrays in parts.items()]
 
 
-def _read_keras3(file: "h5py.File") -> Iterator[Reading]:
+def _read_keras3(file: "h5py.File") -> Iterator[StoredLayers]:
     for container in _containers(file):
         leaves = list(_leaves(container, ""))
         by_name = [StoredLayer(name, arrays) for _, name, arrays in leaves if name]
         # HDF5 sorts the groups by name, so position means nothing. Early versions of Keras 3
         # wrote no layer names.
         if len(by_name) == len(leaves):
-            yield Reading("leaf", by_name, ordered=False)
+            yield StoredLayers("leaf", by_name, ordered=False)
         by_path = [StoredLayer(path, arrays) for path, _, arrays in leaves]
-        yield Reading("path", by_path, ordered=False)
+        yield StoredLayers("path", by_path, ordered=False)
 
 
 def _containers(group: "h5py.Group") -> Iterator["h5py.Group"]:

@@ -5,6 +5,7 @@ every artefact. Field docstrings are the help texts of the flags; how a flag is 
 command line's business.
 """
 
+from pipeline.config.data import USUAL, DataConfig
 from pipeline.config.features import CheckConfig, ClassifyConfig, FeaturesConfig
 from pipeline.config.fields import (
     CACHE,
@@ -35,8 +36,10 @@ __all__ = [
     "N_SEEDS",
     "RUNS",
     "TRAINING_PRECISIONS",
+    "USUAL",
     "CheckConfig",
     "ClassifyConfig",
+    "DataConfig",
     "ExportConfig",
     "FeaturesConfig",
     "FinetuneConfig",

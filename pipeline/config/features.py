@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.data import DataConfig
 from pipeline.config.fields import (
     CACHE,
     CLASS_WEIGHTS,
@@ -10,7 +11,6 @@ from pipeline.config.fields import (
     CLUSTERS,
     DTYPES,
     MAX_VIEWS,
-    N_SEEDS,
     RUNS,
     HasModels,
     expand_paths,
@@ -19,7 +19,7 @@ from pipeline.config.fields import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeaturesConfig(HasModels):
+class FeaturesConfig(DataConfig, HasModels):
     """Stage 1: which frozen base, which of its layers, and how a picture gets there."""
 
     backbone: str = "EfficientNetLite0"
@@ -64,17 +64,8 @@ class FeaturesConfig(HasModels):
     test_views: int = 0
     """Augmented views of each picture over which its probabilities are averaged with its own."""
 
-    label_pattern: str | None = None
-    """Where labels stand in file names, for flat folders: "{label}.{}" reads cat from cat.0.jpg."""
-
-    test_fraction: float = 0.2
-    """Share of pictures held out as the final test where the data have no split of their own."""
-
     batch_size: int = 32
     """Pictures per step; halved by itself when a GPU runs out of memory. Never changes a result."""
-
-    seed: int = 0
-    """Seed of splits, folds, heads, and of random weights."""
 
     cache: Path = CACHE
     """Folder of the feature cache."""
@@ -92,15 +83,13 @@ class FeaturesConfig(HasModels):
     tcp://host:8786; in this process when left out. Never changes a result."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         expand_paths(self)
         known = self.cluster is None or CLUSTER.fullmatch(self.cluster) is not None
         require(self, "cluster", known, CLUSTERS)
         require(self, "batch_size", self.batch_size >= 1, "at least 1")
-        require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
         for name in ("views", "test_views"):
             require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
-        share = self.test_fraction
-        require(self, "test_fraction", 0 < share < 1, "between 0 and 1")
         require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))
 
 

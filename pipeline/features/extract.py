@@ -46,6 +46,7 @@ class Extraction:
         classes: Pictures of each class.
         splits: Pictures of each split.
         ignored: What lies in the folder and is no picture of a class.
+        reading: How the source was read, see `pipeline.images.readings.Reading`.
     """
 
     recipe: str
@@ -65,6 +66,7 @@ class Extraction:
     classes: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
+    reading: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value."""
@@ -135,6 +137,7 @@ def extract(
         classes=counts["classes"],
         splits=counts["splits"],
         ignored=list(dataset.ignored),
+        reading=dataset.reading.to_dict(),
     )
     work = find_work(config, dataset, caches.clean, caches.viewed)
     if len(work):

@@ -17,7 +17,7 @@ from pipeline.features.store import Recipe, ShardWriter
 from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
 from pipeline.images import Batch, Failure, LoadTimes, RowLoader, load_batches, paired
-from pipeline.images.reading import Files
+from pipeline.images.files import Files
 from pipeline.system.machine import N_WAITING_THREADS
 from pipeline.system.progress import SILENT, Reporter
 

@@ -17,9 +17,9 @@ from errno import EIO
 from typing import BinaryIO
 
 from pipeline.errors import InputError
+from pipeline.images.files import MAX_BYTES, Files
 from pipeline.images.identity import Identities, Stamp, same_for_all
 from pipeline.images.names import inner_path
-from pipeline.images.reading import MAX_BYTES, Files
 
 _ZIP_FAILURES = (
     zipfile.BadZipFile,

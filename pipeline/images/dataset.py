@@ -8,11 +8,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from pipeline.errors import DataError, UnknownNameError
-from pipeline.images.reading import Files
+from pipeline.images.files import Files
+from pipeline.images.readings import Reading
 from pipeline.images.splits import (
     component_keys,
     content_numbers,
@@ -45,6 +47,8 @@ class Dataset:
         test_name: What the source calls the final test: ``"validation"`` where it has train and
             validation only, else ``"test"``.
         ignored: What lies there and is not used.
+        reading: How the source was read.
+        indexing: The settings that decided it, by the names of `pipeline.config.DataConfig`.
         unreadable: (path, reason) of pictures whose bytes could not be read; they have no row.
     """
 
@@ -61,6 +65,8 @@ class Dataset:
     given_splits: bool
     test_name: str
     ignored: tuple[str, ...]
+    reading: Reading
+    indexing: Mapping[str, Any]
     unreadable: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:

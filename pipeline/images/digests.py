@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import StoreError
+from pipeline.images.files import Files
 from pipeline.images.identity import Identities
-from pipeline.images.reading import Files
 from pipeline.images.sources import Source
 from pipeline.system.files import atomic_path
 from pipeline.system.machine import N_WAITING_THREADS, thread_count

@@ -7,8 +7,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from pipeline.errors import DataError, InputError
+from pipeline.images.files import LocalFiles
 from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
-from pipeline.images.reading import LocalFiles
 from pipeline.images.sources import open_archive
 from pipeline.images.walk import LocalTree, NamedTree
 

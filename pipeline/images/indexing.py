@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import FeaturesConfig
+from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError
 from pipeline.images.dataset import Dataset
 from pipeline.images.digests import digest_files
@@ -17,10 +17,8 @@ from pipeline.system.progress import SILENT, Reporter
 
 def index(
     location: str | Path,
+    config: DataConfig = USUAL,
     *,
-    seed: int = FeaturesConfig.seed,
-    test_fraction: float = FeaturesConfig.test_fraction,
-    label_pattern: str | None = FeaturesConfig.label_pattern,
     memory: Path | None = None,
     remember: bool = True,
     reporter: Reporter = SILENT,
@@ -33,9 +31,7 @@ def index(
 
     Args:
         location: A folder, archive or table, or the URL of one, see :mod:`pipeline.images.sources`.
-        seed: Of the split made here; another seed is another split.
-        test_fraction: Share of pictures to hold out where no split is given.
-        label_pattern: Where labels stand in file names, e.g. ``"{label}.{}"``.
+        config: How to read it, and what to hold out where no split is given.
         memory: Folder in which digests are remembered, so that unchanged files are not read again;
             None to read every file.
         remember: Whether what was read now is written into the memory; who only looks does not.
@@ -48,13 +44,13 @@ def index(
         InputError: If the location or an argument cannot be used.
         DataError: If nothing can be learnt from what is there.
     """
-    source = scan(location, label_pattern)
+    source = scan(location, config)
     digests, reasons = digest_files(source, memory, reporter, remember)
-    return _dataset(source, digests, reasons, test_fraction, seed)
+    return _dataset(source, digests, reasons, config)
 
 
 def _dataset(
-    source: Source, digests: np.ndarray, reasons: dict[int, str], test_fraction: float, seed: int
+    source: Source, digests: np.ndarray, reasons: dict[int, str], config: DataConfig
 ) -> Dataset:
     """Put together what could be read, with its splits."""
     kept = np.ones(len(digests), bool)
@@ -74,7 +70,7 @@ def _dataset(
         _check_groups(source, groups, group_names, splits)
     else:
         keys = component_keys(digests, groups, group_names)
-        held = hold_out(keys, labels, test_fraction, purpose="test", seed=seed)
+        held = hold_out(keys, labels, config.test_fraction, purpose="test", seed=config.seed)
         splits = np.where(held, "test", "train")
     _check_splits(source, classes, labels, splits)
     return Dataset(
@@ -91,6 +87,8 @@ def _dataset(
         given_splits=bool(given),
         test_name=test_name,
         ignored=source.ignored,
+        reading=source.reading,
+        indexing=config.indexing,
         unreadable=tuple((source.paths[row], reason) for row, reason in sorted(reasons.items())),
     )
 

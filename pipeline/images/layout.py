@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import DataError
 from pipeline.images.walk import Listing
+from pipeline.system.units import named
 
 HOW_TO = (
     "lay them out as ROOT/<class>/<picture> or ROOT/{train,validation,test}/<class>/<picture>, or "
@@ -123,7 +124,7 @@ def _check_train(where: str, found: Sequence[Listing], ways: WaysOut) -> None:
 def _check_two_pictures(where: str, counts: Counter[str], ways: WaysOut) -> None:
     lonely = sorted(label for label, n_pictures in counts.items() if n_pictures == 1)
     if lonely:
-        names = ", ".join(repr(label) for label in lonely)
+        names = named(lonely)
         raise DataError(
             f"expected two pictures or more of every class in {where}, received one of {names}: "
             f"{ways.lonely}"

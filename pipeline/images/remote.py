@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from pipeline.errors import InputError
+from pipeline.images.files import Files
 from pipeline.images.identity import NO_STAMP, Identities, Stamp, stacked, stamp_of_info
 from pipeline.images.location import Location
 from pipeline.images.names import inner_path, is_clutter
-from pipeline.images.reading import Files
 from pipeline.system.filesystems import failures
 
 _HTTP = ("http", "https")

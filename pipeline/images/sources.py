@@ -16,14 +16,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import TarFiles, ZipFiles
+from pipeline.images.files import Files, ListedFiles, LocalFiles
 from pipeline.images.folders import FolderScan, unwrapped
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
 from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
 from pipeline.images.manifest import TableRow, read_manifest, why_unusable
-from pipeline.images.reading import Files, ListedFiles, LocalFiles
+from pipeline.images.readings import BY_FOLDER, BY_TABLE, Reading
 from pipeline.images.remote import RemoteFiles, open_remote, read_remote
 from pipeline.images.walk import Listing, LocalTree, NamedTree
 
@@ -41,6 +43,7 @@ class Source:
         splits: n times ``"train"``, ``"validation"``, ``"test"``, or None where no split is given.
         groups: n names of groups that must stay whole, None for a picture of its own; or None.
         ignored: What lies there and is not used, sorted; folders end in ``/``.
+        reading: How it was read.
         unreadable: Reasons, by path, why some of ``paths`` cannot be read, as far as known.
     """
 
@@ -52,16 +55,16 @@ class Source:
     splits: tuple[str | None, ...]
     groups: tuple[str | None, ...] | None
     ignored: tuple[str, ...]
+    reading: Reading
     unreadable: dict[str, str]
 
 
-def scan(location: str | Path, label_pattern: str | None = None) -> Source:
+def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     """List the labelled pictures of a location.
 
     Args:
         location: A folder, archive, manifest, or URL of one.
-        label_pattern: Where labels stand in file names, e.g. ``"{label}.{}"``; None if folders are
-            the classes, or if all pictures lie loose and are named like ``cat.0.jpg``.
+        config: How to read it; what it leaves out is read off what is there.
 
     Returns:
         The pictures with labels and given splits, rows ordered by path.
@@ -72,14 +75,14 @@ def scan(location: str | Path, label_pattern: str | None = None) -> Source:
     """
     place = locate(location)
     if place.kind in MANIFESTS:
-        return _scan_manifest(place, label_pattern)
+        return _scan_manifest(place, config)
     if place.kind == FOLDER and not place.remote:
         scanned = FolderScan(place.given, LocalTree(place.path))
-        return _assemble(place, LocalFiles(place.path), scanned.found(label_pattern))
+        return _assemble(place, LocalFiles(place.path), scanned.found(config.label_pattern))
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
     tree = NamedTree(files.names, files.odd)
-    base = unwrapped(tree, label_pattern) if place.kind != FOLDER else ()
-    found = FolderScan(place.given, tree, base).found(label_pattern)
+    base = unwrapped(tree, config.label_pattern) if place.kind != FOLDER else ()
+    found = FolderScan(place.given, tree, base).found(config.label_pattern)
     above = tree.list_folder(())[1] if base else Listing("", None, (), ())
     return _assemble(place, files, [*found, Listing("", None, (), above.ignored)])
 
@@ -108,11 +111,11 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
-def _scan_manifest(place: Location, label_pattern: str | None) -> Source:
-    if label_pattern is not None:
+def _scan_manifest(place: Location, config: DataConfig) -> Source:
+    if config.label_pattern is not None:
         raise InputError(
             f"expected no label_pattern with {place.given}, whose rows hold the labels; received "
-            f"label_pattern={label_pattern!r}: leave it out"
+            f"label_pattern={config.label_pattern!r}: leave it out"
         )
     rows = sorted(_read_rows(place), key=lambda row: row.path)
     check_layout(place.given, _by_class(rows), ROWS)
@@ -129,6 +132,7 @@ def _scan_manifest(place: Location, label_pattern: str | None) -> Source:
         splits=tuple(row.split for row in rows),
         groups=groups if any(groups) else None,
         ignored=(),
+        reading=Reading(BY_TABLE),
         unreadable={
             row.path: f"{reason} (row {row.number})"
             for row in rows
@@ -171,6 +175,7 @@ def _assemble(place: Location, files: Files, found: Iterable[Listing]) -> Source
         splits=tuple(split for _, _, split in rows),
         groups=None,
         ignored=tuple(sorted(path for part in found for path in part.ignored)),
+        reading=Reading(BY_FOLDER),
         unreadable={},
     )
 

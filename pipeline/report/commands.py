@@ -131,8 +131,7 @@ def feature_settings(run: RunFolder) -> dict[str, Any]:
         "jpeg": decoding.jpeg,
         "layers": "+".join(layer for layer, other in recipe.cuts if other == pooling),
         "pooling": pooling,
-        "label_pattern": run.label_pattern,
-        "test_fraction": run.test_fraction,
+        **run.indexing,
         "seed": run.weights_seed if run.weights == "none" else run.seed,
     }
 

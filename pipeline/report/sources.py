@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import ReportConfig
+from pipeline.config import DataConfig, ReportConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.blocks import side_by_side
@@ -37,10 +37,10 @@ def find_dataset(config: ReportConfig, run: RunFolder, reporter: Reporter) -> Fo
     try:
         dataset = index(
             run.dataset.root,
+            DataConfig(**_settings(config, run)),
             memory=config.cache / "index",
             remember=False,
             reporter=reporter,
-            **_settings(config, run),
         )
     except PipelineError as error:
         return FoundData(None, False, str(error))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.images import DecodeRecipe, decode_full
-from pipeline.images.reading import Files
+from pipeline.images.files import Files
 from pipeline.system.machine import N_WAITING_THREADS, thread_count
 from pipeline.system.progress import SILENT, Reporter
 

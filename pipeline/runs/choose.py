@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import FeaturesConfig
 from pipeline.errors import RunError
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import resolve_location
@@ -16,9 +15,6 @@ logger = logging.getLogger(__name__)
 
 BEST = "best"
 TRANSPLANTABLE = ("linear", "dense")
-_USUAL = {
-    name: getattr(FeaturesConfig, name) for name in ("seed", "label_pattern", "test_fraction")
-}
 
 
 def find_run(runs: Path, text: str) -> RunFolder:
@@ -92,21 +88,16 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
     For ``best`` that is the best transplantable run on this location.
 
     Returns:
-        ``seed``, ``label_pattern`` and ``test_fraction``, as `pipeline.images.index` takes them;
-        the defaults where there is no such run.
+        Settings by the names of `pipeline.config.DataConfig`; none where there is no such run.
     """
     if not is_best(text):
-        return _index_settings(find_run(runs, text))
+        return find_run(runs, text).indexing
     root = resolve_location(data)
     here = [run for run in list_runs(runs) if run.dataset.root == root]
     fitting = [run for run in here if is_transplantable(run)]
     if not fitting:
-        return _USUAL
-    return _index_settings(best_run(fitting, runs))
-
-
-def _index_settings(run: RunFolder) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in _USUAL}
+        return {}
+    return best_run(fitting, runs).indexing
 
 
 def source_run(runs: Path, text: str, data: str, digest: str) -> RunFolder:

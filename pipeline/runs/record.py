@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import FeaturesConfig
+from pipeline.config import DataConfig, FeaturesConfig
 from pipeline.features.base import decoding_from_dict
 from pipeline.features.store import Recipe
 from pipeline.features.table import FeatureTable
@@ -42,6 +42,8 @@ class RunData:
         left_out: Pictures that could not be used.
         given_splits: Whether the source decided the splits, and not content.
         leaked: Test pictures that are byte-identical to a training picture.
+        indexing: The settings by which labels, splits and groups were read, by the names of
+            `pipeline.config.DataConfig`; older runs say them in their config.
     """
 
     digest: str
@@ -52,6 +54,7 @@ class RunData:
     left_out: int = 0
     given_splits: bool = False
     leaked: int = 0
+    indexing: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: FeatureTable) -> "RunData":
@@ -66,6 +69,7 @@ class RunData:
             left_out=table.n_left_out,
             given_splits=dataset.given_splits,
             leaked=dataset.n_leaked,
+            indexing=dataset.indexing,
         )
 
     @classmethod
@@ -81,6 +85,7 @@ class RunData:
             left_out=value.get("left_out", 0),
             given_splits=value.get("given_splits", False),
             leaked=value.get("leaked", 0),
+            indexing=value.get("indexing", {}),
         )
 
 
@@ -186,14 +191,10 @@ class RunFolder:
         return str(self.config.get("view_policy") or FeaturesConfig.view_policy)
 
     @property
-    def label_pattern(self) -> str | None:
-        """Where labels stand in file names; None where folders or a table say them."""
-        return self.config.get("label_pattern")
-
-    @property
-    def test_fraction(self) -> float:
-        """Share that was held out as the final test where the source gave no split."""
-        return float(self.config.get("test_fraction", FeaturesConfig.test_fraction))
+    def indexing(self) -> dict[str, Any]:
+        """The settings by which its pictures were indexed, to label and split them alike again."""
+        said = self.dataset.indexing or {**self.config, "seed": self.seed}
+        return {name: said[name] for name in DataConfig().indexing if name in said}
 
     @property
     def mode(self) -> str | None:

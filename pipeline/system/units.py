@@ -1,5 +1,8 @@
 """Sizes and durations in words."""
 
+from collections.abc import Collection
+from itertools import islice
+
 
 def size_text(n_bytes: float) -> str:
     """Write a number of bytes for people.
@@ -32,3 +35,14 @@ def counted(n: int, one: str) -> str:
     ('1 picture', '2000 pictures')
     """
     return f"{n} {one}" if n == 1 else f"{n} {one}s"
+
+
+def named(things: Collection[object], most: int = 3) -> str:
+    """Name the first of some things, and say how many more there are.
+
+    >>> named(["a", "b"]), named("abcde")
+    ("'a', 'b'", "'a', 'b', 'c' and 2 more")
+    """
+    shown = ", ".join(map(repr, islice(things, most)))
+    more = len(things) - most
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -19,7 +19,7 @@ from tests.api.conftest import BASE
 
 ROOT = Path(pipeline.__file__).parents[1]
 # What the command line calls "separated by commas" or "with commas".
-LISTS = {"layers", "pooling", "view_policy", "heads", "prepare", "augment"}
+LISTS = {"only", "layers", "pooling", "view_policy", "heads", "prepare", "augment"}
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, scan
-from pipeline.images.reading import MAX_BYTES
+from pipeline.images.files import MAX_BYTES
 from tests.images.test_folders import KAGGLE
 from tests.images.test_sources import PLAIN, SPLIT
 
@@ -69,7 +70,7 @@ def test_numbered_names_inside(tmp_path, name, make, top):
 
 def test_a_pattern_inside(tmp_path):
     names = [f"all/{number}-{label}.jpg" for label in ("cat", "dog") for number in (1, 2)]
-    source = scan(make_zip(tmp_path / "pets.zip", names), "{}-{label}")
+    source = scan(make_zip(tmp_path / "pets.zip", names), DataConfig(label_pattern="{}-{label}"))
     assert source.labels == ("cat", "dog", "cat", "dog")
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, validation_slice
 from pipeline.images.digests import digest_files
@@ -87,8 +88,8 @@ def test_made_split_is_near_the_fraction_and_follows_the_seed(tmp_path):
     assert not dataset.given_splits
     assert 0.16 < len(dataset.select("test")) / 1000 < 0.24
     assert index(tmp_path).splits.tolist() == dataset.splits.tolist()
-    assert index(tmp_path, seed=1).splits.tolist() != dataset.splits.tolist()
-    assert 0.45 < len(index(tmp_path, test_fraction=0.5).select("test")) / 1000 < 0.55
+    assert index(tmp_path, DataConfig(seed=1)).splits.tolist() != dataset.splits.tolist()
+    assert 0.45 < len(index(tmp_path, DataConfig(test_fraction=0.5)).select("test")) / 1000 < 0.55
 
 
 def test_moving_renaming_and_adding_reshuffle_nothing(tmp_path):
@@ -122,7 +123,7 @@ def test_leaks_in_given_splits_are_counted(tmp_path):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_every_tiny_class_is_on_both_sides(tmp_path, seed):
-    dataset = index(write(tmp_path, many(2, ("a", "b", "c", "d"))), seed=seed)
+    dataset = index(write(tmp_path, many(2, ("a", "b", "c", "d"))), DataConfig(seed=seed))
     for split in ("train", "test"):
         assert sorted(dataset.labels[dataset.select(split)].tolist()) == [0, 1, 2, 3]
 
@@ -140,7 +141,7 @@ def test_digest_ignores_paths_but_no_content_label_or_split(tmp_path):
     base = index(write(tmp_path / "a", many())).digest
     renamed = {p.replace("/", "/sub/x"): c for p, c in many().items()}
     assert index(write(tmp_path / "b", renamed)).digest == base
-    assert index(tmp_path / "a", seed=1).digest != base
+    assert index(tmp_path / "a", DataConfig(seed=1)).digest != base
     assert index(write(tmp_path / "c", many() | {"cats/0.jpg": "else"})).digest != base
     relabelled = {p.replace("cats", "lions"): c for p, c in many().items()}
     assert index(write(tmp_path / "d", relabelled)).digest != base
@@ -162,8 +163,8 @@ def test_select_knows_three_splits(tmp_path):
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 2])
 def test_fractions_that_hold_out_nothing_or_all(tmp_path, fraction):
-    with pytest.raises(InputError, match=f"between 0 and 1.*received fraction={fraction}"):
-        index(write(tmp_path, many(2)), test_fraction=fraction)
+    with pytest.raises(InputError, match=f"between 0 and 1.*received test_fraction={fraction}"):
+        index(write(tmp_path, many(2)), DataConfig(test_fraction=fraction))
 
 
 def test_no_threads(tmp_path):

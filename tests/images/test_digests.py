@@ -14,7 +14,7 @@ from pipeline.cli import run
 from pipeline.images import digests as hashing
 from pipeline.images import identity, index
 from pipeline.images.digests import DigestMemory
-from pipeline.images.reading import LocalFiles
+from pipeline.images.files import LocalFiles
 from pipeline.system import machine
 from pipeline.system.progress import Reporter
 from tests.conftest import Told

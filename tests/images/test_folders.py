@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from pipeline.cli import run
+from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, scan
 from pipeline.images.folders import parse_pattern
@@ -53,7 +54,7 @@ def test_templates_without_a_place_for_the_label(pattern):
 
 def test_a_flat_folder_by_pattern(tmp_path):
     names = ("img_1_cat.jpg", "img_2_cat.jpg", "more/img_1_dog.png", "img_2_dog.png", "notes.txt")
-    source = scan(make(tmp_path, *names), "img_{}_{label}")
+    source = scan(make(tmp_path, *names), DataConfig(label_pattern="img_{}_{label}"))
     assert dict(zip(source.paths, source.labels, strict=True)) == {
         "img_1_cat.jpg": "cat",
         "img_2_cat.jpg": "cat",
@@ -66,7 +67,7 @@ def test_a_flat_folder_by_pattern(tmp_path):
 
 def test_split_folders_by_pattern(tmp_path):
     names = [f"{split}/{name}" for split in ("train", "Valid", "test") for name in KAGGLE]
-    source = scan(make(tmp_path, *names, "loose.jpg"), "{label}.{}")
+    source = scan(make(tmp_path, *names, "loose.jpg"), DataConfig(label_pattern="{label}.{}"))
     rows = set(zip(source.paths, source.labels, source.splits, strict=True))
     assert ("Valid/dog.3.jpg", "dog", "validation") in rows
     assert ("test/cat.0.jpg", "cat", "test") in rows
@@ -77,17 +78,17 @@ def test_split_folders_by_pattern(tmp_path):
 def test_a_picture_that_does_not_fit_is_named(tmp_path):
     make(tmp_path, *KAGGLE, "odd.jpg")
     with pytest.raises(DataError, match=r"'\{label\}.\{\}' in .*, received odd.jpg: rename or"):
-        scan(tmp_path, "{label}.{}")
+        scan(tmp_path, DataConfig(label_pattern="{label}.{}"))
 
 
 def test_a_pattern_for_nothing(tmp_path):
     with pytest.raises(DataError, match=r"expected pictures in .* received none"):
-        scan(make(tmp_path, "notes.txt"), "{label}.{}")
+        scan(make(tmp_path, "notes.txt"), DataConfig(label_pattern="{label}.{}"))
 
 
 def test_one_label_only(tmp_path):
     with pytest.raises(DataError, match="received only 'cat': add pictures with another label in"):
-        scan(make(tmp_path, *KAGGLE[:4]), "{label}.{}")
+        scan(make(tmp_path, *KAGGLE[:4]), DataConfig(label_pattern="{label}.{}"))
 
 
 def test_numbered_names_are_taken_by_themselves_and_aloud(tmp_path, said):
@@ -147,11 +148,11 @@ def test_stage_3_finds_labels_as_the_run_did(tmp_path):
         path.write_text(
             json.dumps({**json.loads(path.read_text()), "config": config, "seed": seed})
         )
-        found = {"seed": seed, "label_pattern": None, "test_fraction": 0.2, **config}
+        found = {"seed": seed, **config}
         for text in ("one", "best"):
             assert index_settings(tmp_path / "runs", text, f"{tmp_path}/x/..") == found
     elsewhere = index_settings(tmp_path / "runs", "best", str(tmp_path / "x"))
-    assert elsewhere == {"seed": 0, "label_pattern": None, "test_fraction": 0.2}
+    assert elsewhere == {}
 
 
 def test_the_same_experiment_in_an_archive(pictures, tmp_path, capsys):

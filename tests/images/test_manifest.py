@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.cli import run
+from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, scan, validation_slice
 from pipeline.images.splits import component_keys, hold_out
@@ -145,7 +146,7 @@ def test_equal_rows_count_once(tmp_path):
 
 def test_a_pattern_beside_a_manifest(tmp_path):
     with pytest.raises(InputError, match=r"expected no label_pattern with .*pets.csv, whose rows"):
-        scan(write(tmp_path, f"path,label\n{ROWS}", *FILES), "{label}.{}")
+        scan(write(tmp_path, f"path,label\n{ROWS}", *FILES), DataConfig(label_pattern="{label}.{}"))
 
 
 def test_paths_that_cannot_be_followed_are_reported(tmp_path):

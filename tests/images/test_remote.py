@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, remote, resolve_location, scan
 from tests.images.test_archives import make_tar, make_zip
@@ -45,7 +46,10 @@ def test_a_remote_folder(memory, names):
 def test_a_remote_folder_of_numbered_names(memory):
     put(memory, KAGGLE)
     assert scan("memory://pets").labels == ("cat",) * 4 + ("dog",) * 4
-    assert scan("memory://pets", "{label}.{}").labels == ("cat",) * 4 + ("dog",) * 4
+    assert (
+        scan("memory://pets", DataConfig(label_pattern="{label}.{}")).labels
+        == ("cat",) * 4 + ("dog",) * 4
+    )
 
 
 @pytest.mark.parametrize(("name", "maker"), [("pets.zip", make_zip), ("pets.tar", make_tar)])

@@ -24,7 +24,7 @@ from pipeline.config import ReportConfig
 from pipeline.errors import InputError, RunError
 from pipeline.evaluate.plots.names import visible
 from pipeline.evaluate.plots.svg import Chart
-from pipeline.images.reading import LocalFiles
+from pipeline.images.files import LocalFiles
 from pipeline.report import write_report
 from pipeline.report.album import choose_pictures
 from pipeline.report.commands import Commands

@@ -1,0 +1,75 @@
+"""Settings of how pictures become a data set: what says their labels, splits and groups."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pipeline.config.fields import N_SEEDS, require
+
+LEVELS = ("classes_at", "split_at", "group_at")
+COLUMNS = ("path_column", "label_column", "split_column", "group_column")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """How labels, splits and groups are read, and what is held out where no split is given.
+
+    What is left out is read off the data where they allow one reading only.
+    """
+
+    label_pattern: str | None = None
+    """Where labels stand in file names, for flat folders: "{label}.{}" reads cat from cat.0.jpg."""
+
+    classes_at: int | None = None
+    """Level of folders below DATA, from 1, whose names are the classes."""
+
+    split_at: int | None = None
+    """Level of folders whose names are splits; 0 where none is, and the split is drawn."""
+
+    group_at: int | None = None
+    """Level of folders whose names are groups, such as patients, that stay in one split."""
+
+    only: str | None = None
+    """Folders to take, by name with commas, where one tree is there several times: fold1."""
+
+    path_column: str | None = None
+    """Column of a table that holds the pictures' paths."""
+
+    label_column: str | None = None
+    """Column of a table that holds the labels."""
+
+    split_column: str | None = None
+    """Column of a table that holds the splits; none where no column does."""
+
+    group_column: str | None = None
+    """Column of a table that holds the groups, which stay in one split."""
+
+    root: str | None = None
+    """Folder or URL that the paths of a table are relative to; the table's own when left out."""
+
+    min_per_class: int = 1
+    """Classes with fewer pictures are left out."""
+
+    test_fraction: float = 0.2
+    """Share of pictures held out as the final test where the data have no split of their own."""
+
+    seed: int = 0
+    """Seed of splits, folds, heads, and of random weights."""
+
+    def __post_init__(self) -> None:
+        require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
+        share = self.test_fraction
+        require(self, "test_fraction", 0 < share < 1, "between 0 and 1")
+        for name in LEVELS:
+            least = 0 if name == "split_at" else 1
+            level = getattr(self, name)
+            require(self, name, level is None or least <= level <= 99, f"from {least} to 99")
+        require(self, "min_per_class", self.min_per_class >= 1, "at least 1")
+
+    @property
+    def indexing(self) -> dict[str, Any]:
+        """What decides labels, splits and groups, as plain values by the names of the settings."""
+        return {field.name: getattr(self, field.name) for field in fields(DataConfig)}
+
+
+USUAL = DataConfig()
+"""Nothing said: what the data show decides."""
