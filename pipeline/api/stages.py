@@ -4,6 +4,7 @@ The stages never import one another; who wants several calls them here. A base i
 command and a cache opened once: what follows is handed them.
 """
 
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.images import Dataset, index
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_tensorflow
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from pipeline.check.check import DataCheck
@@ -36,13 +39,15 @@ def indexed(
         reporter: Told of files.
         look: Change nothing on disk: what is read now is not remembered.
     """
-    return index(
+    dataset = index(
         data,
         config,
         memory=config.cache / "index",
         remember=not look,
         reporter=reporter,
     )
+    logger.info("%s is read so: %s", data, dataset.reading.sentence)
+    return dataset
 
 
 def cached(data: str, config: FeaturesConfig, reporter: Reporter) -> CachedFeatures:

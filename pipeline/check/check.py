@@ -119,6 +119,8 @@ class DataCheck:
             "classes": {name: dict(counts) for name, counts in balance.counts.items()},
             "splits": dataset.counts()["splits"],
             "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
+            "reading": dataset.reading.to_dict(),
+            "tree": dataset.tree(),
             "unused": list(dataset.ignored),
             "unreadable": [dict(failure) for failure in self.unreadable],
             "duplicates": [_group(dataset, group) for group in self.duplicates],

@@ -47,6 +47,7 @@ def classify(
     value = {
         **classification.to_dict(),
         "data": extraction.to_dict(),
+        "reading": extraction.reading,
         "failed": extraction.failed,
     }
     show.result(value, output.json, show.classification)

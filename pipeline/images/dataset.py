@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import DataError, UnknownNameError
 from pipeline.images.files import Files
-from pipeline.images.readings import Reading
+from pipeline.images.readings import Reading, folder_tree
 from pipeline.images.splits import (
     component_keys,
     content_numbers,
@@ -142,6 +142,11 @@ class Dataset:
                 if (count := (self.splits == split).sum())
             },
         }
+
+    def tree(self) -> dict[str, Any]:
+        """Return which folders were taken for what, see `pipeline.images.readings.folder_tree`."""
+        labels = [self.classes[label] for label in self.labels]
+        return folder_tree(self.paths, self.reading, labels)
 
     @cached_property
     def digest(self) -> str:

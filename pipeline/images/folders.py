@@ -1,143 +1,154 @@
-"""Read labels and splits off folders, wherever they are, or off names such as ``cat.0.jpg``."""
+"""Read labels, splits and groups off folders, wherever they are, or off file names.
+
+The whole tree is listed before anything is decided. Folders that hold nothing but one folder are
+stepped over; split folders at the outermost level are branches, each with such folders of its own.
+"""
 
 import logging
-import posixpath
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.layout import FILE_NAMES, FOLDERS, check_layout, check_some_pictures
-from pipeline.images.names import SPLIT_NAMES
+from pipeline.images.layout import FILE_NAMES, FOLDERS, HOW_TO, check_layout
+from pipeline.images.levels import Branch, FolderNames, Levels, decide, names_kinds
+from pipeline.images.patterns import (
+    SplitPath,
+    label_as_numbered,
+    label_pictures,
+    parse_pattern,
+)
+from pipeline.images.readings import BY_FOLDER, BY_NAME, Reading
+from pipeline.images.splitwords import splits_named
+from pipeline.images.survey import Folder, Survey
 from pipeline.images.walk import Listing, Parts, Tree
-
-LABEL, ANYTHING = "{label}", "{}"
-
-_NUMBERED = re.compile(r"([^.]+)\.[0-9]+")
-
-SplitPath = tuple[str | None, str]
-"""The split that a picture is given for, and its path."""
-
-Labeller = Callable[[str], str | None]
-"""Finds the label in a file name without its suffix."""
-
-
-def parse_pattern(pattern: str) -> Labeller:
-    """Return what finds labels by a template.
-
-    Each wildcard takes as little as it can, from left to right.
-
-    Args:
-        pattern: Text with ``{label}`` once, where the label stands, and ``{}`` for anything;
-            whatever else is in it stands for itself.
-
-    Raises:
-        InputError: If there is no place for the label, or more than one.
-
-    >>> parse_pattern("{}_{label}")("IMG_dog"), parse_pattern("{label}.{}")("dog")
-    ('dog', None)
-    """
-    if pattern.count(LABEL) != 1:
-        raise InputError(
-            f"expected {LABEL} once in the pattern of file names, received "
-            f'label_pattern={pattern!r}: give e.g. "{LABEL}.{ANYTHING}" for cat.0.jpg'
-        )
-    wildcards = {LABEL: "(.+?)", ANYTHING: ".*?"}
-    pieces = re.split(r"(\{label\}|\{\})", pattern)
-    expression = re.compile(
-        "".join(wildcards.get(piece, re.escape(piece)) for piece in pieces), re.DOTALL
-    )
-    return _labeller(expression)
-
-
-def _labeller(expression: re.Pattern[str]) -> Labeller:
-    return lambda stem: match[1] if (match := expression.fullmatch(stem)) else None
-
-
-def label_as_numbered(pictures: Sequence[SplitPath]) -> list[Listing] | None:
-    """Label pictures that are all named LABEL.NUMBER, with two labels or more; None if not so."""
-    found = _label(pictures, _labeller(_NUMBERED))
-    if isinstance(found, str) or len({part.label for part in found}) < 2:
-        return None
-    return found
-
-
-def _label(pictures: Iterable[SplitPath], label_of: Labeller) -> list[Listing] | str:
-    """Return the pictures by label and split, or the first path that has no label."""
-    by_class: dict[tuple[str, str | None], list[str]] = {}
-    for split, path in pictures:
-        label = label_of(posixpath.splitext(posixpath.basename(path))[0])
-        if label is None:
-            return path
-        by_class.setdefault((label, split), []).append(path)
-    return [Listing(label, split, tuple(paths), ()) for (label, split), paths in by_class.items()]
-
+from pipeline.system.units import counted, named
 
 logger = logging.getLogger(__name__)
 
 
-class FolderScan:
-    """The labelled pictures below one folder of a tree.
+def read_folders(where: str, tree: Tree, config: DataConfig) -> tuple[list[Listing], Reading]:
+    """Return all pictures by class, split and group with what is ignored, and how that was read.
 
     Args:
         where: The source, as the user named it.
         tree: Its folders and files.
-        base: The folder to begin in.
+        config: How to read them, as far as the user says it.
 
     Raises:
-        DataError: Two folders are for one split.
+        InputError: What the user says does not fit the folders.
+        DataError: Nothing can be learnt from the layout, or more than one reading fits; the message
+            says how to mend it, or how to say each reading.
     """
+    survey = Survey(tree)
+    dropped = survey.narrow(config.only.split(",")) if config.only else []
+    found, reading = _FolderScan(where, survey, config).found()
+    return [*found, Listing("", None, (), tuple(dropped))], reading
 
-    def __init__(self, where: str, tree: Tree, base: Parts = ()) -> None:
-        self.where, self.tree, self.base = where, tree, base
-        self.folders, self.loose = tree.list_folder(base)
-        self.splits = self._split_folders()
 
-    def _split_folders(self) -> dict[str, str]:
-        """Map folder name to split; two folders for one split are an error."""
-        names = [name for name in self.folders if name.lower() in SPLIT_NAMES]
-        named = {name: SPLIT_NAMES[name.lower()] for name in names}
-        by_split = {split: name for name, split in named.items()}
-        for name, split in named.items():
-            if by_split[split] != name:
-                raise DataError(
-                    f"expected one {split} folder in {self.where}, received {name!r} and "
-                    f"{by_split[split]!r}: merge them or move one away"
-                )
-        return named
+class _FolderScan:
+    """The labelled pictures of a survey."""
 
-    def found(self, label_pattern: str | None) -> list[Listing]:
-        """Return all pictures by class and split, and what is ignored beside them.
+    def __init__(self, where: str, survey: Survey, config: DataConfig) -> None:
+        self.where, self.survey, self.config = where, survey, config
+        # Levels that are typed count from the outermost folder; then none is stepped over.
+        self.split_words: dict[str, str] = {}
+        self.typed = any((config.classes_at, config.split_at, config.group_at))
+        self.base = () if self.typed else self._inside((), set())
+        self.branches = [Branch(self.base, None, list(survey.held(self.base)))]
+        if not self.typed and config.split_at is None:
+            self.branches = self._split_branches() or self.branches
 
-        Args:
-            label_pattern: Where labels stand in file names; None if folders are the classes, or
-                if all pictures lie loose and are named LABEL.NUMBER.
-
-        Raises:
-            DataError: Nothing can be learnt from the layout; the message says how to mend it.
-        """
-        if label_pattern is not None:
-            found = self._by_pattern(label_pattern)
-        elif numbered := self._numbered():
-            found, example = numbered, numbered[0]
+    def found(self) -> tuple[list[Listing], Reading]:
+        """Return the pictures, and how they were read."""
+        if self.config.label_pattern is not None:
+            return self._by_pattern(self.config.label_pattern)
+        if not self.typed and (numbered := self._numbered()) is not None:
+            example = numbered[0]
             text = "labels are taken from file names LABEL.NUMBER, e.g. %s is of %r"
             logger.info(text, example.pictures[0], example.label)
-        else:
-            return self._by_folder()
-        check_layout(self.where, found, FILE_NAMES)
-        above = self.loose.pictures if self.splits else ()
-        return [*found, Listing("", None, (), (*above, *self.tree.walk(self.base)[1]))]
+            return self._by_name(numbered)
+        return self._by_folder()
 
-    def _by_pattern(self, pattern: str) -> list[Listing]:
-        if not self.splits:
-            pictures: list[SplitPath] = [(None, path) for path in self.tree.walk(self.base)[0]]
-        else:
-            self._refuse_mixture()
-            pictures = [
-                (split, path)
-                for name, split in self.splits.items()
-                for path in self.tree.walk((*self.base, name))[0]
-            ]
-        found = _label(pictures, parse_pattern(pattern))
+    def _inside(self, start: Parts, known: set[str]) -> Parts:
+        """Enter folders that hold nothing but one folder, unless its name says something.
+
+        Args:
+            start: Where to begin.
+            known: FolderNames of classes; none where splits may be met.
+        """
+        at, survey = start, self.survey
+        while not survey.folders[at].pictures and len(only := survey.children(at)) == 1:
+            if only[0] in known or (not known and splits_named(only)):
+                break
+            at = (*at, only[0])
+        # Pictures and nothing else: that folder is a class, unless labels stand in their names.
+        if at == start or survey.children(at) or names_kinds(at[-1]):
+            return at
+        said = self.config.label_pattern is not None or self._is_numbered(at)
+        return at if said else at[:-1]
+
+    def _is_numbered(self, parts: Parts) -> bool:
+        loose = [(None, path) for path in self.survey.folders[parts].pictures]
+        return label_as_numbered(loose) is not None
+
+    def _split_branches(self) -> list[Branch]:
+        """Return the split folders at the outermost level; none if there are no such."""
+        found = self.survey.children(self.base)
+        splits = splits_named(found)
+        if others := [name for name in found if splits and name not in splits]:
+            self._refuse_mixture(list(splits), others)
+        by_split: dict[str, str] = {}
+        for name, split in splits.items():
+            if by_split.setdefault(split, name) != name:
+                raise DataError(
+                    f"expected one {split} folder in {self.where}, received {by_split[split]!r} "
+                    f"and {name!r}: merge them, or say --only with the folders to take"
+                )
+        inner = {name: self.survey.children((*self.base, name)) for name in splits}
+        within = {child for children in inner.values() for child in children}
+        if min(map(len, inner.values()), default=0) > 1 and within == splits_named(within).keys():
+            at = len(self.base) + 1
+            raise DataError(
+                f"more than one reading fits {self.where}: the folders at level {at} and those at "
+                f"level {at + 1} are all called like splits; say --split-at {at} --classes-at "
+                f"{at + 1}, or --split-at {at + 1} --classes-at {at}"
+            )
+        return [
+            self._branch((*self.base, name), split, inner, name) for name, split in splits.items()
+        ]
+
+    def _refuse_mixture(self, splits: list[str], others: list[str]) -> None:
+        at, place = len(self.base) + 1, "/".join((self.where.rstrip("/"), *self.base))
+        inner = splits_named(self.survey.children((*self.base, others[0])))
+        alone = f", give {place}/{others[0]} to take what lies there" if inner else ""
+        raise DataError(
+            f"expected either split folders or class folders in {place}, received both: the split "
+            f"folder {splits[0]!r} and the folder {others[0]!r} with pictures; say --only "
+            f"{','.join(splits)} to leave {named(others)} out{alone}, or --classes-at {at} "
+            f"--split-at 0 if {splits[0]!r} is a class"
+        )
+
+    def _branch(self, parts: Parts, split: str, inner: dict[str, list[str]], name: str) -> Branch:
+        """Return a split folder without the folders in it that say nothing."""
+        known = {
+            child
+            for other, children in inner.items()
+            if other != name and len(children) > 1
+            for child in children
+        }
+        at = self._inside(parts, known | {""})
+        return Branch(at, split, list(self.survey.held(at)))
+
+    def _by_pattern(self, pattern: str) -> tuple[list[Listing], Reading]:
+        if self.config.classes_at is not None:
+            raise InputError(
+                f"expected either label_pattern or classes_at, received "
+                f"label_pattern={pattern!r} and classes_at={self.config.classes_at}: leave one out"
+            )
+        self.split_words = self._split_folders(None)
+        pictures = list(self._pictures())
+        found = label_pictures(pictures, parse_pattern(pattern))
         if isinstance(found, str):
             raise DataError(
                 f"expected file names that fit label_pattern={pattern!r} in {self.where}, received "
@@ -145,96 +156,186 @@ class FolderScan:
             )
         if not pictures:
             raise DataError(f"expected pictures in {self.where}, received none: check the path")
-        return found
+        return self._by_name(found)
+
+    def _pictures(self) -> Iterator[SplitPath]:
+        """Yield every picture with its split, whose label stands in its name."""
+        at = self.config.split_at
+        for branch in self.branches:
+            for folder in self.survey.below(branch.parts):
+                for path in folder.pictures:
+                    parts = path.split("/")[:-1]
+                    typed = self.split_words.get(parts[at - 1]) if at and len(parts) >= at else None
+                    yield typed or branch.split, path
 
     def _numbered(self) -> list[Listing] | None:
         """Label by file names of their own accord, where pictures lie loose and nowhere else."""
-        loose: list[SplitPath] = [(None, path) for path in self.loose.pictures]
-        if self.splits:
-            beside = [(split, self._list(name)[1]) for name, split in self.splits.items()]
-            loose = [(split, path) for split, files in beside for path in files.pictures]
-        if not loose or (found := label_as_numbered(loose)) is None:
+        if any([parts for parts, _ in branch.held] != [()] for branch in self.branches):
             return None
-        n_pictures = len(self.tree.walk(self.base)[0])
-        n_above = len(self.loose.pictures) if self.splits else 0
-        return found if n_pictures == len(loose) + n_above else None
+        return label_as_numbered(list(self._pictures()))
 
-    def _by_folder(self) -> list[Listing]:
-        self._refuse_mixture()
-        if self.splits:
-            found = list(self._scan_splits())
-        else:
-            found = [self._scan_class((), name, None) for name in self.folders]
-        check_some_pictures(self.where, self.loose, found)
-        self._refuse_one_level_up(found)
+    def _by_name(self, found: list[Listing]) -> tuple[list[Listing], Reading]:
+        check_layout(self.where, found, FILE_NAMES)
+        if (at := self.config.group_at) is not None:
+            found = [part for whole in found for part in _by_group(whole, at)]
+        used = {path for part in found for path in part.pictures}
+        rest = [
+            path
+            for folder in self.survey.below(())
+            for path in (*folder.pictures, *folder.others)
+            if path not in used
+        ]
+        reading = Reading(BY_NAME, self._levels(None), self._split_folders(None))
+        return [*found, Listing("", None, (), tuple(rest))], reading
+
+    def _by_folder(self) -> tuple[list[Listing], Reading]:
+        self._refuse_loose_pictures()
+        names = FolderNames(self.where, self.branches)
+        levels = decide(names, self.config, len(self.branches[0].parts))
+        self.split_words = self._split_folders(levels)
+        found = list(self._above(()))
+        for branch in self.branches:
+            found += self._units(branch, levels)
         check_layout(self.where, found, FOLDERS)
-        return [*found, Listing("", None, (), (*self.loose.pictures, *self.loose.ignored))]
+        return found, Reading(BY_FOLDER, self._levels(levels), self.split_words)
 
-    def _scan_splits(self) -> Iterator[Listing]:
-        for name in self.folders:
-            if name not in self.splits:
-                yield self._scan_class((), name, None)
+    def _refuse_loose_pictures(self) -> None:
+        """Refuse pictures without a class folder, in the whole source or in a split."""
+        trained = {
+            parts[0] for b in self.branches if b.split == "train" for parts, _ in b.held if parts
+        }
+        if len(trained) == 1:  # one class is none where it is called images
+            trained = {name for name in trained if not names_kinds(name)}
+        by_name = any(self._is_numbered(branch.parts) for branch in self.branches)
+        for branch in self.branches:
+            if by_name and branch.split and not self._is_numbered(branch.parts):
+                self._refuse_unsorted_split(branch)
+            inner = {parts[0] for parts, _ in branch.held if parts}
+            if branch.split and inner - trained and all(map(names_kinds, inner - trained)):
+                inner &= trained
+            if inner:
                 continue
-            classes, loose = self._list(name)
-            found = [self._scan_class((name,), label, self.splits[name]) for label in classes]
-            self._refuse_unsorted_split(name, loose, found)
-            yield Listing("", self.splits[name], (), (*loose.pictures, *loose.ignored))
-            yield from found
-
-    def _list(self, name: str) -> tuple[list[str], Listing]:
-        return self.tree.list_folder((*self.base, name))
-
-    def _scan_class(self, parents: Parts, name: str, split: str | None) -> Listing:
-        parts = (*self.base, *parents, name)
-        pictures, ignored = self.tree.walk(parts)
-        if not pictures:
-            # A class without a picture is no class; it is listed so that a wrong path shows.
-            ignored = ["/".join(parts) + "/"]
-        return Listing(name, split, tuple(pictures), tuple(ignored))
-
-    def _refuse_mixture(self) -> None:
-        """Refuse pictures in folders beside split folders."""
-        for name in self.folders if self.splits else ():
-            if name not in self.splits and self.tree.walk((*self.base, name))[0]:
+            if branch.split and branch.held:
+                self._refuse_unsorted_split(branch)
+            if not branch.split and branch.held:
+                loose = self.survey.folders[branch.parts].pictures
                 raise DataError(
-                    f"expected either split folders or class folders in {self.where}, received "
-                    f"both: the split folder {next(iter(self.splits))!r} and the folder {name!r} "
-                    f"with pictures; move {name!r} into a split folder, or rename "
-                    f"{next(iter(self.splits))!r} if it is a class"
+                    f"expected class folders in {self.where}, received {len(loose)} pictures "
+                    f"without any, e.g. {loose[0]}: {HOW_TO}"
                 )
+        if not self.survey.n_pictures(()):
+            raise DataError(
+                f"expected pictures in class folders in {self.where}, received none: {HOW_TO}"
+            )
 
-    def _refuse_one_level_up(self, found: list[Listing]) -> None:
-        """Refuse one class that seems to be a folder of class folders."""
-        labels = {part.label for part in found if part.pictures}
-        if self.splits or len(labels) != 1:
+    def _refuse_unsorted_split(self, branch: Branch) -> None:
+        name = branch.parts[len(self.base)]
+        folder = next(folder for folder in self.survey.below(branch.parts) if folder.pictures)
+        raise DataError(
+            f"expected class folders in {self.where.rstrip('/')}/{'/'.join(branch.parts)}, "
+            f"received pictures without any, e.g. {folder.pictures[0]}: move each to "
+            f"{name}/<class>/, say where labels stand in file names (--label-pattern), or leave "
+            f"the folder out (--only with the others) if its pictures have no labels"
+        )
+
+    def _above(self, parts: Parts) -> Iterator[Listing]:
+        """Yield what lies loose in the folders above the branches."""
+        begins = {branch.parts for branch in self.branches}
+        if parts in begins:
             return
-        (label,) = labels
-        if len(self.tree.list_folder((*self.base, label))[0]) > 1:
+        yield self._loose(parts)
+        for name in self.survey.folders[parts].folders:
+            inner = (*parts, name)
+            if any(start[: len(inner)] == inner for start in begins):
+                yield from self._above(inner)
+            else:
+                yield Listing("", None, (), ("/".join(inner) + "/",))
+
+    def _loose(self, parts: Parts) -> Listing:
+        folder = self.survey.folders[parts]
+        return Listing("", None, (), (*folder.pictures, *folder.others))
+
+    def _units(self, branch: Branch, levels: Levels) -> Iterator[Listing]:
+        """Yield the folders whose names say all that names say, with everything below them."""
+        waiting: list[Parts] = [()]
+        while waiting:
+            below = waiting.pop()
+            parts = (*branch.parts, *below)
+            if below and not self.survey.n_pictures(parts):
+                # A class without a picture is no class; it is listed so that a wrong path shows.
+                yield Listing("", None, (), ("/".join(parts) + "/",))
+            elif len(below) == levels.deepest:
+                folders = list(self.survey.below(parts))
+                yield self._unit(branch, levels, below, folders)
+            else:
+                waiting += [(*below, name) for name in self.survey.folders[parts].folders]
+                yield from self._shallow(branch, levels, below)
+
+    def _unit(
+        self, branch: Branch, levels: Levels, below: Parts, folders: Sequence[Folder]
+    ) -> Listing:
+        split = branch.split
+        if levels.split is not None:
+            split = self.split_words[below[levels.split - 1]]
+        group = below[levels.group - 1] if levels.group and len(below) >= levels.group else None
+        return Listing(
+            below[levels.classes - 1],
+            split,
+            tuple(path for folder in folders for path in folder.pictures),
+            tuple(path for folder in folders for path in folder.others),
+            group,
+        )
+
+    def _shallow(self, branch: Branch, levels: Levels, below: Parts) -> Iterator[Listing]:
+        """Yield what lies in a folder whose name and those above do not say all."""
+        parts = (*branch.parts, *below)
+        folder = self.survey.folders[parts]
+        if len(below) >= max(levels.classes, levels.split or 0):
+            yield self._unit(branch, levels, below, [folder])
+            return
+        if below and folder.pictures and not self.typed:
             raise DataError(
-                f"expected two classes or more in {self.where}, received only {label!r}: if its "
-                f"sub-folders are the classes, give {self.where.rstrip('/')}/{label} instead"
+                f"expected every picture of {self.where} in a folder of level "
+                f"{len(branch.parts) + levels.deepest}, like most, received "
+                f"{counted(len(folder.pictures), 'picture')} above, e.g. {folder.pictures[0]}: "
+                f"move them into one, or out of {self.where}"
             )
+        yield self._loose(parts)
 
-    def _refuse_unsorted_split(self, name: str, loose: Listing, classes: list[Listing]) -> None:
-        if loose.pictures and not any(found.pictures for found in classes):
-            raise DataError(
-                f"expected class folders in {self.where.rstrip('/')}/{name}, received pictures "
-                f"without any, e.g. {loose.pictures[0]}: move each to {name}/<class>/, say where "
-                f"labels stand in file names (--label-pattern), or move {name!r} away if its "
-                "pictures have no labels"
-            )
+    def _levels(self, levels: Levels | None) -> tuple[str, ...]:
+        """Return what each level is for, from the outermost, on the way to the first branch."""
+        parts = self.branches[0].parts
+        roles = ["all"] * len(parts)
+        if self.branches[0].split:
+            roles[len(self.base)] = "split"
+        start = len(parts)
+        found = {self.config.split_at or 0: "split", self.config.group_at or 0: "group"}
+        if levels is not None:
+            found = {
+                start + (levels.split or -start): "split",
+                start + (levels.group or -start): "group",
+                start + levels.classes: "class",
+            }
+        roles += ["all"] * (max(found) - start)
+        return tuple(found.get(level, role) for level, role in enumerate(roles, 1))
+
+    def _split_folders(self, levels: Levels | None) -> dict[str, str]:
+        """Return what the folders that are splits were taken for."""
+        if any(branch.split for branch in self.branches):
+            at = len(self.base)
+            return {branch.parts[at]: branch.split for branch in self.branches if branch.split}
+        level = self.config.split_at if levels is None else levels.split
+        if not level:
+            return {}
+        names = FolderNames(self.where, self.branches).at(level)
+        return splits_named(names)
 
 
-def unwrapped(tree: Tree, label_pattern: str | None) -> Parts:
-    """Return the folder that holds everything in an archive, or the archive's root if none does.
-
-    A folder of pictures is no such wrapping unless their names hold the labels.
-    """
-    folders, loose = tree.list_folder(())
-    if len(folders) != 1 or loose.pictures or folders[0].lower() in SPLIT_NAMES:
-        return ()
-    inner, pictures = tree.list_folder((folders[0],))
-    named = label_pattern is not None or bool(
-        label_as_numbered([(None, path) for path in pictures.pictures])
-    )
-    return (folders[0],) if inner or named else ()
+def _by_group(whole: Listing, at: int) -> Iterator[Listing]:
+    """Divide pictures by the name of a folder above them."""
+    paths: dict[str | None, list[str]] = {}
+    for path in whole.pictures:
+        parts = path.split("/")[:-1]
+        paths.setdefault(parts[at - 1] if len(parts) >= at else None, []).append(path)
+    for group, those in paths.items():
+        yield replace(whole, pictures=tuple(those), group=group)

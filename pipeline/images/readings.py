@@ -1,6 +1,7 @@
 """What a source was taken for: which folders or columns say labels, splits and groups."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,11 @@ class Reading:
             for level, found in enumerate(self.levels, 1)
             if found == role
         ]
+        parts += [
+            f"folders at level {level} say nothing"
+            for level, found in enumerate(self.levels, 1)
+            if found == "all"
+        ]
         parts += [f"{role} from column {name!r}" for role, name in self.columns.items()]
         if self.kind == BY_NAME:
             parts.append("labels from file names")
@@ -54,3 +60,36 @@ class Reading:
             "splits": dict(self.splits),
             "columns": dict(self.columns),
         }
+
+
+def folder_tree(paths: Sequence[str], reading: Reading, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the folders whose names say something, nested, with the pictures in each.
+
+    Args:
+        paths: n paths relative to the location.
+        reading: How they were read.
+        labels: n class names, for paths whose folders do not say them.
+
+    Returns:
+        ``{"name", "is", "pictures", "folders": [...]}``; the outermost has no name. Where names of
+        files or rows of a table say the class, it stands as the innermost folder.
+    """
+    by_folder = reading.kind == BY_FOLDER
+    depth = len(reading.levels) if reading.kind != BY_TABLE else 0
+    counts: Counter[tuple[str, ...]] = Counter()
+    for path, label in zip(paths, labels, strict=True):
+        folders = tuple(path.split("/")[:-1][:depth])
+        counts[folders if by_folder else (*folders, label)] += 1
+    roles = [*reading.levels[:depth], *([] if by_folder else ["class"])]
+    tree: dict[str, Any] = {"name": "", "is": "all", "pictures": 0, "folders": []}
+    nodes: dict[tuple[str, ...], dict[str, Any]] = {(): tree}
+    for parts, count in sorted(counts.items()):
+        tree["pictures"] += count
+        for level in range(1, len(parts) + 1):
+            place = parts[:level]
+            if place not in nodes:
+                node = {"name": parts[level - 1], "is": roles[level - 1]}
+                nodes[place] = {**node, "pictures": 0, "folders": []}
+                nodes[place[:-1]]["folders"].append(nodes[place])
+            nodes[place]["pictures"] += count
+    return tree

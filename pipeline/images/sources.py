@@ -20,14 +20,14 @@ from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import TarFiles, ZipFiles
 from pipeline.images.files import Files, ListedFiles, LocalFiles
-from pipeline.images.folders import FolderScan, unwrapped
+from pipeline.images.folders import read_folders
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
 from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
 from pipeline.images.manifest import TableRow, read_manifest, why_unusable
-from pipeline.images.readings import BY_FOLDER, BY_TABLE, Reading
+from pipeline.images.readings import BY_TABLE, Reading
 from pipeline.images.remote import RemoteFiles, open_remote, read_remote
-from pipeline.images.walk import Listing, LocalTree, NamedTree
+from pipeline.images.walk import Listing, LocalTree, NamedTree, Tree
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,9 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     if place.kind in MANIFESTS:
         return _scan_manifest(place, config)
     if place.kind == FOLDER and not place.remote:
-        scanned = FolderScan(place.given, LocalTree(place.path))
-        return _assemble(place, LocalFiles(place.path), scanned.found(config.label_pattern))
+        return _assemble(place, LocalFiles(place.path), LocalTree(place.path), config)
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
-    tree = NamedTree(files.names, files.odd)
-    base = unwrapped(tree, config.label_pattern) if place.kind != FOLDER else ()
-    found = FolderScan(place.given, tree, base).found(config.label_pattern)
-    above = tree.list_folder(())[1] if base else Listing("", None, (), ())
-    return _assemble(place, files, [*found, Listing("", None, (), above.ignored)])
+    return _assemble(place, files, NamedTree(files.names, files.odd), config)
 
 
 def open_archive(place: Location) -> ZipFiles | TarFiles:
@@ -163,19 +158,22 @@ def _by_class(rows: Iterable[TableRow]) -> list[Listing]:
     return [Listing(label, split, tuple(those), ()) for (label, split), those in paths.items()]
 
 
-def _assemble(place: Location, files: Files, found: Iterable[Listing]) -> Source:
-    found = list(found)
-    rows = sorted((path, part.label, part.split) for part in found for path in part.pictures)
+def _assemble(place: Location, files: Files, tree: Tree, config: DataConfig) -> Source:
+    found, reading = read_folders(place.given, tree, config)
+    rows = sorted(
+        ((path, part) for part in found for path in part.pictures), key=lambda row: row[0]
+    )
+    groups = tuple(part.group for _, part in rows)
     return Source(
         location=place.text,
         name=place.name,
         files=files,
-        paths=tuple(path for path, _, _ in rows),
-        labels=tuple(label for _, label, _ in rows),
-        splits=tuple(split for _, _, split in rows),
-        groups=None,
+        paths=tuple(path for path, _ in rows),
+        labels=tuple(part.label for _, part in rows),
+        splits=tuple(part.split for _, part in rows),
+        groups=groups if any(groups) else None,
         ignored=tuple(sorted(path for part in found for path in part.ignored)),
-        reading=Reading(BY_FOLDER),
+        reading=reading,
         unreadable={},
     )
 

@@ -4,7 +4,7 @@ A tree is a folder on a local disk, or a list of names, as archives and remote f
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,12 +25,14 @@ class Listing:
         split: ``"train"``, ``"validation"``, ``"test"`` or None.
         pictures: Paths relative to the scanned root.
         ignored: Paths relative to the scanned root; folders end in ``/``.
+        group: Name of the group that its pictures are of, or None.
     """
 
     label: str
     split: str | None
     pictures: tuple[str, ...]
     ignored: tuple[str, ...]
+    group: str | None = None
 
 
 class Tree(Protocol):
@@ -41,6 +43,9 @@ class Tree(Protocol):
 
     def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
         """Return the paths of all pictures and of all other visible files below a folder."""
+
+    def identity(self, parts: Parts) -> Hashable:
+        """Return what two names of one folder have in common."""
 
 
 class NamedTree:
@@ -87,6 +92,10 @@ class NamedTree:
             ignored += others
             waiting += [(*folder, name) for name in self._folders.get(folder, ())]
         return pictures, ignored if parts else [*ignored, *self._odd]
+
+    def identity(self, parts: Parts) -> Hashable:
+        """Return the names themselves: here no folder has two."""
+        return parts
 
     def _sorted_out(self, parts: Parts) -> tuple[list[str], list[str]]:
         files = self._files.get(parts, [])
@@ -142,6 +151,10 @@ class LocalTree:
                 else:
                     (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
         return pictures, ignored
+
+    def identity(self, parts: Parts) -> Hashable:
+        """Return device and inode: links give a folder several names."""
+        return _identity(self.root.joinpath(*parts))
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.cli.show.results import Value, failure, lines, listed, not_used
+from pipeline.system.units import counted
 
 MAX_NAMED = 4
 
@@ -53,8 +54,22 @@ def _overview(value: Value) -> None:
     print(f"{value['images']} pictures of {len(value['classes'])} classes: {splits}")
     classes = [{"name": name, "counts": counts} for name, counts in value["classes"].items()]
     lines(sorted(classes, key=lambda one: sum(one["counts"].values())), _class)
+    print(f"read so: {value['reading']['sentence']}")
+    _tree(value["tree"]["folders"], 1)
     print(value["imbalance"]["sentence"])
     not_used(value["unused"], MAX_NAMED)
+
+
+def _tree(folders: Sequence[Value], depth: int) -> None:
+    """Print folders with their pictures, those of one folder on few lines."""
+    indent = "  " * depth
+    for folder in folders[:MAX_NAMED]:
+        role = "" if folder["is"] == "all" else f" ({folder['is']})"
+        print(f"{indent}{folder['name']}{role}: {counted(folder['pictures'], 'picture')}")
+        _tree(folder["folders"], depth + 1)
+    if rest := folders[MAX_NAMED:]:
+        n_pictures = sum(folder["pictures"] for folder in rest)
+        print(f"{indent}and {len(rest)} more: {counted(n_pictures, 'picture')}")
 
 
 def _class(one: Value) -> str:

@@ -1,0 +1,131 @@
+"""Every folder of a tree, listed once: what is decided afterwards asks no disk again."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import UnknownNameError
+from pipeline.images.walk import Parts, Tree
+
+MAX_NAMES_OF_ONE = 16
+"""A folder that links give more names than this is entered no more: webs of links must end."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder.
+
+    Args:
+        folders: Names of the folders in it, sorted, without those that lead back up.
+        pictures: Paths of the pictures directly in it.
+        others: Paths of what else is in it; folders that lead back up end in ``/``.
+        identity: Equal for two names of one folder.
+    """
+
+    folders: tuple[str, ...]
+    pictures: tuple[str, ...]
+    others: tuple[str, ...]
+    identity: Hashable
+
+
+class Survey:
+    """The folders of a tree by the names that lead to them.
+
+    Args:
+        tree: What is to be listed.
+
+    Raises:
+        InputError: A folder cannot be listed.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.folders: dict[Parts, Folder] = {}
+        self._n_below: Counter[Parts] = Counter()
+        self._list_all(tree)
+        self._count()
+
+    def _count(self) -> None:
+        self._n_below.clear()
+        for parts, folder in self.folders.items():
+            if folder.pictures:
+                for depth in range(len(parts) + 1):
+                    self._n_below[parts[:depth]] += len(folder.pictures)
+
+    def _list_all(self, tree: Tree) -> None:
+        n_names: Counter[Hashable] = Counter()
+        waiting: list[tuple[Parts, frozenset[Hashable]]] = [((), frozenset())]
+        while waiting:
+            parts, above = waiting.pop()
+            identity = tree.identity(parts)
+            n_names[identity] += 1
+            here = above | {identity}
+            names, loose = tree.list_folder(parts)
+            back = {
+                name
+                for name in names
+                if (of := tree.identity((*parts, name))) in here or n_names[of] >= MAX_NAMES_OF_ONE
+            }
+            ends = ("/".join((*parts, name)) + "/" for name in sorted(back))
+            kept = tuple(name for name in names if name not in back)
+            self.folders[parts] = Folder(kept, loose.pictures, (*loose.ignored, *ends), identity)
+            waiting += [((*parts, name), here) for name in reversed(kept)]
+
+    def n_pictures(self, parts: Parts = ()) -> int:
+        """Return how many pictures are in a folder and below it."""
+        return self._n_below[parts]
+
+    def children(self, parts: Parts) -> list[str]:
+        """Return the names of the folders in a folder that have pictures in them or below."""
+        return [name for name in self.folders[parts].folders if self._n_below[(*parts, name)]]
+
+    def below(self, parts: Parts) -> Iterator[Folder]:
+        """Yield a folder and all below it, each once, whatever links lead to it again."""
+        entered: set[Hashable] = set()
+        waiting = [parts]
+        while waiting:
+            at = waiting.pop()
+            folder = self.folders[at]
+            if folder.identity in entered:
+                yield Folder((), (), ("/".join(at) + "/",), folder.identity)
+                continue
+            entered.add(folder.identity)
+            yield folder
+            waiting += [(*at, name) for name in folder.folders]
+
+    def held(self, parts: Parts) -> Iterator[tuple[Parts, int]]:
+        """Yield each folder with pictures directly in it, by its names below one, and how many."""
+        start = len(parts)
+        for at, folder in self.folders.items():
+            if folder.pictures and at[:start] == parts:
+                yield at[start:], len(folder.pictures)
+
+    def narrow(self, only: Sequence[str]) -> list[str]:
+        """Drop every folder beside those of some names, at the outermost level that has them.
+
+        Args:
+            only: Names of the folders to keep.
+
+        Returns:
+            The dropped folders and pictures; folders end in ``/``.
+
+        Raises:
+            UnknownNameError: No folder has one of the names.
+        """
+        levels = [len(at) for at in self.folders if at and at[-1] in only]
+        for name in only:
+            if not any(at and at[-1] == name for at in self.folders):
+                known = sorted({at[-1] for at in self.folders if at})
+                raise UnknownNameError("folder", name, known, "give --only names of folders")
+        level = min(levels)
+        dropped: list[str] = []
+        for at, folder in list(self.folders.items()):
+            if len(at) >= level and at[level - 1] not in only:
+                del self.folders[at]
+                if len(at) == level:
+                    dropped.append("/".join(at) + "/")
+            elif len(at) < level:
+                dropped += [*folder.pictures, *folder.others]
+                kept = tuple(n for n in folder.folders if len(at) < level - 1 or n in only)
+                self.folders[at] = Folder(kept, (), (), folder.identity)
+        self._count()
+        return dropped

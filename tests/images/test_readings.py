@@ -1,0 +1,287 @@
+"""What folders are taken for: one reading is taken and said, of several none is."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from pipeline.config import DataConfig
+from pipeline.errors import DataError, InputError
+from pipeline.images import index, scan
+from pipeline.images.splitwords import split_named, splits_named
+from tests.images.test_sources import make
+
+N = "{1,2,3}.png"
+
+
+def tree(root, *patterns):
+    return make(root, *(path for pattern in patterns for path in expanded(pattern)))
+
+
+def expanded(pattern):
+    """Write out what a shell makes of braces."""
+    if (found := re.search(r"\{([^{}]*)\}", pattern)) is None:
+        return [pattern]
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return [path for name in found[1].split(",") for path in expanded(before + name + after)]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("TRAIN", "train"),
+        ("Training", "train"),
+        ("training_set", "train"),
+        ("TrainImages", "train"),
+        ("trainset", "train"),
+        ("train2017", "train"),
+        ("01-train", "train"),
+        ("imgs_train", "train"),
+        ("Final_Training", "train"),
+        ("VAL", "validation"),
+        ("valid_set", "validation"),
+        ("dev", "validation"),
+        ("Validation Set", "validation"),
+        ("Testing", "test"),
+        ("test_set", "test"),
+        ("hold-out", "test"),
+        ("test1", "test"),
+        ("cats", None),
+        ("trained", None),
+        ("test tube", None),
+        ("dev board", None),
+        ("valley", None),
+        ("train_val", None),
+        ("", None),
+    ],
+)
+def test_names_of_splits(name, split):
+    assert split_named(name) == split
+
+
+def test_a_word_that_all_splits_share():
+    assert splits_named(["seg_train", "seg_test", "x"]) == {
+        "seg_train": "train",
+        "seg_test": "test",
+    }
+    assert splits_named(["seg_train", "train_station"]) == {}
+
+
+ONE = [
+    (("training_set/{a,b}/" + N, "test_set/{a,b}/" + N), ("split", "class")),
+    (("Training/{a,b}/" + N, "Testing/{a,b}/" + N), ("split", "class")),
+    (("TRAIN/{a,b}/" + N, "TEST/{a,b}/" + N), ("split", "class")),
+    (("seg_train/{a,b}/" + N, "seg_test/{a,b}/" + N), ("split", "class")),
+    (("train/train/{a,b}/" + N, "test/test/{a,b}/" + N), ("split", "all", "class")),
+    (
+        ("Final_Training/Images/{a,b}/" + N, "Final_Test/Images/{a,b}/" + N),
+        ("split", "all", "class"),
+    ),
+    (("x/Training/{a,b}/" + N, "x/Testing/{a,b}/" + N), ("all", "split", "class")),
+    (("train/images/{a,b}/" + N, "test/{a,b}/" + N), ("split", "class")),
+    (("{train,test}/{a,b}/images/" + N,), ("split", "class")),
+    (("{train,val}/a/{x,y}/" + N, "{train,val}/b/" + N), ("split", "class")),
+    (("{train,test}/{train,b}/" + N,), ("split", "class")),
+    (("{a,b}/{train,test}/" + N,), ("class", "split")),
+    (("{a,b}/{Training,Testing}/" + N,), ("class", "split")),
+    (("pets/{a,b}/{train,test}/" + N,), ("all", "class", "split")),
+    (("dataset/{a,b}/" + N,), ("all", "class")),
+    (("x/y/z/{a,b}/" + N, "readme.txt"), ("all", "all", "all", "class")),
+    (("dataset/{a,b}/" + N, "loose.png"), ("all", "class")),
+    (("a/{k,l}/" + N, "b/{m,n}/" + N), ("class",)),
+    (("{a,b}/" + N, "{a,b}/more/1.png"), ("class",)),
+    (("{mask,no_mask}/" + N,), ("class",)),
+    (("{n01443537,n01629819}/" + N,), ("class",)),
+    (("{0,1}/" + N,), ("class",)),
+    (("{c0,c1}/" + N,), ("class",)),
+]
+
+
+@pytest.mark.parametrize(("paths", "levels"), ONE)
+def test_one_reading_is_taken_and_said(tmp_path, paths, levels):
+    source = scan(tree(tmp_path, *paths))
+    assert source.reading.levels == levels
+    assert f"classes at level {levels.index('class') + 1}" in source.reading.sentence
+    assert len(set(source.labels)) == 2
+    by_split = Counter(source.splits)
+    assert set(by_split) == ({None} if "split" not in levels else by_split.keys() - {None})
+    for path, label, split in zip(source.paths, source.labels, source.splits, strict=True):
+        assert label in path.split("/")
+        assert split is None or source.reading.splits[path.split("/")[levels.index("split")]]
+
+
+SEVERAL = [
+    (("{patient12,patient13}/{0,1}/" + N,), "--classes-at 1 .*--classes-at 2 .*--group-at 1"),
+    (("p1/{0,1}/" + N, "p2/0/" + N, "p3/1/" + N), "'0', '1' come again below 'p1', 'p2', 'p3'"),
+    (("p1/good/" + N, "p2/bad/" + N, "p3/bad/" + N, "p4/good/" + N), "--classes-at 2"),
+    (("{fold1,fold2}/{a,b}/" + N,), "--only fold1 to take one of several like trees"),
+    (("{color,grey,cut}/{a,b}/" + N,), "--only color"),
+    (("{2019,2020}/{a,b}/" + N,), "--classes-at 1 .*--classes-at 2"),
+    (("{x,y}/images/{a,b}/" + N,), "--classes-at 1 .*--classes-at 3"),
+    (("{train,test}/{p1,p2}/{a,b}/" + N,), "--classes-at 2 .*--classes-at 3 .*--group-at 2"),
+    (("{s1,s2}/{train,test}/{a,b}/" + N,), "--classes-at 3 .*--group-at 1"),
+    (("{a,b}/{images,masks}/" + N,), "say --only images to take one kind of pictures"),
+    (("{images,segmentations}/{a,b}/" + N,), "--only images"),
+    (("{a,b}/" + N, "{a,b}/masks/" + N), "hold pictures and also a folder 'masks'; say --only"),
+    (("{a,b,c}/" + N, "all/{a,b,c}/" + N), "'all' holds 'a', 'b', 'c' once more"),
+    (("data/x/{a,b,c}/" + N, "x/{a,b,c}/" + N), "the same folders come again at different depths"),
+    (("{train,test}/{a,b}/" + N, "x/{train,test}/{a,b}/" + N), "give .*/x to take what lies there"),
+    (("{train,test}/{train,test}/" + N,), "--split-at 1 --classes-at 2, or --split-at 2 --classes"),
+    (("{a,b}/{train,test,more}/" + N,), r"\('test', 'train'\) and others \('more'\); say --only"),
+    (("{train,a,b}/" + N,), "received both: .*'train' .* or --classes-at 1 --split-at 0"),
+    (("{seg_train,seg_test}/{a,b}/" + N, "seg_pred/" + N), "--only seg_test,seg_train to leave"),
+    (("{fold1,fold2,fold3}/" + N,), "parts of one collection: say --classes-at 1"),
+    (("{images_001,images_002}/" + N,), "parts of one collection: say --classes-at 1"),
+    (("{patient1,patient2}/" + N,), "parts of one collection: say --classes-at 1"),
+    (("{images,masks}/" + N,), "kinds of pictures of the same things: say --classes-at 1"),
+    (("images/" + N, "annotations/trimaps/" + N), "kinds of pictures of the same things"),
+    (("{a,b}/{train,test}/" + N, "a/9.png"), "1 picture above, e.g. a/9.png: move"),
+    (("train/{a,b}/" + N, "val/images/" + N), "val/images, received pictures without any"),
+    (("{train,val}/images/" + N,), "train/images, received pictures without any"),
+    (("images/" + N,), "expected class folders in .*, received 3 pictures without any"),
+    (("train/train/{a,b}.{1,2}.png", "test1/test1/1.png"), "without any, e.g. test1/test1/1.png"),
+]
+
+
+@pytest.mark.parametrize(("paths", "message"), SEVERAL)
+def test_of_several_readings_none_is_taken(tmp_path, paths, message):
+    with pytest.raises(DataError, match=message) as raised:
+        scan(tree(tmp_path, *paths))
+    assert len(str(raised.value).replace(str(tmp_path), "")) < 450
+
+
+PATIENTS = ("{p1,p2}/{0,1}/" + N,)
+
+
+@pytest.mark.parametrize(
+    ("paths", "said", "labels", "splits", "groups"),
+    [
+        (PATIENTS, {"classes_at": 1}, "p1 p2", {None}, None),
+        (PATIENTS, {"classes_at": 2}, "0 1", {None}, None),
+        (PATIENTS, {"classes_at": 2, "group_at": 1}, "0 1", {None}, "p1 p2"),
+        (PATIENTS, {"group_at": 1}, "0 1", {None}, "p1 p2"),
+        (PATIENTS, {"only": "p1"}, "0 1", {None}, None),
+        (("{a,b}/{images,masks}/" + N,), {"only": "images"}, "a b", {None}, None),
+        (("{a,b}/" + N, "{a,b}/masks/" + N), {"only": "masks"}, "a b", {None}, None),
+        (("{a,b}/" + N, "{a,b}/masks/" + N), {"classes_at": 1}, "a b", {None}, None),
+        (
+            ("{fold1,fold2,fold3}/{a,b}/" + N,),
+            {"only": "fold1,fold2", "classes_at": 2},
+            "a b",
+            {None},
+            None,
+        ),
+        (("{train,a,b}/" + N,), {"classes_at": 1, "split_at": 0}, "a b train", {None}, None),
+        (("{train,a,b}/" + N,), {"split_at": 0}, "a b train", {None}, None),
+        (("{train,test}/{a,b}/" + N,), {"split_at": 0, "classes_at": 2}, "a b", {None}, None),
+        (("{train,test}/{a,b}/" + N,), {"classes_at": 2}, "a b", {"train", "test"}, None),
+        (
+            ("{train,test}/{train,test}/" + N,),
+            {"split_at": 2, "classes_at": 1},
+            "test train",
+            {"train", "test"},
+            None,
+        ),
+        (
+            ("{x_train,x_test,x_pred}/{a,b}/" + N,),
+            {"only": "x_train,x_test"},
+            "a b",
+            {"train", "test"},
+            None,
+        ),
+        (("{train,test}/{p1,p2}/{a,b}/" + N,), {"classes_at": 3}, "a b", {"train", "test"}, None),
+        (
+            ("{s1,s2}/{train,test}/{a,b}/" + N,),
+            {"group_at": 1, "split_at": 2},
+            "a b",
+            {"train", "test"},
+            "s1 s2",
+        ),
+        (
+            ("{a,b}/{m1,m2}/" + N, "a/9.png"),
+            {"classes_at": 1, "group_at": 2},
+            "a b",
+            {None},
+            "m1 m2",
+        ),
+        (("{part1,part2}/" + N,), {"classes_at": 1}, "part1 part2", {None}, None),
+        (
+            ("{s1,s2}/{a,b}_" + N,),
+            {"label_pattern": "{label}_{}", "group_at": 1},
+            "a b",
+            {None},
+            "s1 s2",
+        ),
+        (
+            ("{s1,s2}/{train,test}/{a,b}_" + N,),
+            {"label_pattern": "{label}_{}", "split_at": 2},
+            "a b",
+            {"train", "test"},
+            None,
+        ),
+    ],
+)
+def test_what_is_said_is_taken(tmp_path, paths, said, labels, splits, groups):
+    source = scan(tree(tmp_path, *paths), DataConfig(**said))
+    assert " ".join(sorted(set(source.labels))) == labels
+    assert set(source.splits) == splits
+    found = None if source.groups is None else " ".join(sorted(set(filter(None, source.groups))))
+    assert found == groups
+    everything = {path for pattern in paths for path in expanded(pattern)}
+    dropped = tuple(name for name in source.ignored if name.endswith("/"))
+    assert set(source.paths) == {
+        path for path in everything if not path.startswith(dropped) and path not in source.ignored
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"classes_at": 3}, r"folders 3 levels deep in .* \(--classes-at 3\), received at most 2"),
+        ({"classes_at": 1, "group_at": 1}, "a level of its own for each of --classes-at, --group"),
+        ({"split_at": 1}, r"names of splits at level 1 .* received 'p1', 'p2'"),
+        ({"only": "p3"}, "unknown folder 'p3'; nearest: p"),
+        ({"label_pattern": "{label}", "classes_at": 1}, "either label_pattern or classes_at"),
+    ],
+)
+def test_what_is_said_and_does_not_fit(tmp_path, said, message):
+    with pytest.raises(InputError, match=message):
+        scan(tree(tmp_path, *PATIENTS), DataConfig(**said))
+
+
+@pytest.mark.parametrize("said", [{"classes_at": 0}, {"split_at": -1}, {"group_at": 100}])
+def test_levels_that_no_folder_has(said):
+    with pytest.raises(InputError, match=rf"expected {next(iter(said))} from"):
+        DataConfig(**said)
+
+
+def test_a_group_is_in_one_split_and_the_settings_are_kept(tmp_path):
+    names = ("{p1,p2,p3,p4,p5,p6,p7,p8}/{0,1}/" + N,)
+    dataset = index(tree(tmp_path, *names), DataConfig(classes_at=2, group_at=1))
+    for group in range(8):
+        assert len(set(dataset.splits[dataset.groups == group])) == 1
+    assert dataset.indexing["group_at"] == 1
+    assert dataset.reading.sentence == "classes at level 2; groups at level 1"
+
+
+def test_the_reading_as_a_tree(tmp_path):
+    names = ("x/Training/{a,b}/" + N, "x/Testing/a/1.png", "x/Testing/b/1.png")
+    (wrapping,) = index(tree(tmp_path, *names)).tree()["folders"]
+    assert (wrapping["name"], wrapping["is"], wrapping["pictures"]) == ("x", "all", 8)
+    testing, training = wrapping["folders"]
+    assert (testing["name"], testing["is"], testing["pictures"]) == ("Testing", "split", 2)
+    assert [(one["name"], one["is"], one["pictures"]) for one in training["folders"]] == [
+        ("a", "class", 3),
+        ("b", "class", 3),
+    ]
+
+
+def test_links_in_a_web_end(tmp_path):
+    tree(tmp_path, "{a,b}/" + N)
+    hub = tmp_path / "a" / "hub"
+    hub.mkdir()
+    for number in range(12):
+        (hub / f"{number}").mkdir()
+        for other in range(12):
+            (hub / f"{number}" / f"to{other}").symlink_to(hub / f"{other}")
+    assert len(scan(tmp_path).paths) == 6
