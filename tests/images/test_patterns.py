@@ -10,7 +10,7 @@ from pipeline.cli import run
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, scan
-from pipeline.images.folders import parse_pattern
+from pipeline.images.patterns import parse_pattern
 from pipeline.runs import index_settings
 from tests.images.test_sources import PLAIN, make
 from tests.runs.test_folder import HITS, make_run
