@@ -32,7 +32,7 @@ class FeaturesConfig(DataConfig, HasModels):
     """How a cut's map becomes a vector: avg, max, avg+max, gem, none; several with commas."""
 
     weights: str = "default"
-    """default (packaged, else imagenet), imagenet, none, or a .weights.h5, .h5 or .keras file."""
+    """default (packaged, else imagenet), imagenet, none, or a file: .h5, .hdf5 or .keras."""
 
     image_size: int | None = None
     """Side in pixels of the square the base sees; the base's own size when left out."""
