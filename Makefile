@@ -31,13 +31,24 @@ FEATURE_FLAGS = $(if $(BACKBONE),--backbone "$(BACKBONE)") $(if $(LAYERS),--laye
 	$(if $(IMAGE_SIZE),--image-size $(IMAGE_SIZE)) --cache "$(CACHE)"
 HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") $(if $(TUNE),--tune) --runs "$(RUNS)"
 
+VARIABLES := DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS TUNE EPOCHS RUN OUT CACHE RUNS ARGS
+# Whoever mistypes a variable would get the digits, or a default, without a word.
+GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
+UNKNOWN := $(filter-out $(VARIABLES) PYTHON VENV BIN SHELL -%,$(GIVEN))
+$(if $(UNKNOWN),$(error unknown variable $(firstword $(UNKNOWN)); known are $(VARIABLES)))
+$(foreach v,DATA CACHE RUNS RUN,$(if $(strip $($v)),,$(error $v is empty; leave it out, or give it a value)))
+ifneq ($(filter export,$(MAKECMDGOALS)),)
+$(if $(OUT),,$(error OUT is missing, the file to write RUN to: make export OUT=cats.keras, cats.onnx or \
+	cats.tflite; for OpenVINO a folder, OUT=cats ARGS="--format openvino"))
+endif
+
 .PHONY: help install data features classify finetune predict export compare report demo \
 	test test-fast lint check dist bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' | column -t -s '|'
-	@echo 'Variables: DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS TUNE EPOCHS RUN OUT CACHE RUNS ARGS'
+	@echo 'Variables: $(VARIABLES)'
 	@echo 'Example:   make classify DATA=~/pictures BACKBONE="MobileNet(alpha=0.25)" HEADS=logistic,knn TUNE=yes'
 
 install: $(CORE) ## make .venv and install the pipeline into it

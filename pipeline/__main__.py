@@ -1,25 +1,36 @@
 """``python -m pipeline``: the same program as the console script."""
 
-import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from pipeline.cli import run
     from pipeline.system.startup import own_stderr
+    from pipeline.system.streams import own_streams, read_names_as_text
 
+    read_names_as_text()
     own_stderr()
-    # File names need not be text on every system; they are printed as they are.
-    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    sys.stderr.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    try:
-        code = run(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output had enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code)
+    results = own_streams()
+    from pipeline.cli import run
+
+    code = run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.exit(code or _code_of(results.failure))
+
+
+def _code_of(failure: OSError | None) -> int:
+    """Return the exit code of work that was done, by what became of its results on stdout."""
+    from pipeline.cli import show
+
+    if failure is None:
+        return 0
+    if isinstance(failure, BrokenPipeError):  # the reader of our output had enough, as `head` has
+        return 141
+    show.error(
+        f"expected to write results to standard output, which failed: {failure.strerror}; what was "
+        "computed is kept"
+    )
+    return 1
 
 
 if __name__ == "__main__":

@@ -218,11 +218,15 @@ def test_every_command_is_on_its_page():
 
 
 def test_exit_codes_are_those_of_the_program():
-    tree = ast.parse((ROOT / "pipeline" / "cli" / "launch.py").read_text("utf-8"))
-    (run_,) = (
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run"
-    )
-    returned = {node.value.value for node in ast.walk(run_) if isinstance(node, ast.Return)}
+    returned = set()
+    for path, name in (("cli/launch.py", "run"), ("__main__.py", "_code_of")):
+        tree = ast.parse((ROOT / "pipeline" / path).read_text("utf-8"))
+        (function,) = (
+            node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name
+        )
+        returned |= {
+            node.value.value for node in ast.walk(function) if isinstance(node, ast.Return)
+        }
     assert {int(row[0]) for row in rows_of("reference/commands.md", "code")} == returned
 
 

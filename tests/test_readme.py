@@ -55,6 +55,26 @@ def dry_run(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["export"], "OUT is missing, the file to write RUN to: make export OUT=cats.keras"),
+        (["classify", "DATA="], "DATA is empty; leave it out, or give it a value"),
+        (["classify", "data=pictures"], "unknown variable data; known are DATA BACKBONE"),
+    ],
+)
+def test_variables_that_are_missing_or_mistyped(arguments, told):
+    command = ["make", "--dry-run", *arguments]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert told in process.stderr
+
+
+def test_variables_become_flags():
+    assert '"my pics" --backbone "VGG16"' in dry_run("features", "DATA=my pics", "BACKBONE=VGG16")
+    assert '"x.onnx"' in dry_run("export", "OUT=x.onnx", "PYTHON=python3")
+
+
 def test_who_tries_it_gets_no_development_tools():
     assert "[dev]" not in dry_run("features")
     assert "[dev]" in dry_run("test")

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
 
+from pipeline.config import side_of
 from pipeline.errors import InputError, UnknownNameError
 
 Config = TypeVar("Config")
@@ -47,7 +48,7 @@ class FeaturesSettings(DataSettings, total=False):
     layers: Names
     pooling: Names
     weights: str
-    image_size: int | None
+    image_size: int | str | tuple[int, int] | None
     resize: str
     interpolation: str
     precision: str
@@ -144,6 +145,8 @@ def filled(
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
     """Return a value in the type of its field, without guessing: ``"5"`` is no number."""
+    if name == "image_size":
+        return side_of(value)
     kinds = get_args(hint) or (hint,)
     if value is None and NoneType in kinds:
         return None

@@ -87,7 +87,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         layer: str = FeaturesConfig.layers,
         pooling: str = FeaturesConfig.pooling,
         weights: str = FeaturesConfig.weights,
-        image_size: int | None = FeaturesConfig.image_size,
+        image_size: int | str | tuple[int, int] | None = FeaturesConfig.image_size,
         resize: str = FeaturesConfig.resize,
         interpolation: str = FeaturesConfig.interpolation,
         jpeg: str = FeaturesConfig.jpeg,

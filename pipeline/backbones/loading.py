@@ -5,7 +5,10 @@ loading by name would skip in silence what a file lacks.
 """
 
 import re
+import shutil
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +21,7 @@ from pipeline.backbones.efficientnet_lite import layers_from_torch
 from pipeline.backbones.matching import StoredLayer, StoredLayers, Target, match
 from pipeline.backbones.torch_pickle import read_torch_pickle
 from pipeline.backbones.weight_files import read_hdf5
+from pipeline.backbones.weight_formats import KERAS, TORCH, not_loaded, stored_as
 from pipeline.backbones.weights import WeightsSource
 from pipeline.errors import WeightsError
 
@@ -93,9 +97,10 @@ def snake_case(class_name: str) -> str:
 
 
 def _readings(spec: BackboneSpec, path: Path) -> list[StoredLayers]:
-    if path.suffix == ".pth":
+    found = stored_as(path)
+    if found == TORCH:
         return [_read_torch(spec, path)]
-    if path.suffix == ".keras":
+    if found == KERAS:
         return list(_read_model(path))
     return read_hdf5(path)
 
@@ -112,21 +117,24 @@ def _read_torch(spec: BackboneSpec, path: Path) -> StoredLayers:
 
 
 def _read_model(path: Path) -> Iterator[StoredLayers]:
-    if not zipfile.is_zipfile(path):
-        raise WeightsError(
-            f"expected a model that Keras saved as .keras, received {path}, which is damaged or of "
-            f"another format; save it again"
-        )
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile, ImportError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"expected a model that Keras loads in safe mode, received {path}: {reason}"
-        ) from error
+        model = _load_model(path)
+    # What a model of another version, or a damaged one, raises is as varied as its layers.
+    except (
+        ValueError, TypeError, OSError, LookupError, AttributeError, RuntimeError, ImportError,
+        zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise not_loaded(path, keras.__version__, error) from error
     for candidate in (model, *_nested(model)):
         layers = [leaf.layer for leaf in _leaves(candidate) if leaf.layer.weights]
         yield StoredLayers("leaf", [StoredLayer(x.name, x.get_weights()) for x in layers])
+
+
+def _load_model(path: Path) -> keras.Model:
+    if path.suffix == ".keras":
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    with tempfile.TemporaryDirectory() as folder:  # Keras goes by the name alone
+        return _load_model(Path(shutil.copy(path, Path(folder, "model.keras"))))
 
 
 def _nested(model: keras.Model) -> Iterator[keras.Model]:

@@ -39,14 +39,16 @@ def read_hdf5(path: Path) -> list[StoredLayers]:
                 return _read_legacy(legacy)
             if "layers" in file:
                 return list(_read_keras3(file))
+            early = "_layer_checkpoint_dependencies" in file
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise WeightsError(
             f"expected weights in HDF5, received {path}, which is damaged or of another format "
             f"({str(error).splitlines()[0]}); get the file again"
         ) from error
+    what = "Keras 2 wrote as .weights.h5" if early else "holds neither 'layer_names' nor 'layers'"
     raise WeightsError(
-        f"expected weights as Keras stores them, received {path}, which holds neither "
-        f"'layer_names' nor 'layers'; save them with model.save_weights"
+        f"expected weights as Keras stores them, received {path}, which {what}; save them with "
+        "model.save_weights('NAME.h5')"
     )
 
 

@@ -12,11 +12,12 @@ from importlib import metadata
 from pathlib import Path
 
 from pipeline.backbones.backbone import BackboneSpec
+from pipeline.backbones.weight_formats import SUFFIXES, check_readable
 from pipeline.errors import InputError, WeightsError
 from pipeline.system.startup import import_tensorflow
 
 DEFAULT, IMAGENET, NONE = "default", "imagenet", "none"
-_CHOICES = "default, imagenet, none, or the path of a .weights.h5, .h5 or .keras file"
+_CHOICES = "default, imagenet, none, or the path of a .weights.h5, .h5, .hdf5 or .keras file"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,20 +86,25 @@ def _from_file(kind: str, path: Path) -> WeightsSource:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(
-            f"expected a readable weights file, received {path}: {error.strerror}"
-        ) from error
+        raise _unreadable(path, error) from error
     return WeightsSource(kind, path, digest)
+
+
+def _unreadable(path: Path, error: OSError) -> WeightsError:
+    return WeightsError(f"expected a readable weights file, received {path}: {error.strerror}")
 
 
 def _user_file(spec: BackboneSpec, weights: str) -> Path:
     path = Path(weights).expanduser()
-    # The packaged files are PyTorch's; naming one by its path is the same as asking for it.
-    suffixes = {".h5", ".keras"} | ({".pth"} if spec.backbone.package else set())
-    if path.suffix not in suffixes:
+    if not weights or not (path.exists() or path.suffix.lower() in SUFFIXES):
         raise InputError(f"expected weights as {_CHOICES}, received weights={weights!r}")
-    if not path.is_file():
+    if not path.exists():
         raise WeightsError(f"there is no weights file {weights}; choose {_CHOICES}")
+    try:
+        # The packaged files are PyTorch's; naming one by its path is the same as asking for it.
+        check_readable(path, torch=spec.backbone.package is not None)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return path
 
 

@@ -58,8 +58,25 @@ def launch(
     logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
     if config is not None:
         _check_tables(config)
-    app.config = () if config is None else (Toml(config, must_exist=True),)
+    app.config = () if config is None else (_Settings(config, must_exist=True),)
     return app(tokens)
+
+
+class _Settings(Toml):
+    """A file of settings; a list in it stands for what a flag separates by commas."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The tables of the file."""
+        return {
+            name: {key: _with_commas(key, value) for key, value in table.items()}
+            for name, table in super().config.items()
+        }
+
+
+def _with_commas(key: str, value: Any) -> Any:
+    several = isinstance(value, list) and key not in ("paths", "run")
+    return ",".join(map(str, value)) if several else value
 
 
 def _check_tables(path: Path) -> None:

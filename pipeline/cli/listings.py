@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Output, app, command
-from pipeline.config import RUNS, ReportConfig
+from pipeline.config import RUNS, ReportConfig, side_of
 from pipeline.errors import InputError
 from pipeline.system.files import atomic_path
 
@@ -80,7 +80,7 @@ def backbones(*, output: Output = DEFAULT_OUTPUT) -> None:
     'pipeline summary "MobileNet(alpha=0.25)" --image-size 160',
 )
 def summary(
-    backbone: str, *, image_size: int | None = None, output: Output = DEFAULT_OUTPUT
+    backbone: str, *, image_size: int | str | None = None, output: Output = DEFAULT_OUTPUT
 ) -> None:
     """List a backbone's layers, shapes, parameters and named cut points.
 
@@ -90,7 +90,7 @@ def summary(
     """
     from pipeline.backbones import parse_backbone, summarize
 
-    rows = [row.to_dict() for row in summarize(parse_backbone(backbone), image_size)]
+    rows = [row.to_dict() for row in summarize(parse_backbone(backbone), side_of(image_size))]
     show.result({"layers": rows}, output.json, show.layers)
 
 

@@ -19,6 +19,7 @@ from pipeline.config.fields import (
     N_SEEDS,
     RUNS,
     TRAINING_PRECISIONS,
+    side_of,
     to_dict,
 )
 from pipeline.config.finetune import FinetuneConfig
@@ -45,5 +46,6 @@ __all__ = [
     "FinetuneConfig",
     "PredictConfig",
     "ReportConfig",
+    "side_of",
     "to_dict",
 ]

@@ -15,6 +15,7 @@ from pipeline.config.fields import (
     HasModels,
     expand_paths,
     require,
+    side_of,
 )
 
 
@@ -32,10 +33,10 @@ class FeaturesConfig(DataConfig, HasModels):
     """How a cut's map becomes a vector: avg, max, avg+max, gem, none; several with commas."""
 
     weights: str = "default"
-    """default (packaged, else imagenet), imagenet, none, or a .weights.h5, .h5 or .keras file."""
+    """default (packaged, else imagenet), imagenet, none, or a file: .h5, .hdf5 or .keras."""
 
-    image_size: int | None = None
-    """Side in pixels of the square the base sees; the base's own size when left out."""
+    image_size: int | str | None = None
+    """Side in pixels of the square the base sees, 224 or 224x224; the base's own if left out."""
 
     resize: str = "squash"
     """How a picture becomes square: squash, crop (short side, then centre), pad."""
@@ -85,12 +86,18 @@ class FeaturesConfig(DataConfig, HasModels):
     def __post_init__(self) -> None:
         super().__post_init__()
         expand_paths(self)
+        object.__setattr__(self, "image_size", self.side)
         known = self.cluster is None or CLUSTER.fullmatch(self.cluster) is not None
         require(self, "cluster", known, CLUSTERS)
         require(self, "batch_size", self.batch_size >= 1, "at least 1")
         for name in ("views", "test_views"):
             require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
         require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))
+
+    @property
+    def side(self) -> int | None:
+        """Side in pixels of the square that the base sees; None for the base's own."""
+        return side_of(self.image_size)
 
 
 @dataclass(frozen=True, kw_only=True)

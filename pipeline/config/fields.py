@@ -46,6 +46,37 @@ def require(config: Any, name: str, good: bool, expected: str) -> None:
         raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
 
 
+def side_of(image_size: object) -> int | None:
+    """Return the side of a square, however it is written; None stays None.
+
+    Args:
+        image_size: A whole number, a pair of them, or a text such as ``"224x224"``.
+
+    Raises:
+        InputError: It is none of these, or no square.
+
+    >>> side_of("224x224"), side_of("224,224"), side_of((224, 224)), side_of("224")
+    (224, 224, 224, 224)
+    """
+    if image_size is None:
+        return None
+    given = image_size if isinstance(image_size, list | tuple) else [image_size]
+    text = "x".join(map(str, given)).strip("()[] ")
+    sides = [side.strip() for side in re.split("[x×*,]", text.lower())]
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise InputError(
+            f"expected image_size as one side in pixels, such as 224, or as 224x224, received "
+            f"image_size={image_size}"
+        )
+    if int(sides[0]) != int(sides[-1]):
+        raise InputError(
+            f"expected a square, as every base sees one, received image_size={image_size}: give "
+            f"one side, such as {max(map(int, sides))}, and say with resize how other pictures "
+            "become squares"
+        )
+    return int(sides[0])
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a config as plain JSON values, in the order of its fields, without a password."""
     values = {

@@ -183,7 +183,7 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     check_engine(config.engine, config.precision)
     ViewRecipe(config.view_policy, config.seed)
     spec = parse_backbone(config.backbone)
-    size = spec.backbone.input_size if config.image_size is None else config.image_size
+    size = spec.backbone.input_size if config.side is None else config.side
     spec.check_image_size(size)
     inputs = parse_inputs(spec, config.layers, config.pooling)
     cuts = tuple(dict.fromkeys(cut for joined in inputs for cut in joined))

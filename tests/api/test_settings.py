@@ -26,7 +26,8 @@ LISTS = {"only", "layers", "pooling", "view_policy", "heads", "prepare", "augmen
     ("settings", "told"),
     [
         ({"bakbone": "VGG16"}, "unknown setting of extract_features 'bakbone'; nearest: backbone"),
-        ({"image_size": "32"}, "expected image_size as a whole number or None, received .*='32'"),
+        ({"image_size": 32.5}, r"expected image_size as one side in pixels, .* received .*=32\.5"),
+        ({"image_size": (32, 48)}, r"expected a square, .* received image_size=\(32, 48\): give"),
         ({"strict": 1}, "expected strict as True or False, received strict=1"),
         ({"backbone": None}, "expected backbone as a text, received backbone=None"),
         ({"backbone": ["VGG16"]}, r"expected backbone as a text, received backbone=\['VGG16'\]"),
@@ -65,8 +66,9 @@ def test_a_field_that_has_another_name_is_unknown(folder):
 
 
 def test_numpy_numbers_lists_and_paths_are_settings(trained, folder):
-    settings = {"image_size": np.int64(32), "layers": ["block3"], "cache": folder / "cache"}
-    assert pipeline.extract_features(folder / "digits", **settings).computed == 0
+    for size in (np.int64(32), (32, 32), "32x32"):
+        settings = {"image_size": size, "layers": ["block3"], "cache": folder / "cache"}
+        assert pipeline.extract_features(folder / "digits", **settings).computed == 0
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,8 @@ def wider(name, hint):
     """What a program may give beside what the dataclass holds."""
     if Path in options(hint):
         return {str, PathLike[str]}
+    if name == "image_size":
+        return {tuple[int, int]}
     return {Sequence[str]} if name in LISTS else set()
 
 
@@ -133,7 +137,7 @@ FAULTY = """
 import pipeline
 
 pipeline.extract_features("digits", bakbone="VGG16")
-pipeline.extract_features("digits", image_size="32")
+pipeline.extract_features("digits", image_size=32.5)
 pipeline.open_features("digits", progress=True)
 pipeline.train_classifier("digits", heads=3)
 pipeline.train_classifier("digits", cache=7)
@@ -143,7 +147,7 @@ pipeline.classify_all
 """
 WRONG = {
     4: 'Unexpected keyword argument "bakbone" for "extract_features"',
-    5: 'has incompatible type "str"; expected "int | None"',
+    5: 'has incompatible type "float"; expected "int | str | tuple[int, int] | None"',
     6: 'Unexpected keyword argument "progress" for "open_features"',
     7: 'has incompatible type "int"; expected "str | Sequence[str]"',
     8: 'has incompatible type "int"; expected "str | PathLike[str]"',

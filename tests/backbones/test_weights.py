@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import urllib.error
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -90,10 +91,10 @@ def test_a_missing_package_names_the_extra(monkeypatch):
 
 def test_a_file_has_the_digest_of_its_bytes(tmp_path):
     path = tmp_path / "some.weights.h5"
-    path.write_bytes(b"anything")
+    path.write_bytes(b"\x89HDF\r\n\x1a\nanything")
     source = resolve_weights(SPEC, str(path))
     assert (source.kind, source.path) == ("file", path)
-    assert source.digest == hashlib.sha256(b"anything").hexdigest()
+    assert source.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("weights", ["imagnet", "weights.npz", "weights.pth", ""])
@@ -181,7 +182,10 @@ FORMATS = {
     "model.h5": save_legacy_model,
     "old.weights.h5": save_legacy_weights,
     "new.weights.h5": save_weights,
+    "weights.best.hdf5": save_legacy_weights,
+    "new.weights.H5": save_weights,
     "model.keras": save_legacy_model,
+    "model.KERAS": save_legacy_model,
     "nested.h5": save_nested,
     "nested.keras": save_nested,
     "nested.weights.h5": save_nested_weights,
@@ -190,8 +194,10 @@ FORMATS = {
 
 @pytest.mark.parametrize("file", FORMATS)
 def test_every_format_gives_every_weight(file, tmp_path):
-    FORMATS[file](random_base(), tmp_path / file)
-    loaded = build_base(SPEC, resolve_weights(SPEC, str(tmp_path / file)), 32)
+    path = tmp_path / file
+    written = path.with_suffix({".H5": ".h5", ".KERAS": ".keras"}.get(path.suffix, path.suffix))
+    FORMATS[file](random_base(), written)
+    loaded = build_base(SPEC, resolve_weights(SPEC, str(written.rename(path))), 32)
     assert_same_weights(loaded, random_base())
 
 
@@ -308,6 +314,13 @@ def test_hdf5_without_weights_is_refused(tmp_path):
         build_base(SPEC, resolve_weights(SPEC, str(tmp_path / "other.h5")), 32)
 
 
+def test_hdf5_that_keras_2_wrote_as_keras_3_does_is_told(tmp_path):
+    with h5py.File(tmp_path / "early.weights.h5", "w") as file:
+        file.create_group("_layer_checkpoint_dependencies/conv2d/vars")
+    with pytest.raises(WeightsError, match=r"which Keras 2 wrote as \.weights\.h5; save them with"):
+        build_base(SPEC, resolve_weights(SPEC, str(tmp_path / "early.weights.h5")), 32)
+
+
 def test_hdf5_that_points_at_other_files_is_refused(tmp_path):
     save_legacy_weights(random_base(), tmp_path / "a.h5")
     with h5py.File(tmp_path / "b.h5", "w") as file, h5py.File(tmp_path / "a.h5") as original:
@@ -330,8 +343,16 @@ def test_a_model_with_code_in_it_is_refused(tmp_path):
     images = keras.Input((32, 32, 3))
     model = keras.Model(images, keras.layers.Lambda(lambda x: x + 1)(images))
     model.save(tmp_path / "code.keras")
-    with pytest.raises(WeightsError, match="a model that Keras loads in safe mode"):
+    with pytest.raises(WeightsError, match=r"loads in safe mode.*Keras 3[.\d]+ saved: .*Lambda"):
         build_base(SPEC, resolve_weights(SPEC, str(tmp_path / "code.keras")), 32)
+
+
+def test_a_model_of_keras_2_is_one_sentence_that_names_the_version(tmp_path):
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as file:
+        file.writestr("metadata.json", '{"keras_version": "2.15.0"}')
+        file.writestr("config.json", '{"module": "keras.src.engine", "class_name": "Functional"}')
+    with pytest.raises(WeightsError, match=r"Keras 2\.15\.0 saved: files of Keras 2 differ; where"):
+        build_base(SPEC, resolve_weights(SPEC, str(tmp_path / "old.keras")), 32)
 
 
 def base_with_published_statistics():

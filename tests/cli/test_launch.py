@@ -9,7 +9,8 @@ import time
 import pytest
 
 from pipeline.api.progress import Terminal
-from pipeline.cli import run
+from pipeline.cli import app, run
+from pipeline.config import ClassifyConfig
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]
@@ -60,6 +61,37 @@ def test_settings_from_a_file_and_flags_over_them(pictures, tmp_path, capsys):
     value = json.loads(capsys.readouterr().out)
     assert value["recipe"].startswith("MobileNet(alpha=0.25)-conv_pw_1_relu-avg-")
     assert (tmp_path / "cache" / value["recipe"] / "recipe.json").exists()
+
+
+@pytest.mark.parametrize("given", ["32x32", "32,32", "32×32", "(32, 32)", "[32,32]", " 32 X 32 "])
+def test_squares_as_people_write_them(given):
+    command, bound, _ = app.parse_args(["classify", "x", "--image-size", given], print_error=False)
+    assert command.__name__ == "classify"
+    assert bound.arguments["config"] == ClassifyConfig(image_size=32)
+    assert type(bound.arguments["config"].image_size) is int
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("32x48", "expected a square, as every base sees one, received image_size=32x48: give"),
+        ("32x32x3", "expected image_size as one side in pixels, such as 224, or as 224x224, rec"),
+        ("32x", "received image_size=32x"),
+        ("-32", "received image_size=-32"),
+    ],
+)
+@pytest.mark.parametrize("command", ["features", "check", "summary"])
+def test_what_is_no_square(capsys, command, given, told):
+    assert run([command, "VGG16", f"--image-size={given}"]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("written", ["[32, 32]", '"32x32"', "32"])
+def test_lists_in_a_file_are_what_commas_are_in_a_flag(tmp_path, capsys, written):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[features]\nimage-size = {written}\nlayers = ["block1", "nowhere"]\n')
+    assert run(["features", "x", "--config", str(settings)]) == 2
+    assert "unknown layer 'nowhere'" in capsys.readouterr().err
 
 
 def test_unknown_setting_in_a_file(pictures, tmp_path, capsys):

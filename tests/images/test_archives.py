@@ -12,7 +12,7 @@ from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, scan
 from pipeline.images.files import MAX_BYTES
-from tests.images.test_folders import KAGGLE
+from tests.images.test_patterns import KAGGLE
 from tests.images.test_sources import PLAIN, SPLIT
 
 

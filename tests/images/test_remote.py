@@ -12,7 +12,7 @@ from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, remote, resolve_location, scan
 from tests.images.test_archives import make_tar, make_zip
-from tests.images.test_folders import KAGGLE
+from tests.images.test_patterns import KAGGLE
 from tests.images.test_sources import PLAIN, SPLIT, make
 
 fsspec = pytest.importorskip("fsspec")

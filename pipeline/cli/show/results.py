@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.api.progress import epoch_line
+from pipeline.system.streams import shows_exactly
 from pipeline.system.units import counted, size_text
 
 Value = Mapping[str, Any]
@@ -73,7 +74,8 @@ class LogHandler(logging.Handler):
 def result(value: Value, as_json: bool, human: Callable[[Value], None]) -> None:
     """Print a command's result: JSON alone, or for people."""
     if as_json:
-        print(json.dumps(value, ensure_ascii=False))
+        written = json.dumps(value, ensure_ascii=False)
+        print(written if shows_exactly(written) else json.dumps(value))
     else:
         human(value)
 
