@@ -35,7 +35,7 @@ SPARE_BYTES = 64 << 20
 MOST_BYTES = 1 << 30
 """A shard that is read as a whole; ours have 32 MiB, or one batch."""
 
-Result = TypeVar("Result")
+ReadOut = TypeVar("ReadOut")
 
 
 @dataclass(frozen=True)
@@ -183,17 +183,17 @@ def checked_shard(path: Path) -> Shard:
     return _returned(check_shard(path))
 
 
-def _returned(steps: Generator[object, None, Result]) -> Result:
+def _returned(steps: Generator[object, None, ReadOut]) -> ReadOut:
     """Go through a generator to its end, and return what it returns."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            result: Result = end.value
+            result: ReadOut = end.value
             return result
 
 
-def _read(path: Path, read: Callable[[h5py.File], Result]) -> Result:
+def _read(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
     """Read something of a shard; what fails is done again before it is believed."""
     try:
         with _opened(path) as file:
@@ -242,7 +242,7 @@ def _check_version(path: Path, file: h5py.File, version: int) -> None:
         raise ValueError(f"format_version={version}")
 
 
-def _read_again(path: Path, read: Callable[[h5py.File], Result]) -> Result:
+def _read_again(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
     """Read the whole file without HDF5, and what is wanted out of its bytes.
 
     Raises:
@@ -255,7 +255,7 @@ def _read_again(path: Path, read: Callable[[h5py.File], Result]) -> Result:
         raise unreadable(path, error) from error
 
 
-def _read_bytes(path: Path, read: Callable[[h5py.File], Result]) -> Result:
+def _read_bytes(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
     try:
         data = read_file(path, MOST_BYTES)
         version = _look(BytesIO(data))
@@ -275,7 +275,7 @@ def _damaged(path: Path, error: Exception) -> DamagedShardError:
     return DamagedShardError(
         f"expected a whole shard, received a damaged file {path}: "
         f"{' '.join(str(error).split())}; run `pipeline verify --cache {cache}`, which sets it "
-        f"aside, and then this again: its rows are computed again"
+        f"aside; `pipeline features` then computes its rows again"
     )
 
 
