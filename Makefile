@@ -34,7 +34,7 @@ HEAD_FLAGS = $(if $(HEADS),--heads "$(HEADS)") $(if $(TUNE),--tune) --runs "$(RU
 VARIABLES := DATA BACKBONE LAYERS POOLING WEIGHTS IMAGE_SIZE HEADS TUNE EPOCHS RUN OUT CACHE RUNS ARGS
 # Whoever mistypes a variable would get the digits, or a default, without a word.
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
-UNKNOWN := $(filter-out $(VARIABLES) PYTHON VENV BIN SHELL -%,$(GIVEN))
+UNKNOWN := $(filter-out $(VARIABLES) PYTHON VENV BIN DIGITS PICTURES SHELL MAKE% -%,$(GIVEN))
 $(if $(UNKNOWN),$(error unknown variable $(firstword $(UNKNOWN)); known are $(VARIABLES)))
 $(foreach v,DATA CACHE RUNS RUN,$(if $(strip $($v)),,$(error $v is empty; leave it out, or give it a value)))
 ifneq ($(filter export,$(MAKECMDGOALS)),)

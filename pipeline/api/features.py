@@ -86,7 +86,7 @@ def open_features(data: AnyPath, **settings: Unpack[FeaturesSettings]) -> Opened
     config = filled(FeaturesConfig, settings, "open_features")
     base = resolve(config, look=True)
     dataset = stages.indexed(location("data", data), config, SILENT, look=True)
-    caches = Caches(config, base, look=True)
+    caches = Caches(config, base)
     held = Held(dataset, base, caches, max(config.views, config.test_views))
     rows = np.flatnonzero(~undecodable(held.caches.clean, dataset.digests))
     _require(config, held, rows)

@@ -50,26 +50,33 @@ def indexed(
     return dataset
 
 
-def cached(data: str, config: FeaturesConfig, reporter: Reporter) -> CachedFeatures:
-    """Run stage 1 on a location: what is in the cache is not computed again."""
+def cached(
+    data: str, config: FeaturesConfig, reporter: Reporter, *, mend: bool = False
+) -> CachedFeatures:
+    """Run stage 1 on a location: what is in the cache is not computed again, nor mended."""
     base = resolve(config)  # first: a wrong name shows before any picture is read
-    return _extracted(config, base, indexed(data, config, reporter), reporter)
+    return _extracted(config, base, indexed(data, config, reporter), reporter, mend=mend)
 
 
 def _extracted(
-    config: FeaturesConfig, base: FrozenBase, dataset: Dataset, reporter: Reporter
+    config: FeaturesConfig,
+    base: FrozenBase,
+    dataset: Dataset,
+    reporter: Reporter,
+    *,
+    mend: bool = False,
 ) -> CachedFeatures:
     compute = Computation
     if config.cluster is not None:
         from pipeline.cluster.computing import ClusterComputation
 
         compute = ClusterComputation
-    return extract(config, base, dataset, reporter, compute)
+    return extract(config, base, dataset, reporter, compute, mend=mend)
 
 
 def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extraction:
-    """Run stage 1 on a location; return what was done."""
-    return cached(data, config, reporter).extraction
+    """Run stage 1 on a location, and mend the cache for it; return what was done."""
+    return cached(data, config, reporter, mend=True).extraction
 
 
 def classified(

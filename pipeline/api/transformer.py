@@ -223,7 +223,7 @@ def _cached(
 ) -> tuple[FeatureCache, np.ndarray, Extraction]:
     """Compute what is missing, and return a cache that has all, the digests, and what was done."""
     dataset = _unlabelled(pictures)
-    cache = FeatureCache(config.cache, base.recipe, set_aside_damaged=True)
+    cache = FeatureCache(config.cache, base.recipe)
     if cache.has(dataset.digests).all():
         n_distinct = len(np.unique(dataset.digests, axis=0))
         done = Extraction(base.recipe.id, len(dataset), reused=n_distinct)

@@ -61,16 +61,20 @@ def explain(
     "pipeline verify",
     "pipeline verify --cache /data/features",
 )
-def verify(*, cache: Path = CACHE, output: Output = DEFAULT_OUTPUT) -> None:
-    """Read everything in the cache, and set aside what is damaged; it is computed again.
+def verify(*, cache: Path = CACHE, output: Output = DEFAULT_OUTPUT) -> int:
+    """Read everything in the cache, and set aside what is damaged; exit code 1 says that some was.
 
     Args:
         cache: Folder of the feature cache.
+
+    Returns:
+        The exit code.
     """
     from pipeline.features.verify import verify as check_everything
 
     verification = check_everything(cache.expanduser(), output.reporter)
     show.result(verification.to_dict(), output.json, show.verification)
+    return 1 if verification.bad else 0
 
 
 @command(

@@ -20,7 +20,7 @@ def run(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     _log_to_stderr()
     try:
-        app.meta(arguments)
+        code = app.meta(arguments)
     except (PipelineError, CycloptsError) as error:
         show.error(" ".join(str(error).split()))
         return 2
@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
         return 130
     finally:
         TERMINAL.close()
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -23,14 +23,13 @@ class Caches:
     Args:
         config: Where they are, and which views are wanted.
         base: Whose features they hold.
-        look: Change nothing: what is damaged is raised, and left where it is.
+        mend: Set aside what is damaged, and go on without it; else it is raised, and stays.
     """
 
-    def __init__(self, config: FeaturesConfig, base: FrozenBase, *, look: bool = False) -> None:
+    def __init__(self, config: FeaturesConfig, base: FrozenBase, *, mend: bool = False) -> None:
         self._recipes = wanted_recipes(config, base)
         caches = [
-            FeatureCache(config.cache, recipe, set_aside_damaged=not look)
-            for recipe in self._recipes
+            FeatureCache(config.cache, recipe, set_aside_damaged=mend) for recipe in self._recipes
         ]
         self._caches, self.clean = caches, caches[0]
         self.viewed = caches[1] if len(caches) > 1 else None

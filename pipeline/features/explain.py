@@ -118,7 +118,7 @@ def _held_by_folder(
     for folder in folders_of(root):
         try:
             recipe = read_recipe(folder / RECIPE_NAME)
-            if not recipe.covers(wanted):
+            if recipe.id == folder.name and not recipe.covers(wanted):
                 held[folder] = recipe, held_by(folder, recipe, digests)
         except (DamagedShardError, NewerFormatError) as error:
             result.unreadable.append({"path": str(folder), "reason": str(error)})

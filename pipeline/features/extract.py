@@ -108,6 +108,8 @@ def extract(
     dataset: Dataset,
     reporter: Reporter = SILENT,
     compute: type[Computation] = Computation,
+    *,
+    mend: bool = False,
 ) -> CachedFeatures:
     """Compute the features that the cache does not hold yet.
 
@@ -122,13 +124,14 @@ def extract(
         dataset: The pictures, by content.
         reporter: Told after each batch.
         compute: What computes what is missing: this process, or workers.
+        mend: Set aside what is damaged in the cache; else it is raised.
 
     Raises:
         PipelineError: An argument, the weights or the cache cannot be used, or the disk or the
             memory will not suffice.
     """
     began = monotonic()
-    caches = Caches(config, base)
+    caches = Caches(config, base, mend=mend)
     caches.exchange()
     counts = dataset.counts()
     result = Extraction(

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.backbones.engines.kept import FILES, read_kept
 from pipeline.config import MODELS
 from pipeline.errors import InputError
-from pipeline.features.store.check import FolderCheck, put_aside, recipe_folders
+from pipeline.features.store.check import FolderCheck, put_aside, recipe_folders, stray_reason
 from pipeline.features.store.folders import SHARDS
 from pipeline.system.files import DAMAGED_PREFIX
 from pipeline.system.leftovers import remove_leftovers
@@ -25,6 +25,7 @@ class Verification:
         bad: What is damaged: ``[{"path", "reason", "set_aside"}]``, the last being where it was
             moved to, or None where that could not be done.
         newer: What a newer version of this program wrote, which is left alone, in the same form.
+        strays: Folders without the name of their recipe, which nothing reads, in the same form.
         mended: Files that were written again.
         models: Sound converted models.
         recipes: ``[{"id", "rows", "bytes"}]``, sound shards by recipe folder.
@@ -36,6 +37,7 @@ class Verification:
     bytes: int = 0
     bad: list[dict[str, Any]] = field(default_factory=list)
     newer: list[dict[str, Any]] = field(default_factory=list)
+    strays: list[dict[str, Any]] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
     models: int = 0
     recipes: list[dict[str, Any]] = field(default_factory=list)
@@ -58,15 +60,21 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
 
     Raises:
         InputError: There is no such folder.
+        StoreError: Something cannot be read for reasons that are not the file's: a disk that fails,
+            no memory. Nothing is called damaged for that.
     """
     if not cache_root.is_dir():
         raise InputError(
             f"expected the folder of a feature cache, received cache={cache_root}, which is not "
             f"there; `pipeline features DATA` makes one, --cache names another"
         )
-    folders, models = recipe_folders(cache_root), _model_folders(cache_root)
+    found, models = recipe_folders(cache_root), _model_folders(cache_root)
+    strays = {folder: reason for folder in found if (reason := stray_reason(folder))}
+    folders = [folder for folder in found if folder not in strays]
     meter = _Meter([*(path for f in folders for path in f.glob(SHARDS)), *_files(models)], reporter)
-    result = Verification()
+    result = Verification(
+        strays=[{"path": str(path), "reason": reason} for path, reason in strays.items()]
+    )
     for folder in folders:
         _verify_recipe(folder, meter, result)
     for folder in models:

@@ -20,7 +20,7 @@ from pipeline.errors import StoreError
 from pipeline.images.files import Files
 from pipeline.images.identity import Identities
 from pipeline.images.sources import Source
-from pipeline.system.files import atomic_path
+from pipeline.system.files import EXHAUSTED, atomic_path, unreadable
 from pipeline.system.machine import N_WAITING_THREADS, thread_count
 from pipeline.system.progress import SILENT, Reporter
 
@@ -201,4 +201,6 @@ def _digest(files: Files, path: str) -> bytes | str:
     try:
         return files.digest(path)
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise unreadable(path, error) from error
         return error.strerror or type(error).__name__

@@ -20,6 +20,7 @@ from pipeline.errors import DecodeError, InputError
 from pipeline.images.decode import decode_full
 from pipeline.images.recipe import DecodeRecipe, resize
 from pipeline.images.views import ViewRecipe, make_view
+from pipeline.system.files import EXHAUSTED, unreadable
 from pipeline.system.machine import thread_count
 
 
@@ -111,6 +112,8 @@ class RowLoader:
         try:
             data = self.read(row)
         except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise unreadable(error.filename or "a picture", error) from error
             reason = f"cannot be read: {error.strerror or type(error).__name__}"
             return Failure(row, reason, transient=True)
         done_reading = perf_counter()

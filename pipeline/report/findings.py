@@ -64,7 +64,7 @@ def find(
     settings = CheckConfig(cache=config.cache, **feature_settings(run))
     try:
         base = frozen_from_dict(run.base, look=True)
-        caches = Caches(settings, base, look=True)
+        caches = Caches(settings, base)
         cached = CachedFeatures(dataset, base, caches, Extraction(base.recipe.id, len(dataset)))
         found = check(settings, cached, reporter)
     except PipelineError as error:

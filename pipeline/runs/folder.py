@@ -32,6 +32,7 @@ from pipeline.runs.record import (
     run_of,
 )
 from pipeline.system.files import atomic_folder, canonical_json, write_json
+from pipeline.system.leftovers import remove_leftovers
 
 INFO, METRICS = "run.json", "metrics.json"
 LEARNING_CURVE, SEARCH = "learning_curve.json", "search.json"
@@ -56,12 +57,14 @@ def run_name(parts: Sequence[str], digest: str) -> str:
 def new_run(runs: Path, name: str) -> Iterator[Path]:
     """Yield an empty folder that becomes ``runs/name`` when the context ends well.
 
-    Where another process finished the same run in the meantime, that one stays. What else fails in
+    What killed processes left in ``runs`` an hour ago or longer goes. Where another process
+    finished the same run in the meantime, that one stays. What else fails in
     the context than writing comes as it is.
 
     Raises:
         StoreError: The folder cannot be written.
     """
+    remove_leftovers(runs)
     way_out = "make room or name another folder with --runs"
     with atomic_folder(runs / name, f"cannot write the run {runs / name}", way_out) as temporary:
         yield temporary

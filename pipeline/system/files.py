@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ TEMPORARY_PREFIX = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_FILES = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EACCES, errno.EPERM)
 """What file systems fail of besides, those behind a network too; no pipe and no terminal does."""
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What says nothing about a file: the machine, or what this process may take of it, is used up."""
 
 
 @contextmanager
@@ -127,6 +130,37 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def unreadable(path: Path | str, error: OSError | MemoryError) -> StoreError:
+    """Return the error that says why a file could not be read: that says nothing about the file."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno
+    way_out = {
+        errno.EACCES: "make it readable",
+        errno.EPERM: "make it readable",
+        errno.EMFILE: "allow more open files (`ulimit -n`) and start again",
+        errno.ENFILE: "close some programs, whose files are too many, and start again",
+        errno.ENOMEM: "free some memory and start again",
+    }.get(number or 0, "see that the disk or the connection works, and start again")
+    reason = os.strerror(errno.ENOMEM) if isinstance(error, MemoryError) else error.strerror
+    return StoreError(f"cannot read {path}: {reason or error}; {way_out}, nothing is lost")
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Return the bytes of a regular file, which anybody may have written.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no file, and reading it might never end; or it is longer.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        raise ValueError(f"{found.st_size} bytes" if path.is_file() else "no file")
+    return path.read_bytes()
 
 
 def sha256(path: Path) -> str:

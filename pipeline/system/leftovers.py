@@ -18,7 +18,7 @@ def remove_leftovers(folder: Path) -> int:
     an hour: another process may be at work.
 
     Args:
-        folder: A folder of the cache; what lies deeper is not looked at.
+        folder: A folder of the cache, or that of the runs; what lies deeper is not looked at.
 
     Returns:
         How many files and folders went; on a read-only file system none.

@@ -17,12 +17,14 @@ def verification(value: Value) -> None:
     for problem in value["bad"]:
         done = f"set aside as {problem['set_aside']}" if problem["set_aside"] else "still there"
         print(f"bad, {done}: {problem['reason']}")
-    for problem in value["newer"]:
+    for problem in (*value["newer"], *value["strays"]):
         print(f"left alone: {problem['reason']}")
     for path in value["mended"]:
         print(f"written again: {path}")
     if value["leftovers_removed"]:
         print(f"{value['leftovers_removed']} unfinished files of killed processes removed")
+    if any(problem["set_aside"] for problem in value["bad"]):
+        print("run `pipeline features DATA` as before: what was set aside is computed again")
 
 
 def explanation(value: Value) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from pipeline.features.store.reader import Shard, gather_rows
 from pipeline.features.store.recipe import CutName
 from pipeline.features.store.shard import CHUNK_BYTES
-from pipeline.system.files import OnDamage
 
 FeatureBlock = tuple[np.ndarray, np.ndarray]
 """Places (b,) int among the rows asked for, and their features (b, d) float32."""
@@ -35,7 +34,6 @@ class FeatureBlocks:
         shapes: Of one row of each cut.
         numbers: (n,) int, the shard of each row.
         rows: (n,) int, its row there.
-        on_damage: Told of a damaged shard before the error goes on.
         most_rows: In one block; None for as many as `BLOCK_BYTES` hold.
     """
 
@@ -46,11 +44,9 @@ class FeatureBlocks:
         shapes: Sequence[tuple[int, ...]],
         numbers: np.ndarray,
         rows: np.ndarray,
-        on_damage: OnDamage,
         most_rows: int | None = None,
     ) -> None:
         self._shards, self._cuts = shards, tuple(cuts)
-        self._on_damage = on_damage
         self._widths = [math.prod(shape) for shape in shapes]
         self._places = np.lexsort([rows, numbers])
         self._numbers, self._rows = numbers[self._places], rows[self._places]
@@ -123,7 +119,7 @@ class FeatureBlocks:
         features = np.empty((len(rows), self.n_features), np.float32)
         start = 0
         for cut, width in zip(self._cuts, self._widths, strict=True):
-            part = gather_rows(self._shards, cut, numbers, rows, self._on_damage)
+            part = gather_rows(self._shards, cut, numbers, rows)
             features[:, start : start + width] = part.reshape(len(rows), -1)
             start += width
         return features

@@ -40,11 +40,12 @@ class FeatureCache:
         root: Folder of all recipes.
         recipe: What the features must have been made with.
         set_aside_damaged: Rename what is damaged to ``damaged-…`` and go on without it, instead
-            of raising; who only looks leaves that off and changes nothing.
+            of raising, when the cache is opened; only `pipeline features` does.
 
     Raises:
         NewerFormatError: A newer version of this program wrote into the cache.
-        DamagedShardError: A shard cannot be read and ``set_aside_damaged`` is off.
+        DamagedShardError: A shard is damaged and ``set_aside_damaged`` is off.
+        StoreError: A shard cannot be read, or two hold rows of different shapes.
     """
 
     def __init__(self, root: Path, recipe: Recipe, *, set_aside_damaged: bool = False) -> None:
@@ -67,6 +68,7 @@ class FeatureCache:
                     known[path] = found
         self._known = known
         self._shards = [shard for shard, _ in known.values()]
+        check_shapes(self._shards)
         self._locate([keys for _, keys in known.values()])
 
     def _indexed(self, path: Path) -> tuple[Shard, np.ndarray] | None:
@@ -150,8 +152,7 @@ class FeatureCache:
             StoreError: Some of them are not cached.
             DamagedShardError: A checksum does not hold.
         """
-        where = self._places(digests, views)
-        return gather_rows(self._shards, cut, *where, self._on_damage)
+        return gather_rows(self._shards, cut, *self._places(digests, views))
 
     def _places(self, digests: np.ndarray, views: ViewNumbers) -> tuple[np.ndarray, np.ndarray]:
         """Return the shard of each row and its row there, (n,) int each."""
@@ -193,7 +194,7 @@ class FeatureCache:
         """
         where = self._places(digests, views)
         shapes = [self.row_shape(cut) for cut in cuts]
-        return FeatureBlocks(self._shards, cuts, shapes, *where, self._on_damage, n_rows)
+        return FeatureBlocks(self._shards, cuts, shapes, *where, n_rows)
 
     def row_shape(self, cut: CutName) -> tuple[int, ...]:
         """Return the shape of one picture's features of a cut: (d,) or (h, w, c).
@@ -202,8 +203,7 @@ class FeatureCache:
             StoreError: Nothing is cached.
         """
         self.require(np.empty((0, 32), np.uint8))
-        nothing = np.empty(0, int)
-        return gather_rows(self._shards, cut, nothing, nothing, self._on_damage).shape[1:]
+        return gather_rows(self._shards, cut, *np.empty((2, 0), int)).shape[1:]
 
     def writer(self, engine: str, versions: Mapping[str, str]) -> ShardWriter:
         """Return a context manager that takes rows and publishes shards."""
@@ -225,6 +225,25 @@ class FeatureCache:
     def reason(self, digest: bytes) -> str | None:
         """Return why the picture with this digest does not decode; None if it is not known to."""
         return self.quarantined.get(digest.hex())
+
+
+def check_shapes(shards: Sequence[Shard]) -> None:
+    """Raise `StoreError` where two shards hold rows of different shapes of the same cut.
+
+    Args:
+        shards: Of one recipe and of others that cover it, all of which say the same of a cut.
+    """
+    seen: dict[CutName, Shard] = {}
+    for shard in shards:
+        for cut, shape in shard.shapes.items():
+            first = seen.setdefault(cut, shard)
+            if first.shapes[cut] != shape:
+                raise StoreError(
+                    f"expected rows of one shape of {':'.join(cut)}, received {shape} in "
+                    f"{shard.path} and {first.shapes[cut]} in {first.path}; one of them is not "
+                    f"what its recipe says: move that one out of the cache, its rows are computed "
+                    f"again"
+                )
 
 
 def held_by(folder: Path, recipe: Recipe, digests: np.ndarray) -> np.ndarray:

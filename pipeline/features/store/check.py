@@ -4,7 +4,8 @@ What is damaged is set aside; a lost or altered ``recipe.json`` is written again
 which say themselves what they were made with.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,8 @@ from pipeline.features.store.folders import (
     read_quarantine,
     read_recipe,
 )
-from pipeline.features.store.reader import Shard, check_shard
-from pipeline.features.store.recipe import Recipe
+from pipeline.features.store.reader import Shard, check_shard, read_index
+from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.system.files import DAMAGED_PREFIX, set_aside
 
 Problem = dict[str, Any]
@@ -28,9 +29,42 @@ Problem = dict[str, Any]
 
 
 def recipe_folders(root: Path) -> list[Path]:
-    """Return the folders of a cache that hold a recipe or shards, sorted; not what is set aside."""
-    found = {path.parent for name in (RECIPE_NAME, SHARDS) for path in root.glob(f"*/{name}")}
-    return sorted(path for path in found if not path.name.startswith(DAMAGED_PREFIX))
+    """Return the folders of a cache that hold a recipe or shards, sorted, strays among them."""
+    return sorted(
+        {path.parent for name in (RECIPE_NAME, SHARDS) for path in root.glob(f"*/{name}")}
+    )
+
+
+def stray_reason(folder: Path) -> str | None:
+    """Return why nothing in a folder is ever read; None if it has the name of its recipe.
+
+    Where its ``recipe.json`` says something else, or nothing, its shards say what it is; where they
+    are damaged too, its name is believed.
+    """
+    if folder.name.startswith(DAMAGED_PREFIX):
+        return f"{folder} was set aside, and is never read; remove it once it is of no use"
+    said = [_id_of(read_recipe, folder / RECIPE_NAME)]
+    if folder.name not in said:
+        said += [_id_of(_recipe_of_shard, path) for path in sorted(folder.glob(SHARDS))]
+    other = next(filter(None, said), None)
+    if other is None or folder.name in said:
+        return None
+    return (
+        f"expected the name {other}, which its recipe says, received {folder}; it is never read: "
+        f"give it that name, or remove it"
+    )
+
+
+def _recipe_of_shard(path: Path) -> Recipe:
+    return read_index(path).shard.recipe
+
+
+def _id_of(read: Callable[[Path], Recipe], path: Path) -> str | None:
+    """Return the id of a recipe; None where it cannot be read, which is told when it is checked."""
+    try:
+        return read(path).id
+    except StoreError:
+        return None
 
 
 @dataclass
@@ -70,6 +104,7 @@ class FolderCheck:
             with self._noted(path):
                 self.shards.append((yield from check_shard(path)))
         self._match_recipes(recipe)
+        self._match_shapes()
 
     @contextmanager
     def _noted(self, path: Path) -> Iterator[None]:
@@ -81,6 +116,8 @@ class FolderCheck:
         except DamagedShardError as error:
             self.bad.append(put_aside(path, str(error)))
         except StoreError as error:
+            if not isinstance(error.__cause__, PermissionError | FileNotFoundError):
+                raise  # the machine's fault says nothing about the file, and others would fail too
             if path.exists():  # else another process set it aside meanwhile
                 self._note_bad(path, error)
 
@@ -107,6 +144,21 @@ class FolderCheck:
                 )
                 self.bad.append({**put_aside(shard.path, reason), "rows": shard.n_rows})
 
+    def _match_shapes(self) -> None:
+        """Note shards whose rows have other shapes than most: which are right, nobody can say."""
+        rows: Counter[RowShapes] = Counter()
+        for shard in self.shards:
+            rows[_shapes(shard)] += shard.n_rows
+        for shard in list(self.shards):
+            if _shapes(shard) != rows.most_common(1)[0][0]:
+                self.shards.remove(shard)
+                reason = (
+                    f"expected rows of one shape in {self.folder}, received others in {shard.path} "
+                    f"than in most shards; one of them is not what its recipe says: move that out "
+                    f"of the cache, its rows are computed again"
+                )
+                self.bad.append({"path": str(shard.path), "reason": reason, "set_aside": None})
+
     def _mend(self, recipe: Recipe) -> None:
         path = self.folder / RECIPE_NAME
         if path.exists():  # it could not be set aside
@@ -117,6 +169,13 @@ class FolderCheck:
             self._note_bad(path, error)
         else:
             self.mended.append(str(path))
+
+
+RowShapes = tuple[tuple[CutName, tuple[int, ...]], ...]
+
+
+def _shapes(shard: Shard) -> RowShapes:
+    return tuple(sorted(shard.shapes.items()))
 
 
 def put_aside(path: Path, reason: str) -> Problem:

@@ -13,13 +13,16 @@ from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.keys import DIGEST_BYTES
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION, check_version
-from pipeline.system.files import OnDamage, fsync, write_json
+from pipeline.system.files import OnDamage, fsync, read_file, unreadable, write_json
 
 logger = logging.getLogger(__name__)
 
 RECIPE_NAME = "recipe.json"
 
 SHARDS = "shard-*.h5"
+
+MOST_RECIPE_BYTES, MOST_QUARANTINE_BYTES = 1 << 20, 1 << 27
+"""A recipe of a thousand cuts, and the reasons of a million pictures."""
 
 
 def prepare_folder(folder: Path, recipe: Recipe) -> None:
@@ -44,11 +47,11 @@ def read_recipe(path: Path) -> Recipe:
         StoreError: It may not be read, or is gone.
     """
     try:
-        return parse_recipe(path.read_bytes(), path)
-    except OSError as error:
-        raise StoreError(
-            f"cannot read {path}: {error.strerror or error}; make it readable, nothing is lost"
-        ) from error
+        return parse_recipe(read_file(path, MOST_RECIPE_BYTES), path)
+    except (OSError, MemoryError) as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise _no_recipe(path, error) from error
 
 
 def parse_recipe(data: bytes, path: Path | str) -> Recipe:
@@ -63,15 +66,19 @@ def parse_recipe(data: bytes, path: Path | str) -> Recipe:
         check_version(path, int(value.pop("format_version")))
         value.pop("format")
         return Recipe.from_dict(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedShardError(
-            f"expected a recipe in {path}, received {type(error).__name__}: {error}; "
-            f"run `pipeline verify`, it mends that"
-        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _no_recipe(path, error) from error
+
+
+def _no_recipe(path: Path | str, error: Exception) -> DamagedShardError:
+    return DamagedShardError(
+        f"expected a recipe in {path}, received {type(error).__name__}: {error}; "
+        f"run `pipeline verify`, it mends that"
+    )
 
 
 def folders_of(root: Path) -> list[Path]:
-    """Return every recipe folder of a cache, sorted by name."""
+    """Return every folder of a cache with a recipe, sorted by name; whose name may be another's."""
     return sorted(path.parent for path in root.glob(f"*/{RECIPE_NAME}"))
 
 
@@ -81,7 +88,8 @@ def covering_folders(
     """Yield the folders under ``root`` whose recipe covers ``recipe``, the exact one first.
 
     The exact folder is known by its name, so that its shards serve even where its ``recipe.json``
-    is lost; every shard says itself what it was made with.
+    is lost; every shard says itself what it was made with. A folder under another name than its
+    recipe's, a copy or what was set aside, is a stray and never read.
 
     Raises:
         NewerFormatError: A newer version of this program wrote the exact one.
@@ -93,7 +101,7 @@ def covering_folders(
         yield exact, recipe
     for folder in folders_of(root):
         found = None if folder == exact else _read_in(folder, on_damage)
-        if found is not None and found.covers(recipe):
+        if found is not None and found.id == folder.name and found.covers(recipe):
             yield folder, found
 
 
@@ -136,15 +144,13 @@ def read_quarantine(path: Path) -> dict[str, str]:
         StoreError: It may not be read, or is gone.
     """
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(read_file(path, MOST_QUARANTINE_BYTES).decode("utf-8"))
         if not all(len(bytes.fromhex(digest)) == DIGEST_BYTES for digest in value):
             raise ValueError("keys that are no SHA-256")
         return {digest: str(reason) for digest, reason in value.items()}
-    except OSError as error:
-        raise StoreError(
-            f"cannot read {path}: {error.strerror or error}; make it readable, nothing is lost"
-        ) from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (OSError, MemoryError) as error:
+        raise unreadable(path, error) from error
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DamagedShardError(
             f"expected JSON of digests and reasons in {path}, received {error}; move that file "
             f"away, its pictures are tried again"

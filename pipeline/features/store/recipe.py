@@ -15,6 +15,9 @@ CutName = tuple[str, str]
 
 MAX_ID_LAYERS = 3
 
+DTYPES = ("float32", "float16")
+"""What features are stored as."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -66,9 +69,23 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Recipe":
-        """Inverse of `to_dict`; raises KeyError or TypeError on anything else."""
+        """Inverse of `to_dict`; raises KeyError, TypeError or ValueError on anything else."""
         cuts = tuple((str(layer), str(pooling)) for layer, pooling in value["cuts"])
-        return cls(**{**value, "cuts": cuts})
+        recipe = cls(**{**value, "cuts": cuts})
+        texts = (recipe.backbone, recipe.weights, recipe.preprocessing, recipe.precision)
+        mappings = (recipe.decoding, recipe.view)
+        right = all(isinstance(text, str) for text in texts)
+        right &= all(isinstance(mapping, Mapping) for mapping in mappings)
+        if (
+            not right
+            or type(recipe.image_size) is not int
+            or len(set(cuts)) != len(cuts)
+            or not cuts
+        ):
+            raise TypeError("values of other types than a recipe has")
+        if recipe.dtype not in DTYPES:
+            raise ValueError(f"dtype={recipe.dtype!r}")
+        return recipe
 
     def covers(self, other: "Recipe") -> bool:
         """Whether features of this recipe contain, value for value, those of ``other``."""

@@ -24,7 +24,7 @@ from pipeline.features.store.folders import (
     prepare_folder,
     read_quarantine,
 )
-from pipeline.features.store.reader import check_shard, read_index
+from pipeline.features.store.reader import checked_shard
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.remote_folder import RemoteFolder
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION
@@ -240,9 +240,7 @@ def _check(path: Path, name: str, recipe: Recipe) -> None:
     if not name.endswith(".h5"):
         read_quarantine(path)
         return
-    shard = read_index(path).shard
-    for _ in check_shard(path):
-        pass
+    shard = checked_shard(path)
     if shard.recipe.digest != recipe.digest:
         raise DamagedShardError(f"it is of another recipe, {shard.recipe.id}")
 

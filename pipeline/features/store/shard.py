@@ -81,7 +81,7 @@ def _file_image(recipe: Recipe, rows: Rows, engine: str, versions: Mapping[str, 
 
 
 def _text(value: str) -> np.bytes_:
-    """Make a text of fixed length: HDF5 checksums no others, see `check_heaps`."""
+    """Make a text of fixed length: HDF5 checksums no others."""
     return np.bytes_(value.encode())
 
 

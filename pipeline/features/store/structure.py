@@ -1,0 +1,268 @@
+"""What a shard may be made of, looked at byte by byte before HDF5 reads any of it.
+
+HDF5 believes what a file says: crafted ones make it follow links and other files, allocate what is
+not there, walk through a heap for ever, or end the process. Shards use little of what HDF5 can do,
+and only that little passes here: groups of hard links, and chunked datasets of plain numbers with
+a Fletcher-32 and no other filter, all within the file. The layout is that of the HDF5 file format
+specification, version 3.0, whose sections are named below. Checksums are left to HDF5.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pipeline.features.store.dense import dense_links
+from pipeline.features.store.pieces import UNDEFINED, Fields, Pieces
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+NOTHING, SPACE, LINK_INFO, KIND, FILL, LINK, LAYOUT = 0, 1, 2, 3, 5, 6, 8
+GROUP_INFO, FILTERS, ATTRIBUTE, CONTINUED, TIME, ATTRIBUTE_INFO = 10, 11, 12, 16, 18, 21
+OF_GROUPS = {LINK_INFO, LINK, GROUP_INFO}
+OF_DATASETS = {SPACE, KIND, FILL, LAYOUT, FILTERS}
+OF_BOTH = {NOTHING, ATTRIBUTE, CONTINUED, TIME, ATTRIBUTE_INFO}
+
+INTEGERS, FLOATS, TEXTS, VARIABLE = 0, 1, 3, 9
+FLETCHER32 = bytes((2, 1, 3, 0, 0, 0, 0, 0))
+"""A pipeline of version 2 with one filter, number 3, that must be applied and has no values."""
+
+Messages = list[tuple[int, bytes]]
+"""Kind and content of each message of an object."""
+
+
+class Structure:
+    """What a file says about itself, without HDF5.
+
+    Args:
+        file: The file, open for reading bytes.
+
+    Attributes:
+        attributes: The bytes of each of the file's attributes.
+
+    Raises:
+        ValueError: It is nothing that a shard may be.
+        OSError: It cannot be read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._pieces = Pieces(file)
+        self._seen: set[int] = set()
+        self._n_bytes = 0
+        self._root = self._messages(_root(self._pieces), OF_GROUPS)
+        self.attributes = dict(self._attributes(self._root, variable=True))
+
+    def check(self) -> None:
+        """Look at the rest: every dataset, in the root and in the groups there; raises as above."""
+        for place in self._links(self._root):
+            messages = self._messages(place, OF_GROUPS | OF_DATASETS)
+            if LAYOUT in dict(messages):
+                self._check_dataset(messages)
+            else:
+                for inner in self._links(messages):
+                    self._check_dataset(self._messages(inner, OF_DATASETS))
+
+    def _messages(self, place: int, allowed: set[int]) -> Messages:
+        """Return the messages of an object header of version 2 (section IV.A.1.b)."""
+        head = Fields(self._pieces.take(place, 6))
+        if head.raw(4) != b"OHDR" or head.number(1) != 2:
+            raise ValueError(f"no object at byte {place}")
+        flags = head.number(1)
+        skipped = 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
+        width = 1 << (flags & 3)
+        size = Fields(self._pieces.take(place + skipped, width)).number(width)
+        parts, found = [(place + skipped + width, size)], []
+        for begin, length in parts:
+            if begin in self._seen:
+                raise ValueError(f"what is at byte {begin} is used twice")
+            self._seen.add(begin)
+            for kind, content in _split(self._pieces.take(begin, length), flags):
+                if kind not in allowed | OF_BOTH:
+                    raise ValueError(f"what no shard has at byte {place}: message {kind}")
+                if kind == CONTINUED:
+                    parts.append(self._continued(Fields(content)))
+                found.append((kind, content))
+        return found
+
+    def _continued(self, fields: Fields) -> tuple[int, int]:
+        place, length = fields.number(8), fields.number(8)
+        if self._pieces.take(place, 4) != b"OCHK":
+            raise ValueError(f"no rest of an object at byte {place}")
+        return place + 4, length - 8  # without the signature and the checksum
+
+    def _attributes(
+        self, messages: Messages, *, variable: bool = False
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the bytes of each attribute (section IV.A.2.m), in texts at most."""
+        for kind, content in messages:
+            if kind == ATTRIBUTE_INFO and _heap_of(content) != UNDEFINED:
+                raise ValueError("more attributes than a shard has")
+            if kind == ATTRIBUTE:
+                yield self._attribute(Fields(content), variable)
+
+    def _attribute(self, fields: Fields, variable: bool) -> tuple[str, bytes]:
+        if (fields.number(1), fields.number(1)) != (3, 0):
+            raise ValueError("an attribute of a kind that no shard has")
+        n_name, n_kind, n_space, _ = (fields.number(n) for n in (2, 2, 2, 1))
+        name = fields.raw(n_name).rstrip(b"\0").decode("utf-8")
+        kind, size = _kind(fields.raw(n_kind))
+        n_bytes = size * math.prod(_shape(fields.raw(n_space)))
+        value = fields.raw(n_bytes)
+        if kind == VARIABLE and variable and n_bytes == 16:
+            return name, self._text(Fields(value))
+        if kind not in (INTEGERS, FLOATS, TEXTS):
+            raise ValueError(f"the attribute {name!r} of a type that no shard has")
+        return name, value
+
+    def _text(self, fields: Fields) -> bytes:
+        """Return a text of variable length, as earlier shards have them (section III.E).
+
+        They lie in "global heap collections", which have no checksum. HDF5 walks through one object
+        by object, and where a size was altered it may walk for ever, deaf to an interruption.
+        """
+        length, place, number = (fields.number(n) for n in (4, 8, 4))
+        head = Fields(self._pieces.take(place, 16))
+        if head.raw(8) != b"GCOL\x01\0\0\0":
+            raise ValueError(f"no heap of texts at byte {place}")
+        heap = Fields(self._pieces.take(place + 16, head.number(8) - 16))
+        texts = {}
+        while heap.left >= 16:
+            index, _, _, size = (heap.number(n) for n in (2, 2, 4, 8))
+            if index == 0:  # the free space, which counts itself, is the last
+                if size != heap.left + 16:
+                    raise ValueError(f"the heap of texts at byte {place} does not add up")
+                break
+            texts[index] = heap.raw(-(-size // 8) * 8)[:length]
+        if len(texts.get(number, b"")) != length:
+            raise ValueError(f"no text {number} in the heap at byte {place}")
+        return texts[number]
+
+    def _links(self, messages: Messages) -> list[int]:
+        """Return the places of what a group holds; refuse anything but hard links (IV.A.2.g)."""
+        links = [content for kind, content in messages if kind == LINK]
+        for kind, content in messages:
+            if kind == LINK_INFO:
+                links += dense_links(self._pieces, content)
+        return [_target(Fields(content)) for content in links]
+
+    def _check_dataset(self, messages: Messages) -> None:
+        """Refuse what is no chunked array of numbers that lies within the file."""
+        for _ in self._attributes(messages):
+            pass
+        of = dict(messages)
+        if len(OF_DATASETS & of.keys()) != len(OF_DATASETS):
+            raise ValueError("a dataset that is not whole")
+        kind, item = _kind(of[KIND])
+        if kind not in (INTEGERS, FLOATS) or of[FILTERS] != FLETCHER32:
+            raise ValueError("a dataset of a type, or with filters, that no shard has")
+        if of[FILL][0] != 3 or of[FILL][1] & 0x20:
+            raise ValueError("a dataset with a value for what is not there")
+        shape = _shape(of[SPACE])
+        self._n_bytes += item * math.prod(shape)
+        if not shape or not math.prod(shape) or self._n_bytes > self._pieces.size:
+            raise ValueError(f"a dataset of {shape} in a file of {self._pieces.size} bytes")
+        self._check_chunks(Fields(of[LAYOUT]), shape, item)
+
+    def _check_chunks(self, fields: Fields, shape: tuple[int, ...], item: int) -> None:
+        """Hold a layout of version 4 (section IV.A.2.i) against the shape: chunks of whole rows."""
+        version, layout, flags, n_sides, width = (fields.number(1) for _ in range(5))
+        if (version, layout, n_sides) != (4, 2, len(shape) + 1) or not 1 <= width <= 8:
+            raise ValueError("a dataset that is not chunked")
+        chunk = tuple(fields.number(width) for _ in range(n_sides))
+        if not 1 <= chunk[0] <= shape[0] or chunk[1:] != (*shape[1:], item):
+            raise ValueError(f"chunks of {chunk} in a dataset of {shape}")
+        index, size = fields.number(1), math.prod(chunk) + 4  # Fletcher-32 takes four bytes
+        if index == 1 and flags == 2:
+            self._check_chunk(fields, size, 8)
+        elif index == 3 and flags == 0:
+            self._check_index(fields, size, -(-shape[0] // chunk[0]))
+        else:
+            raise ValueError("chunks that are found in a way that no shard has")
+
+    def _check_chunk(self, fields: Fields, size: int, width: int) -> None:
+        """Refuse a chunk that is not as long as it must be, or beyond the end of the file."""
+        single = width == 8
+        place = UNDEFINED if single else fields.number(8)
+        length, skipped = fields.number(width), fields.number(4)
+        place = fields.number(8) if single else place
+        if (length, skipped) != (size, 0) or place + size > self._pieces.size:
+            raise ValueError(
+                f"a chunk of {length} bytes at byte {place}, not of {size} in the file"
+            )
+
+    def _check_index(self, fields: Fields, size: int, n_chunks: int) -> None:
+        """Look at each chunk of a fixed array (sections VII.B and following)."""
+        bits = fields.number(1)
+        head = Fields(self._pieces.take(fields.number(8), 24))
+        known, entry = head.raw(6) == b"FAHD\0\x01", head.number(1)
+        pages, n_entries = head.number(1), head.number(8)
+        if not known or (bits, pages, n_entries) != (10, 10, n_chunks) or not 13 <= entry <= 20:
+            raise ValueError("an index of chunks that is not whole")
+        data = head.number(8)
+        if self._pieces.take(data, 6) != b"FADB\0\x01":
+            raise ValueError(f"no index of chunks at byte {data}")
+        begin, page = data + 14, 1 << bits
+        if n_chunks > page:
+            n_pages = -(-n_chunks // page)
+            begin += -(-n_pages // 8) + 4  # a bit for each, and a checksum
+        for first in range(0, n_chunks, page):
+            n = min(page, n_chunks - first)
+            entries = Fields(self._pieces.take(begin, n * entry))
+            for _ in range(n):
+                self._check_chunk(entries, size, entry - 12)
+            begin += n * entry + 4
+
+
+def _root(pieces: Pieces) -> int:
+    """Return where the root group is, by a superblock of version 3 (section II.A)."""
+    fields = Fields(pieces.take(0, 48))
+    if fields.raw(8) != SIGNATURE or fields.raw(3) != b"\x03\x08\x08":
+        raise ValueError("it does not begin as a shard does")
+    _, base, extension, _, root = (fields.number(n) for n in (1, 8, 8, 8, 8))
+    if (base, extension) != (0, UNDEFINED):
+        raise ValueError("it does not begin as a shard does")
+    return root
+
+
+def _split(data: bytes, flags: int) -> Iterator[tuple[int, bytes]]:
+    fields, head = Fields(data), 6 if flags & 4 else 4
+    while fields.left >= head:
+        kind, size, of_message = (fields.number(n) for n in (1, 2, 1))
+        fields.raw(head - 4)
+        if of_message & 2:
+            raise ValueError("a message that lies elsewhere, which no shard has")
+        yield kind, fields.raw(size)
+
+
+def _heap_of(content: bytes) -> int:
+    """Return where a heap of attributes is (section IV.A.2.v)."""
+    fields = Fields(content)
+    _, flags = fields.number(1), fields.number(1)
+    fields.raw(2 * (flags & 1))
+    return fields.number(8)
+
+
+def _shape(content: bytes) -> tuple[int, ...]:
+    """Return the sides of a dataspace of version 2 (section IV.A.2.b); none of a scalar's."""
+    fields = Fields(content)
+    version, n_sides, flags, kind = (fields.number(1) for _ in range(4))
+    sides = fields.raw(8 * n_sides)
+    if version != 2 or kind not in (0, 1) or (flags & 1 and fields.raw(8 * n_sides) != sides):
+        raise ValueError("a shape of a kind that no shard has")
+    return tuple(Fields(sides[8 * n :]).number(8) for n in range(n_sides))
+
+
+def _kind(content: bytes) -> tuple[int, int]:
+    """Return the class of a datatype and its bytes (section IV.A.2.d)."""
+    fields = Fields(content)
+    kind = fields.number(1) & 0x0F
+    fields.raw(3)
+    return kind, fields.number(4)
+
+
+def _target(fields: Fields) -> int:
+    """Return the place that a link leads to (section IV.A.2.g)."""
+    version, flags = fields.number(1), fields.number(1)
+    if version != 1 or (flags & 8 and fields.number(1) != 0):
+        raise ValueError("a link that leads elsewhere, which no shard has")
+    fields.raw(8 * bool(flags & 4) + bool(flags & 16))
+    fields.raw(fields.number(1 << (flags & 3)))
+    return fields.number(8)
