@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.archives import TarFiles, ZipFiles
+from pipeline.images.archives import TarFiles, ZipFiles, telling_packed
 from pipeline.images.files import Files, ListedFiles, LocalFiles
 from pipeline.images.folders import FolderScan, unwrapped
 from pipeline.images.identity import Stamp, stamp_of_stat
@@ -77,12 +77,15 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     if place.kind in MANIFESTS:
         return _scan_manifest(place, config)
     if place.kind == FOLDER and not place.remote:
-        scanned = FolderScan(place.given, LocalTree(place.path))
-        return _assemble(place, LocalFiles(place.path), scanned.found(config.label_pattern))
+        local = LocalTree(place.path)
+        with telling_packed(place.given, local):
+            found = FolderScan(place.given, local).found(config.label_pattern)
+        return _assemble(place, LocalFiles(place.path), found)
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
-    tree = NamedTree(files.names, files.odd)
+    tree = NamedTree(files.names, files.odd, files.is_picture)
     base = unwrapped(tree, config.label_pattern) if place.kind != FOLDER else ()
-    found = FolderScan(place.given, tree, base).found(config.label_pattern)
+    with telling_packed(place.given, tree):
+        found = FolderScan(place.given, tree, base).found(config.label_pattern)
     above = tree.list_folder(())[1] if base else Listing("", None, (), ())
     return _assemble(place, files, [*found, Listing("", None, (), above.ignored)])
 

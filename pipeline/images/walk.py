@@ -4,13 +4,20 @@ A tree is a folder on a local disk, or a list of names, as archives and remote f
 """
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import InputError
-from pipeline.images.names import is_clutter, is_picture_name
+from pipeline.images.names import (
+    is_clutter,
+    is_picture_name,
+    is_trailed_picture_name,
+    may_be_picture_name,
+)
+from pipeline.images.sniff import HEAD_BYTES, is_picture
 
 Parts = tuple[str, ...]
 """Names that lead from the root of a source to a folder in it; none for the root itself."""
@@ -49,12 +56,19 @@ class NamedTree:
     Args:
         names: Relative paths with ``/``; hidden ones and clutter are left out here.
         odd: Names to list as ignored, whatever they are.
+        looks: Whether a file whose suffix nobody knows is a picture; by its name if left out.
     """
 
-    def __init__(self, names: Iterable[str], odd: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        odd: Iterable[str] = (),
+        looks: Callable[[str], bool] = is_trailed_picture_name,
+    ) -> None:
         self._folders: dict[Parts, dict[str, None]] = {(): {}}
         self._files: dict[Parts, list[str]] = {}
         self._odd = tuple(odd)
+        self._looks: Callable[[str], bool] = lru_cache(None)(looks)
         for name in sorted(names):
             *parts, file = name.split("/")
             if not any(map(is_clutter, (*parts, file))):
@@ -89,9 +103,12 @@ class NamedTree:
         return pictures, ignored if parts else [*ignored, *self._odd]
 
     def _sorted_out(self, parts: Parts) -> tuple[list[str], list[str]]:
-        files = self._files.get(parts, [])
-        pictures = [name for name in files if is_picture_name(name)]
-        return pictures, [name for name in files if not is_picture_name(name)]
+        pictures: list[str] = []
+        others: list[str] = []
+        for name in self._files.get(parts, []):
+            unknown = may_be_picture_name(name) and self._looks(name)
+            (pictures if unknown or is_picture_name(name) else others).append(name)
+        return pictures, others
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,7 @@ class LocalTree:
     """
 
     root: Path
+    _sniffed: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
@@ -114,7 +132,7 @@ class LocalTree:
             if entry.is_dir():
                 folders.append(entry.name)
             else:
-                (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
+                (pictures if self._is_picture(entry) else ignored).append(prefix + entry.name)
         return folders, Listing("", None, tuple(pictures), tuple(ignored))
 
     def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
@@ -140,19 +158,32 @@ class LocalTree:
                 if entry.is_dir():
                     waiting.append(prefix + entry.name)
                 else:
-                    (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
+                    (pictures if self._is_picture(entry) else ignored).append(prefix + entry.name)
         return pictures, ignored
+
+    def _is_picture(self, entry: os.DirEntry[str]) -> bool:
+        """Say whether a file is a picture by its suffix; by its first bytes where that is none."""
+        # A dangling link counts, so that it is reported as unreadable; opening a pipe would hang.
+        regular = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+        if not regular or not may_be_picture_name(entry.name):
+            return regular and is_picture_name(entry.name)
+        found = self._sniffed.get(entry.path)
+        if found is None:
+            found = self._sniffed[entry.path] = _begins_like_picture(entry.path)
+        return found
+
+
+def _begins_like_picture(path: str) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return is_picture(file.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    # A dangling link counts, so that it is reported as unreadable; opening a pipe would hang.
-    regular = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    return regular and is_picture_name(entry.name)
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:

@@ -15,7 +15,8 @@ import numpy as np
 from pipeline.errors import DamagedShardError, StoreError
 from pipeline.features.store.checksum import check_file, check_heaps, read_chunks, text_of
 from pipeline.features.store.recipe import CutName, Recipe
-from pipeline.features.store.shard import FORMAT, check_version, dataset_names
+from pipeline.features.store.shard import FORMAT, REMARK, check_version, dataset_names
+from pipeline.images.remarks import N_NUMBERS
 from pipeline.system.files import OnDamage
 
 UNREADABLE = (KeyError, TypeError, ValueError, OSError, RuntimeError, OverflowError)
@@ -41,11 +42,15 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """Which pictures and views a shard holds: digests (n, 32) uint8 and views (n,), by row."""
+    """Which pictures and views a shard holds: digests (n, 32) uint8 and views (n,), by row.
+
+    And what was lost of each picture, (n, 4) int32; None where nothing was.
+    """
 
     shard: Shard
     digests: np.ndarray
     views: np.ndarray
+    remarks: np.ndarray | None
 
 
 def read_index(path: Path) -> ShardIndex:
@@ -58,9 +63,15 @@ def read_index(path: Path) -> ShardIndex:
     """
     with _opened(path) as file:
         shard = _read_shard(path, file)
-        columns = (read_chunks(file[name]) for name in ("digest", "view"))
-        digests, views = (np.concatenate([rows for _, rows in column]) for column in columns)
-    return ShardIndex(shard, digests, views)
+        digests, views = (_column(file[name]) for name in ("digest", "view"))
+        remarks = _column(file[REMARK]) if REMARK in file else None
+        if remarks is not None and remarks.shape != (shard.n_rows, N_NUMBERS):
+            raise ValueError(f"{shard.n_rows} rows announced, {REMARK} is {remarks.shape}")
+    return ShardIndex(shard, digests, views, remarks)
+
+
+def _column(dataset: h5py.Dataset) -> np.ndarray:
+    return np.concatenate([rows for _, rows in read_chunks(dataset)])
 
 
 def _read_shard(path: Path, file: h5py.File) -> Shard:
@@ -118,7 +129,7 @@ def check_shard(path: Path) -> Generator[tuple[Path, int], None, Shard]:
     """
     with _opened(path) as file:
         shard = _read_shard(path, file)
-        for name in dataset_names(shard.recipe):
+        for name in (*dataset_names(shard.recipe), *({REMARK} & file.keys())):
             for start, rows in read_chunks(file[name]):
                 if rows.dtype.kind == "f" and not np.isfinite(rows).all():
                     raise ValueError(f"features that are not finite among the rows from {start}")
