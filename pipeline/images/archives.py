@@ -5,6 +5,7 @@ damaged, larger than a GiB) is no picture, and has its reason. An archive whose 
 things is refused.
 """
 
+import bz2
 import logging
 import lzma
 import os
@@ -17,8 +18,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from errno import EIO
-from typing import BinaryIO, TypeVar
+from typing import IO, BinaryIO, TypeVar, cast
 
 from pipeline.errors import DataError, InputError
 from pipeline.images.files import Files, check_size
@@ -46,8 +48,8 @@ _ZIP_FAILURES = (
 )
 _ENCRYPTED, _UTF_8 = 0x1, 0x800
 _IN = " in the archive"
-# Of these zipfile unpacks all that it has read at once, and 4 KiB can become 80 MB.
-_UNBOUNDED = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# Of LZMA zipfile unpacks all that it has read: at most 7,000 times as much.
+_STEP, _LZMA_STEP = 1 << 20, 1 << 12
 
 
 class ZipFiles(Files):
@@ -70,6 +72,11 @@ class ZipFiles(Files):
         weakref.finalize(self, file.close)
         # ``ZipFile.open`` counts the open members, and does so without a lock of its own.
         self._counting = threading.Lock()
+        if _is_volume(file):
+            raise InputError(
+                f"expected a whole archive, received {where}, which is one of several volumes: "
+                "unpack all of them together, and give the folder"
+            )
         try:
             self._zip = zipfile.ZipFile(file)
         except (*_ZIP_FAILURES, OSError) as error:
@@ -85,8 +92,9 @@ class ZipFiles(Files):
         check_size(info.file_size, _IN)
         content = self._beginning(info, info.file_size)
         if len(content) != info.file_size:
-            what = f"{len(content)} bytes of {info.file_size}"
-            raise OSError(EIO, f"damaged in the archive: {what}")
+            raise _damaged(f"{len(content)} bytes of {info.file_size}")
+        if zlib.crc32(content) != info.CRC:
+            raise _damaged("its checksum does not hold")
         return content
 
     def is_picture(self, path: str) -> bool:
@@ -100,25 +108,51 @@ class ZipFiles(Files):
         """Return a member's first bytes, unpacked step by step: it may hold more than it says."""
         if info.flag_bits & _ENCRYPTED:
             raise OSError(EIO, "encrypted in the archive")
-        step = 1 << 12 if info.compress_type in _UNBOUNDED else 1 << 20
         content = bytearray()
         try:
-            with self._counting:
-                member = self._zip.open(info)
-            try:
-                while len(content) < size and (part := member.read(step)):
+            with self._opened(info) as member:
+                step = _LZMA_STEP if info.compress_type == zipfile.ZIP_LZMA else _STEP
+                while len(content) < size and (part := member.read(min(step, size))):
                     content += part
-            finally:
-                with self._counting:
-                    member.close()
         except _ZIP_FAILURES as error:
-            raise OSError(EIO, f"damaged in the archive: {error}") from error
-        return bytes(content)
+            raise _damaged(error) from error
+        except OSError as error:
+            if error.errno:  # a file's failure has a number, a decompressor's has none
+                raise
+            raise _damaged(error) from error
+        return bytes(content[:size])
+
+    @contextmanager
+    def _opened(self, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+        """Open a member, to be unpacked as far as it is read."""
+        bzipped = info.compress_type == zipfile.ZIP_BZIP2
+        with self._counting:
+            member = self._zip.open(_as_stored(info) if bzipped else info)
+        try:
+            yield cast(IO[bytes], bz2.BZ2File(member)) if bzipped else member
+        finally:
+            with self._counting:
+                member.close()
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes and checksums with the archive's own identity, row by row."""
         members = (self._members[path] for path in paths)
         return same_for_all(self.stamp, [(info.file_size, info.CRC) for info in members])
+
+
+def _damaged(what: object) -> OSError:
+    return OSError(EIO, f"damaged in the archive: {what}")
+
+
+def _as_stored(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return what lets zipfile hand out a member as it is packed.
+
+    Of bzip2 it unpacks all that it has read at once, and 4 KiB can become 4 GiB.
+    """
+    stored = copy(info)
+    stored.compress_type, stored.file_size = zipfile.ZIP_STORED, info.compress_size
+    del stored.CRC
+    return stored
 
 
 class TarFiles(Files):
@@ -280,12 +314,15 @@ def _zip_members(where: str, infos: Iterable[zipfile.ZipInfo]) -> list[tuple[str
     """Return all but folders by their names, and tell where these are a guess."""
     members, guessed = [], []
     for info in infos:
-        name = _unicode_name(info)
-        if name is None:
-            name = info.filename
+        known = _unicode_name(info)
+        name = known or info.filename
+        if known is None:
             guessed.append(name)
-        if not _slashed(name).endswith("/"):
-            members.append((_slashed(name), info))
+        # In code pages of two bytes a character, one of them may be that of the other slash.
+        if known is not None or "/" not in name:
+            name = _slashed(name)
+        if not name.endswith("/"):
+            members.append((name, info))
     if guessed:
         logger.warning(
             "%s does not say how its names are written, and they are not UTF-8, e.g. %r: they are "
@@ -362,10 +399,7 @@ def refuse_packed(where: str, tree: Tree) -> None:
 def _no_archive(where: str, kind: str, file: BinaryIO, reason: object) -> InputError:
     file.seek(0)
     other = foreign_kind(file.read(HEAD_BYTES))
-    if _is_volume(file):
-        reason = "it is one of several volumes"
-        way_out = "unpack all of them together, and give the folder"
-    elif other is None or other.lower() == kind:
+    if other is None or other.lower() == kind:
         way_out = "make or fetch it again"
     else:
         reason = f"by its content it is {other}"

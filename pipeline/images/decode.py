@@ -290,8 +290,10 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF (or XMP) orientation; a picture with unreadable EXIF counts as upright.
 
     Asked after loading: PNG may carry EXIF behind the pixels, and of TIFF Pillow turns the pixels
-    itself and takes the tag away.
+    itself and takes the tag away. HEIC has been turned by then, by a rule of its own.
     """
+    if image.format == "HEIF":
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except _PILLOW_FAILURES:

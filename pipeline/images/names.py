@@ -64,8 +64,9 @@ def may_be_picture_name(name: str) -> bool:
     >>> may_be_picture_name("1.jpg"), may_be_picture_name("1.jpg.csv"), may_be_picture_name("a.z01")
     (False, False, False)
     """
-    suffix = posixpath.splitext(name)[1][1:].lower()
-    return not (suffix in PICTURE_SUFFIXES or suffix in OTHER_SUFFIXES or _is_part(name))
+    suffix = _suffix(name)
+    known = suffix in PICTURE_SUFFIXES or suffix in OTHER_SUFFIXES
+    return not suffix or not (known or _is_part(name, suffix))
 
 
 def is_trailed_picture_name(name: str) -> bool:
@@ -85,15 +86,19 @@ def is_archive_name(name: str) -> bool:
     >>> is_archive_name("train.zip"), is_archive_name("a.tar.gz"), is_archive_name("a.zip.001")
     (True, True, True)
     """
-    return posixpath.splitext(name)[1][1:].lower() in _ARCHIVES or _is_part(name)
+    suffix = _suffix(name)
+    return suffix in _ARCHIVES or _is_part(name, suffix)
 
 
-def _is_part(name: str) -> bool:
+def _suffix(name: str) -> str:
+    return posixpath.splitext(name)[1][1:].lower()
+
+
+def _is_part(name: str, suffix: str) -> bool:
     """Say whether a file is one volume of an archive: a.z01, a.r00, a.zip.001, a.7z.002."""
-    stem, suffix = posixpath.splitext(name.lower())
-    if not _PART.fullmatch(suffix[1:]):
+    if not _PART.fullmatch(suffix):
         return False
-    return suffix[1] in "zr" or posixpath.splitext(stem)[1][1:] in _ARCHIVES
+    return suffix[0] in "zr" or _suffix(name[: -len(suffix) - 1]) in _ARCHIVES
 
 
 def is_clutter(name: str) -> bool:

@@ -16,7 +16,7 @@ from pipeline.system.units import counted
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM")
 READABLE = "JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF, PPM"
 HEAD_BYTES = 512
-"""As much of a file as `is_picture` looks at."""
+"""As much of a file as is looked at here."""
 
 _DECODED = {
     b"\xff\xd8\xff": "JPEG",
@@ -57,6 +57,7 @@ _MARKUP = {b"<svg": "SVG", b"<!doctype html": "HTML", b"<html": "HTML"}
 _HEIC = ("heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs")
 _BRANDS = {name.encode(): "HEIC" for name in _HEIC} | {b"mif1": "HEIF", b"msf1": "HEIF"}
 
+_BEGINNINGS = (*_DECODED, *_PICTURES)
 # Two letters do not make a picture: words begin so too.
 _NETPBM = re.compile(rb"P[1-6fF7]\s+(#|ENDIAN|WIDTH|\d)")
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
@@ -78,7 +79,7 @@ def is_picture(head: bytes) -> bool:
         return _NETPBM.match(head) is not None
     if head[4:8] == b"ftyp":
         return head[8:12] in (*_BRANDS, b"avif", b"avis")
-    return _is_webp(head) or _by_prefix(head, _DECODED | _PICTURES) is not None
+    return _is_webp(head) or head.startswith(_BEGINNINGS)
 
 
 def foreign_kind(head: bytes) -> str | None:
