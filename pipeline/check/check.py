@@ -31,6 +31,7 @@ from pipeline.features.base import inputs_of
 from pipeline.features.extract import CachedFeatures
 from pipeline.features.table import FeatureTable, Input
 from pipeline.images import SPLITS, Dataset
+from pipeline.images.remarks import noted
 from pipeline.images.splits import content_numbers
 from pipeline.system.progress import SILENT, Reporter
 
@@ -98,6 +99,7 @@ class DataCheck:
         near: The pairs of near-duplicates, by number of content, with the rule; None without
             features.
         notes: What could not be looked at, and why.
+        remarks: What pictures lose as they are decoded: ``[{"path", "reason"}]``.
     """
 
     dataset: Dataset
@@ -110,6 +112,7 @@ class DataCheck:
     test: Mapping[str, Any] | None
     near: NearPairs | None
     notes: tuple[str, ...]
+    remarks: tuple[Mapping[str, str], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
@@ -130,6 +133,7 @@ class DataCheck:
             "test": None if self.test is None else {"split": dataset.test_name, **self.test},
             "near": None if near is None else {"rule": near.rule, "floor": near.floor},
             "notes": list(self.notes),
+            "remarks": [dict(remark) for remark in self.remarks],
         }
 
 
@@ -173,6 +177,7 @@ def check(config: CheckConfig, cached: CachedFeatures, reporter: Reporter = SILE
         test=None if table is None else _test(config, table, joined, leaks),
         near=None if table is None else near,
         notes=tuple(notes),
+        remarks=_remarks(cached),
     )
 
 
@@ -238,6 +243,11 @@ def _unreadable(cached: CachedFeatures) -> tuple[Mapping[str, str], ...]:
     known = {failure["path"] for failure in failed}
     others = [one for one in cached.dataset.unreadable if one[0] not in known]
     return (*failed, *({"path": path, "reason": reason} for path, reason in others))
+
+
+def _remarks(cached: CachedFeatures) -> tuple[Mapping[str, str], ...]:
+    found = noted(cached.caches.clean.remarks(cached.dataset.digests))
+    return tuple({"path": cached.dataset.paths[row], "reason": found[row]} for row in found)
 
 
 def _harm(dataset: Dataset, group: Group) -> tuple[Any, ...]:

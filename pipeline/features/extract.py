@@ -1,5 +1,6 @@
 """Stage 1: every picture goes once through the frozen base, and its features land in the cache."""
 
+import logging
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -20,7 +21,10 @@ from pipeline.features.base import FrozenBase
 from pipeline.features.table import FeatureTable
 from pipeline.images import Dataset
 from pipeline.images.dataset import check_strictly
+from pipeline.images.remarks import sentences
 from pipeline.system.progress import SILENT, Reporter
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Extraction:
         splits: Pictures of each split.
         ignored: What lies in the folder and is no picture of a class.
         reading: How the source was read, see `pipeline.images.readings.Reading`.
+        remarks: What pictures lose as they are decoded, a sentence for each way.
     """
 
     recipe: str
@@ -67,6 +72,7 @@ class Extraction:
     splits: dict[str, int] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value."""
@@ -148,6 +154,9 @@ def extract(
         _note(computation.run(reporter), dataset, result)
         caches.send_missing()
     _account(config, dataset, caches, result)
+    result.remarks = sentences(caches.clean.remarks(dataset.digests))
+    for sentence in result.remarks:
+        logger.warning("%s", sentence)
     result.seconds = monotonic() - began
     check_strictly(config.strict, result.failed, len(dataset))
     return CachedFeatures(dataset, base, caches, result)

@@ -241,6 +241,6 @@ class Passes:
             if its.any():
                 rows = (output[its] for output in outputs)
                 features = dict(zip(self.base.recipe.cuts, rows, strict=True))
-                writer.add(digests[its], features, batch.views[its])
+                writer.add(digests[its], features, batch.views[its], batch.remarks[its])
         outcome.pictures += int(clean.sum())
         outcome.views += int((~clean).sum())

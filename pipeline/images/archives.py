@@ -1,25 +1,41 @@
 """Pictures inside .zip and .tar files, read in place: nothing is ever unpacked to disk.
 
 Members whose names would lead out of a folder are ignored. What cannot be read (encrypted,
-damaged, larger than a GiB) is no picture, and has its reason.
+damaged, larger than a GiB) is no picture, and has its reason. An archive whose names mean two
+things is refused.
 """
 
+import bz2
+import logging
 import lzma
 import os
 import posixpath
+import struct
 import tarfile
 import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from errno import EIO
-from typing import BinaryIO
+from typing import IO, BinaryIO, TypeVar, cast
 
-from pipeline.errors import InputError
-from pipeline.images.files import MAX_BYTES, Files
+from pipeline.errors import DataError, InputError
+from pipeline.images.files import Files, check_size
 from pipeline.images.identity import Identities, Stamp, same_for_all
-from pipeline.images.names import inner_path
+from pipeline.images.names import (
+    inner_path,
+    is_archive_name,
+    is_picture_name,
+    may_be_picture_name,
+)
+from pipeline.images.sniff import HEAD_BYTES, foreign_kind, is_picture
+from pipeline.images.walk import Tree
+from pipeline.system.units import counted, named
+
+logger = logging.getLogger(__name__)
 
 _ZIP_FAILURES = (
     zipfile.BadZipFile,
@@ -30,7 +46,10 @@ _ZIP_FAILURES = (
     NotImplementedError,  # a compression that Python does not know
     RuntimeError,
 )
-_ENCRYPTED = 0x1
+_ENCRYPTED, _UTF_8 = 0x1, 0x800
+_IN = " in the archive"
+# Of LZMA zipfile unpacks all that it has read: at most 7,000 times as much.
+_STEP, _LZMA_STEP = 1 << 20, 1 << 12
 
 
 class ZipFiles(Files):
@@ -53,43 +72,87 @@ class ZipFiles(Files):
         weakref.finalize(self, file.close)
         # ``ZipFile.open`` counts the open members, and does so without a lock of its own.
         self._counting = threading.Lock()
+        if _is_volume(file):
+            raise InputError(
+                f"expected a whole archive, received {where}, which is one of several volumes: "
+                "unpack all of them together, and give the folder"
+            )
         try:
             self._zip = zipfile.ZipFile(file)
         except (*_ZIP_FAILURES, OSError) as error:
-            raise _no_archive(where, "zip", error) from error
-        members = [info for info in self._zip.infolist() if not info.is_dir()]
-        places = {info.filename: inner_path(info.filename) for info in members}
-        self._members = {path: info for info in members if (path := places[info.filename])}
+            raise _no_archive(where, "zip", file, error) from error
+        members = _zip_members(where, self._zip.infolist())
+        _check_unlocked(where, members)
+        self._members, self.odd = _by_path(where, members, _same_in_zip)
         self.names = tuple(self._members)
-        self.odd = tuple(name for name, path in places.items() if path is None)
 
     def read(self, path: str) -> bytes:
         """Return a member's bytes; raises OSError with the reason."""
         info = self._members[path]
+        check_size(info.file_size, _IN)
+        content = self._beginning(info, info.file_size)
+        if len(content) != info.file_size:
+            raise _damaged(f"{len(content)} bytes of {info.file_size}")
+        if zlib.crc32(content) != info.CRC:
+            raise _damaged("its checksum does not hold")
+        return content
+
+    def is_picture(self, path: str) -> bool:
+        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
+        try:
+            return is_picture(self._beginning(self._members[path], HEAD_BYTES))
+        except OSError:
+            return False
+
+    def _beginning(self, info: zipfile.ZipInfo, size: int) -> bytes:
+        """Return a member's first bytes, unpacked step by step: it may hold more than it says."""
         if info.flag_bits & _ENCRYPTED:
             raise OSError(EIO, "encrypted in the archive")
-        _check_size(info.file_size)
+        content = bytearray()
         try:
-            return self._decompressed(info)
+            with self._opened(info) as member:
+                step = _LZMA_STEP if info.compress_type == zipfile.ZIP_LZMA else _STEP
+                while len(content) < size and (part := member.read(min(step, size))):
+                    content += part
         except _ZIP_FAILURES as error:
-            raise OSError(EIO, f"damaged in the archive: {error}") from error
+            raise _damaged(error) from error
+        except OSError as error:
+            if error.errno:  # a file's failure has a number, a decompressor's has none
+                raise
+            raise _damaged(error) from error
+        return bytes(content[:size])
 
-    def _decompressed(self, info: zipfile.ZipInfo) -> bytes:
+    @contextmanager
+    def _opened(self, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+        """Open a member, to be unpacked as far as it is read."""
+        bzipped = info.compress_type == zipfile.ZIP_BZIP2
         with self._counting:
-            member = self._zip.open(info)
+            member = self._zip.open(_as_stored(info) if bzipped else info)
         try:
-            content = member.read()
+            yield cast(IO[bytes], bz2.BZ2File(member)) if bzipped else member
         finally:
             with self._counting:
                 member.close()
-        if len(content) != info.file_size:
-            raise EOFError(f"{len(content)} bytes of {info.file_size}")
-        return content
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return sizes and checksums with the archive's own identity, row by row."""
         members = (self._members[path] for path in paths)
         return same_for_all(self.stamp, [(info.file_size, info.CRC) for info in members])
+
+
+def _damaged(what: object) -> OSError:
+    return OSError(EIO, f"damaged in the archive: {what}")
+
+
+def _as_stored(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return what lets zipfile hand out a member as it is packed.
+
+    Of bzip2 it unpacks all that it has read at once, and 4 KiB can become 4 GiB.
+    """
+    stored = copy(info)
+    stored.compress_type, stored.file_size = zipfile.ZIP_STORED, info.compress_size
+    del stored.CRC
+    return stored
 
 
 class TarFiles(Files):
@@ -111,18 +174,30 @@ class TarFiles(Files):
         self.stamp = stamp
         weakref.finalize(self, file.close)
         self._read_at = _reader(file)
-        members = _tar_members(where, file)
-        self.odd = tuple(member.name for member in members if inner_path(member.name) is None)
-        by_path = {path: member for member in members if (path := inner_path(member.name))}
+        members = [(_slashed(member.name), member) for member in _tar_members(where, file)]
+        by_path, self.odd = _by_path(where, members, self._same)
         self._members = {path: _resolved(path, by_path) for path in by_path}
         self.names = tuple(self._members)
+
+    def _same(self, one: tarfile.TarInfo, other: tarfile.TarInfo) -> bool:
+        if not (one.isreg() and other.isreg()):
+            return (one.type, one.linkname) == (other.type, other.linkname)
+        contents = (self._read_at(each.offset_data, each.size) for each in (one, other))
+        return one.size == other.size and next(contents) == next(contents)
+
+    def is_picture(self, path: str) -> bool:
+        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
+        member = self._members[path]
+        if isinstance(member, str):
+            return False
+        return is_picture(self._read_at(member.offset_data, min(member.size, HEAD_BYTES)))
 
     def read(self, path: str) -> bytes:
         """Return a member's bytes; raises OSError with the reason."""
         member = self._members[path]
         if isinstance(member, str):
             raise OSError(EIO, member)
-        _check_size(member.size)
+        check_size(member.size, _IN)
         content = self._read_at(member.offset_data, member.size)
         if len(content) != member.size:
             raise OSError(EIO, "cut short in the archive")
@@ -145,9 +220,9 @@ def _tar_members(where: str, file: BinaryIO) -> list[tarfile.TarInfo]:
             # tarfile takes whatever is no header for the end.
             rest = file.read(tarfile.BLOCKSIZE)
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise _no_archive(where, "tar", error) from error
+        raise _no_archive(where, "tar", file, error) from error
     if rest.strip(b"\0"):
-        raise _no_archive(where, "tar", f"damaged after {len(members)} files")
+        raise _no_archive(where, "tar", file, f"damaged after {len(members)} files")
     return members
 
 
@@ -191,13 +266,157 @@ def _reader(file: BinaryIO) -> Callable[[int, int], bytes]:
     return read_at_once if hasattr(os, "pread") else read_locked
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise OSError(EIO, f"too large in the archive: {size:,} bytes, at most {MAX_BYTES:,}")
+Member = TypeVar("Member")
 
 
-def _no_archive(where: str, kind: str, reason: object) -> InputError:
+def _by_path(
+    where: str, members: Iterable[tuple[str, Member]], same: Callable[[Member, Member], bool]
+) -> tuple[dict[str, Member], tuple[str, ...]]:
+    """Return the members by the paths that their names mean, and the names that lead outside.
+
+    Raises:
+        InputError: Two pictures of different contents have one path.
+    """
+    found: dict[str, Member] = {}
+    odd, copies, different = [], 0, dict[str, None]()
+    for name, member in members:
+        path = inner_path(name)
+        if path is None:
+            odd.append(name)
+            continue
+        if path in found and (is_picture_name(path) or may_be_picture_name(path)):
+            if same(found[path], member):
+                copies += 1
+            else:
+                different[path] = None
+        found[path] = member
+    if different:
+        raise InputError(
+            f"expected every name once in {where}, received {named(different)} more than once with "
+            f"different contents: unpack it, keep those that are meant, and pack them again"
+        )
+    if copies:
+        logger.warning(
+            "%s in %s again under a name that was there before, with the same content: each counts "
+            "once",
+            f"{counted(copies, 'file')} {'is' if copies == 1 else 'are'}",
+            where,
+        )
+    return found, tuple(odd)
+
+
+def _slashed(name: str) -> str:
+    """Write a path as archives should: some made on Windows have the other slash."""
+    return name.replace("\\", "/")
+
+
+def _zip_members(where: str, infos: Iterable[zipfile.ZipInfo]) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Return all but folders by their names, and tell where these are a guess."""
+    members, guessed = [], []
+    for info in infos:
+        known = _unicode_name(info)
+        name = known or info.filename
+        if known is None:
+            guessed.append(name)
+        # In code pages of two bytes a character, one of them may be that of the other slash.
+        if known is not None or "/" not in name:
+            name = _slashed(name)
+        if not name.endswith("/"):
+            members.append((name, info))
+    if guessed:
+        logger.warning(
+            "%s does not say how its names are written, and they are not UTF-8, e.g. %r: they are "
+            "read as the code page 437, so that classes may have odd names; pack it again with "
+            "UTF-8 names",
+            where,
+            guessed[0],
+        )
+    return members
+
+
+_UNICODE_PATH = 0x7075
+
+
+def _unicode_name(info: zipfile.ZipInfo) -> str | None:
+    """Return the name of a member; None if it is written in a code page that nobody names."""
+    if info.flag_bits & _UTF_8 or info.filename.isascii():
+        return info.filename
+    raw = info.orig_filename.encode("cp437")
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        body, extra = extra[4 : 4 + size], extra[4 + size :]
+        # A version, the CRC-32 of the name that this one replaces, the name.
+        if kind == _UNICODE_PATH and body[1:5] == struct.pack("<I", zlib.crc32(raw)):
+            raw = body[5:]
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _same_in_zip(one: zipfile.ZipInfo, other: zipfile.ZipInfo) -> bool:
+    return (one.file_size, one.CRC) == (other.file_size, other.CRC)
+
+
+def _check_unlocked(where: str, members: Sequence[tuple[str, zipfile.ZipInfo]]) -> None:
+    """Refuse an archive whose pictures are all encrypted."""
+    pictures = [info for name, info in members if is_picture_name(name)]
+    if pictures and all(info.flag_bits & _ENCRYPTED for info in pictures):
+        raise InputError(
+            f"expected an archive without a password, received {where}, whose pictures are "
+            f"encrypted: unpack it with its password, and give the folder"
+        )
+
+
+@contextmanager
+def telling_packed(where: str, tree: Tree) -> Iterator[None]:
+    """Where nothing can be learnt from a source, say so if its pictures are in archives in it.
+
+    Args:
+        where: The source, as the user named it.
+        tree: What is in it.
+    """
+    try:
+        yield
+    except DataError:
+        refuse_packed(where, tree)
+        raise
+
+
+def refuse_packed(where: str, tree: Tree) -> None:
+    """Raise DataError if there is not one picture in a tree, but archives are."""
+    pictures, others = tree.walk(())
+    packed = sorted(filter(is_archive_name, others))
+    if packed and not pictures:
+        raise DataError(
+            f"expected pictures in {where}, received archives in it, {named(packed)}, and no "
+            f"picture beside them: unpack them, and give the folder or the archive that then has "
+            f"the pictures"
+        )
+
+
+def _no_archive(where: str, kind: str, file: BinaryIO, reason: object) -> InputError:
+    file.seek(0)
+    other = foreign_kind(file.read(HEAD_BYTES))
+    if other is None or other.lower() == kind:
+        way_out = "make or fetch it again"
+    else:
+        reason = f"by its content it is {other}"
+        way_out = "unpack it, and give the folder" if other != "HTML" else "fetch it again"
     return InputError(
-        f"expected a .{kind} file, received {where}, which cannot be read as one ({reason}): make "
-        "or fetch it again"
+        f"expected a .{kind} file, received {where}, which cannot be read as one ({reason}): "
+        f"{way_out}"
     )
+
+
+_END, _END_BYTES = b"PK\x05\x06", 22 + (1 << 16)
+
+
+def _is_volume(file: BinaryIO) -> bool:
+    """Say whether the record that ends a .zip file has another number than the first volume's."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _END_BYTES))
+    tail = file.read()
+    at = tail.rfind(_END)
+    number = tail[at + 4 : at + 6] if at >= 0 else b""
+    return number not in (b"", b"\0\0", b"\xff\xff")

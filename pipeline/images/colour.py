@@ -46,7 +46,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     if image.mode == "LAB":
         return _from_lab(image)
-    raise DecodeError(f"pixels of mode {image.mode} have no agreed range: save as 8-bit or 16-bit")
+    what = "floating-point pixels" if image.mode == "F" else f"pixels of mode {image.mode}"
+    raise DecodeError(f"{what} have no agreed range: save as 8-bit or 16-bit")
 
 
 def _from_integers(image: Image.Image) -> Image.Image:
@@ -55,7 +56,7 @@ def _from_integers(image: Image.Image) -> Image.Image:
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         raise DecodeError(
-            f"32-bit grey values from {low} to {high} have no agreed range: save as 8-bit or 16-bit"
+            f"grey values from {low} to {high} have no agreed range: save as 8-bit or 16-bit"
         )
     grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     transparent = image.info.get("transparency")

@@ -2,12 +2,13 @@
 
 Training and prediction go through this one versioned recipe, so a picture means the same numbers
 everywhere. The format is told by content, never by name, from an allow-list: JPEG (of an MPO its
-first picture), PNG, WebP, GIF, TIFF, BMP, AVIF; of an animation or a multi-page file the first
-frame. What cannot be decoded whole is refused with a reason and never guessed: truncated files are
-not filled up with grey (a checksum or an end marker behind the last pixel may be missing), sizes
-are checked before pixels are decoded, nothing runs Ghostscript. Not told are pixels that were
-altered within the rules of a format without checksums, such as a JPEG damaged in its middle. How
-colours become RGB is stated in :mod:`pipeline.images.colour`.
+first picture), PNG, WebP, GIF, TIFF, BMP, AVIF, PPM (with PGM and PBM), and HEIC where the extra
+heic is installed; of an animation or a multi-page file the first frame. What cannot be decoded
+whole is refused with a reason and never guessed: truncated files are not filled up with grey (a
+checksum or an end marker behind the last pixel may be missing), sizes are checked before pixels are
+decoded, nothing runs Ghostscript. Not told are pixels that were altered within the rules of a
+format without checksums, such as a JPEG damaged in its middle. How colours become RGB is stated in
+:mod:`pipeline.images.colour`, what is lost thereby is told by :mod:`pipeline.images.remarks`.
 """
 
 import ctypes
@@ -25,7 +26,8 @@ from PIL import Image, ImageFile
 from pipeline.errors import DecodeError, InputError
 from pipeline.images.colour import to_rgb
 from pipeline.images.recipe import DecodeRecipe, jpeg_scale, resize
-from pipeline.images.sniff import FORMATS, why_unidentified
+from pipeline.images.remarks import Remark, remark_on
+from pipeline.images.sniff import FORMATS, heif_kind, why_unidentified
 
 
 def hush() -> None:
@@ -73,7 +75,9 @@ def _ends_early(image: Image.Image, data: bytes, recipe: DecodeRecipe | None) ->
     if not _MID_GREY.issuperset(last if isinstance(last, tuple) else (last,)):
         return False
     end = data.rfind(_END)
-    return _first_frame(data[:end] + _MORE + data[end:], recipe).tobytes() != image.tobytes()
+    longer = _opened(data[:end] + _MORE + data[end:])
+    _load_pixels(longer, recipe)
+    return longer.tobytes() != image.tobytes()
 
 
 # Pillow's own limit for a warning (a quarter of a GiB at 3 bytes a pixel); here it is a refusal.
@@ -145,7 +149,12 @@ def decode(data: bytes, recipe: DecodeRecipe) -> np.ndarray:
 
 
 def decode_full(data: bytes, recipe: DecodeRecipe | None = None) -> Image.Image:
-    """Decode one picture, upright, as an RGB Pillow image.
+    """Decode one picture, upright, as an RGB Pillow image: `decode_remarked` without the remark."""
+    return decode_remarked(data, recipe)[0]
+
+
+def decode_remarked(data: bytes, recipe: DecodeRecipe | None = None) -> tuple[Image.Image, Remark]:
+    """Decode one picture, upright, as an RGB Pillow image, and say what was lost of it.
 
     Args:
         data: The whole content of the picture file.
@@ -154,7 +163,7 @@ def decode_full(data: bytes, recipe: DecodeRecipe | None = None) -> Image.Image:
             every picture comes at its own size.
 
     Returns:
-        An image of mode RGB with the EXIF orientation applied.
+        An image of mode RGB with the EXIF orientation applied, and the remark.
 
     Raises:
         DecodeError: If the picture cannot be decoded; the message is a short reason.
@@ -166,10 +175,11 @@ def decode_full(data: bytes, recipe: DecodeRecipe | None = None) -> Image.Image:
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES=False, received True; remove the code that sets it"
         )
     _pin_warning_filters()
-    image = _load(data, recipe)
+    image, raw_mode = _load(data, recipe)
     transpose = _TRANSPOSES.get(_orientation(image))
     rgb = to_rgb(image)
-    return rgb if transpose is None else rgb.transpose(transpose)
+    remark = remark_on(image, rgb, data, raw_mode)
+    return rgb if transpose is None else rgb.transpose(transpose), remark
 
 
 def _pin_warning_filters() -> None:
@@ -186,10 +196,12 @@ def _pin_warning_filters() -> None:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def _load(data: bytes, recipe: DecodeRecipe | None) -> Image.Image:
-    """Decode the first frame, or say why it cannot be."""
+def _load(data: bytes, recipe: DecodeRecipe | None) -> tuple[Image.Image, str]:
+    """Decode the first frame, or say why it cannot be; return how its pixels are stored too."""
     try:
-        image = _first_frame(data, recipe)
+        image = _opened(data)
+        raw_mode = _raw_mode(image)
+        _load_pixels(image, recipe)
         if _ends_early(image, data, recipe):
             raise DecodeError("damaged file: it ends before the picture does")
     except Image.UnidentifiedImageError:
@@ -200,19 +212,47 @@ def _load(data: bytes, recipe: DecodeRecipe | None) -> Image.Image:
         ) from error
     except _PILLOW_FAILURES as error:
         raise DecodeError(_reason(error)) from error
+    return image, raw_mode
+
+
+def _opened(data: bytes) -> ImageFile.ImageFile:
+    """Open a picture in one of the allowed formats; its pixels are not decoded yet."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        if heif_kind(data) is None:
+            raise
+        return _opened_heif(data)
+    if image.format == "PPM" and data[1] not in b"123456":
+        # Pillow takes floating-point values for it too, and formats of its own.
+        raise Image.UnidentifiedImageError
     return image
 
 
-def _first_frame(data: bytes, recipe: DecodeRecipe | None) -> Image.Image:
-    """Open, check the size in the header, and only then decode."""
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+def _opened_heif(data: bytes) -> ImageFile.ImageFile:
+    """Open HEIC, turned upright by its own rules; nothing is registered with Pillow for it."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise Image.UnidentifiedImageError from None
+    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))
+    return image
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """Return how Pillow calls the pixels in the file, ``RGB;16B`` say; forgotten by loading."""
+    arguments = image.tile[0].args if image.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _load_pixels(image: ImageFile.ImageFile, recipe: DecodeRecipe | None) -> None:
+    """Check the size in the header, and only then decode."""
     _check_size(image.size)
     _check_strips(image)
     if recipe is not None and (scale := jpeg_scale(image.size, recipe)) > 1:
         # Of the formats allowed, only JPEG (with MPO) has another size to offer.
         image.draft(None, (image.width // scale, image.height // scale))
     image.load()
-    return image
 
 
 def _check_size(size: tuple[int, int]) -> None:
@@ -250,8 +290,10 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF (or XMP) orientation; a picture with unreadable EXIF counts as upright.
 
     Asked after loading: PNG may carry EXIF behind the pixels, and of TIFF Pillow turns the pixels
-    itself and takes the tag away.
+    itself and takes the tag away. HEIC has been turned by then, by a rule of its own.
     """
+    if image.format == "HEIF":
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except _PILLOW_FAILURES:

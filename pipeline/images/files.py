@@ -5,14 +5,32 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from errno import EINVAL
+from errno import EFBIG, EINVAL
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.images.identity import Identities, local_identities
 
 MAX_BYTES = 1 << 30
-"""Larger files inside archives are taken for attacks, not for pictures."""
+"""Larger files are taken for attacks, or for something else, not for pictures."""
+
+
+def check_size(size: int, place: str = "") -> None:
+    """Raise OSError if a file is larger than a picture can be.
+
+    Args:
+        size: Its bytes.
+        place: Where it is, to be told.
+    """
+    if size > MAX_BYTES:
+        raise OSError(EFBIG, f"too large{place}: {size:,} bytes, at most {MAX_BYTES:,}")
+
+
+def read_file(path: str | Path) -> bytes:
+    """Return the bytes of a local picture; raises OSError."""
+    with open(path, "rb") as file:
+        check_size(os.fstat(file.fileno()).st_size)
+        return file.read()
 
 
 class Files(Protocol):
@@ -50,12 +68,12 @@ class LocalFiles:
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""
-        with open(self._place(path), "rb") as file:
-            return file.read()
+        return read_file(self._place(path))
 
     def digest(self, path: str) -> bytes:
         """Return the SHA-256 of a file's bytes; raises OSError."""
         with open(self._place(path), "rb", buffering=0) as file:
+            check_size(os.fstat(file.fileno()).st_size)
             return hashlib.file_digest(file, "sha256").digest()
 
     def identities(self, paths: Sequence[str]) -> Identities:

@@ -7,19 +7,24 @@ from itertools import accumulate
 from pathlib import Path
 
 from pipeline.errors import DataError, InputError
-from pipeline.images.files import LocalFiles
+from pipeline.images.archives import refuse_packed
+from pipeline.images.files import LocalFiles, read_file
 from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
 from pipeline.images.sources import open_archive
-from pipeline.images.walk import LocalTree, NamedTree
+from pipeline.images.walk import LocalTree, NamedTree, Tree
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Pictures that are read alike: their paths, and what stands before each when it is named."""
+    """Pictures that are read alike: their paths, and what stands before each when it is named.
+
+    And where they were found, if not by their own name.
+    """
 
     before: str
     paths: Sequence[str]
     read: Callable[[str], bytes]
+    tree: Tree | None = None
 
 
 class PictureList:
@@ -55,8 +60,9 @@ class PictureList:
 def find_pictures(paths: Sequence[Path]) -> PictureList:
     """Return the named files, and every picture in the named folders and archives, sorted in each.
 
-    A file that is named is taken whatever its name; in folders and archives the suffix decides. A
-    picture in an archive is named by the archive's path and its own, with a slash between.
+    A file that is named is taken whatever its name; in folders and archives the suffix decides, and
+    the first bytes where the suffix says nothing. A picture in an archive is named by the archive's
+    path and its own, with a slash between.
 
     Args:
         paths: Picture files, folders, .zip and .tar files.
@@ -75,19 +81,24 @@ def find_pictures(paths: Sequence[Path]) -> PictureList:
         parts.append(_part(path))
     pictures = PictureList(parts)
     if not len(pictures):
+        for path, part in zip(paths, parts, strict=True):
+            if part.tree is not None:
+                refuse_packed(str(path), part.tree)
         raise DataError(f"expected pictures in {', '.join(map(str, paths))}, received none")
     return pictures
 
 
 def _part(path: Path) -> _Part:
     if path.is_dir():
-        names, _ = LocalTree(path).walk(())
-        return _Part(str(path / "_")[:-1], sorted(names), LocalFiles(path).read)
+        folder = LocalTree(path)
+        names, _ = folder.walk(())
+        return _Part(str(path / "_")[:-1], sorted(names), LocalFiles(path).read, folder)
     if archive_kind(path) is None:
-        return _Part("", [str(path)], lambda name: Path(name).read_bytes())
+        return _Part("", [str(path)], read_file)
     files = open_archive(locate(path))
-    names, _ = NamedTree(files.names, files.odd).walk(())
-    return _Part(f"{path}/", sorted(names), files.read)
+    tree = NamedTree(files.names, files.odd, files.is_picture)
+    names, _ = tree.walk(())
+    return _Part(f"{path}/", sorted(names), files.read, tree)
 
 
 def open_reader(location: str) -> Callable[[str], bytes]:
@@ -103,4 +114,4 @@ def open_reader(location: str) -> Callable[[str], bytes]:
     if place.kind in (ZIP, TAR):
         return open_archive(place).read
     folder = place.path if place.kind == FOLDER else place.path.parent
-    return lambda path: (folder / path).read_bytes()
+    return lambda path: read_file(folder / path)

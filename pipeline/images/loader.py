@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import DecodeError, InputError
-from pipeline.images.decode import decode_full
+from pipeline.images.decode import decode_remarked
 from pipeline.images.recipe import DecodeRecipe, resize
+from pipeline.images.remarks import N_NUMBERS, Remark
 from pipeline.images.views import ViewRecipe, make_view
 from pipeline.system.files import EXHAUSTED, unreadable
 from pipeline.system.machine import thread_count
@@ -83,8 +84,8 @@ class Failure:
     transient: bool
 
 
-Loaded = list[np.ndarray] | Failure
-"""A uint8 array (size, size, 3) for each view wanted, or why there is none."""
+Loaded = tuple[list[np.ndarray], Remark] | Failure
+"""A uint8 array (size, size, 3) for each view wanted, and what was lost; or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,10 @@ class RowLoader:
         if self.expected_digests is not None and digest != self.expected_digests[row].tobytes():
             return Failure(row, CHANGED, transient=True)
         try:
-            image = decode_full(data, self.recipe)
+            image, remark = decode_remarked(data, self.recipe)
         except DecodeError as error:
             return Failure(row, str(error), transient=False)
-        return [self._view(image, digest, number) for number in numbers]
+        return [self._view(image, digest, number) for number in numbers], remark
 
     def _view(self, image: Image.Image, digest: bytes, number: int) -> np.ndarray:
         if number == 0:
@@ -153,12 +154,14 @@ class Batch:
         images: uint8 (k, size, size, 3), RGB 0–255, row-aligned with ``rows``.
         failed: Rows without a picture, each once.
         views: int32 (k,), numbers of views, row-aligned with ``rows``; 0 is the clean picture.
+        remarks: int32 (k, 4), what was lost of each picture, see `pipeline.images.remarks`.
     """
 
     rows: np.ndarray
     images: np.ndarray
     failed: tuple[Failure, ...]
     views: np.ndarray
+    remarks: np.ndarray
 
 
 _Job = tuple[int, tuple[int, ...]]
@@ -253,29 +256,38 @@ def _map_ahead(
 def _fill_batches(
     results: Generator[tuple[_Job, Loaded], None, None], batch_size: int, size: int
 ) -> Generator[Batch, None, None]:
-    def empty() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def empty() -> Batch:
         images = np.empty((batch_size, size, size, 3), np.uint8)
-        return np.empty(batch_size, np.int64), images, np.empty(batch_size, np.int32)
+        rows, views = np.empty(batch_size, np.int64), np.empty(batch_size, np.int32)
+        return Batch(rows, images, (), views, np.empty((batch_size, N_NUMBERS), np.int32))
 
-    (rows, images, numbers), n_filled = empty(), 0
+    batch, n_filled = empty(), 0
     failed: list[Failure] = []
     try:
         for (row, views), result in results:
             if isinstance(result, Failure):
                 failed.append(result)
                 continue
-            for number, image in zip(views, result, strict=True):
+            images, remark = result
+            for number, image in zip(views, images, strict=True):
                 # A full batch waits for the next good row: failures at the very end belong to it.
                 if n_filled == batch_size:
-                    yield Batch(rows, images, tuple(failed), numbers)
-                    (rows, images, numbers), n_filled, failed = empty(), 0, []
-                rows[n_filled], images[n_filled], numbers[n_filled] = row, image, number
+                    yield _first_rows(batch, n_filled, failed)
+                    batch, n_filled, failed = empty(), 0, []
+                batch.rows[n_filled], batch.images[n_filled] = row, image
+                batch.views[n_filled], batch.remarks[n_filled] = number, remark
                 n_filled += 1
         if n_filled or failed:
-            yield Batch(rows[:n_filled], images[:n_filled], tuple(failed), numbers[:n_filled])
+            yield _first_rows(batch, n_filled, failed)
     finally:
         # Not left to garbage collection: the threads end when the consumer does.
         results.close()
+
+
+def _first_rows(batch: Batch, n: int, failed: list[Failure]) -> Batch:
+    return Batch(
+        batch.rows[:n], batch.images[:n], tuple(failed), batch.views[:n], batch.remarks[:n]
+    )
 
 
 def paired(

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pipeline.errors import InputError
+from pipeline.images.names import is_archive_name
 
 FOLDER, ZIP, TAR, CSV, TSV, PARQUET = "folder", "zip", "tar", "csv", "tsv", "parquet"
 MANIFESTS = (CSV, TSV, PARQUET)
@@ -124,4 +125,10 @@ def _kind(given: str, name: str) -> str | None:
             f"expected an archive that can be read in place, received {given}: a compressed .tar "
             "has to be read from its start for every picture; unpack it, or make it a .tar or .zip"
         )
-    return _KINDS.get(os.path.splitext(lower)[1])
+    kind = _KINDS.get(os.path.splitext(lower)[1])
+    if kind is None and is_archive_name(lower):
+        raise InputError(
+            f"expected a folder, a .zip or a .tar file, received {given}, an archive or a part of "
+            "one that is not read here: unpack it, and give the folder"
+        )
+    return kind

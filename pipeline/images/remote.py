@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from pipeline.errors import InputError
-from pipeline.images.files import Files
+from pipeline.images.files import Files, check_size
 from pipeline.images.identity import NO_STAMP, Identities, Stamp, stacked, stamp_of_info
 from pipeline.images.location import Location
-from pipeline.images.names import inner_path, is_clutter
+from pipeline.images.names import inner_path, is_clutter, is_trailed_picture_name
 from pipeline.system.filesystems import failures
 
 _HTTP = ("http", "https")
@@ -30,6 +30,7 @@ class RemoteFiles(Files):
     """
 
     waits = True
+    is_picture = staticmethod(is_trailed_picture_name)
 
     def __init__(self, location: Location, *, listed: bool = True) -> None:
         self.where = location.given
@@ -100,6 +101,7 @@ class RemoteFiles(Files):
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""
+        check_size(self._stamps.get(path, NO_STAMP).values[0])
         with _as_os_errors():
             return bytes(self._system.cat_file(self._place(path)))
 

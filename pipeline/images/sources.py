@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.archives import TarFiles, ZipFiles
+from pipeline.images.archives import TarFiles, ZipFiles, telling_packed
 from pipeline.images.files import Files, ListedFiles, LocalFiles
 from pipeline.images.folders import read_folders
 from pipeline.images.identity import Stamp, stamp_of_stat
@@ -77,9 +77,13 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     if place.kind in MANIFESTS:
         return _scan_manifest(place, config)
     if place.kind == FOLDER and not place.remote:
-        return _assemble(place, LocalFiles(place.path), LocalTree(place.path), config)
+        local = LocalTree(place.path)
+        with telling_packed(place.given, local):
+            return _assemble(place, LocalFiles(place.path), local, config)
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
-    return _assemble(place, files, NamedTree(files.names, files.odd), config)
+    tree = NamedTree(files.names, files.odd, files.is_picture)
+    with telling_packed(place.given, tree):
+        return _assemble(place, files, tree, config)
 
 
 def open_archive(place: Location) -> ZipFiles | TarFiles:

@@ -4,13 +4,19 @@ A tree is a folder on a local disk, or a list of names, as archives and remote f
 """
 
 import os
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import InputError
-from pipeline.images.names import is_clutter, is_picture_name
+from pipeline.images.names import (
+    is_clutter,
+    is_picture_name,
+    is_trailed_picture_name,
+    may_be_picture_name,
+)
+from pipeline.images.sniff import HEAD_BYTES, is_picture
 
 Parts = tuple[str, ...]
 """Names that lead from the root of a source to a folder in it; none for the root itself."""
@@ -54,12 +60,19 @@ class NamedTree:
     Args:
         names: Relative paths with ``/``; hidden ones and clutter are left out here.
         odd: Names to list as ignored, whatever they are.
+        looks: Whether a file whose suffix nobody knows is a picture; by its name if left out.
     """
 
-    def __init__(self, names: Iterable[str], odd: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        odd: Iterable[str] = (),
+        looks: Callable[[str], bool] = is_trailed_picture_name,
+    ) -> None:
         self._folders: dict[Parts, dict[str, None]] = {(): {}}
         self._files: dict[Parts, list[str]] = {}
         self._odd = tuple(odd)
+        self._looks = looks
         for name in sorted(names):
             *parts, file = name.split("/")
             if not any(map(is_clutter, (*parts, file))):
@@ -98,9 +111,12 @@ class NamedTree:
         return parts
 
     def _sorted_out(self, parts: Parts) -> tuple[list[str], list[str]]:
-        files = self._files.get(parts, [])
-        pictures = [name for name in files if is_picture_name(name)]
-        return pictures, [name for name in files if not is_picture_name(name)]
+        pictures: list[str] = []
+        others: list[str] = []
+        for name in self._files.get(parts, []):
+            unknown = may_be_picture_name(name) and self._looks(name)
+            (pictures if unknown or is_picture_name(name) else others).append(name)
+        return pictures, others
 
 
 @dataclass(frozen=True)
@@ -157,15 +173,35 @@ class LocalTree:
         return _identity(self.root.joinpath(*parts))
 
 
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    """Say whether a file is a picture by its suffix; by its first bytes where that is none."""
+    # A dangling link counts, so that it is reported as unreadable; opening a pipe would hang.
+    regular = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    if not regular or not may_be_picture_name(entry.name):
+        return regular and is_picture_name(entry.name)
+    return _begins_like_picture(entry.path)
+
+
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+
+
+def _begins_like_picture(path: str) -> bool:
+    # A third of what ``open`` takes, and there may be 100,000 of them.
+    try:
+        file = os.open(path, _READ)
+    except OSError:
+        return False
+    try:
+        return is_picture(os.read(file, HEAD_BYTES))
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+
+
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    # A dangling link counts, so that it is reported as unreadable; opening a pipe would hang.
-    regular = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    return regular and is_picture_name(entry.name)
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:

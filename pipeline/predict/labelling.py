@@ -41,11 +41,13 @@ class Labelled:
         rows: (n,) int.
         probabilities: (n, n_classes), row-aligned; the mean over the views that are averaged.
         failed: The pictures that have none.
+        remarks: What pictures lost as they were decoded, (k, 4) int32, in no order.
     """
 
     rows: np.ndarray
     probabilities: np.ndarray
     failed: tuple[Failure, ...]
+    remarks: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Predictor:
                 waiting = np.concatenate([waiting, outputs]) if len(waiting) else outputs
                 n = len(rows) // n_views * n_views
                 views = [waiting[view:n:n_views] for view in range(n_views)]
-                yield Labelled(rows[:n:n_views], self.judge(views), batch.failed)
+                remarks = batch.remarks[batch.views == 0]
+                yield Labelled(rows[:n:n_views], self.judge(views), batch.failed, remarks)
                 rows, waiting = rows[n:], waiting[n:]
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Labelling pictures: with a run, or with a base's own 1,000 ImageNet classes."""
 
 import csv
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from pipeline.config import PredictConfig
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
 from pipeline.images.dataset import check_strictly
+from pipeline.images.remarks import sentences
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
 from pipeline.system.files import atomic_path, check_free
 from pipeline.system.progress import SILENT, Reporter
+
+logger = logging.getLogger(__name__)
 
 WriteRow = Callable[["Prediction", np.ndarray], None]
 IMAGENET = "imagenet:"
@@ -98,6 +102,7 @@ def predict(
     predictor = open_predictor(config, target)
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []
+    remarks: list[np.ndarray] = []
     n = 0
     reporter.advance("predict", 0, len(pictures))
     with _table(config.csv, predictor.classes) as write:
@@ -107,9 +112,12 @@ def predict(
                 prediction = _prediction(pictures.name(row), values, predictor, config.top)
                 write(prediction, values)
                 results += [prediction] if keep else []
+            remarks.append(labelled.remarks[labelled.remarks.any(axis=1)])
             n += len(labelled.rows)
             reporter.advance("predict", n + len(failed), len(pictures))
         check_strictly(config.strict, failed, len(pictures))
+    for sentence in sentences(np.concatenate(remarks)):
+        logger.warning("%s", sentence)
     csv_path = None if config.csv is None else str(config.csv)
     return Predictions(tuple(results), tuple(failed), n, csv_path)
 

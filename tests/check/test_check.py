@@ -37,7 +37,7 @@ def folder(tmp_path):
     return root
 
 
-def cache_features(config, dataset, likes=()):
+def cache_features(config, dataset, likes=(), remarks=None):
     """Cache made features: a class' centre and noise; ``likes`` are (path, path it looks like)."""
     base = resolve(config)
     contents = np.unique(dataset.digests, axis=0, return_index=True)[1]
@@ -52,7 +52,8 @@ def cache_features(config, dataset, likes=()):
         features[name] = features[like] + 0.1 * noise
     values = np.array([features[dataset.paths[row].rsplit("/", 1)[-1]] for row in contents])
     with FeatureCache(config.cache, base.recipe).writer("tensorflow", {}) as writer:
-        writer.add(dataset.digests[contents], {base.recipe.cuts[0]: values.astype(np.float32)})
+        features = {base.recipe.cuts[0]: values.astype(np.float32)}
+        writer.add(dataset.digests[contents], features, remarks=remarks)
 
 
 def looked(config, dataset, failed=()):
@@ -82,12 +83,30 @@ def test_nothing_suspicious(config, folder, capsys):
     }
     assert value["splits"] == {"train": 60, "test": 20}
     assert value["imbalance"]["ratio"] == 1.0
-    for name in ("duplicates", "leaks", "suspects", "unreadable", "unused", "notes"):
+    for name in ("duplicates", "leaks", "suspects", "unreadable", "unused", "notes", "remarks"):
         assert value[name] == [], name
     assert value["test"]["leaked"] is None
     assert value["test"]["all"] == value["test"]["without_leaks"]
     checked(value)
     assert "nothing suspicious was found" in capsys.readouterr().out
+
+
+def test_what_pictures_lose_is_listed(config, folder, capsys):
+    dataset = index(folder)
+    contents = np.unique(dataset.digests, axis=0, return_index=True)[1]
+    remarks = np.zeros((len(contents), 4), np.int32)
+    remarks[contents == 5] = 16, 0, 4095, 0
+    remarks[contents == 7] = 16, 0, 65535, 1
+    cache_features(config, dataset, remarks=remarks)
+    value = looked(config, dataset)
+    assert value["remarks"] == [
+        {"path": dataset.paths[5], "reason": "16-bit values 0–4,095 of 0–65,535"},
+        {"path": dataset.paths[7], "reason": "several frames or pages, of which the first is used"},
+    ]
+    checked(value)
+    printed = capsys.readouterr().out
+    assert "2 pictures of which something is lost or hardly seen:" in printed
+    assert "nothing suspicious" not in printed
 
 
 def test_copies_across_splits_and_labels(config, folder):

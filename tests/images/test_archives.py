@@ -1,16 +1,20 @@
 """Pictures inside .zip and .tar files."""
 
 import io
+import logging
 import os
+import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images import index, scan
+from pipeline.images import find_pictures, index, scan
 from pipeline.images.files import MAX_BYTES
 from tests.images.test_patterns import KAGGLE
 from tests.images.test_sources import PLAIN, SPLIT
@@ -209,3 +213,192 @@ def test_a_folder_called_like_an_archive(tmp_path):
         (tmp_path / "pets.zip" / inner).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pets.zip" / inner).write_text(inner)
     assert scan(tmp_path / "pets.zip").paths == PLAIN
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_compression_is_read(tmp_path, compression):
+    dataset = index(make_zip(tmp_path / "pets.zip", PLAIN, compression))
+    assert [dataset.read(row) for row in range(4)] == [name.encode() * 50 for name in PLAIN]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_bombs_of_other_compressions(tmp_path, compression):
+    path = make_zip(tmp_path / "pets.zip", PLAIN)
+    with zipfile.ZipFile(path, "a", compression) as archive:
+        archive.writestr("cats/bomb.jpg", bytes(50_000_000))
+    content = path.read_bytes()
+    at = content.rindex(b"PK\1\2")
+    path.write_bytes(content[: at + 24] + (1000).to_bytes(4, "little") + content[at + 28 :])
+    ((name, reason),) = index(path).unreadable
+    assert (name, reason[:22]) == ("cats/bomb.jpg", "damaged in the archive")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+def test_damage_within_a_compressed_member(tmp_path, compression):
+    path = make_zip(tmp_path / "pets.zip", PLAIN, compression)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"cats/1.jpg") + 20
+    content[at : at + 4] = bytes(255 - value for value in content[at : at + 4])
+    path.write_bytes(content)
+    ((name, reason),) = index(path).unreadable
+    assert (name, reason[:22]) == ("cats/1.jpg", "damaged in the archive")
+
+
+def raw_zip(path, members, flags=0, extra=lambda name: b""):
+    """Write an archive of stored members, whose names are bytes, as zipfile never would."""
+    body, directory = b"", b""
+    for name, content in members:
+        sizes = struct.pack("<III", zlib.crc32(content), len(content), len(content))
+        more = extra(name)
+        lengths = struct.pack("<HH", len(name), len(more))
+        start = struct.pack("<HHHHH", 20, flags, 0, 0, 33)
+        where = struct.pack("<HHHII", 0, 0, 0, 0, len(body))
+        directory += b"PK\1\2" + b"\x14\0" + start + sizes + lengths + where + name + more
+        body += b"PK\3\4" + start + sizes + lengths + name + more + content
+    counts = struct.pack("<HHHHIIH", 0, 0, *[len(members)] * 2, len(directory), len(body), 0)
+    path.write_bytes(body + directory + b"PK\5\6" + counts)
+    return path
+
+
+def members(cats="cats", dogs="dogs", encoding="utf-8", slash="/"):
+    names = [name.replace("cats", cats).replace("dogs", dogs) for name in PLAIN]
+    return [(name.replace("/", slash).encode(encoding), name.encode()) for name in names]
+
+
+def test_names_with_the_slash_of_windows(tmp_path):
+    folders = [(b"pets\\", b""), (b"pets\\cats\\", b"")]
+    named = [(b"pets\\" + name, content) for name, content in members(slash="\\")]
+    source = scan(raw_zip(tmp_path / "pets.zip", [*folders, *named]))
+    assert source.paths == tuple(f"pets/{name}" for name in PLAIN)
+    assert set(source.labels) == {"cats", "dogs"}
+    assert source.ignored == ()
+    tar = make_tar(tmp_path / "pets.tar", [name.replace("/", "\\") for name in PLAIN])
+    assert scan(tar).paths == PLAIN
+
+
+def unicode_path(name):
+    text = name.decode("shift_jis").encode()
+    return struct.pack("<HHBI", 0x7075, 5 + len(text), 1, zlib.crc32(name)) + text
+
+
+@pytest.mark.parametrize(
+    ("options", "extra"),
+    [
+        ({"flags": 0x800}, {}),
+        ({}, {}),
+        ({"extra": unicode_path}, {"encoding": "shift_jis"}),
+        ({"extra": lambda name: b"UT\1\0x" + unicode_path(name)}, {"encoding": "shift_jis"}),
+    ],
+    ids=["flag", "no flag", "unicode path", "after another field"],
+)
+def test_names_beyond_ascii(tmp_path, caplog, options, extra):
+    path = raw_zip(tmp_path / "pets.zip", members("猫", "表示", **extra), **options)
+    assert set(scan(path).labels) == {"猫", "表示"}
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("encoding", "labels"),
+    [
+        ("cp437", {"Äffchen", "dogs"}),
+        ("cp1252", {"─ffchen", "dogs"}),
+    ],
+)
+def test_names_in_an_old_code_page_are_told(tmp_path, caplog, encoding, labels):
+    path = raw_zip(tmp_path / "pets.zip", members("Äffchen", encoding=encoding))
+    assert set(scan(path).labels) == labels
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "not UTF-8, e.g. " in record.getMessage()
+
+
+def test_half_a_character_is_no_slash(tmp_path):
+    """The second byte of 表 in Shift JIS is that of the slash of Windows."""
+    source = scan(raw_zip(tmp_path / "pets.zip", members("表", encoding="shift_jis")))
+    assert {path.count("/") for path in source.paths} == {1}
+    assert len(set(source.labels)) == 2
+
+
+@pytest.mark.parametrize("again", ["cats/1.jpg", "./cats/1.jpg", "cats//1.jpg", "cats\\1.jpg"])
+def test_a_name_that_occurs_twice(tmp_path, caplog, again):
+    same, other = members()[0][1], b"another"
+    named = [*members(), (again.encode(), same)]
+    assert scan(raw_zip(tmp_path / "same.zip", named)).paths == PLAIN
+    (record,) = caplog.records
+    assert "1 file is in " in record.getMessage()
+    named = [*members(), (again.encode(), other)]
+    with pytest.raises(InputError, match=r"every name once in .*received 'cats/1.jpg' more than"):
+        scan(raw_zip(tmp_path / "other.zip", named))
+
+
+def test_a_name_that_occurs_twice_in_a_tar(tmp_path, caplog):
+    same = make_tar(tmp_path / "same.tar", [*PLAIN, f"./{PLAIN[0]}"])
+    with tarfile.open(same, "a") as archive:  # what differs is its name alone
+        add(archive, PLAIN[0], f"./{PLAIN[0]}".encode() * 50)
+    with pytest.raises(InputError, match="more than once with different contents"):
+        scan(same)
+    path = make_tar(tmp_path / "pets.tar", [*PLAIN, PLAIN[0], PLAIN[1]])
+    assert scan(path).paths == PLAIN
+    assert "2 files are in " in caplog.text
+
+
+def test_other_files_may_occur_twice(tmp_path, caplog):
+    named = [*members(), (b"readme.txt", b"1"), (b"readme.txt", b"2")]
+    assert scan(raw_zip(tmp_path / "pets.zip", named)).paths == PLAIN
+    assert not caplog.records
+
+
+def test_an_archive_with_a_password(tmp_path):
+    path = raw_zip(tmp_path / "pets.zip", members(), flags=1)
+    with pytest.raises(InputError, match=r"whose pictures are encrypted: unpack it with its"):
+        scan(path)
+
+
+def test_a_volume_of_several(tmp_path):
+    path = raw_zip(tmp_path / "pets.zip", members())
+    content = path.read_bytes()
+    path.write_bytes(content[50:-18] + b"\2\0" + content[-16:])
+    with pytest.raises(InputError, match=r"which is one of several volumes: unpack all of them"):
+        scan(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.zip", b"Rar!\x1a\x07\1\0", r"\(by its content it is RAR\): unpack it, and give"),
+        ("a.zip", b"<!doctype HTML><p>Sign in", r"\(by its content it is HTML\): fetch it again"),
+        ("a.tar", b"\x1f\x8b\x08\0", r"\(by its content it is gzip\): unpack it, and give"),
+        ("a.tar", b"PK\3\4", r"\(by its content it is ZIP\): unpack it, and give"),
+        ("a.rar", b"", r"received .*a.rar, an archive or a part of one that is not read here: unp"),
+        ("a.7z", b"", r"received .*a.7z, an archive or a part of one"),
+        ("a.z01", b"", r"received .*a.z01, an archive or a part of one"),
+        ("a.zip.002", b"", r"received .*a.zip.002, an archive or a part of one"),
+        ("train-images-idx3-ubyte.gz", b"", r"an archive or a part of one"),
+    ],
+)
+def test_archives_that_are_not_read(tmp_path, name, content, told):
+    (tmp_path / name).write_bytes(content and content + bytes(600))
+    with pytest.raises(InputError, match=told):
+        scan(tmp_path / name)
+    with pytest.raises(InputError, match=told):
+        find_pictures([tmp_path / name])
+
+
+@pytest.mark.parametrize("inner", ["train.zip", "dogs-vs-cats/train.zip", "cats/more.tar.gz"])
+def test_archives_inside(tmp_path, inner):
+    told = rf"received archives in it, '{inner}', and no picture beside them: unpack them"
+    (tmp_path / "pets" / inner).parent.mkdir(parents=True)
+    shutil.copy(make_zip(tmp_path / "train.zip", PLAIN), tmp_path / "pets" / inner)
+    (tmp_path / "pets" / "sampleSubmission.csv").write_text("id,label")
+    names = [inner, "sampleSubmission.csv"]
+    packed = make_zip(tmp_path / "pets.zip", names), make_tar(tmp_path / "pets.tar", names)
+    for place in (tmp_path / "pets", *packed):
+        with pytest.raises(DataError, match=told):
+            scan(place)
+        with pytest.raises(DataError, match=told):
+            find_pictures([place])
+
+
+def test_archives_beside_pictures_are_ignored(tmp_path):
+    source = scan(make_zip(tmp_path / "pets.zip", [*PLAIN, "more.zip"]))
+    assert (source.paths, source.ignored) == (PLAIN, ("more.zip",))

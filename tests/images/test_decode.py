@@ -36,7 +36,9 @@ def png_with_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + body
 
 
-@pytest.mark.parametrize("format_", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG", "AVIF", "MPO"])
+@pytest.mark.parametrize(
+    "format_", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG", "AVIF", "MPO", "PPM"]
+)
 def test_every_allowed_format_is_read(format_):
     # A palette cannot hold the gradient exactly.
     pixels = np.full((8, 8, 3), (255, 0, 0), np.uint8) if format_ == "GIF" else gradient()
@@ -137,7 +139,10 @@ def test_our_limit_holds_when_pillows_is_switched_off(monkeypatch):
         (b"<!DOCTYPE html><html>404</html>", "^HTML files are not read here"),
         (b"<?xml version='1.0'?><svg/>", "^SVG files are not read here"),
         (b"\x00\x00\x00\x0cjP  \r\n\x87\n" + b"\0" * 40, "^JPEG 2000 files are not read here"),
-        (b"\x00\x00\x00\x18ftypheic" + b"\0" * 40, "^HEIC files are not read here"),
+        (
+            b"\x00\x00\x00\x18ftypheic" + b"\0" * 40,
+            "^(HEIC files need the extra heic: pip|damaged)",
+        ),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "^PostScript files are not"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 30, "^damaged file: "),
         (b"RIFF\x10\0\0\0WEBPVP8 ", "^damaged file: "),

@@ -51,6 +51,12 @@ def samples(image):
         "BMP": encode(image, "BMP"),
         "palette BMP": encode(image.convert("P"), "BMP"),
         "AVIF": encode(image, "AVIF"),
+        "PPM": encode(image, "PPM"),
+        "PPM of 100 values": b"P6 %d %d 100\n" % image.size
+        + bytes(value % 101 for value in image.tobytes()),
+        "PBM": encode(image.convert("1"), "PPM"),
+        "PGM of 16 bits": encode(Image.fromarray(np.asarray(image)[..., 0].astype("u2")), "PPM"),
+        "ASCII PPM": b"P3 %d %d 255 " % image.size + b" ".join(b"%d" % v for v in image.tobytes()),
     }
 
 
@@ -190,7 +196,7 @@ def test_only_the_allowed_decoders_are_asked(monkeypatch):
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
     with pytest.raises(DecodeError, match=r"^PostScript files are not read here"):
         decode_full(eps)
-    for others in ("PPM", "ICO", "TGA", "PCX", "SGI", "DDS", "PDF"):
+    for others in ("ICO", "TGA", "PCX", "SGI", "DDS", "PDF"):
         with pytest.raises(DecodeError, match=r"not read here|not a picture in a known format"):
             decode_full(encode(picture(), others))
     for data in SAMPLES.values():

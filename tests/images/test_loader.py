@@ -73,6 +73,23 @@ def test_failed_rows_are_replaced_by_the_next_good_ones():
     assert batches[0].failed[0].reason.startswith("not a picture in a known format")
 
 
+def test_what_pictures_lose_comes_with_them():
+    """Greys of 8 bits whose values lie close together are remarked upon."""
+
+    def read_grey(row):
+        if row == 3:
+            return b"junk"
+        buffer = io.BytesIO()
+        last = 255 if row % 2 else row
+        Image.fromarray(np.array([[0, last]], np.uint8)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    batches = list(load_batches(RowLoader(read_grey, RECIPE), range(7), 3))
+    remarks = np.concatenate([batch.remarks for batch in batches])
+    assert remarks[:, 2].tolist() == [0, 0, 2, 4, 0, 6]
+    assert remarks[:, 0].tolist() == [8, 0, 8, 8, 0, 8]
+
+
 def test_failures_at_the_very_end_make_no_empty_batch():
     batches = list(load_batches(RowLoader(reader_without(4, 5), RECIPE), range(6), 4))
     assert [batch.rows.tolist() for batch in batches] == [[0, 1, 2, 3]]

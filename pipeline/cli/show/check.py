@@ -22,12 +22,15 @@ def checked(value: Value) -> None:
         what = f"that look wrong to heads that call {agreement:.1%} of unseen pictures alike"
         listed("label", what, value["suspects"], _suspect)
     listed("picture", "that cannot be used", value["unreadable"], failure)
+    listed("picture", "of which something is lost or hardly seen", value["remarks"], failure)
     rest = [group for group in groups if not group["contradictory"]]
     listed("group", "of byte-identical pictures", [g for g in rest if g["exact"]], _group)
     listed("group", "of near-duplicates", [g for g in rest if not g["exact"]], _group)
     if value["near"] is not None:
         print(f"near-duplicates have a {value['near']['rule']}")
-    if not any(value[name] for name in ("leaks", "duplicates", "suspects", "unreadable")):
+    if not any(
+        value[name] for name in ("leaks", "duplicates", "suspects", "unreadable", "remarks")
+    ):
         print("nothing suspicious was found")
 
 

@@ -24,10 +24,15 @@ from pipeline.features.store.keys import DIGEST_BYTES, ROW_KEY, picture_keys, po
 from pipeline.features.store.reader import Shard, gather_rows, read_index
 from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.writer import ShardWriter
+from pipeline.images.remarks import N_NUMBERS
+from pipeline.images.sniff import is_settled
 from pipeline.system.files import OnDamage, leave_damaged, set_aside
 
 ViewNumbers = np.ndarray | int
 """View numbers: one for all rows, or (n,) int; 0 is the clean picture."""
+
+_Indexed = tuple[Shard, np.ndarray, np.ndarray | None]
+"""A shard, the keys of its rows, and the remarks on them."""
 
 
 class FeatureCache:
@@ -52,7 +57,7 @@ class FeatureCache:
         self.root, self.recipe = root, recipe
         self.folder = root / recipe.id
         self._on_damage: OnDamage = set_aside if set_aside_damaged else leave_damaged
-        self._known: dict[Path, tuple[Shard, np.ndarray]] = {}
+        self._known: dict[Path, _Indexed] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -60,19 +65,20 @@ class FeatureCache:
         self.quarantined: dict[str, str] = {}
         known = {}
         for folder, recipe in covering_folders(self.root, self.recipe, self._on_damage):
-            self.quarantined.update(read_quarantines(folder, self._on_damage))
+            reasons = read_quarantines(folder, self._on_damage).items()
+            self.quarantined.update(entry for entry in reasons if is_settled(entry[1]))
             for path in sorted(folder.glob(SHARDS)):
                 found = self._known.get(path) or self._indexed(path)
                 # A shard of another recipe that got there is never used.
                 if found is not None and found[0].recipe.digest == recipe.digest:
                     known[path] = found
         self._known = known
-        self._shards = [shard for shard, _ in known.values()]
+        self._shards = [shard for shard, _, _ in known.values()]
         check_shapes(self._shards)
-        self._locate([keys for _, keys in known.values()])
+        self._locate([keys for _, keys, _ in known.values()])
 
-    def _indexed(self, path: Path) -> tuple[Shard, np.ndarray] | None:
-        """Return a shard and the keys of its rows; None where it is damaged or gone."""
+    def _indexed(self, path: Path) -> _Indexed | None:
+        """Return a shard and what is by row in it; None where it is damaged or gone."""
         try:
             index = read_index(path)
         except DamagedShardError as error:
@@ -82,7 +88,7 @@ class FeatureCache:
                 raise
             # another process set it aside meanwhile
         else:
-            return index.shard, row_keys(index.digests, index.views)
+            return index.shard, row_keys(index.digests, index.views), index.remarks
         return None
 
     def _locate(self, parts: Sequence[np.ndarray]) -> None:
@@ -119,6 +125,26 @@ class FeatureCache:
 
     def _positions(self, digests: np.ndarray, views: ViewNumbers) -> np.ndarray:
         return positions(self._table, row_keys(digests, views))
+
+    def remarks(self, digests: np.ndarray) -> np.ndarray:
+        """Return what was lost of pictures when they were decoded, as far as that is known.
+
+        Args:
+            digests: (n, 32) uint8.
+
+        Returns:
+            (n, 4) int32, same order, see `pipeline.images.remarks`; zeros where nothing is known.
+        """
+        remarks = np.zeros((len(digests), N_NUMBERS), np.int32)
+        found = self._positions(digests, 0)
+        held = np.flatnonzero(found >= 0)
+        held = held[np.argsort(self._shard_of[found[held]], kind="stable")]
+        shards, rows = self._shard_of[found[held]], self._row_of[found[held]]
+        for number, (_, _, known) in enumerate(self._known.values()):
+            if known is not None:
+                begin, end = np.searchsorted(shards, (number, number + 1))
+                remarks[held[begin:end]] = known[rows[begin:end]]
+        return remarks
 
     def engines(self) -> dict[str, int]:
         """Return how many rows each engine computed (provenance, not part of the key)."""

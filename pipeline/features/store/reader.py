@@ -22,8 +22,15 @@ import numpy as np
 from pipeline.errors import DamagedShardError
 from pipeline.features.store.checksum import check_file, read_chunks, text_of
 from pipeline.features.store.recipe import CutName, Recipe
-from pipeline.features.store.shard import FORMAT, FORMAT_VERSION, check_version, dataset_names
+from pipeline.features.store.shard import (
+    FORMAT,
+    FORMAT_VERSION,
+    REMARK,
+    check_version,
+    dataset_names,
+)
 from pipeline.features.store.structure import Structure
+from pipeline.images.remarks import N_NUMBERS
 from pipeline.system.files import read_file, unreadable
 
 UNREADABLE = (KeyError, TypeError, ValueError, OSError, RuntimeError, OverflowError, MemoryError)
@@ -59,11 +66,15 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """Which pictures and views a shard holds: digests (n, 32) uint8 and views (n,), by row."""
+    """Which pictures and views a shard holds: digests (n, 32) uint8 and views (n,), by row.
+
+    And what was lost of each picture, (n, 4) int32; None where nothing was.
+    """
 
     shard: Shard
     digests: np.ndarray
     views: np.ndarray
+    remarks: np.ndarray | None
 
 
 def read_index(path: Path) -> ShardIndex:
@@ -77,23 +88,27 @@ def read_index(path: Path) -> ShardIndex:
 
     def read(file: h5py.File) -> ShardIndex:
         shard = _read_shard(path, file)
-        columns = (read_chunks(file[name]) for name in ("digest", "view"))
-        digests, views = (np.concatenate([rows for _, rows in column]) for column in columns)
+        digests, views = (_column(file[name]) for name in ("digest", "view"))
         if views.min() < 0:
             raise ValueError("view numbers below 0")
-        return ShardIndex(shard, digests, views)
+        remarks = _column(file[REMARK]) if REMARK in file else None
+        return ShardIndex(shard, digests, views, remarks)
 
     return _read(path, read)
+
+
+def _column(dataset: h5py.Dataset) -> np.ndarray:
+    return np.concatenate([rows for _, rows in read_chunks(dataset)])
 
 
 def _read_shard(path: Path, file: h5py.File) -> Shard:
     recipe = Recipe.from_dict(json.loads(file.attrs["recipe"]))
     n_rows, names = int(file.attrs["n_rows"]), dataset_names(recipe)
     found = [*(name for name in file if name != "features"), *_inside(file, "features")]
-    if sorted(found) != sorted(names):
+    if sorted({*found} - {REMARK}) != sorted(names):
         raise ValueError(f"datasets {', '.join(found)[:200]} where its recipe has others")
     check_file(file, names)
-    for name in names:
+    for name in (*names, *({REMARK} & file.keys())):
         _check_dataset(file[name], n_rows, recipe)
     shapes = {cut: file[recipe.dataset_name(cut)].shape[1:] for cut in recipe.cuts}
     return Shard(path, recipe, text_of(file.attrs["engine"]), n_rows, shapes)
@@ -108,10 +123,9 @@ def _check_dataset(dataset: h5py.Dataset, n_rows: int, recipe: Recipe) -> None:
     name, shape = dataset.name.removeprefix("/"), dataset.shape
     if len(dataset) != n_rows:
         raise ValueError(f"{n_rows} rows announced, {len(dataset)} found in {name}")
-    fits = len(shape) in (2, 4)
-    if name in ("digest", "view"):
-        fits = shape == ((n_rows, 32) if name == "digest" else (n_rows,))
-    dtype = {"digest": "uint8", "view": "int32"}.get(name, recipe.dtype)
+    exact = {"digest": (n_rows, 32), "view": (n_rows,), REMARK: (n_rows, N_NUMBERS)}
+    fits = shape == exact[name] if name in exact else len(shape) in (2, 4)
+    dtype = {"digest": "uint8", "view": "int32", REMARK: "int32"}.get(name, recipe.dtype)
     if not fits or dataset.dtype.newbyteorder("=") != np.dtype(dtype):
         raise ValueError(f"{name} of {shape} {dataset.dtype} where {dtype} is expected")
 
@@ -170,7 +184,7 @@ def check_shard(path: Path) -> Generator[tuple[Path, int], None, Shard]:
 
 def _check_all(path: Path, file: h5py.File) -> Generator[tuple[Path, int], None, Shard]:
     shard = _read_shard(path, file)
-    for name in dataset_names(shard.recipe):
+    for name in (*dataset_names(shard.recipe), *({REMARK} & file.keys())):
         for start, rows in read_chunks(file[name]):
             if rows.dtype.kind == "f" and not np.isfinite(rows).all():
                 raise ValueError(f"features that are not finite among the rows from {start}")

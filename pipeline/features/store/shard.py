@@ -5,6 +5,7 @@ Layout (format ``bottleneck-features``, version 1; n rows):
     digest              (n, 32) uint8   SHA-256 of the picture file's bytes
     view                (n,) int32      0 is the clean picture
     features/<layer>    (n, d) or (n, h, w, c), the recipe's dtype; attributes layer, pooling
+    remark              (n, 4) int32    what was lost of a picture; only where something was
 
 Attributes of the file: format, format_version, recipe (JSON), versions (JSON), engine, n_rows, and
 checksum over all of these. Every dataset carries a Fletcher-32 checksum per chunk, and in its
@@ -28,6 +29,9 @@ from pipeline.system.files import atomic_path, canonical_json
 FORMAT = "bottleneck-features"
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 20
+REMARK = "remark"
+"""A dataset that may be missing, and that the file's checksum does not cover: earlier versions of
+this program read the shard without."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Rows:
         digests: SHA-256 of the files' bytes, (n, 32) uint8.
         views: View numbers, (n,) int32.
         features: One array per cut, (n, d) or (n, h, w, c), in the recipe's dtype.
+        remarks: What was lost of each picture, (n, 4) int32; None where nothing was.
     """
 
     digests: np.ndarray
     views: np.ndarray
     features: Mapping[CutName, np.ndarray]
+    remarks: np.ndarray | None = None
 
 
 def write_shard(
@@ -76,6 +82,8 @@ def _file_image(recipe: Recipe, rows: Rows, engine: str, versions: Mapping[str, 
                 file, recipe.dataset_name(cut), features.astype(recipe.dtype, copy=False)
             )
             dataset.attrs["layer"], dataset.attrs["pooling"] = map(_text, cut)
+        if rows.remarks is not None and rows.remarks.any():
+            _write(file, REMARK, rows.remarks.astype(np.int32, copy=False))
         file.attrs[FILE_SUM] = _text(file_sum(file, dataset_names(recipe)))
     return image.getbuffer()
 
@@ -100,7 +108,8 @@ def dataset_names(recipe: Recipe) -> list[str]:
 
 def _check_alignment(recipe: Recipe, rows: Rows) -> None:
     assert rows.features.keys() == set(recipe.cuts), (rows.features.keys(), recipe.cuts)
-    lengths = {len(rows.digests), len(rows.views), *map(len, rows.features.values())}
+    remarks = () if rows.remarks is None else (rows.remarks,)
+    lengths = {len(rows.digests), len(rows.views), *map(len, (*rows.features.values(), *remarks))}
     assert len(lengths) == 1, f"rows are not aligned: {lengths}"
     assert 0 not in lengths, "an empty shard says nothing"
 

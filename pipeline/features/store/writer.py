@@ -12,6 +12,7 @@ from pipeline.errors import StoreError
 from pipeline.features.store.folders import prepare_folder
 from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.shard import Rows, write_shard
+from pipeline.images.remarks import N_NUMBERS
 
 SHARD_BYTES = 32 << 20
 SHARD_SECONDS = 60.0
@@ -63,6 +64,7 @@ class ShardWriter:
         digests: np.ndarray,
         features: Mapping[CutName, np.ndarray],
         views: np.ndarray | None = None,
+        remarks: np.ndarray | None = None,
     ) -> None:
         """Take rows; all arrays are row-aligned.
 
@@ -70,6 +72,7 @@ class ShardWriter:
             digests: SHA-256 of the files' bytes, (n, 32) uint8.
             features: One float array (n, …) per cut; stored in the recipe's dtype.
             views: View numbers (n,) int; None for clean pictures.
+            remarks: What was lost of each picture, (n, 4) int32; None where nothing was.
 
         Raises:
             StoreError: A feature is not finite, or becomes infinite in the recipe's dtype; none of
@@ -77,11 +80,13 @@ class ShardWriter:
         """
         if views is None:
             views = np.zeros(len(digests), np.int32)
+        if remarks is None:
+            remarks = np.zeros((len(digests), N_NUMBERS), np.int32)
         stored = {
             cut: _as_stored(values, self.recipe.dtype, cut, digests)
             for cut, values in features.items()
         }
-        self._parts.append(Rows(digests, views.astype(np.int32, copy=False), stored))
+        self._parts.append(Rows(digests, views.astype(np.int32, copy=False), stored, remarks))
         self._n_bytes += sum(array.nbytes for array in stored.values())
         if self._n_bytes >= SHARD_BYTES or monotonic() - self._since >= SHARD_SECONDS:
             self.flush()
@@ -121,6 +126,7 @@ def _join(parts: list[Rows]) -> Rows:
         np.concatenate([part.digests for part in parts]),
         np.concatenate([part.views for part in parts]),
         {cut: np.concatenate([part.features[cut] for part in parts]) for cut in parts[0].features},
+        np.concatenate([part.remarks for part in parts if part.remarks is not None]),
     )
 
 
