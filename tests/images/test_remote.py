@@ -202,6 +202,10 @@ def test_a_server_that_is_not_there(serve):
 
 def test_a_server_that_sends_files_only_whole(tmp_path, serve):
     make_zip(tmp_path / "pets.zip", [f"{label}/{i}.jpg" for label in "ab" for i in range(9)])
+    with (tmp_path / "pets.zip").open("r+b") as file:  # a small one comes whole with its start
+        content = file.read()
+        file.seek(0)
+        file.write(bytes(12 << 20) + content)
     with pytest.raises(InputError, match=r"pets.zip"):
         scan(f"{serve(WholeFilesOnly)}/pets.zip")
 

@@ -73,7 +73,7 @@ def test_too_few_remarks_are_damage(cache):
     with h5py.File(shard_of(cache), "r+") as file:
         del file["remark"]
         file.create_dataset("remark", data=np.zeros((1, 4), np.int32), chunks=(1, 4))
-    with pytest.raises(DamagedShardError, match=r"2 rows announced, remark is \(1, 4\)"):
+    with pytest.raises(DamagedShardError, match="expected a whole shard, received a damaged file"):
         FeatureCache(cache.root, RECIPE)
 
 
