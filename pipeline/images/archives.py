@@ -64,15 +64,13 @@ class ZipFiles(Files):
         weakref.finalize(self, file.close)
         # ``ZipFile.open`` counts the open members, and does so without a lock of its own.
         self._counting = threading.Lock()
-        if _is_volume(file):
-            raise InputError(
-                f"expected a whole archive, received {where}, which is one of several volumes: "
-                "unpack all of them together, and give the folder"
-            )
         try:
             self._zip = zipfile.ZipFile(file)
+            volume = _is_volume(file)
         except (*_ZIP_FAILURES, OSError) as error:
             raise _no_archive(where, "zip", file, error) from error
+        if volume:
+            raise _no_archive(where, "zip", file, "its parts are numbered")
         members = zip_members(where, self._zip.infolist())
         _check_unlocked(where, members)
         self._members, self.odd = by_path(where, members, _same_in_zip)
@@ -300,11 +298,18 @@ def refuse_packed(where: str, tree: Tree) -> None:
 
 
 def _no_archive(where: str, kind: str, file: BinaryIO, reason: object) -> InputError:
-    file.seek(0)
-    other = foreign_kind(file.read(HEAD_BYTES))
-    if other is None or other.lower() == kind:
-        way_out = "make or fetch it again"
-    else:
+    """Say what is wrong with an archive, as far as its first and last bytes tell."""
+    try:
+        volume = kind == "zip" and _is_volume(file)
+        file.seek(0)
+        other = foreign_kind(file.read(HEAD_BYTES))
+    except OSError:  # which may be what went wrong
+        volume, other = False, None
+    way_out = "make or fetch it again"
+    if volume:
+        reason = "it is one of several volumes"
+        way_out = "unpack all of them together, and give the folder"
+    elif other is not None and other.lower() != kind:
         reason = f"by its content it is {other}"
         way_out = "unpack it, and give the folder" if other != "HTML" else "fetch it again"
     return InputError(

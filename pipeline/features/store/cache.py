@@ -25,7 +25,6 @@ from pipeline.features.store.reader import Shard, gather_rows, read_index
 from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.writer import ShardWriter
 from pipeline.images.remarks import N_NUMBERS
-from pipeline.images.sniff import is_settled
 from pipeline.system.files import OnDamage, leave_damaged, set_aside
 
 ViewNumbers = np.ndarray | int
@@ -64,8 +63,7 @@ class FeatureCache:
         self.quarantined: dict[str, str] = {}
         known = {}
         for folder, recipe in covering_folders(self.root, self.recipe, self._on_damage):
-            reasons = read_quarantines(folder, self._on_damage).items()
-            self.quarantined.update(entry for entry in reasons if is_settled(entry[1]))
+            self.quarantined.update(read_quarantines(folder, self._on_damage))
             for path in sorted(folder.glob(SHARDS)):
                 found = self._known.get(path) or self._indexed(path)
                 # A shard of another recipe that got there is never used.

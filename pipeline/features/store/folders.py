@@ -13,6 +13,7 @@ from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.keys import DIGEST_BYTES
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION, check_version
+from pipeline.images.sniff import is_settled
 from pipeline.system.files import OnDamage, fsync, write_json
 
 logger = logging.getLogger(__name__)
@@ -152,11 +153,15 @@ def read_quarantine(path: Path) -> dict[str, str]:
 
 
 def read_quarantines(folder: Path, on_damage: OnDamage) -> dict[str, str]:
-    """Return ``{digest in hex: reason}`` of every picture that a folder knows not to decode."""
+    """Return ``{digest in hex: reason}`` of every picture that a folder knows not to decode.
+
+    Reasons that were good for an earlier version only are left out.
+    """
     reasons: dict[str, str] = {}
     for path in sorted(folder.glob(QUARANTINES)):
         try:
-            reasons.update(read_quarantine(path))
+            entries = read_quarantine(path).items()
+            reasons.update(entry for entry in entries if is_settled(entry[1]))
         except DamagedShardError as error:
             on_damage(path, error)
     return reasons
