@@ -6,36 +6,28 @@ things is refused.
 """
 
 import bz2
-import logging
 import lzma
 import os
 import posixpath
-import struct
 import tarfile
 import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from errno import EIO
-from typing import IO, BinaryIO, TypeVar, cast
+from typing import IO, BinaryIO, cast
 
 from pipeline.errors import DataError, InputError
 from pipeline.images.files import Files, check_size
 from pipeline.images.identity import Identities, Stamp, same_for_all
-from pipeline.images.names import (
-    inner_path,
-    is_archive_name,
-    is_picture_name,
-    may_be_picture_name,
-)
+from pipeline.images.members import by_path, slashed, zip_members
+from pipeline.images.names import is_archive_name, is_picture_name
 from pipeline.images.sniff import HEAD_BYTES, foreign_kind, is_picture
 from pipeline.images.walk import Tree
-from pipeline.system.units import counted, named
-
-logger = logging.getLogger(__name__)
+from pipeline.system.units import named
 
 _ZIP_FAILURES = (
     zipfile.BadZipFile,
@@ -46,7 +38,7 @@ _ZIP_FAILURES = (
     NotImplementedError,  # a compression that Python does not know
     RuntimeError,
 )
-_ENCRYPTED, _UTF_8 = 0x1, 0x800
+_ENCRYPTED = 0x1
 _IN = " in the archive"
 # Of LZMA zipfile unpacks all that it has read: at most 7,000 times as much.
 _STEP, _LZMA_STEP = 1 << 20, 1 << 12
@@ -72,18 +64,16 @@ class ZipFiles(Files):
         weakref.finalize(self, file.close)
         # ``ZipFile.open`` counts the open members, and does so without a lock of its own.
         self._counting = threading.Lock()
-        if _is_volume(file):
-            raise InputError(
-                f"expected a whole archive, received {where}, which is one of several volumes: "
-                "unpack all of them together, and give the folder"
-            )
         try:
             self._zip = zipfile.ZipFile(file)
+            volume = _is_volume(file)
         except (*_ZIP_FAILURES, OSError) as error:
             raise _no_archive(where, "zip", file, error) from error
-        members = _zip_members(where, self._zip.infolist())
+        if volume:
+            raise _no_archive(where, "zip", file, "its parts are numbered")
+        members = zip_members(where, self._zip.infolist())
         _check_unlocked(where, members)
-        self._members, self.odd = _by_path(where, members, _same_in_zip)
+        self._members, self.odd = by_path(where, members, _same_in_zip)
         self.names = tuple(self._members)
 
     def read(self, path: str) -> bytes:
@@ -174,9 +164,9 @@ class TarFiles(Files):
         self.stamp = stamp
         weakref.finalize(self, file.close)
         self._read_at = _reader(file)
-        members = [(_slashed(member.name), member) for member in _tar_members(where, file)]
-        by_path, self.odd = _by_path(where, members, self._same)
-        self._members = {path: _resolved(path, by_path) for path in by_path}
+        members = [(slashed(member.name), member) for member in _tar_members(where, file)]
+        found, self.odd = by_path(where, members, self._same)
+        self._members = {path: _resolved(path, found) for path in found}
         self.names = tuple(self._members)
 
     def _same(self, one: tarfile.TarInfo, other: tarfile.TarInfo) -> bool:
@@ -266,95 +256,6 @@ def _reader(file: BinaryIO) -> Callable[[int, int], bytes]:
     return read_at_once if hasattr(os, "pread") else read_locked
 
 
-Member = TypeVar("Member")
-
-
-def _by_path(
-    where: str, members: Iterable[tuple[str, Member]], same: Callable[[Member, Member], bool]
-) -> tuple[dict[str, Member], tuple[str, ...]]:
-    """Return the members by the paths that their names mean, and the names that lead outside.
-
-    Raises:
-        InputError: Two pictures of different contents have one path.
-    """
-    found: dict[str, Member] = {}
-    odd, copies, different = [], 0, dict[str, None]()
-    for name, member in members:
-        path = inner_path(name)
-        if path is None:
-            odd.append(name)
-            continue
-        if path in found and (is_picture_name(path) or may_be_picture_name(path)):
-            if same(found[path], member):
-                copies += 1
-            else:
-                different[path] = None
-        found[path] = member
-    if different:
-        raise InputError(
-            f"expected every name once in {where}, received {named(different)} more than once with "
-            f"different contents: unpack it, keep those that are meant, and pack them again"
-        )
-    if copies:
-        logger.warning(
-            "%s in %s again under a name that was there before, with the same content: each counts "
-            "once",
-            f"{counted(copies, 'file')} {'is' if copies == 1 else 'are'}",
-            where,
-        )
-    return found, tuple(odd)
-
-
-def _slashed(name: str) -> str:
-    """Write a path as archives should: some made on Windows have the other slash."""
-    return name.replace("\\", "/")
-
-
-def _zip_members(where: str, infos: Iterable[zipfile.ZipInfo]) -> list[tuple[str, zipfile.ZipInfo]]:
-    """Return all but folders by their names, and tell where these are a guess."""
-    members, guessed = [], []
-    for info in infos:
-        known = _unicode_name(info)
-        name = known or info.filename
-        if known is None:
-            guessed.append(name)
-        # In code pages of two bytes a character, one of them may be that of the other slash.
-        if known is not None or "/" not in name:
-            name = _slashed(name)
-        if not name.endswith("/"):
-            members.append((name, info))
-    if guessed:
-        logger.warning(
-            "%s does not say how its names are written, and they are not UTF-8, e.g. %r: they are "
-            "read as the code page 437, so that classes may have odd names; pack it again with "
-            "UTF-8 names",
-            where,
-            guessed[0],
-        )
-    return members
-
-
-_UNICODE_PATH = 0x7075
-
-
-def _unicode_name(info: zipfile.ZipInfo) -> str | None:
-    """Return the name of a member; None if it is written in a code page that nobody names."""
-    if info.flag_bits & _UTF_8 or info.filename.isascii():
-        return info.filename
-    raw = info.orig_filename.encode("cp437")
-    extra = info.extra
-    while len(extra) >= 4:
-        kind, size = struct.unpack_from("<HH", extra)
-        body, extra = extra[4 : 4 + size], extra[4 + size :]
-        # A version, the CRC-32 of the name that this one replaces, the name.
-        if kind == _UNICODE_PATH and body[1:5] == struct.pack("<I", zlib.crc32(raw)):
-            raw = body[5:]
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return None
-
-
 def _same_in_zip(one: zipfile.ZipInfo, other: zipfile.ZipInfo) -> bool:
     return (one.file_size, one.CRC) == (other.file_size, other.CRC)
 
@@ -397,11 +298,18 @@ def refuse_packed(where: str, tree: Tree) -> None:
 
 
 def _no_archive(where: str, kind: str, file: BinaryIO, reason: object) -> InputError:
-    file.seek(0)
-    other = foreign_kind(file.read(HEAD_BYTES))
-    if other is None or other.lower() == kind:
-        way_out = "make or fetch it again"
-    else:
+    """Say what is wrong with an archive, as far as its first and last bytes tell."""
+    try:
+        volume = kind == "zip" and _is_volume(file)
+        file.seek(0)
+        other = foreign_kind(file.read(HEAD_BYTES))
+    except OSError:  # which may be what went wrong
+        volume, other = False, None
+    way_out = "make or fetch it again"
+    if volume:
+        reason = "it is one of several volumes"
+        way_out = "unpack all of them together, and give the folder"
+    elif other is not None and other.lower() != kind:
         reason = f"by its content it is {other}"
         way_out = "unpack it, and give the folder" if other != "HTML" else "fetch it again"
     return InputError(

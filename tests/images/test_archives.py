@@ -358,7 +358,7 @@ def test_a_volume_of_several(tmp_path):
     path = raw_zip(tmp_path / "pets.zip", members())
     content = path.read_bytes()
     path.write_bytes(content[50:-18] + b"\2\0" + content[-16:])
-    with pytest.raises(InputError, match=r"which is one of several volumes: unpack all of them"):
+    with pytest.raises(InputError, match=r"\(it is one of several volumes\): unpack all of"):
         scan(path)
 
 
