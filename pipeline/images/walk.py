@@ -25,12 +25,14 @@ class Listing:
         split: ``"train"``, ``"validation"``, ``"test"`` or None.
         pictures: Paths relative to the scanned root.
         ignored: Paths relative to the scanned root; folders end in ``/``.
+        group: Name of the group that its pictures are of, or None.
     """
 
     label: str
     split: str | None
     pictures: tuple[str, ...]
     ignored: tuple[str, ...]
+    group: str | None = None
 
 
 class Tree(Protocol):
