@@ -19,6 +19,7 @@ from pipeline.features import Caches
 from pipeline.features.base import FrozenBase
 from pipeline.images import SPLITS, Dataset
 from pipeline.system.startup import import_tensorflow
+from pipeline.system.units import named
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -196,7 +197,7 @@ class OpenedFeatures:
             UnknownNameError: It is none of these.
         """
         if name not in self.layers:
-            known = f"opened: {', '.join(self.layers)}"
+            known = f"opened: {named(self.layers, 10, str)}"
             raise UnknownNameError("layer", name, self.layers, known)
         return OpenedFeatures(self._held, self._rows, [self._cuts[self.layers.index(name)]])
 

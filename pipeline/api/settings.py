@@ -14,6 +14,7 @@ from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
 
 from pipeline.config import side_of
 from pipeline.errors import InputError, UnknownNameError
+from pipeline.system.units import named
 
 Config = TypeVar("Config")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -137,7 +138,7 @@ def filled(
     known = [name for name in inspect.signature(kind).parameters if name not in own]
     for name in settings:
         if name not in known:
-            way_out = f"known: {', '.join(known)}"
+            way_out = f"known: {named(known, 10, str)}; help(pipeline.{caller}) lists all"
             raise UnknownNameError(f"setting of {caller}", name, known, way_out)
     values = {**settings, **own}
     return kind(**{name: _typed(name, value, hints[name]) for name, value in values.items()})

@@ -90,5 +90,5 @@ def _check_tables(path: Path) -> None:
     commands = sorted(name for name in app if not name.startswith("-"))
     for name, value in tables.items():
         if name not in commands or not isinstance(value, dict):
-            hint = f"tables are named after commands: {', '.join(commands)}"
+            hint = "tables are named after commands; `pipeline --help` lists them"
             raise UnknownNameError(f"table in {path}", name, commands, hint)

@@ -16,6 +16,7 @@ from pipeline.errors import ClusterError
 from pipeline.images import Dataset
 from pipeline.images.sources import sent_files
 from pipeline.system.files import TEMPORARY_PREFIX, atomic_path
+from pipeline.system.units import named
 
 N_SAMPLES = 3
 N_TRIES = 30
@@ -76,10 +77,10 @@ def check_versions(workers: Workers) -> None:
             ) from theirs
         others = [name for name, version in ours.items() if theirs.get(name) != version]
         if others:
-            versions = (f"{name} {theirs.get(name)} instead of {ours[name]}" for name in others)
+            versions = [f"{name} {theirs.get(name)} instead of {ours[name]}" for name in others]
             raise ClusterError(
-                f"expected the same versions on every worker, received {', '.join(versions)} from "
-                f"{address}; install the same packages there as here"
+                f"expected the same versions on every worker, received "
+                f"{named(versions, 3, str)} from {address}; install the same packages there as here"
             )
 
 
@@ -133,7 +134,7 @@ def _asked(workers: Workers, question: Any, *arguments: Any) -> Mapping[str, Any
         if answers and not any(isinstance(answer, OSError) for answer in answers.values()):
             return answers
         sleep(1.0)
-    lost = ", ".join(answers) or "any of them"
+    lost = named(answers, 3, str) or "any of them"
     raise ClusterError(
         f"expected workers at {workers.name} that answer, received nothing from {lost}; see their "
         f"logs, {STAYS}"

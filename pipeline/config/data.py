@@ -17,7 +17,8 @@ class DataConfig:
     """
 
     label_pattern: str | None = None
-    """Where labels stand in file names, for flat folders: "{label}.{}" reads cat from cat.0.jpg."""
+    """Where labels stand in file names: "{label}.{}" for cat.0.jpg, "{label}_{number:d}" for
+    pit_bull_12.jpg; {group} stays in one split."""
 
     classes_at: int | None = None
     """Level of folders below DATA, from 1, whose names are the classes."""

@@ -17,6 +17,7 @@ from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import class_weights
 from pipeline.images import Dataset, validation_slice
 from pipeline.runs import FINETUNE, RunFolder, transplantable_head
+from pipeline.system.units import named
 
 PROTOCOL = 3
 """Grows when the same settings would train or be judged differently."""
@@ -143,11 +144,16 @@ def check_classes(dataset: Dataset, source: RunFolder) -> None:
     Raises:
         RunError: They are.
     """
-    if tuple(dataset.classes) != source.dataset.classes:
+    known, here = source.dataset.classes, tuple(dataset.classes)
+    if here != known:
+        lacking, new = sorted({*known} - {*here}), sorted({*here} - {*known})
+        differences = [
+            f"{what} {named(some)}" for what, some in (("without", lacking), ("with", new)) if some
+        ]
         raise RunError(
-            f"expected the classes of {source.name} ({', '.join(source.dataset.classes)}), "
-            f"received {', '.join(dataset.classes)} in {dataset.location}; run `pipeline "
-            f"classify` on these pictures first"
+            f"expected the {len(known)} classes of {source.name} in {dataset.location}, received "
+            f"{len(here)}, {' and '.join(differences)}; run `pipeline classify` on these pictures "
+            "first"
         )
 
 

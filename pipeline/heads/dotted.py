@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from pipeline.errors import InputError, UnknownNameError
+from pipeline.system.units import named
 
 _EXAMPLE = "write for example 'sklearn.svm:NuSVC(nu=0.3)'"
 
@@ -92,7 +93,7 @@ def _check_parameters(path: str, made: type, params: Mapping[str, Any]) -> list[
     if len(known) == len(declared):  # otherwise it takes any name and is its own judge
         for key in params:
             if key not in known:
-                hint = f"it knows {', '.join(known)}"
+                hint = f"it knows {named(known, 10, str)}"
                 raise UnknownNameError(f"parameter of {path}", key, known, hint)
     return known
 

@@ -135,11 +135,16 @@ def tell_of_stop(spec: HeadSpec) -> None:
     )
 
 
+MANY_CLASSES = "The number of unique classes is greater than 50%"
+"""How scikit-learn begins to ask whether labels are numbers; here they are classes."""
+
+
 @contextmanager
 def _reported_convergence(spec: HeadSpec) -> Iterator[None]:
     """Say in the log that a solver stopped early; every other warning goes on as it was."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
+        warnings.filterwarnings("ignore", MANY_CLASSES, UserWarning)
         yield
     early = [one for one in caught if issubclass(one.category, ConvergenceWarning)]
     for one in caught:

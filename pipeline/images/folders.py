@@ -177,6 +177,11 @@ class _FolderScan:
     def _by_name(self, found: list[Listing]) -> tuple[list[Listing], Reading]:
         check_layout(self.where, found, FILE_NAMES)
         if (at := self.config.group_at) is not None:
+            if any(part.group for part in found):
+                raise InputError(
+                    f"expected groups from file names or from folders of {self.where}, received "
+                    f"label_pattern={self.config.label_pattern!r} and group_at={at}: leave one out"
+                )
             found = [part for whole in found for part in _by_group(whole, at)]
         used = {path for part in found for path in part.pictures}
         rest = [

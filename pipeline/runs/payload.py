@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.errors import RunError
 from pipeline.heads import FittedHead, NetworkHead, SklearnHead
 from pipeline.heads.rowwise import ROWWISE
+from pipeline.system.units import named
 
 PAYLOADS = {
     "network": "network.npz",
@@ -121,7 +122,7 @@ def _load_sklearn(path: Path) -> Any:
     asked_for = set(io.get_untrusted_types(file=path))
     if foreign := sorted(asked_for - ADMITTED_TYPES):
         raise RunError(
-            f"expected only scikit-learn's own types in {path}, received {', '.join(foreign)}; "
+            f"expected only scikit-learn's own types in {path}, received {named(foreign, 3, str)}; "
             f"it was not written by this program"
         )
     return io.load(path, trusted=sorted(asked_for))

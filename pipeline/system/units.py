@@ -1,6 +1,6 @@
 """Sizes and durations in words."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import islice
 
 
@@ -37,12 +37,16 @@ def counted(n: int, one: str) -> str:
     return f"{n} {one}" if n == 1 else f"{n} {one}s"
 
 
-def named(things: Collection[object], most: int = 3) -> str:
+def named(
+    things: Collection[object], most: int = 3, written: Callable[[object], str] = repr
+) -> str:
     """Name the first of some things, and say how many more there are.
 
     >>> named(["a", "b"]), named("abcde")
     ("'a', 'b'", "'a', 'b', 'c' and 2 more")
+    >>> named(["ridge", "knn", "lda"], 2, str)
+    'ridge, knn and 1 more'
     """
-    shown = ", ".join(map(repr, islice(things, most)))
+    shown = ", ".join(map(written, islice(things, most)))
     more = len(things) - most
     return f"{shown} and {more} more" if more > 0 else shown

@@ -3,11 +3,22 @@ from functools import partial
 import numpy as np
 
 from pipeline.classify.learning_curve import learning_curve
+from pipeline.cli.show import error
 from pipeline.cli.show.check import learned, mistaken
 from pipeline.evaluate import confident_mistakes, confused_pairs
 from pipeline.heads import parse_head
 from pipeline.heads.fit import out_of_fold_scores
 from pipeline.heads.sample import Sample
+
+
+def test_the_ends_of_a_long_sentence_are_shown(capsys):
+    error("expected " + "layer, " * 9000 + "; save it again")
+    said = capsys.readouterr().err
+    assert len(said) < 1100
+    assert said.startswith("pipeline: expected layer, layer")
+    assert said.endswith("layer, ; save it again\n")
+    error("short")
+    assert capsys.readouterr().err == "pipeline: short\n"
 
 
 def test_learning_curve_ends_with_its_sentence(capsys):

@@ -28,6 +28,7 @@ def refused(capsys, root, arguments):
     assert output.out == ""
     (sentence,) = [line for line in output.err.splitlines() if line.startswith("pipeline: ")]
     assert "Traceback" not in output.err
+    assert len(sentence.replace(str(root), "")) < 600
     assert snapshot(root) == before
     return sentence
 
@@ -44,6 +45,25 @@ def folders(command, root):
 
 
 SMALL = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
+
+
+def many_lonely_classes(root):
+    for number in range(300):
+        write_picture(root / f"data/species number {number}/1.png", number, size=4)
+
+
+def many_clashing_classes(root):
+    for number in range(150):
+        for name in (f"Species number {number}", f"species number {number}"):
+            write_picture(root / f"data/{name}/1.png", number, size=4)
+
+
+def many_classes_in_test_alone(root):
+    one_class(root)
+    shutil.move(root / "data", root / "train")
+    for number in range(300):
+        write_picture(root / f"data/test/species number {number}/1.png", number, size=4)
+    shutil.move(root / "train", root / "data/train")
 
 
 def empty(root):
@@ -74,6 +94,18 @@ def test_unusable_folders(tmp_path, capsys, make, words, command):
     make(tmp_path)
     sentence = refused(capsys, tmp_path, [command, str(tmp_path / "data")])
     assert all(word in sentence for word in words), sentence
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (many_lonely_classes, ["'species number 0', 'species number 1', 'species", "297 more"]),
+        (many_clashing_classes, ["differ clearly", "species number 0"]),
+        (many_classes_in_test_alone, ["'species number 0' in", "has no train picture"]),
+    ],
+)
+def test_of_hundreds_three_are_named(tmp_path, capsys, make, words):
+    test_unusable_folders(tmp_path, capsys, make, words, "features")
 
 
 @pytest.mark.parametrize(

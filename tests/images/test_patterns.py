@@ -10,7 +10,8 @@ from pipeline.cli import run
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, scan
-from pipeline.images.patterns import parse_pattern
+from pipeline.images.patterns import label_pictures, parse_pattern
+from pipeline.images.walk import Listing
 from pipeline.runs import index_settings
 from tests.images.test_sources import PLAIN, make
 from tests.runs.test_folder import HITS, make_run
@@ -37,7 +38,22 @@ def said(caplog, monkeypatch):
         ("x{label}", "yy", None),
         ("{label}.{}", "cat", None),
         ("{label}.*", "cat.0", None),
-        ("[{label}]{name}", "[cat]{name}", "cat"),
+        ("[{label}]{{name}}", "[cat]{name}", "cat"),
+        ("[{label}]{name}", "[cat]7", "cat"),
+        ("{label}_{number:d}", "american_pit_bull_terrier_12", "american_pit_bull_terrier"),
+        ("{label}_{number:d}", "american_pit_bull_x", None),
+        ("{label}_{:d}", "pit_bull_12", "pit_bull"),
+        ("{label:*}_{}", "pit_bull_12a", "pit_bull"),
+        ("{label}_{*}", "pit_bull_12a", "pit"),
+        ("{*}_{label}", "IMG_7_dog", "dog"),
+        ("{id:*}_{label}", "IMG_7_dog", "dog"),
+        ("{id}_{label:d}", "img_7", "7"),
+        ("{label:d}_{}", "cat_7", None),
+        ("{label}{number:d}", "route66cat12", "route66cat"),
+        ("{number:d}{label}", "12cat", "cat"),
+        ("{label}.{}.jpg", "cat.0", "cat"),
+        ("{label}.{}.PNG", "cat.0.1", "cat"),
+        ("{group}_{number:d}_{label}", "patient12_3_cat", "cat"),
         ("{label}{}", "cat", "c"),
         ("{label}", "two\nlines", "two\nlines"),
     ],
@@ -50,6 +66,106 @@ def test_templates(pattern, stem, label):
 def test_templates_without_a_place_for_the_label(pattern):
     with pytest.raises(InputError, match=r"expected \{label\} once .* received label_pattern="):
         parse_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("{label", "every brace closed, or written twice if it stands for itself"),
+        ("label}_{}", "every brace closed"),
+        ("{la{bel}}", "every brace closed"),
+        ("{label}_{number:x}", r"d \(digits\) or \* .* behind the colon of \{number:x\}"),
+        ("{label:04d}", r"d .* behind the colon of \{label:04d\}"),
+        ("{group}_{group}_{label}", r"\{group\} once or not at all"),
+        ("{split}_{label}_{}", r"no \{split\}, which folders or a column of a table say"),
+        ("{label}/{}", r"no folders \(--classes-at says which .*\) in the pattern of file names"),
+    ],
+)
+def test_patterns_that_cannot_be_read(pattern, expected):
+    with pytest.raises(InputError, match=f"expected {expected}.* received label_pattern="):
+        parse_pattern(pattern)
+
+
+DOGS = ("american_pit_bull_1.jpg", "american_bulldog_3.jpg", "pug_2.jpg", "pug_4.jpg")
+
+
+def ambiguous(pattern, names):
+    with pytest.raises(DataError, match=r"^more than one reading of label_pattern=") as raised:
+        label_pictures([(None, name) for name in names], parse_pattern(pattern))
+    return str(raised.value).partition("--label-pattern ")[2]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names", "ways"),
+    [
+        (
+            "{label}_{}",
+            DOGS,
+            "'{label}_{*}' for 'american' (2 labels in all), or "
+            "'{label}_{number:d}' for 'american_pit_bull' (3 labels in all)",
+        ),
+        (
+            "{label}_{id}",
+            ("pug_1.jpg", "pit_bull_1a.jpg"),
+            "'{label}_{id:*}' for 'pit' (2 labels in all), or "
+            "'{label:*}_{id}' for 'pit_bull' (2 labels in all)",
+        ),
+        (
+            "{}_{label}",
+            ("IMG_7_dog.jpg", "IMG_8_cat.jpg"),
+            "'{}_{label:*}' for '7_dog' (2 labels in all), or "
+            "'{*}_{label}' for 'dog' (2 labels in all)",
+        ),
+        (
+            "{{{label}{}",
+            ("{cat.jpg",),
+            "'{{{label}{*}' for 'c' (1 label in all), or '{{{label:*}{}' for 'cat' (1 label in "
+            "all)",
+        ),
+        (
+            "{}_{label}_{}",
+            ("a_b_c_d.jpg",),
+            "'{}_{label}_{*}' for 'b' (1 label in all), or '{}_{label:*}_{}' for 'b_c' (1 label "
+            "in all), or '{*}_{label}_{}' for 'c' (1 label in all)",
+        ),
+    ],
+)
+def test_of_two_readings_none_is_taken(pattern, names, ways):
+    assert ambiguous(pattern, names) == ways
+
+
+@pytest.mark.parametrize(
+    ("pattern", "labels"),
+    [
+        ("{label}_{*}", {"american", "pug"}),
+        ("{label:*}_{}", {"american_pit_bull", "american_bulldog", "pug"}),
+        ("{label}_{number:d}", {"american_pit_bull", "american_bulldog", "pug"}),
+        ("{breed:*}_{label}", {"1", "2", "3", "4"}),
+    ],
+)
+def test_a_field_that_says_how_much_it_takes_settles_it(pattern, labels):
+    found = label_pictures([(None, name) for name in DOGS], parse_pattern(pattern))
+    assert {part.label for part in found} == labels
+
+
+def test_groups_stand_in_file_names():
+    pictures = [("train", "a/p1_3_cat.jpg"), ("train", "p1_4_dog.jpg"), (None, "p2_1_cat.jpg")]
+    assert label_pictures(pictures, parse_pattern("{group}_{:d}_{label}")) == [
+        Listing("cat", "train", ("a/p1_3_cat.jpg",), (), "p1"),
+        Listing("dog", "train", ("p1_4_dog.jpg",), (), "p1"),
+        Listing("cat", None, ("p2_1_cat.jpg",), (), "p2"),
+    ]
+
+
+def test_names_without_a_suffix_are_read_whole():
+    found = label_pictures([(None, "cat.0"), (None, "dog.1.jpg")], parse_pattern("{label}.{:d}"))
+    assert [part.label for part in found] == ["cat", "dog"]
+
+
+def test_two_readings_end_a_command_with_a_question(tmp_path, capsys):
+    make(tmp_path / "data", *DOGS)
+    assert run(["check", str(tmp_path / "data"), "--label-pattern", "{label}_{}"]) == 2
+    assert "fits file names such as 'american_" in capsys.readouterr().err
 
 
 def test_a_flat_folder_by_pattern(tmp_path):

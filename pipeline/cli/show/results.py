@@ -55,10 +55,13 @@ def print_table(rows: Table) -> None:
 
 
 MAX_LISTED = 20
+MAX_SENTENCE = 1000
 
 
 def error(text: str) -> None:
-    """Print one sentence on stderr."""
+    """Print one sentence on stderr; of a long one, as other programs write them, the ends."""
+    if len(text) > MAX_SENTENCE:
+        text = f"{text[: MAX_SENTENCE - 300]} … {text[-300:]}"
     print(f"pipeline: {text}", file=sys.stderr)
 
 
