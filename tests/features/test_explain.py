@@ -123,7 +123,9 @@ def test_damaged_shard_of_the_wanted_recipe_is_an_error_that_says_what_to_do(dat
     cache = pretend(config, dataset.digests)
     (path,) = cache.folder.glob("shard-*")
     path.write_bytes(b"")
-    with pytest.raises(DamagedShardError, match="`pipeline verify --cache .*`pipeline features` then"):
+    with pytest.raises(
+        DamagedShardError, match=r"`pipeline verify --cache .*`pipeline features` then"
+    ):
         explain(config, frozen_base(config), dataset)
 
 
