@@ -23,12 +23,12 @@ OF_DATASETS = {SPACE, KIND, FILL, LAYOUT, FILTERS}
 OF_BOTH = {NOTHING, ATTRIBUTE, CONTINUED, ATTRIBUTE_INFO}
 
 ALWAYS = {
-    FILL: b"\x03\x0b",  # zeros, which nobody sees: all chunks are there
-    GROUP_INFO: b"\0\0",
-    FILTERS: b"\x02\x01\x03\0\0\0\0\0",  # one filter, Fletcher-32, that must be applied
-    ATTRIBUTE_INFO: b"\0\0" + b"\xff" * 16,  # attributes are here, and not in a heap
+    FILL: {bytes((3, when)) for when in range(12)},  # no value of its own; all chunks are there
+    GROUP_INFO: {b"\0\0"},
+    FILTERS: {b"\x02\x01\x03\0\0\0\0\0"},  # one filter, Fletcher-32, that must be applied
+    ATTRIBUTE_INFO: {b"\0\0" + b"\xff" * 16},  # attributes are here, and not in a heap
 }
-"""Messages that are the same in every shard."""
+"""Messages that are the same in every shard, whatever HDF5 wrote it, 1.14.2 to 2.0."""
 
 IN_WORDS = {
     LINK_INFO: "a group",
@@ -109,7 +109,7 @@ class Structure:
                 raise ValueError(f"what is at byte {begin} is used twice")
             self._seen.add(begin)
             for kind, content in _split(self._pieces.take(begin, length)):
-                if kind not in allowed | OF_BOTH or ALWAYS.get(kind, content) != content:
+                if kind not in allowed | OF_BOTH or content not in ALWAYS.get(kind, {content}):
                     what = IN_WORDS.get(kind, f"message {kind}")
                     raise ValueError(f"{what} at byte {place}, which no shard has")
                 if kind == CONTINUED:
