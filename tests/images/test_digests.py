@@ -73,7 +73,9 @@ def test_a_machine_that_is_used_up_leaves_no_picture_out(data, monkeypatch, numb
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(LocalFiles, "digest", fail)
-    with pytest.raises(StoreError, match=rf"cannot read cats/0.jpg: {os.strerror(number)}; .*again"):
+    with pytest.raises(
+        StoreError, match=rf"cannot read cats/0.jpg: {os.strerror(number)}; .*again"
+    ):
         index(data)
 
 
