@@ -272,7 +272,7 @@ def _shape(content: bytes) -> tuple[int, ...]:
 
 def _size(kind: bytes) -> int:
     """Return the bytes of a number of a datatype, in whatever order; 0 if it is none of ours."""
-    little = kind[:1] + bytes([kind[1] & 0xFE]) + kind[2:]
+    little = kind[:1] + bytes(order & 0xFE for order in kind[1:2]) + kind[2:]
     return (INTEGERS | FLOATS).get(little, 0)
 
 

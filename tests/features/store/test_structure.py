@@ -168,13 +168,13 @@ CRAFTED = {
     compressed: "other filters",
     shuffled: "other filters",
     without_filters: "a dataset that is not whole",
-    not_chunked: "another kind of storage",
+    not_chunked: "a dataset that is not whole",
     chunks_of_parts_of_rows: r"chunks of \(40, 2, 4\) in a dataset of \(40, 5\)",
     without_limit: "a shape of a kind that no shard has",
     far_too_many_rows: r"a dataset of \(274877906944, 5\) in a file of \d+ bytes",
     rows_that_were_never_written: "it announces|a chunk of",
     filled_with_a_value: "another kind of storage",
-    texts_for_features: "another kind of storage",
+    texts_for_features: "a dataset that is not whole",
     a_named_type: "which no shard has",
     attribute_of_variable_texts: "the attribute 'more' of a type that no shard has",
     attribute_of_references: "the attribute 'more' of a type that no shard has",
@@ -307,6 +307,17 @@ def test_continuation_that_leads_to_itself_is_found(path):
     data[begin + 4 : begin + 20] = data[pointer : pointer + 16]
     path.write_bytes(data)
     with pytest.raises(DamagedShardError, match="is used twice"):
+        read_index(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10", b"\x10\x08\0\0", b"\x13\0"])
+def test_type_that_is_cut_short_is_refused(path, content):
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"\x03\x0c\0\x01\x10\x00")  # of the digests, 12 bytes
+    data[begin + 1] = len(content)
+    data[begin + 4 : begin + 16] = content + b"\0" * (12 - len(content))
+    path.write_bytes(data)
+    with pytest.raises(DamagedShardError, match="received a damaged file"):
         read_index(path)
 
 
