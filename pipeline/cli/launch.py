@@ -13,6 +13,7 @@ from cyclopts.config import Toml
 from pipeline.cli import show
 from pipeline.cli.app import TERMINAL, app
 from pipeline.errors import InputError, PipelineError, UnknownNameError
+from pipeline.system.files import EXHAUSTED, unreadable
 
 
 def run(arguments: list[str]) -> int:
@@ -23,6 +24,11 @@ def run(arguments: list[str]) -> int:
         code = app.meta(arguments)
     except (PipelineError, CycloptsError) as error:
         show.error(" ".join(str(error).split()))
+        return 2
+    except (OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno not in EXHAUSTED:
+            raise
+        show.error(str(unreadable(getattr(error, "filename", None) or "what is needed", error)))
         return 2
     except KeyboardInterrupt:
         show.error("interrupted: features and runs that were finished are kept and not made again")

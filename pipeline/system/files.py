@@ -139,7 +139,7 @@ def unreadable(path: Path | str, error: OSError | MemoryError) -> StoreError:
         errno.EACCES: "make it readable",
         errno.EPERM: "make it readable",
         errno.EMFILE: "allow more open files (`ulimit -n`) and start again",
-        errno.ENFILE: "close some programs, whose files are too many, and start again",
+        errno.ENFILE: "close some programs and start again",
         errno.ENOMEM: "free some memory and start again",
     }.get(number or 0, "see that the disk or the connection works, and start again")
     reason = os.strerror(errno.ENOMEM) if isinstance(error, MemoryError) else error.strerror

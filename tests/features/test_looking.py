@@ -61,6 +61,20 @@ def test_looking_leaves_what_is_damaged_where_it_is(cached, tmp_path, capsys, wo
     assert not (tmp_path / "out.npz").exists()
 
 
+@pytest.mark.parametrize("words", [["classify", "--heads", "ridge"], ["check"]], ids=" ".join)
+def test_only_features_and_verify_set_aside(cached, tmp_path, capsys, words):
+    (shard,) = (tmp_path / "features").rglob("shard-*.h5")
+    shard.write_bytes(shard.read_bytes()[:-100])
+    cache = ["--cache", str(tmp_path / "features")]
+    assert run([words[0], str(cached), *words[1:], *cache, "--image-size", "64"]) == 2
+    said = capsys.readouterr().err
+    assert f"run `pipeline verify --cache {tmp_path / 'features'}`, which sets it aside" in said
+    assert shard.is_file()
+    assert run(["verify", *cache]) == 1
+    assert not shard.exists()
+    assert len(list(shard.parent.glob("damaged-*"))) == 1
+
+
 @pytest.mark.parametrize("words", LOOKING, ids=" ".join)
 def test_looking_makes_no_cache(pictures, tmp_path, capsys, words):
     run(command(words, pictures, tmp_path))

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline.cli import run
 from pipeline.cli.show.store import verification
 from pipeline.errors import InputError, StoreError
 from pipeline.features.store import FeatureCache
@@ -121,6 +123,61 @@ def test_altered_recipe_is_written_again_from_the_shards(root, cache, text):
     assert path.read_text() == whole
     assert (cache.folder / "damaged-recipe.json").exists()
     assert_holds(FeatureCache(root, RECIPE), *range(50))
+
+
+STRAYS = {
+    "damaged-": "was set aside, and is never read; remove it",
+    ".hidden-": "which its recipe says, received",
+    "copy of ": "which its recipe says, received",
+}
+
+
+@pytest.mark.parametrize("prefix", STRAYS)
+def test_folder_under_another_name_is_told_and_never_read(root, cache, prefix, capsys):
+    stray = root / f"{prefix}{RECIPE.id}"
+    shutil.copytree(cache.folder, stray)
+    shard_of(cache).unlink()
+    before = {path: path.read_bytes() for path in stray.iterdir()}
+    for recipe in (RECIPE, replace(RECIPE, cuts=(A,))):
+        assert len(FeatureCache(root, recipe, set_aside_damaged=True)) == 0
+    result = verify(root)
+    assert [item["path"] for item in result.strays] == [str(stray)]
+    assert (result.shards, result.rows, result.bad) == (0, 0, [])
+    assert {path: path.read_bytes() for path in stray.iterdir()} == before
+    verification(result.to_dict())
+    assert STRAYS[prefix] in capsys.readouterr().out
+
+
+def test_stray_that_lost_its_recipe_is_known_by_its_shards(root, cache):
+    stray = cache.folder.rename(root / "renamed")
+    (stray / "recipe.json").unlink()
+    (item,) = verify(root).strays
+    assert f"expected the name {RECIPE.id}" in item["reason"]
+    assert list(stray.glob("shard-*.h5"))
+
+
+def test_rows_of_two_shapes_are_told_and_left(root, cache):
+    wide = features(77)
+    wide[A] = np.ones((1, 6), np.float32)
+    before = set(cache.folder.glob("shard-*"))
+    with cache.writer("tensorflow", {}) as writer:
+        writer.add(digests(77), wide)
+    (odd,) = set(cache.folder.glob("shard-*")) - before
+    (bad,) = verify(root).bad
+    assert (bad["path"], bad["set_aside"]) == (str(odd), None)
+    assert "than in most shards; one of them is not what its recipe says: move" in bad["reason"]
+    assert odd.is_file()
+
+
+def test_exit_code_says_whether_there_was_damage(root, cache, capsys):
+    assert run(["verify", "--cache", str(root)]) == 0
+    spoil(shard_of(cache), features(*range(50))[A].tobytes())
+    fill(cache, 77)
+    capsys.readouterr()
+    assert run(["verify", "--cache", str(root)]) == 1
+    assert "run `pipeline features DATA` as before: what was" in capsys.readouterr().out
+    assert run(["verify", "--cache", str(root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bad"] == []
 
 
 def test_lost_recipe_is_written_again(root, cache):

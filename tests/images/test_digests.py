@@ -1,5 +1,6 @@
 """Remembered digests: unchanged files are not read, changed ones always are."""
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 
 from pipeline.cli import run
+from pipeline.errors import StoreError
 from pipeline.images import digests as hashing
 from pipeline.images import identity, index
 from pipeline.images.digests import DigestMemory
 from pipeline.images.files import LocalFiles
 from pipeline.system import machine
+from pipeline.system.files import EXHAUSTED
 from pipeline.system.progress import Reporter
 from tests.conftest import Told
 from tests.images.test_archives import make_tar, make_zip
@@ -62,6 +65,18 @@ def data(tmp_path):
 @pytest.fixture
 def memory(tmp_path):
     return tmp_path / "cache" / "index"
+
+
+@pytest.mark.parametrize("number", EXHAUSTED, ids=errno.errorcode.get)
+def test_a_machine_that_is_used_up_leaves_no_picture_out(data, monkeypatch, number):
+    def fail(self, path):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(LocalFiles, "digest", fail)
+    with pytest.raises(
+        StoreError, match=rf"cannot read cats/0.jpg: {os.strerror(number)}; .*again"
+    ):
+        index(data)
 
 
 def test_unchanged_files_are_not_read_again(data, memory, reads, settled):

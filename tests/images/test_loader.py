@@ -1,5 +1,6 @@
 """The loader: order, full batches, failures, bounds, shutting down."""
 
+import errno
 import hashlib
 import io
 import threading
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreError
 from pipeline.images import DecodeRecipe, Failure, RowLoader, load_batches
 
 RECIPE = DecodeRecipe(4)
@@ -40,6 +41,14 @@ def _no_threads_stay():
 
 def reader_without(*bad):
     return lambda row: b"junk" if row in bad else FILES[row]
+
+
+def test_a_machine_that_is_used_up_leaves_no_picture_out():
+    def read_none(row):
+        raise OSError(errno.EMFILE, "Too many open files", "a.png")
+
+    with pytest.raises(StoreError, match=r"cannot read a.png: Too many open files; allow more"):
+        list(load_batches(RowLoader(read_none, RECIPE), [1, 2], 2))
 
 
 def test_rows_keep_their_order_and_their_pictures():

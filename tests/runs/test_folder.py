@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,17 @@ def test_a_run_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         fail()
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_what_killed_processes_left_goes_when_it_is_old(tmp_path):
+    old, young = (tmp_path / f".tmp-{digit * 32}" for digit in "01")
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "run.json").write_text("{")
+    for path in (old / "run.json", old):
+        os.utime(path, (time.time() - 3700,) * 2)
+    make_run(tmp_path, "one", 0.8, HITS)
+    assert {path.name for path in tmp_path.iterdir()} == {young.name, "one"}
 
 
 def test_the_first_of_two_equal_runs_stays(tmp_path):

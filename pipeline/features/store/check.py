@@ -114,7 +114,7 @@ class FolderCheck:
         except NewerFormatError as error:
             self.newer.append({"path": str(path), "reason": str(error)})
         except DamagedShardError as error:
-            self.bad.append(put_aside(path, str(error)))
+            self.bad.append(put_aside(path, str(error).partition("; run `pipeline verify")[0]))
         except StoreError as error:
             if not isinstance(error.__cause__, PermissionError | FileNotFoundError):
                 raise  # the machine's fault says nothing about the file, and others would fail too

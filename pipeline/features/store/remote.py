@@ -12,6 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -19,12 +20,13 @@ from threading import Lock
 from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.folders import (
     RECIPE_NAME,
+    SHARDS,
     covering_folders,
     parse_recipe,
     prepare_folder,
     read_quarantine,
 )
-from pipeline.features.store.reader import checked_shard
+from pipeline.features.store.reader import Shard, checked_shard, read_index
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.remote_folder import RemoteFolder
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION
@@ -69,6 +71,7 @@ class RemoteCache:
         self._folder, self._root = RemoteFolder(url), root
         self._announced: set[str] = set()
         self._refused: list[str] = []
+        self._first: dict[str, Shard | None] = {}
         self._sent = _Count()
         self._warned = False
         self._lock = Lock()
@@ -171,11 +174,21 @@ class RemoteCache:
         try:
             with atomic_path(self._root / path) as temporary:
                 temporary.write_bytes(data)
-                _check(temporary, name, recipe)
+                self._check_shapes(_check(temporary, name, recipe), recipe)
         except (DamagedShardError, NewerFormatError) as error:
             self._refused.append(f"{self._folder.place(path)}: {_reason(error)}")
             return 0
         return len(data)
+
+    def _check_shapes(self, shard: Shard | None, recipe: Recipe) -> None:
+        """Refuse rows of other shapes than those that are here, or came before."""
+        if shard is None:
+            return
+        if recipe.id not in self._first:
+            self._first[recipe.id] = _first_shard(self._root / recipe.id)
+        first = self._first[recipe.id] = self._first[recipe.id] or shard
+        if first.shapes != shard.shapes:
+            raise DamagedShardError("its rows have other shapes than those that are here")
 
     def send(self, path: Path, recipe: Recipe) -> None:
         """Send a shard that was just published here; a failure is told once, and nothing is lost.
@@ -235,14 +248,27 @@ class RemoteCache:
         self._warned = True
 
 
-def _check(path: Path, name: str, recipe: Recipe) -> None:
-    """Read every byte of a file; refuse what is damaged, newer, or of another recipe."""
+def _first_shard(folder: Path) -> Shard | None:
+    """Return a shard that is here; None where there is none that can be read."""
+    for path in sorted(folder.glob(SHARDS)):
+        with suppress(StoreError):
+            return read_index(path).shard
+    return None
+
+
+def _check(path: Path, name: str, recipe: Recipe) -> Shard | None:
+    """Read every byte of a file; refuse what is damaged, newer, or of another recipe.
+
+    Returns:
+        The shard, if it is one.
+    """
     if not name.endswith(".h5"):
         read_quarantine(path)
-        return
+        return None
     shard = checked_shard(path)
     if shard.recipe.digest != recipe.digest:
         raise DamagedShardError(f"it is of another recipe, {shard.recipe.id}")
+    return shard
 
 
 def _whole_bytes(path: Path, recipe: Recipe) -> bytes | None:

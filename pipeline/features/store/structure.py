@@ -8,6 +8,7 @@ specification, version 3.0, whose sections are named below. Checksums are left t
 """
 
 import math
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -16,14 +17,47 @@ from pipeline.features.store.pieces import UNDEFINED, Fields, Pieces
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NOTHING, SPACE, LINK_INFO, KIND, FILL, LINK, LAYOUT = 0, 1, 2, 3, 5, 6, 8
-GROUP_INFO, FILTERS, ATTRIBUTE, CONTINUED, TIME, ATTRIBUTE_INFO = 10, 11, 12, 16, 18, 21
+GROUP_INFO, FILTERS, ATTRIBUTE, CONTINUED, ATTRIBUTE_INFO = 10, 11, 12, 16, 21
 OF_GROUPS = {LINK_INFO, LINK, GROUP_INFO}
 OF_DATASETS = {SPACE, KIND, FILL, LAYOUT, FILTERS}
-OF_BOTH = {NOTHING, ATTRIBUTE, CONTINUED, TIME, ATTRIBUTE_INFO}
+OF_BOTH = {NOTHING, ATTRIBUTE, CONTINUED, ATTRIBUTE_INFO}
 
-INTEGERS, FLOATS, TEXTS, VARIABLE = 0, 1, 3, 9
-FLETCHER32 = bytes((2, 1, 3, 0, 0, 0, 0, 0))
-"""A pipeline of version 2 with one filter, number 3, that must be applied and has no values."""
+ALWAYS = {
+    FILL: {bytes((3, when)) for when in range(12)},  # no value of its own; all chunks are there
+    GROUP_INFO: {b"\0\0"},
+    FILTERS: {b"\x02\x01\x03\0\0\0\0\0"},  # one filter, Fletcher-32, that must be applied
+    ATTRIBUTE_INFO: {b"\0\0" + b"\xff" * 16},  # attributes are here, and not in a heap
+}
+"""Messages that are the same in every shard, whatever HDF5 wrote it, 1.14.2 to 2.0."""
+
+IN_WORDS = {
+    LINK_INFO: "a group",
+    FILL: "another kind of storage",
+    7: "bytes of another file",
+    FILTERS: "other filters",
+    ATTRIBUTE_INFO: "more attributes",
+    22: "two links to one object",
+}
+"""What a message that is not allowed says, for the error."""
+
+FLAGS = {0, 1, 4}
+"""Of a message: that it is constant, or must not be shared; others change how it is read."""
+
+INTEGERS = {
+    struct.pack("<BBHIHH", 0x10, sign, 0, size, 0, 8 * size): size
+    for size in (1, 2, 4, 8)
+    for sign in (0, 8)
+}
+FLOATS = {
+    struct.pack("<BBBBIHHBBBBI", 0x11, 0x20, sign, 0, size, 0, 8 * size, *parts, bias): size
+    for size, sign, parts, bias in (
+        (2, 15, (10, 5, 0, 10), 15),
+        (4, 31, (23, 8, 0, 23), 127),
+        (8, 63, (52, 11, 0, 52), 1023),
+    )
+}
+VARIABLE = b"\x19\x01\x01\0\x10\0\0\0\x10\0\0\0\x01\0\0\0\0\0\x08\0"
+"""The datatypes there are (section IV.A.2.d): bytes and how large a value is; texts besides."""
 
 Messages = list[tuple[int, bytes]]
 """Kind and content of each message of an object."""
@@ -63,9 +97,9 @@ class Structure:
     def _messages(self, place: int, allowed: set[int]) -> Messages:
         """Return the messages of an object header of version 2 (section IV.A.1.b)."""
         head = Fields(self._pieces.take(place, 6))
-        if head.raw(4) != b"OHDR" or head.number(1) != 2:
+        known, version, flags = head.raw(4) == b"OHDR", head.number(1), head.number(1)
+        if not known or version != 2 or flags & ~0x33:
             raise ValueError(f"no object at byte {place}")
-        flags = head.number(1)
         skipped = 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
         width = 1 << (flags & 3)
         size = Fields(self._pieces.take(place + skipped, width)).number(width)
@@ -74,9 +108,10 @@ class Structure:
             if begin in self._seen:
                 raise ValueError(f"what is at byte {begin} is used twice")
             self._seen.add(begin)
-            for kind, content in _split(self._pieces.take(begin, length), flags):
-                if kind not in allowed | OF_BOTH:
-                    raise ValueError(f"what no shard has at byte {place}: message {kind}")
+            for kind, content in _split(self._pieces.take(begin, length)):
+                if kind not in allowed | OF_BOTH or content not in ALWAYS.get(kind, {content}):
+                    what = IN_WORDS.get(kind, f"message {kind}")
+                    raise ValueError(f"{what} at byte {place}, which no shard has")
                 if kind == CONTINUED:
                     parts.append(self._continued(Fields(content)))
                 found.append((kind, content))
@@ -93,8 +128,6 @@ class Structure:
     ) -> Iterator[tuple[str, bytes]]:
         """Yield the name and the bytes of each attribute (section IV.A.2.m), in texts at most."""
         for kind, content in messages:
-            if kind == ATTRIBUTE_INFO and _heap_of(content) != UNDEFINED:
-                raise ValueError("more attributes than a shard has")
             if kind == ATTRIBUTE:
                 yield self._attribute(Fields(content), variable)
 
@@ -103,14 +136,13 @@ class Structure:
             raise ValueError("an attribute of a kind that no shard has")
         n_name, n_kind, n_space, _ = (fields.number(n) for n in (2, 2, 2, 1))
         name = fields.raw(n_name).rstrip(b"\0").decode("utf-8")
-        kind, size = _kind(fields.raw(n_kind))
-        n_bytes = size * math.prod(_shape(fields.raw(n_space)))
-        value = fields.raw(n_bytes)
-        if kind == VARIABLE and variable and n_bytes == 16:
-            return name, self._text(Fields(value))
-        if kind not in (INTEGERS, FLOATS, TEXTS):
+        kind, shape = fields.raw(n_kind), _shape(fields.raw(n_space))
+        if kind == VARIABLE and variable and not shape:
+            return name, self._text(fields)
+        size = _size(kind) or _text_size(kind)
+        if not size or len(shape) > 1:
             raise ValueError(f"the attribute {name!r} of a type that no shard has")
-        return name, value
+        return name, fields.raw(size * math.prod(shape))
 
     def _text(self, fields: Fields) -> bytes:
         """Return a text of variable length, as earlier shards have them (section III.E).
@@ -150,12 +182,9 @@ class Structure:
         of = dict(messages)
         if len(OF_DATASETS & of.keys()) != len(OF_DATASETS):
             raise ValueError("a dataset that is not whole")
-        kind, item = _kind(of[KIND])
-        if kind not in (INTEGERS, FLOATS) or of[FILTERS] != FLETCHER32:
-            raise ValueError("a dataset of a type, or with filters, that no shard has")
-        if of[FILL][0] != 3 or of[FILL][1] & 0x20:
-            raise ValueError("a dataset with a value for what is not there")
-        shape = _shape(of[SPACE])
+        item, shape = _size(of[KIND]), _shape(of[SPACE])
+        if not item:
+            raise ValueError("a dataset of a type that no shard has")
         self._n_bytes += item * math.prod(shape)
         if not shape or not math.prod(shape) or self._n_bytes > self._pieces.size:
             raise ValueError(f"a dataset of {shape} in a file of {self._pieces.size} bytes")
@@ -190,14 +219,14 @@ class Structure:
 
     def _check_index(self, fields: Fields, size: int, n_chunks: int) -> None:
         """Look at each chunk of a fixed array (sections VII.B and following)."""
-        bits = fields.number(1)
-        head = Fields(self._pieces.take(fields.number(8), 24))
+        bits, address = fields.number(1), fields.raw(8)
+        head = Fields(self._pieces.take(Fields(address).number(8), 24))
         known, entry = head.raw(6) == b"FAHD\0\x01", head.number(1)
         pages, n_entries = head.number(1), head.number(8)
         if not known or (bits, pages, n_entries) != (10, 10, n_chunks) or not 13 <= entry <= 20:
             raise ValueError("an index of chunks that is not whole")
         data = head.number(8)
-        if self._pieces.take(data, 6) != b"FADB\0\x01":
+        if self._pieces.take(data, 14) != b"FADB\0\x01" + address:
             raise ValueError(f"no index of chunks at byte {data}")
         begin, page = data + 14, 1 << bits
         if n_chunks > page:
@@ -222,47 +251,46 @@ def _root(pieces: Pieces) -> int:
     return root
 
 
-def _split(data: bytes, flags: int) -> Iterator[tuple[int, bytes]]:
-    fields, head = Fields(data), 6 if flags & 4 else 4
-    while fields.left >= head:
-        kind, size, of_message = (fields.number(n) for n in (1, 2, 1))
-        fields.raw(head - 4)
-        if of_message & 2:
-            raise ValueError("a message that lies elsewhere, which no shard has")
+def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
+    fields = Fields(data)
+    while fields.left >= 4:
+        kind, size, flags = (fields.number(n) for n in (1, 2, 1))
+        if flags not in FLAGS:
+            raise ValueError(f"a message with flags {flags}, which no shard has")
         yield kind, fields.raw(size)
-
-
-def _heap_of(content: bytes) -> int:
-    """Return where a heap of attributes is (section IV.A.2.v)."""
-    fields = Fields(content)
-    _, flags = fields.number(1), fields.number(1)
-    fields.raw(2 * (flags & 1))
-    return fields.number(8)
 
 
 def _shape(content: bytes) -> tuple[int, ...]:
     """Return the sides of a dataspace of version 2 (section IV.A.2.b); none of a scalar's."""
     fields = Fields(content)
     version, n_sides, flags, kind = (fields.number(1) for _ in range(4))
-    sides = fields.raw(8 * n_sides)
-    if version != 2 or kind not in (0, 1) or (flags & 1 and fields.raw(8 * n_sides) != sides):
+    sides, known = fields.raw(8 * n_sides), 1 if n_sides else 0
+    if (version, flags, kind) != (2, known, known) or fields.raw(fields.left) != known * sides:
         raise ValueError("a shape of a kind that no shard has")
     return tuple(Fields(sides[8 * n :]).number(8) for n in range(n_sides))
 
 
-def _kind(content: bytes) -> tuple[int, int]:
-    """Return the class of a datatype and its bytes (section IV.A.2.d)."""
-    fields = Fields(content)
-    kind = fields.number(1) & 0x0F
-    fields.raw(3)
-    return kind, fields.number(4)
+def _size(kind: bytes) -> int:
+    """Return the bytes of a number of a datatype, in whatever order; 0 if it is none of ours."""
+    little = kind[:1] + bytes(order & 0xFE for order in kind[1:2]) + kind[2:]
+    return (INTEGERS | FLOATS).get(little, 0)
+
+
+def _text_size(kind: bytes) -> int:
+    """Return the bytes of a text of fixed length, however it is padded; 0 if it is none."""
+    fields = Fields(kind)
+    known = fields.number(1) == 0x13 and fields.number(1) in (0, 1, 2, 16, 17, 18)
+    return fields.number(4) if known and fields.raw(2) == b"\0\0" and fields.left == 4 else 0
 
 
 def _target(fields: Fields) -> int:
     """Return the place that a link leads to (section IV.A.2.g)."""
     version, flags = fields.number(1), fields.number(1)
-    if version != 1 or (flags & 8 and fields.number(1) != 0):
+    if version != 1 or flags & ~0x13:
         raise ValueError("a link that leads elsewhere, which no shard has")
-    fields.raw(8 * bool(flags & 4) + bool(flags & 16))
+    fields.raw(bool(flags & 16))  # that the name is in UTF-8
     fields.raw(fields.number(1 << (flags & 3)))
-    return fields.number(8)
+    place = fields.number(8)
+    if fields.left:
+        raise ValueError("a link of a kind that no shard has")
+    return place

@@ -8,6 +8,7 @@ from collections import namedtuple
 from dataclasses import replace
 
 import fsspec
+import h5py
 import numpy as np
 import pytest
 
@@ -368,6 +369,32 @@ def test_shard_of_another_recipe_is_refused(tmp_path, machine, folder, warnings)
     exchange(two, shared(tmp_path))
     assert not two.has(digests(1)).any()
     assert "it is of another recipe, VGG16-" in warnings[0]
+
+
+def test_shard_of_other_shapes_is_refused(tmp_path, machine, folder, warnings):
+    two, three = machine("two"), machine("three")
+    fill(two, 2)
+    wide = features(3)
+    wide[A] = np.ones((1, 6), np.float32)
+    with three.writer("tensorflow", {}) as writer:
+        writer.add(digests(3), wide)
+    exchange(three, shared(tmp_path))
+    exchange(two, shared(tmp_path))
+    assert two.has(digests(2, 3)).tolist() == [True, False]
+    assert "its rows have other shapes than those that are here" in warnings[0]
+
+
+def test_shard_of_another_structure_is_refused(tmp_path, machine, folder, warnings):
+    one, two = machine("one"), machine("two")
+    fill(one, 1)
+    exchange(one, shared(tmp_path))
+    (path,) = folder.glob("shard-*.h5")
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        file["features/more"] = h5py.ExternalLink("/etc/hostname", "/x")
+    exchange(two, shared(tmp_path))
+    assert not two.has(digests(1)).any()
+    assert "a link that leads elsewhere, which no shard has" in warnings[0]
+    assert not list(two.folder.glob("*shard-*"))
 
 
 def test_names_that_are_not_ours_are_left_alone(tmp_path, machine, folder):
