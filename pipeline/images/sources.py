@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import InputError
 from pipeline.images.archives import TarFiles, ZipFiles
 from pipeline.images.files import Files, ListedFiles, LocalFiles
 from pipeline.images.folders import FolderScan, unwrapped
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
 from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
-from pipeline.images.manifest import TableRow, read_manifest, why_unusable
-from pipeline.images.readings import BY_FOLDER, BY_TABLE, Reading
-from pipeline.images.remote import RemoteFiles, open_remote, read_remote
+from pipeline.images.manifest import TableRow
+from pipeline.images.parquet import ParquetFiles, open_columns
+from pipeline.images.readings import BY_FOLDER, Reading
+from pipeline.images.remote import RemoteFiles, open_remote
+from pipeline.images.table_folders import tables_in
+from pipeline.images.tables import FoundTable, refuse_settings, scan_table, scan_tables
 from pipeline.images.walk import Listing, LocalTree, NamedTree
 
 
@@ -75,7 +78,10 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     """
     place = locate(location)
     if place.kind in MANIFESTS:
-        return _scan_manifest(place, config)
+        return _from_table(place, scan_table(place, config))
+    if place.kind == FOLDER and not place.remote and (tables := tables_in(place.path)):
+        return _from_table(place, scan_tables(place, tables, config))
+    refuse_settings(place.given, config, table=False)
     if place.kind == FOLDER and not place.remote:
         scanned = FolderScan(place.given, LocalTree(place.path))
         return _assemble(place, LocalFiles(place.path), scanned.found(config.label_pattern))
@@ -111,49 +117,22 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
-def _scan_manifest(place: Location, config: DataConfig) -> Source:
-    if config.label_pattern is not None:
-        raise InputError(
-            f"expected no label_pattern with {place.given}, whose rows hold the labels; received "
-            f"label_pattern={config.label_pattern!r}: leave it out"
-        )
-    rows = sorted(_read_rows(place), key=lambda row: row.path)
+def _from_table(place: Location, found: FoundTable) -> Source:
+    rows = found.rows
     check_layout(place.given, _by_class(rows), ROWS)
-    numbers = {row.path: row.number for row in rows}
     groups = tuple(row.group for row in rows)
     return Source(
         location=place.text,
         name=place.name,
-        files=RemoteFiles(place, listed=False)
-        if place.remote
-        else ListedFiles(place.path.parent, numbers),
+        files=found.files,
         paths=tuple(row.path for row in rows),
         labels=tuple(row.label for row in rows),
         splits=tuple(row.split for row in rows),
         groups=groups if any(groups) else None,
         ignored=(),
-        reading=Reading(BY_TABLE),
-        unreadable={
-            row.path: f"{reason} (row {row.number})"
-            for row in rows
-            if (reason := why_unusable(row.path))
-        },
+        reading=found.reading,
+        unreadable=found.unreadable,
     )
-
-
-def _read_rows(place: Location) -> list[TableRow]:
-    if place.remote:
-        content, folder = read_remote(place), None
-    else:
-        folder = str(place.path.resolve().parent)
-        try:
-            content = place.path.read_bytes()
-        except OSError as error:
-            raise _unreadable(place.path, error) from error
-    rows = read_manifest(place.given, place.kind, content, folder)
-    if not rows:
-        raise DataError(f"expected rows of pictures in {place.given}, received none: add some")
-    return rows
 
 
 def _by_class(rows: Iterable[TableRow]) -> list[Listing]:
@@ -180,7 +159,7 @@ def _assemble(place: Location, files: Files, found: Iterable[Listing]) -> Source
     )
 
 
-LOCAL, LISTED, REMOTE, ARCHIVE = "local", "listed", "remote", "archive"
+LOCAL, LISTED, REMOTE, ARCHIVE, INSIDE = "local", "listed", "remote", "archive", "inside"
 
 OPEN_ARCHIVES = 4
 
@@ -201,6 +180,9 @@ def sent_files(files: Files, paths: Sequence[str]) -> dict[str, Any]:
         return {"kind": LISTED, "where": _absolute(files.root), "rows": files.rows_of(paths)}
     if isinstance(files, LocalFiles):
         return {"kind": LOCAL, "where": _absolute(files.root)}
+    if isinstance(files, ParquetFiles):
+        places = [(_absolute(where), *rest) for where, *rest in files.places]
+        return {"kind": INSIDE, "where": places, "rows": files.rows_of(paths)}
     if isinstance(files, RemoteFiles):
         return {"kind": REMOTE, "where": files.where, "names": files.names_of(paths)}
     if isinstance(files, ZipFiles | TarFiles):
@@ -224,6 +206,10 @@ def opened_files(sent: Mapping[str, Any]) -> Files:
         return LocalFiles(Path(where))
     if kind == REMOTE:
         return RemoteFiles.named(Location(where, where, where, FOLDER, True), sent["names"])
+    if kind == INSIDE:
+        return ParquetFiles(
+            open_columns(where), {name: tuple(at) for name, at in sent["rows"].items()}
+        )
     return _archive(where, sent["stamp"])
 
 
