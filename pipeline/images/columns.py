@@ -17,6 +17,7 @@ from pipeline.images.column_names import (
     NONE,
     ONE_HOT,
     PATH,
+    ROLES,
     SPLIT,
     is_unnamed,
     plain_name,
@@ -29,7 +30,7 @@ from pipeline.images.split_columns import SplitColumn, choose_split
 from pipeline.images.table_text import TableContent, begins_with_a_row, headless
 from pipeline.system.units import named
 
-Fits = Callable[[Sequence[str]], Sequence[str] | None]
+FindFiles = Callable[[Sequence[str]], Sequence[str] | None]
 """Returns the files that all of some paths mean, one each; None where one of them means none."""
 
 
@@ -63,7 +64,7 @@ class ColumnChoice:
     """
 
     def __init__(
-        self, where: str, table: TableContent, config: DataConfig, fits: Fits | None
+        self, where: str, table: TableContent, config: DataConfig, fits: FindFiles | None
     ) -> None:
         self._where, self._table, self._config, self._fits = where, table, config, fits
         self._names = [name.strip() for name in table.header]
@@ -75,15 +76,11 @@ class ColumnChoice:
             InputError: None fits for path or label, or more than one does; a name is unknown.
             DataError: A row has several labels, or none.
         """
+        self._refuse_one_for_two()
         split = self._typed(SPLIT)
         path = self._path(taken=self._known(LABEL, SPLIT, GROUP))
         label, labels = self._label({path, *self._known(SPLIT, GROUP)})
         taken = {path, *([] if label is None else [label])}
-        if len(taken) == 1 and label is not None:
-            raise InputError(
-                f"expected the labels of {self._where} in another column than the paths, received "
-                f"{self._names[path]!r} for both: give another --label-column"
-            )
         chosen = choose_split(
             self._where,
             self._table,
@@ -93,6 +90,16 @@ class ColumnChoice:
         )
         group = self._group(taken | ({chosen.at} if chosen else set()))
         return Columns(path, labels, label, chosen, group)
+
+    def _refuse_one_for_two(self) -> None:
+        roles: dict[int, str] = {}
+        for role in ROLES:
+            at = self._typed(role)
+            if at is not None and roles.setdefault(at, role) != role:
+                raise InputError(
+                    f"expected a column of {self._where} to have one role, received "
+                    f"{self._names[at]!r} as {roles[at]}_column and {role}_column: name another"
+                )
 
     def _others(self, taken: Iterable[int]) -> list[int]:
         return [at for at in range(len(self._names)) if at not in set(taken)]
@@ -143,7 +150,7 @@ class ColumnChoice:
             candidates = self._with_files(candidates, free)
         if len(candidates) == 1:
             return candidates[0]
-        raise self._unclear(PATH, "paths", candidates)
+        raise self._unclear(PATH, "paths", candidates, free)
 
     def _holds_pictures(self, at: int) -> bool:
         """Say whether all values of a column are names of pictures."""
@@ -157,7 +164,8 @@ class ColumnChoice:
         if len(candidates) == 1 and self._holds_pictures(candidates[0]):
             return candidates
         tried = [at for at in candidates if self._some_files(at)]
-        tried = tried or [at for at in free if at not in candidates and self._some_files(at)]
+        others = [at for at in free if not says(LABEL, self._names[at]) and at not in candidates]
+        tried = tried or [at for at in others if self._some_files(at)]
         if len(tried) < 2:
             return tried or candidates
         meant = [self._fits(self._table.column(at)) for at in tried]
@@ -177,6 +185,10 @@ class ColumnChoice:
         free = [at for at in self._others(taken) if not is_unnamed(self._names[at])]
         named_so = [at for at in free if at in table.named_classes or says(LABEL, self._names[at])]
         candidates = self._with_classes([at for at in named_so if at not in table.pictures])
+        if not named_so and begins_with_a_row(table):
+            raise headless(self._where, self._names)
+        if not candidates and len(free) == 1 and self._in_words(free[0]):
+            candidates = free
         marks = [at for at in zero_one_columns(table, free) if self._may_be_class(at, candidates)]
         if self._config.label_column == ONE_HOT or (not candidates and len(marks) > 1):
             return None, as_labels(self._where, table, marks)
@@ -184,9 +196,7 @@ class ColumnChoice:
             return self._beside_one_hot(candidates, as_labels(self._where, table, marks))
         if len(candidates) == 1:
             return candidates[0], table.column(candidates[0])
-        if not candidates and begins_with_a_row(table):
-            raise headless(self._where, self._names)
-        raise self._unclear(LABEL, "labels", candidates)
+        raise self._unclear(LABEL, "labels", candidates, free)
 
     def _may_be_class(self, at: int, candidates: list[int]) -> bool:
         name = self._names[at]
@@ -203,6 +213,12 @@ class ColumnChoice:
         same = all(same_division(first, self._table.column(at)) for at in candidates[1:])
         words = [at for at in candidates if not all(map(_is_number, self._table.distinct(at, 50)))]
         return words if same and len(words) == 1 else candidates
+
+    def _in_words(self, at: int) -> bool:
+        """Say whether a column holds words that come again, as classes do."""
+        n_rows = len(self._table.records)
+        values = self._table.distinct(at, n_rows)
+        return 1 < len(values) < n_rows and not any(map(_is_number, values))
 
     def _beside_one_hot(
         self, candidates: list[int], hot: Sequence[str]
@@ -250,7 +266,9 @@ class ColumnChoice:
                     return True
         return False
 
-    def _unclear(self, role: str, things: str, candidates: Sequence[int]) -> InputError:
+    def _unclear(
+        self, role: str, things: str, candidates: Sequence[int], free: Sequence[int]
+    ) -> InputError:
         """Return the question for a column, or the error that there is none."""
         names = [self._names[at] for at in candidates]
         if len(names) > 1:
@@ -259,10 +277,11 @@ class ColumnChoice:
                 f"expected one column of {things} in {self._where}, received "
                 f"{named(names, MOST_NAMED)}: say which with {ways}"
             )
+        one = self._names[free[0]] if len(free) == 1 else "NAME"
         return InputError(
             f"expected the columns path and label (split and group if wanted) in {self._where}, "
-            f"received {named(self._names, MOST_NAMED)}: name the column of {things} {role!r}, or "
-            f"say which it is with --{role}-column NAME"
+            f"received {named(self._names, MOST_NAMED) or 'none'}: name the column of {things} "
+            f"{role!r}, or say which it is with {self._flag(role, one)}"
         )
 
     @staticmethod

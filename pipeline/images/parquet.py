@@ -83,14 +83,14 @@ def _opened(where: str) -> tuple["ParquetFile", Stamp]:
     if place.remote:
         source, stamp = open_remote(place)
         with _told(where):
-            return ParquetFile(source, buffer_size=_BUFFER), stamp
+            return ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False), stamp
     now = time.time_ns()
     try:
         stamp = stamp_of_stat(place.path.stat(), now)
     except OSError as error:
         raise InputError(f"cannot read {where}: {error.strerror}; make it readable") from error
     with _told(where):
-        return ParquetFile(place.path, buffer_size=_BUFFER), stamp
+        return ParquetFile(place.path, buffer_size=_BUFFER, pre_buffer=False), stamp
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class TablePart:
     Args:
         path: The file, relative to the folder.
         prefix: What comes before the paths in it, or before the names of pictures inside it.
-        split: The split that its name, or that of its folder, says; or None.
+        split: The word in its name, or the name of its folder, that says its split; or None.
     """
 
     path: str
@@ -50,13 +50,13 @@ def tables_in(root: Path) -> list[TablePart]:
 def _in_split_folders(root: Path, folders: Sequence[str]) -> list[TablePart]:
     splits = splits_named(folders)
     parts = []
-    for name, split in splits.items():
+    for name in splits:
         inner, files = _listed(root / name)
         shards = [file for file in files if file.lower().endswith(SHARD)]
         if not inner and ONE_HOT_TABLE in files:
-            parts.append(TablePart(f"{name}/{ONE_HOT_TABLE}", f"{name}/", split))
+            parts.append(TablePart(f"{name}/{ONE_HOT_TABLE}", f"{name}/", name))
         elif not inner and shards and not any(map(is_picture_name, files)):
-            parts += [TablePart(f"{name}/{one}", f"{name}/{one}/", split) for one in shards]
+            parts += [TablePart(f"{name}/{one}", f"{name}/{one}/", name) for one in shards]
         else:
             return []
     kinds = {part.path.endswith(ONE_HOT_TABLE) for part in parts}
@@ -67,9 +67,9 @@ def _shards(folder: str, names: Sequence[str]) -> list[TablePart]:
     # train-00000-of-00002.parquet: what follows the first mark is a number.
     words = {name: name.partition("-")[0].removesuffix(SHARD) for name in names}
     splits = splits_named(set(words.values()))
-    known = splits if all(word in splits for word in words.values()) else {}
+    known = all(word in splits for word in words.values())
     return [
-        TablePart(folder + name, f"{folder}{name}/", known.get(word))
+        TablePart(folder + name, f"{folder}{name}/", word if known else None)
         for name, word in words.items()
     ]
 

@@ -152,17 +152,18 @@ class PathFinder:
 
     def fits(self, path: str) -> list[str]:
         """Return the files below the root that a path may mean, sorted."""
-        parts = _parts(path)
-        if not parts:
-            return []
-        files = self._by_name.get(_key(parts[-1]), [])
-        if not files and not is_picture_name(parts[-1]):
-            files = self._by_stem.get(_key(parts[-1]), [])
-        if not files:
-            return []
+        found = self._fitting(path)
+        return found if found or "%" not in path else self._fitting(unquote(path))
+
+    def _fitting(self, path: str) -> list[str]:
         wanted = _keys(path)
+        if not wanted:
+            return []
+        files = self._by_name.get(wanted[-1], [])
+        if not files and not is_picture_name(wanted[-1]):
+            files = self._by_stem.get(wanted[-1], [])
         shared = {file: _n_shared(wanted, _keys(file)) for file in files}
-        most = max(shared.values())
+        most = max(shared.values(), default=0)
         best = sorted(file for file, n_shared in shared.items() if n_shared == most)
         foreign = _FOREIGN.match(path) is not None
         return [file for file in best if _agree(wanted, _keys(file), most, foreign)]

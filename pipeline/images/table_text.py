@@ -189,8 +189,8 @@ def joined(where: str, parts: Sequence[tuple[str, str | None, TableContent]]) ->
 
     Args:
         where: What holds them, as the user named it.
-        parts: Of each table the prefix of its paths, its split or None, and its content. A split
-            makes a column ``split``.
+        parts: Of each table the prefix of its paths, the word for its split or None, and its
+            content. These words make a last column ``split``, unless the tables have one.
 
     Raises:
         InputError: They have different columns, or a split of their own beside their files'.

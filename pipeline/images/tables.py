@@ -16,6 +16,7 @@ from pipeline.images.columns import ColumnChoice, Columns
 from pipeline.images.files import Files, ListedFiles
 from pipeline.images.location import FOLDER, JSON, PARQUET, Location, locate, resolve_location
 from pipeline.images.manifest import TableRow, distinct_rows, table_rows, why_unusable
+from pipeline.images.names import is_picture_name
 from pipeline.images.parquet import ParquetFiles, PictureColumn, read_parquet
 from pipeline.images.readings import BY_TABLE, Reading
 from pipeline.images.remote import RemoteFiles, read_remote
@@ -84,7 +85,12 @@ def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig)
     contents = [_content(locate(path)) for path in places]
     read = [(part.prefix, part.split, one) for part, one in zip(parts, contents, strict=True)]
     table = joined(place.given, read)
-    return _found(place, table, places, config)
+    found = _found(place, table, places, config)
+    if len(table.header) == len(contents[0].header):
+        return found
+    # The column of splits is made of the names of the tables.
+    named_so = {role: name for role, name in found.reading.columns.items() if role != SPLIT}
+    return replace(found, reading=replace(found.reading, columns=named_so))
 
 
 def _content(place: Location) -> TableContent:
@@ -194,23 +200,32 @@ def _with_files(
     near = {one.path: finder.nearest(one.path) for one in lost[:_MOST_NEAREST] if one.is_gone}
     lost = [replace(one, nearest=near.get(one.path)) for one in lost]
     several = [one for one in lost if one.fits]
-    examples = [f"{one.path!r} (row {numbers[one.path]})" for one in lost[:N_EXAMPLES]]
     if several:
         raise _ambiguous(where, finder, several, numbers)
-    if 2 * len(lost) > len(numbers):
-        nearest = next((one.nearest for one in lost if one.nearest), None)
-        there = (
-            f"the nearest there is {nearest}" if nearest else f"it holds {len(finder.files)} files"
-        )
-        root = finder.elsewhere([one.path for one in lost[:N_EXAMPLES]]) or "DIR"
-        raise InputError(
-            f"expected the pictures of {where} below {finder.root}, but {len(lost)} of "
-            f"{len(numbers)} are not there, e.g. {', '.join(examples)}; {there}: say where they "
-            f"are with --root {root}, or mend the column {column!r}"
-        )
+    if lost and 2 * len(lost) >= len(numbers):
+        raise _not_there(where, finder, lost, numbers, column)
     if meant:
         rows = [replace(row, path=meant[row.path]) if row.path in meant else row for row in rows]
     return rows, {one.path: f"{one.reason} (row {numbers[one.path]})" for one in lost}
+
+
+def _not_there(
+    where: str, finder: PathFinder, lost: Sequence[Lost], numbers: Mapping[str, int], column: str
+) -> InputError:
+    examples = [f"{one.path!r} (row {numbers[one.path]})" for one in lost[:N_EXAMPLES]]
+    pictures = [file for file in finder.files if is_picture_name(file)]
+    there = f"there is no picture below {finder.root}"
+    if lost[0].taken:
+        there = f"several paths would mean {lost[0].taken}"
+    elif pictures:
+        nearest = next((one.nearest for one in lost if one.nearest), pictures[0])
+        there = f"what is there is called {nearest}"
+    root = finder.elsewhere([one.path for one in lost[:N_EXAMPLES]]) or "DIR"
+    return InputError(
+        f"expected the pictures of {where} below {finder.root}, but {len(lost)} of {len(numbers)} "
+        f"are not there, e.g. {', '.join(examples)}; {there}: say where they are with --root "
+        f"{shlex.quote(root)}, or mend the column {column!r}"
+    )
 
 
 def _ambiguous(
@@ -219,21 +234,25 @@ def _ambiguous(
     first = several[0]
     roots = [str(Path(finder.root, file).parent) for file in first.fits[:N_EXAMPLES]]
     ways = " or ".join(f"--root {shlex.quote(root)}" for root in dict.fromkeys(roots))
+    way_out = f"say which folder they are in with {ways}, or write the folder into the paths"
+    if len(set(roots)) < len(roots):
+        way_out = "write names with their suffix into the table"
     return InputError(
         f"expected one file for each path of {where}, but several fit {len(several)} of "
         f"{len(numbers)}, e.g. {named(first.fits)} for {first.path!r} (row {numbers[first.path]}): "
-        f"say which folder they are in with {ways}, or write the folder into the paths"
+        f"{way_out}"
     )
 
 
 def _reading(table: TableContent, columns: Columns) -> Reading:
-    chosen = {
-        PATH: columns.path,
-        LABEL: columns.label,
-        SPLIT: columns.split.at if columns.split else None,
-        GROUP: columns.group,
+    header = [name.strip() for name in table.header]
+    names: dict[str, str | None] = {
+        PATH: header[columns.path],
+        LABEL: ONE_HOT if columns.label is None else header[columns.label],
+        SPLIT: header[columns.split.at] if columns.split else None,
+        GROUP: None if columns.group is None else header[columns.group],
     }
-    names = {role: table.header[at].strip() for role, at in chosen.items() if at is not None}
-    if columns.label is None:
-        names[LABEL] = ONE_HOT
-    return Reading(BY_TABLE, splits=columns.split.splits if columns.split else {}, columns=names)
+    splits = columns.split.splits if columns.split else {}
+    return Reading(
+        BY_TABLE, splits=splits, columns={role: name for role, name in names.items() if name}
+    )
