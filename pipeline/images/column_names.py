@@ -37,7 +37,7 @@ _WHO_BY_NUMBER = (
 )
 _NUMBER = "ids?|nos?|nrs?|nums?|numbers?|names?|uids?|uuids?|instanceuids?|keys?|codes?|index|idx"
 _GROUPS = re.compile(rf"groups?|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER})")
-_UNNAMED = re.compile(r"(unnamed\d*|index|level\d)?")
+_UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
 _YES_NO = re.compile(
     r"(is|in|for|use|used)?(in|for|as)?(?P<split>train|training|test|testing|val|valid|validation)"
     r"(images?|sets?|samples?|data|split)?"

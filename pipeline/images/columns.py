@@ -25,7 +25,7 @@ from pipeline.images.column_names import (
     split_of_yes,
 )
 from pipeline.images.names import is_picture_name
-from pipeline.images.one_hot import as_labels, is_one_hot, zero_one_columns
+from pipeline.images.one_hot import as_labels, check_one_label, is_one_hot, zero_one_columns
 from pipeline.images.split_columns import SplitColumn, choose_split
 from pipeline.images.table_text import TableContent, begins_with_a_row, headless
 from pipeline.system.units import named
@@ -80,6 +80,7 @@ class ColumnChoice:
         split = self._typed(SPLIT)
         path = self._path(taken=self._known(LABEL, SPLIT, GROUP))
         label, labels = self._label({path, *self._known(SPLIT, GROUP)})
+        check_one_label(self._where, self._table, labels)
         taken = {path, *([] if label is None else [label])}
         chosen = choose_split(
             self._where,

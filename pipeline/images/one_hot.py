@@ -1,4 +1,4 @@
-"""Columns of 0 and 1: what they say alone, and as labels that stand as a 1 in one of several."""
+"""One label for a picture: as a 1 in one of several columns, and never several in a cell."""
 
 from collections.abc import Iterable, Sequence
 
@@ -50,6 +50,25 @@ def as_labels(where: str, table: TableContent, columns: Sequence[int]) -> list[s
             )
         labels += marked
     return labels
+
+
+def check_one_label(where: str, table: TableContent, labels: Sequence[str]) -> None:
+    """Refuse labels that are several labels, such as ``cat|dog`` beside ``cat`` and ``dog``.
+
+    Raises:
+        DataError: There is one.
+    """
+    known = set(labels)
+    for label in sorted(known):
+        for mark in "|;,":
+            parts = [part.strip() for part in label.split(mark)]
+            if len(parts) > 1 and known.issuperset(parts):
+                raise DataError(
+                    f"expected one label for a picture, received {label!r} in row "
+                    f"{table.numbers[list(labels).index(label)]} of {where}, where "
+                    f"{named(parts)} are labels as well: a picture here has one label, so keep "
+                    f"one of them, or write it without {mark!r} if it is a class of its own"
+                )
 
 
 def is_one_hot(table: TableContent, columns: Sequence[int]) -> bool:

@@ -170,7 +170,7 @@ class PathFinder:
 
     def nearest(self, path: str) -> str | None:
         """Return the file whose name is most like that of a path; None if none is alike."""
-        stem = posixpath.splitext((_parts(path) or ("",))[-1])[0].lower()
+        stem = posixpath.splitext((_keys(path) or ("",))[-1])[0]
         stems = self._stems
         if len(stems) > _MOST_COMPARED:
             at = bisect_left(stems, stem)
@@ -243,20 +243,17 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return groups
 
 
-def _parts(path: str) -> Parts:
-    """Return the folders and the name that a path of any machine leads through."""
+def _keys(path: str) -> Parts:
+    """Return the folders and the name that a path of any machine leads through, without case."""
     if "://" in path:
         path = unquote(path.partition("://")[2].partition("?")[0])
-    parts = re.split(r"[\\/]+", re.sub(r"^[a-zA-Z]:(?=[\\/])", "", path))
-    return tuple(part for part in parts if part not in ("", ".", ".."))
-
-
-def _keys(path: str) -> Parts:
-    return tuple(map(_key, _parts(path)))
+    text = _key(path).replace("\\", "/")
+    text = text[2:] if text[1:3] == ":/" else text
+    return tuple(part for part in text.split("/") if part not in ("", ".", ".."))
 
 
 def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return (name if name.isascii() else unicodedata.normalize("NFC", name)).casefold()
 
 
 def _stem(file: str) -> str:

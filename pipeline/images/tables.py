@@ -20,7 +20,7 @@ from pipeline.images.names import is_picture_name
 from pipeline.images.parquet import ParquetFiles, PictureColumn, read_parquet
 from pipeline.images.readings import BY_TABLE, Reading
 from pipeline.images.remote import RemoteFiles, read_remote
-from pipeline.images.table_folders import TablePart
+from pipeline.images.table_folders import SHARD, TablePart, tables_in
 from pipeline.images.table_paths import Lost, PathFinder
 from pipeline.images.table_text import TableContent, joined, read_text
 from pipeline.system.units import named
@@ -59,6 +59,13 @@ def refuse_settings(where: str, config: DataConfig, *, table: bool) -> None:
             raise InputError(
                 f"expected no {name} with {where}, {why}; received {name}={value!r}: leave it out"
             )
+
+
+def holds_pictures(place: Location) -> bool:
+    """Say whether a location is Parquet, which may hold the pictures themselves."""
+    if place.remote or place.kind != FOLDER:
+        return place.kind == PARQUET
+    return any(part.path.lower().endswith(SHARD) for part in tables_in(place.path))
 
 
 def scan_table(place: Location, config: DataConfig) -> FoundTable:
