@@ -73,8 +73,7 @@ def _in_json(value: Any) -> tuple[str, str] | None:
                 return str(held[0]), str(key)
         lists = [held for held in value.values() if isinstance(held, list)]
         return next(filter(None, map(_in_json, lists)), None)
-    records = [one for one in value[:_N_LINES] if isinstance(one, Mapping)] if value else []
-    return next(filter(None, map(_in_record, records)), None)
+    return next(filter(None, map(_in_record, _records(value)[:_N_LINES])), None)
 
 
 def _in_record(record: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -198,11 +198,12 @@ def joined(where: str, parts: Sequence[tuple[str, str | None, TableContent]]) ->
     first = parts[0][2]
     names = [name.strip() for name in first.header]
     for prefix, _, table in parts:
-        if sorted(name.strip() for name in table.header) != sorted(names):
+        others = [name.strip() for name in table.header]
+        if sorted(others) != sorted(names):
             raise InputError(
-                f"expected tables of the same columns in {where}, received {named(names)} in one "
-                f"and {named([name.strip() for name in table.header])} in {prefix or where}: give "
-                "one of them by its file"
+                f"expected tables of the same columns in {where}, received {named(names)} in "
+                f"{parts[0][0].rstrip('/')} and {named(others)} in {prefix.rstrip('/')}: give one "
+                "of them by its file"
             )
     with_split = any(split for _, split, _ in parts) and "split" not in map(str.lower, names)
     records: list[TextRow] = []

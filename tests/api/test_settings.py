@@ -95,6 +95,8 @@ def wider(name, hint):
     """What a program may give beside what the dataclass holds."""
     if Path in options(hint):
         return {str, PathLike[str]}
+    if name == "root":
+        return {PathLike[str]}
     return {Sequence[str]} if name in LISTS else set()
 
 
@@ -104,6 +106,10 @@ def test_a_list_is_a_text_with_commas(name):
     values = ["flip", "shift"]
     assert getattr(filled(config, {name: values}, "it"), name) == "flip,shift"
     assert filled(config, {name: values}, "it") == filled(config, {name: "flip,shift"}, "it")
+
+
+def test_a_root_is_a_path_too(tmp_path):
+    assert filled(FeaturesConfig, {"root": tmp_path}, "it").root == str(tmp_path)
 
 
 SOUND = """
