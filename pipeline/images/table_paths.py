@@ -166,7 +166,8 @@ class PathFinder:
         most = max(shared.values(), default=0)
         best = sorted(file for file, n_shared in shared.items() if n_shared == most)
         foreign = _FOREIGN.match(path) is not None
-        return [file for file in best if _agree(wanted, _keys(file), most, foreign)]
+        home = posixpath.basename(self.root)
+        return [file for file in best if _agree(wanted, _keys(file), most, foreign, home)]
 
     def nearest(self, path: str) -> str | None:
         """Return the file whose name is most like that of a path; None if none is alike."""
@@ -268,15 +269,17 @@ def _n_shared(wanted: Parts, file: Parts) -> int:
     return n_shared
 
 
-def _agree(wanted: Parts, file: Parts, n_shared: int, foreign: bool) -> bool:
+def _agree(wanted: Parts, file: Parts, n_shared: int, foreign: bool, home: str) -> bool:
     """Say whether the folders of a path and of a file do not contradict each other.
 
     They do where both have folders that the other has not, unless those of the path are of another
-    machine, and both say the same split.
+    machine, and both say the same split. A root that is a split folder is not another split's.
     """
     ours, theirs = wanted[:-n_shared], file[:-n_shared]
-    if not ours or not theirs:
+    if not ours:
         return True
+    if not theirs:
+        return len(_splits(ours) | _splits((home,))) < 2
     return foreign and n_shared > 1 and _splits(ours) == _splits(theirs)
 
 

@@ -119,6 +119,13 @@ def test_paths_that_mean_nothing(tmp_path, paths, files, message):
         read(tmp_path, paths, files)
 
 
+def test_a_root_of_another_split(tmp_path):
+    files = [f"train/{name}" for name in NAMES]
+    assert read(tmp_path, files, files, root=str(tmp_path / "train")).paths == NAMES
+    with pytest.raises(InputError, match="6 of 6 are not there"):
+        read(tmp_path, [f"test/{name}" for name in NAMES], files, root=str(tmp_path / "train"))
+
+
 def test_two_paths_do_not_mean_one_file(tmp_path):
     paths = [f"{split}/{name}" for split in ("train", "test") for name in NAMES]
     with pytest.raises(
