@@ -36,7 +36,7 @@ class DataSettings(TypedDict, total=False):
     label_column: str | None
     split_column: str | None
     group_column: str | None
-    root: str | None
+    root: AnyPath | None
     min_per_class: int
     test_fraction: float
     seed: int
@@ -160,6 +160,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         and all(isinstance(v, str) for v in value)
     ):
         return ",".join(value)
+    if name == "root" and isinstance(value, PathLike):
+        return fspath(value)
     number = {int: Integral, float: Real}.get(kind)
     if number is not None and isinstance(value, number) and not isinstance(value, bool):
         return kind(value)

@@ -1,9 +1,11 @@
 """Settings of how pictures become a data set: what says their labels, splits and groups."""
 
+import os
 from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.config.fields import N_SEEDS, require
+from pipeline.system.filesystems import without_password
 
 LEVELS = ("classes_at", "split_at", "group_at")
 COLUMNS = ("path_column", "label_column", "split_column", "group_column")
@@ -36,7 +38,7 @@ class DataConfig:
     """Column of a table that holds the pictures' paths."""
 
     label_column: str | None = None
-    """Column of a table that holds the labels."""
+    """Column of a table that holds the labels; one-hot where a 1 in one of several says them."""
 
     split_column: str | None = None
     """Column of a table that holds the splits; none where no column does."""
@@ -64,12 +66,16 @@ class DataConfig:
             least = 0 if name == "split_at" else 1
             level = getattr(self, name)
             require(self, name, level is None or least <= level <= 99, f"from {least} to 99")
+        if self.root is not None and "://" not in self.root:
+            # It is saved in runs, which are read from other folders too.
+            object.__setattr__(self, "root", os.path.abspath(os.path.expanduser(self.root)))
         require(self, "min_per_class", self.min_per_class >= 1, "at least 1")
 
     @property
     def indexing(self) -> dict[str, Any]:
         """What decides labels, splits and groups, as plain values by the names of the settings."""
-        return {field.name: getattr(self, field.name) for field in fields(DataConfig)}
+        values = {field.name: getattr(self, field.name) for field in fields(DataConfig)}
+        return {**values, "root": self.root and without_password(self.root)}
 
 
 USUAL = DataConfig()

@@ -83,6 +83,7 @@ def to_dict(config: Any) -> dict[str, Any]:
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(config).items()
     }
-    if values.get("remote_cache") is not None:
-        values["remote_cache"] = without_password(values["remote_cache"])
+    for name in ("remote_cache", "root"):
+        if values.get(name) is not None:
+            values[name] = without_password(values[name])
     return values

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import refuse_packed
 from pipeline.images.files import LocalFiles, read_file
 from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
-from pipeline.images.sources import open_archive
+from pipeline.images.sources import open_archive, scan
+from pipeline.images.tables import holds_pictures
 from pipeline.images.walk import LocalTree, NamedTree, Tree
 
 
@@ -101,17 +103,21 @@ def _part(path: Path) -> _Part:
     return _Part(f"{path}/", sorted(names), files.read, tree)
 
 
-def open_reader(location: str) -> Callable[[str], bytes]:
+def open_reader(location: str, config: DataConfig = USUAL) -> Callable[[str], bytes]:
     """Return what reads the pictures of a local source by the paths that its index has.
 
     Args:
-        location: A folder, an archive, or a table of pictures, whose own folder they are in.
+        location: A folder, an archive, or a table of pictures.
+        config: How it was read: where the paths of a table begin, or which column holds pictures.
 
     Raises:
         InputError: It is not there, or cannot be read in place.
+        DataError: Pictures inside Parquet files cannot be found any more.
     """
     place = locate(location)
     if place.kind in (ZIP, TAR):
         return open_archive(place).read
+    if config.root is not None or holds_pictures(place):
+        return scan(location, config).files.read
     folder = place.path if place.kind == FOLDER else place.path.parent
     return lambda path: read_file(folder / path)

@@ -5,11 +5,13 @@ stepped over; split folders at the outermost level are branches, each with such 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
+from pipeline.images.annotations import table_hint
 from pipeline.images.layout import FILE_NAMES, FOLDERS, HOW_TO, check_layout
 from pipeline.images.levels import Branch, FolderNames, Levels, decide, names_kinds
 from pipeline.images.patterns import (
@@ -27,13 +29,16 @@ from pipeline.system.units import counted, named
 logger = logging.getLogger(__name__)
 
 
-def read_folders(where: str, tree: Tree, config: DataConfig) -> tuple[list[Listing], Reading]:
+def read_folders(
+    where: str, tree: Tree, config: DataConfig, read: Callable[[str], bytes]
+) -> tuple[list[Listing], Reading]:
     """Return all pictures by class, split and group with what is ignored, and how that was read.
 
     Args:
         where: The source, as the user named it.
         tree: Its folders and files.
         config: How to read them, as far as the user says it.
+        read: Reads a text that may say labels where folders do not; only for the message.
 
     Raises:
         InputError: What the user says does not fit the folders.
@@ -42,15 +47,17 @@ def read_folders(where: str, tree: Tree, config: DataConfig) -> tuple[list[Listi
     """
     survey = Survey(tree)
     dropped = survey.narrow(config.only.split(",")) if config.only else []
-    found, reading = _FolderScan(where, survey, config).found()
+    found, reading = _FolderScan(where, survey, config, read).found()
     return [*found, Listing("", None, (), tuple(dropped))], reading
 
 
 class _FolderScan:
     """The labelled pictures of a survey."""
 
-    def __init__(self, where: str, survey: Survey, config: DataConfig) -> None:
-        self.where, self.survey, self.config = where, survey, config
+    def __init__(
+        self, where: str, survey: Survey, config: DataConfig, read: Callable[[str], bytes]
+    ) -> None:
+        self.where, self.survey, self.config, self.read = where, survey, config, read
         # Levels that are typed count from the outermost folder; then none is stepped over.
         self.split_words: dict[str, str] = {}
         self.typed = any((config.classes_at, config.split_at, config.group_at))
@@ -226,7 +233,7 @@ class _FolderScan:
                 loose = self.survey.folders[branch.parts].pictures
                 raise DataError(
                     f"expected class folders in {self.where}, received {len(loose)} pictures "
-                    f"without any, e.g. {loose[0]}: {HOW_TO}"
+                    f"without any, e.g. {loose[0]}: {self._listed_labels(loose[0]) or HOW_TO}"
                 )
         if not self.survey.n_pictures(()):
             raise DataError(
@@ -236,12 +243,34 @@ class _FolderScan:
     def _refuse_unsorted_split(self, branch: Branch) -> None:
         name = branch.parts[len(self.base)]
         folder = next(folder for folder in self.survey.below(branch.parts) if folder.pictures)
+        example = folder.pictures[0]
+        way_out = f"move each to {name}/<class>/, say where labels stand in file names"
         raise DataError(
             f"expected class folders in {self.where.rstrip('/')}/{'/'.join(branch.parts)}, "
-            f"received pictures without any, e.g. {folder.pictures[0]}: move each to "
-            f"{name}/<class>/, say where labels stand in file names (--label-pattern), or leave "
-            f"the folder out (--only with the others) if its pictures have no labels"
+            f"received pictures without any, e.g. {example}: "
+            f"{self._listed_labels(example) or f'{way_out} (--label-pattern)'}, or leave the "
+            f"folder out (--only with the others) if its pictures have no labels"
         )
+
+    def _listed_labels(self, example: str) -> str | None:
+        """Return how to give the labels if a text beside a picture without class lists them."""
+        parts = tuple(example.split("/")[:-1])
+        for depth in range(len(parts), -1, -1):
+            start = "/".join((*parts[:depth], ""))
+            for path in self.survey.folders[parts[:depth]].others:
+                if path.lower().endswith((".csv", ".tsv", ".parquet")):
+                    return f"if {path} says the labels, give that table instead of the folder"
+                if path.lower().endswith(".txt") and (hint := self._hint(path, example, start)):
+                    return f"{path} seems to say the labels; {hint}"
+        return None
+
+    def _hint(self, path: str, example: str, start: str) -> str | None:
+        try:
+            text = self.read(path).decode("utf-8", "replace")
+        except OSError:
+            return None
+        inner = posixpath.dirname(example[len(start) :])
+        return table_hint(text.splitlines(), f"{inner}/" if inner else "")
 
     def _above(self, parts: Parts) -> Iterator[Listing]:
         """Yield what lies loose in the folders above the branches."""

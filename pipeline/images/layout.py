@@ -45,7 +45,7 @@ FILE_NAMES = WaysOut(
     "add pictures or move these away",
 )
 ROWS = WaysOut(
-    "give rows the split train, or leave the column out and let the split be made",
+    "give rows the split train, or let the split be made (--split-column none)",
     "give rows of {label} the split train or remove those in {split}",
     "add rows with another label",
     "add rows or remove these",

@@ -20,7 +20,7 @@ from pipeline.system.units import named
 # What data sets call pictures that lie beside the pictures: nobody wants them for classes.
 _KINDS = re.compile(
     r"(?i)(the|all|raw|original|colou?r|gr[ae]yscale|rgb|binary|semantic|instance|ground)?[\W_]*"
-    r"(images?|imgs?|pictures?|photos?|masks?|labels?|annotations?|annots?|gts?|truths?|groundtruths?"
+    r"(images?|imgs?|pictures?|pics?|photos?|masks?|labels?|annotations?|annots?|gts?|truths?|groundtruths?"
     r"|segmentations?|segmented|trimaps?|depths?|overlays?|thumbnails?|thumbs?)"
 )
 # What data sets number: a part of the pictures, or whom they are of.

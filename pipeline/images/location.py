@@ -10,8 +10,15 @@ from pipeline.errors import InputError
 from pipeline.images.names import is_archive_name
 
 FOLDER, ZIP, TAR, CSV, TSV, PARQUET = "folder", "zip", "tar", "csv", "tsv", "parquet"
-MANIFESTS = (CSV, TSV, PARQUET)
-_KINDS = {f".{kind}": kind for kind in (ZIP, TAR, *MANIFESTS)}
+TXT, JSON = "txt", "json"
+MANIFESTS = (CSV, TSV, PARQUET, TXT, JSON)
+_KINDS = {
+    **{f".{kind}": kind for kind in (ZIP, TAR, *MANIFESTS)},
+    **dict.fromkeys((".tab", ".data"), TXT),
+    **dict.fromkeys((".jsonl", ".ndjson"), JSON),
+}
+# What holds tables too, but not as this program reads them.
+_SHEETS = (".xlsx", ".xls", ".ods", ".numbers", ".feather", ".arrow", ".pkl", ".pickle", ".sqlite")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lzma")
 _COMPRESSED_TAR = (".tgz", ".tbz", ".tbz2", ".txz", *(f".tar{end}" for end in _COMPRESSED))
 _FILE_URL = "file://"
@@ -26,7 +33,8 @@ class Location:
         text: The same for every way to say it: the resolved absolute path, or the URL without
             password and, on the web, without what follows its question mark.
         name: Short name: of the folder, or of the file without its suffix.
-        kind: ``"folder"``, ``"zip"``, ``"tar"``, ``"csv"``, ``"tsv"`` or ``"parquet"``.
+        kind: ``"folder"``, ``"zip"``, ``"tar"``, ``"csv"``, ``"tsv"``, ``"parquet"``, ``"txt"`` for
+            another table, or ``"json"``, which is refused with what to do.
         remote: Whether it is a URL.
     """
 
@@ -111,6 +119,11 @@ def _local_kind(given: str) -> str:
         )
     if kind := _kind(given, path.name):
         return kind
+    if path.suffix.lower() in _SHEETS:
+        raise InputError(
+            f"expected a table as text or Parquet, received {given}: save it as .csv, with a row "
+            "of column names and a row for each picture"
+        )
     raise InputError(
         f"expected a folder of pictures, a .zip or .tar file, or a .csv, .tsv or .parquet file of "
         f"paths and labels, but {given} is another file: give one of these"

@@ -1,20 +1,17 @@
-"""Tables of pictures: path, label, and where wanted split and group."""
+"""Rows of tables of pictures: path, label, and where wanted split and group."""
 
-import csv
-import io
-import os
-import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
-from pipeline.errors import DataError, InputError, UnknownNameError
-from pipeline.images.location import PARQUET, TSV
+from pipeline.errors import DataError, UnknownNameError
+from pipeline.images.column_names import NONE
+from pipeline.images.columns import Columns
 from pipeline.images.names import SPLIT_NAMES
+from pipeline.images.table_text import TableContent
 
-REQUIRED = ("path", "label")
-OPTIONAL = ("split", "group")
-FIRST_ROW = 2
-"""Rows are numbered as a spreadsheet numbers them; the names of the columns are row 1."""
+Tidy = Callable[[str, str], str]
+"""Writes a path in one way, from the folder it is relative to, with a slash, and itself."""
 
 
 @dataclass(frozen=True)
@@ -36,134 +33,51 @@ class TableRow:
     group: str | None
 
 
-def read_manifest(where: str, kind: str, content: bytes, folder: str | None) -> list[TableRow]:
-    """Read the rows of a manifest, one per picture.
+def table_rows(where: str, table: TableContent, columns: Columns, tidy: Tidy) -> list[TableRow]:
+    """Return the rows of a manifest, one per picture.
 
     Args:
         where: The manifest, as the user named it.
-        kind: ``"csv"``, ``"tsv"`` or ``"parquet"``.
-        content: Its bytes.
-        folder: Its folder if that is a local one: absolute paths in it become relative.
+        table: What is in it.
+        columns: Which column says what.
+        tidy: Writes a path in one way, so that two rows for it are seen.
 
     Returns:
-        The rows, in the manifest's order; a row that is there twice comes once.
+        The rows, in the manifest's order.
 
     Raises:
-        InputError: It cannot be read as such a table, or a split has no known name.
-        DataError: A row says nothing, or says otherwise than another one.
+        UnknownNameError: A split has no known name.
+        DataError: A row says nothing.
     """
-    if kind == PARQUET:
-        header, records = _parquet(where, content)
-    else:
-        header, records = _text_table(where, content, "\t" if kind == TSV else ",")
-    columns = _columns(where, header)
-    rows = [
-        _row(where, number, record, len(header), columns, folder)
-        for number, record in enumerate(records, FIRST_ROW)
-        if any(map(str.strip, record))
-    ]
-    _check_splits(where, rows)
-    return list(_distinct(where, rows))
-
-
-def _text_table(
-    where: str, content: bytes, delimiter: str
-) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
-    try:
-        text = content.decode("utf-8-sig")
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"expected UTF-8 text in {where}, received another encoding (byte {error.start}): save "
-            "it as UTF-8"
-        ) from error
-    except csv.Error as error:
-        raise InputError(
-            f"expected a table in {where}, received what is none ({error}): mend its quotes"
-        ) from error
-    return (records[0] if records else []), records[1:]
-
-
-def _parquet(where: str, content: bytes) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
-    try:
-        # Only those who have Parquet files pay for it.
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise InputError(
-            f"expected the package pyarrow to read {where}, which is not installed: "
-            "pip install 'bottleneck-pipeline[parquet]', or save the table as .csv"
-        ) from error
-    try:
-        table = parquet.ParquetFile(io.BytesIO(content))
-        header = table.schema_arrow.names
-        wanted = [name for name in header if name.strip().lower() in (*REQUIRED, *OPTIONAL)]
-        columns = [table.read([name]).column(0).to_pylist() for name in wanted]
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"expected a Parquet file, received {where}, which cannot be read as one ({error}): "
-            "write it again"
-        ) from error
-    texts = [["" if value is None else str(value) for value in column] for column in columns]
-    return wanted, list(zip(*texts, strict=True))
-
-
-def _columns(where: str, header: Sequence[str]) -> dict[str, int]:
-    """Return where each known column stands."""
-    names = [name.strip().lower() for name in header]
-    for name in (*REQUIRED, *OPTIONAL):
-        if names.count(name) > 1:
-            raise InputError(f"expected one column {name} in {where}, received several: keep one")
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        raise InputError(
-            f"expected the columns path and label (split and group if wanted) in {where}, received "
-            f"{', '.join(names) or 'none'}: name the columns in the first row, one as "
-            f"{missing[0]!r}"
-        )
-    return {name: names.index(name) for name in (*REQUIRED, *OPTIONAL) if name in names}
-
-
-def _row(
-    where: str,
-    number: int,
-    record: Sequence[str],
-    n_columns: int,
-    columns: Mapping[str, int],
-    folder: str | None,
-) -> TableRow:
-    if len(record) != n_columns:
-        raise InputError(
-            f"expected {n_columns} values in row {number} of {where}, received {len(record)}: put "
-            "quotes around values that hold the separator"
-        )
-    values = {name: record[at].strip() for name, at in columns.items()}
-    for name in REQUIRED:
-        if not values[name]:
+    splits = columns.split.splits if columns.split else {}
+    path_at, group_at = columns.path, columns.group
+    split_at = columns.split.at if columns.split else None
+    folders = table.folders or repeat("", len(table.records))
+    rows = []
+    for number, record, label, folder in zip(
+        table.numbers, table.records, columns.labels, folders, strict=True
+    ):
+        path = record[path_at].strip()
+        if not path or not label:
             raise DataError(
-                f"expected a {name} in row {number} of {where}, received none: fill it in, or "
-                "remove the row"
+                f"expected a {'label' if path else 'path'} in row {number} of {where}, received "
+                "none: fill it in, or remove the row"
             )
-    split = _split(where, number, values.get("split", ""))
-    path = _tidy(values["path"], folder)
-    return TableRow(number, path, values["label"], split, values.get("group") or None)
+        split = None
+        if split_at is not None and (said := record[split_at].strip()):
+            split = splits.get(said) or _unknown_split(where, number, said)
+        group = None if group_at is None else record[group_at].strip() or None
+        rows.append(TableRow(number, tidy(folder, path), label, split, group))
+    _check_splits(where, rows)
+    return rows
 
 
-def _split(where: str, number: int, name: str) -> str | None:
-    if name and name.lower() not in SPLIT_NAMES:
-        hint = f"in row {number} of {where} give one of {', '.join(SPLIT_NAMES)}"
-        raise UnknownNameError("split", name, SPLIT_NAMES, hint)
-    return SPLIT_NAMES[name.lower()] if name else None
-
-
-def _tidy(path: str, folder: str | None) -> str:
-    """Write one path in one way, so that two rows for it are seen."""
-    if "://" in path:
-        return path
-    path = posixpath.normpath(path)
-    if folder is not None and path.startswith(f"{folder.rstrip(os.sep)}/"):
-        return os.path.relpath(path, folder)
-    return path
+def _unknown_split(where: str, number: int, name: str) -> str:
+    hint = (
+        f"in row {number} of {where} give one of {', '.join(SPLIT_NAMES)}, or say --split-column "
+        f"{NONE}"
+    )
+    raise UnknownNameError("split", name, SPLIT_NAMES, hint)
 
 
 def _check_splits(where: str, rows: Sequence[TableRow]) -> None:
@@ -171,12 +85,16 @@ def _check_splits(where: str, rows: Sequence[TableRow]) -> None:
     if without is not None and any(row.split for row in rows):
         raise DataError(
             f"expected a split in every row of {where} or in none, received none in row "
-            f"{without.number}: fill it in, or leave the column out"
+            f"{without.number}: fill it in, or leave the column out (--split-column {NONE})"
         )
 
 
-def _distinct(where: str, rows: Sequence[TableRow]) -> Iterator[TableRow]:
-    """Yield each path once; two rows that disagree on it are an error."""
+def distinct_rows(where: str, rows: Sequence[TableRow]) -> Iterator[TableRow]:
+    """Yield each path once; two rows that disagree on it are an error.
+
+    Raises:
+        DataError: A row says otherwise than another one.
+    """
     first: dict[str, TableRow] = {}
     for row in rows:
         same = first.setdefault(row.path, row)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.images.column_names import ONE_HOT
+
 BY_FOLDER, BY_NAME, BY_TABLE, LISTED = "folders", "file names", "table", "list"
 
 
@@ -20,7 +22,7 @@ class Reading:
             deeper than these say nothing either.
         splits: What each split folder, or each value of a split column, was taken for.
         columns: Of a table: the column of ``"path"``, ``"label"``, ``"split"`` and ``"group"``, as
-            far as it has them.
+            far as it has them; ``"one-hot"`` where a 1 in one of several says the label.
     """
 
     kind: str
@@ -46,7 +48,12 @@ class Reading:
             for level, found in enumerate(self.levels, 1)
             if found == "all"
         ]
-        parts += [f"{role} from column {name!r}" for role, name in self.columns.items()]
+        parts += [
+            f"{role} from the column with a 1"
+            if name == ONE_HOT
+            else f"{role} from column {name!r}"
+            for role, name in self.columns.items()
+        ]
         if self.kind == BY_NAME:
             parts.append("labels from file names")
         return "; ".join(parts)

@@ -17,17 +17,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import InputError
 from pipeline.images.archives import TarFiles, ZipFiles, telling_packed
 from pipeline.images.files import Files, ListedFiles, LocalFiles
 from pipeline.images.folders import read_folders
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
 from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
-from pipeline.images.manifest import TableRow, read_manifest, why_unusable
-from pipeline.images.readings import BY_TABLE, Reading
-from pipeline.images.remote import RemoteFiles, open_remote, read_remote
+from pipeline.images.manifest import TableRow
+from pipeline.images.parquet import ParquetFiles, open_columns
+from pipeline.images.readings import Reading
+from pipeline.images.remote import RemoteFiles, open_remote
+from pipeline.images.table_folders import SHARD, TablePart, tables_in
+from pipeline.images.tables import FoundTable, refuse_settings, scan_table, scan_tables
 from pipeline.images.walk import Listing, LocalTree, NamedTree, Tree
+from pipeline.system.units import counted, named
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,11 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     """
     place = locate(location)
     if place.kind in MANIFESTS:
-        return _scan_manifest(place, config)
+        return _from_table(place, scan_table(place, config))
+    if place.kind == FOLDER and not place.remote and (tables := tables_in(place.path)):
+        _refuse_pictures_beside(place, tables)
+        return _from_table(place, scan_tables(place, tables, config))
+    refuse_settings(place.given, config, table=False)
     if place.kind == FOLDER and not place.remote:
         local = LocalTree(place.path)
         with telling_packed(place.given, local):
@@ -84,6 +92,19 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     tree = NamedTree(files.names, files.odd, files.is_picture)
     with telling_packed(place.given, tree):
         return _assemble(place, files, tree, config)
+
+
+def _refuse_pictures_beside(place: Location, tables: Sequence[TablePart]) -> None:
+    """Refuse pictures in folders beside tables that hold pictures of their own."""
+    if not tables[0].path.endswith(SHARD):
+        return
+    if pictures := LocalTree(place.path).walk(())[0]:
+        raise InputError(
+            f"more than one reading fits {place.given}: there are tables with pictures inside, "
+            f"{named([part.path for part in tables])}, and {counted(len(pictures), 'picture')} in "
+            f"folders, e.g. {pictures[0]}; give a table by its own path, or move the tables out of "
+            f"the folder"
+        )
 
 
 def open_archive(place: Location) -> ZipFiles | TarFiles:
@@ -110,49 +131,22 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
-def _scan_manifest(place: Location, config: DataConfig) -> Source:
-    if config.label_pattern is not None:
-        raise InputError(
-            f"expected no label_pattern with {place.given}, whose rows hold the labels; received "
-            f"label_pattern={config.label_pattern!r}: leave it out"
-        )
-    rows = sorted(_read_rows(place), key=lambda row: row.path)
+def _from_table(place: Location, found: FoundTable) -> Source:
+    rows = found.rows
     check_layout(place.given, _by_class(rows), ROWS)
-    numbers = {row.path: row.number for row in rows}
     groups = tuple(row.group for row in rows)
     return Source(
         location=place.text,
         name=place.name,
-        files=RemoteFiles(place, listed=False)
-        if place.remote
-        else ListedFiles(place.path.parent, numbers),
+        files=found.files,
         paths=tuple(row.path for row in rows),
         labels=tuple(row.label for row in rows),
         splits=tuple(row.split for row in rows),
         groups=groups if any(groups) else None,
         ignored=(),
-        reading=Reading(BY_TABLE),
-        unreadable={
-            row.path: f"{reason} (row {row.number})"
-            for row in rows
-            if (reason := why_unusable(row.path))
-        },
+        reading=found.reading,
+        unreadable=found.unreadable,
     )
-
-
-def _read_rows(place: Location) -> list[TableRow]:
-    if place.remote:
-        content, folder = read_remote(place), None
-    else:
-        folder = str(place.path.resolve().parent)
-        try:
-            content = place.path.read_bytes()
-        except OSError as error:
-            raise _unreadable(place.path, error) from error
-    rows = read_manifest(place.given, place.kind, content, folder)
-    if not rows:
-        raise DataError(f"expected rows of pictures in {place.given}, received none: add some")
-    return rows
 
 
 def _by_class(rows: Iterable[TableRow]) -> list[Listing]:
@@ -163,7 +157,7 @@ def _by_class(rows: Iterable[TableRow]) -> list[Listing]:
 
 
 def _assemble(place: Location, files: Files, tree: Tree, config: DataConfig) -> Source:
-    found, reading = read_folders(place.given, tree, config)
+    found, reading = read_folders(place.given, tree, config, files.read)
     rows = sorted(
         ((path, part) for part in found for path in part.pictures), key=lambda row: row[0]
     )
@@ -182,7 +176,7 @@ def _assemble(place: Location, files: Files, tree: Tree, config: DataConfig) -> 
     )
 
 
-LOCAL, LISTED, REMOTE, ARCHIVE = "local", "listed", "remote", "archive"
+LOCAL, LISTED, REMOTE, ARCHIVE, INSIDE = "local", "listed", "remote", "archive", "inside"
 
 OPEN_ARCHIVES = 4
 
@@ -203,6 +197,9 @@ def sent_files(files: Files, paths: Sequence[str]) -> dict[str, Any]:
         return {"kind": LISTED, "where": _absolute(files.root), "rows": files.rows_of(paths)}
     if isinstance(files, LocalFiles):
         return {"kind": LOCAL, "where": _absolute(files.root)}
+    if isinstance(files, ParquetFiles):
+        places = [(_absolute(where), *rest) for where, *rest in files.places]
+        return {"kind": INSIDE, "where": places, "rows": files.rows_of(paths)}
     if isinstance(files, RemoteFiles):
         return {"kind": REMOTE, "where": files.where, "names": files.names_of(paths)}
     if isinstance(files, ZipFiles | TarFiles):
@@ -226,6 +223,10 @@ def opened_files(sent: Mapping[str, Any]) -> Files:
         return LocalFiles(Path(where))
     if kind == REMOTE:
         return RemoteFiles.named(Location(where, where, where, FOLDER, True), sent["names"])
+    if kind == INSIDE:
+        return ParquetFiles(
+            open_columns(where), {name: tuple(at) for name, at in sent["rows"].items()}
+        )
     return _archive(where, sent["stamp"])
 
 

@@ -99,6 +99,8 @@ def wider(name, hint):
         return {str, PathLike[str]}
     if name == "image_size":
         return {tuple[int, int]}
+    if name == "root":
+        return {PathLike[str]}
     return {Sequence[str]} if name in LISTS else set()
 
 
@@ -108,6 +110,10 @@ def test_a_list_is_a_text_with_commas(name):
     values = ["flip", "shift"]
     assert getattr(filled(config, {name: values}, "it"), name) == "flip,shift"
     assert filled(config, {name: values}, "it") == filled(config, {name: "flip,shift"}, "it")
+
+
+def test_a_root_is_a_path_too(tmp_path):
+    assert filled(FeaturesConfig, {"root": tmp_path}, "it").root == str(tmp_path)
 
 
 SOUND = """

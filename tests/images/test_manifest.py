@@ -96,8 +96,8 @@ def test_parquet_without_its_package(tmp_path, monkeypatch):
     ("text", "message"),
     [
         ("", "expected the columns path and label .* received none"),
-        ("path,class\na.jpg,cat\n", "received path, class: name .* one as 'label'"),
-        ("path;label\na.jpg;cat\n", "received path;label: name the columns"),
+        ("path,width\na.jpg,7\n", "received 'path', 'width': name the column of labels 'label'"),
+        ("path;label\na.jpg;cat;x\n", "expected 2 values in row 2 .* hold a semicolon, which"),
         ("path,label,Path\na.jpg,cat,b\n", "expected one column path in .* received several"),
         ("path,label\n", "expected rows of pictures in .* received none"),
         ("path,label\na.jpg,cat\nb.jpg, \n", "expected a label in row 3 of .*pets.csv, received n"),

@@ -285,3 +285,27 @@ def test_links_in_a_web_end(tmp_path):
         for other in range(12):
             (hub / f"{number}" / f"to{other}").symlink_to(hub / f"{other}")
     assert len(scan(tmp_path).paths) == 6
+
+
+@pytest.mark.parametrize(
+    ("paths", "listed", "message"),
+    [
+        (
+            ("train/{a,b}/images/1.jpg", "val/images/{val_0,val_1}.jpg"),
+            ("val/val_annotations.txt", "val_0.jpg\ta\t0\t32\nval_1.jpg\tb\t1\t2\n"),
+            "val/val_annotations.txt seems to say .* path,label and images/val_0.jpg,a, or leave",
+        ),
+        (
+            ("{1,2}.jpg",),
+            ("labels.txt", "1.jpg a\n2.jpg b\n"),
+            "labels.txt seems to say the labels; make a .csv table .* path,label and 1.jpg,a",
+        ),
+        (("pics/{1,2}.jpg",), ("t.csv", "file,x\n"), "if t.csv says the labels, give that table"),
+        (("{1,2}.jpg",), ("readme.txt", "thanks\n"), "lay them out as ROOT/<class>/<picture>"),
+    ],
+)
+def test_a_text_that_lists_labels_is_shown_as_a_table(tmp_path, paths, listed, message):
+    tree(tmp_path, *paths)
+    (tmp_path / listed[0]).write_text(listed[1])
+    with pytest.raises(DataError, match=message):
+        scan(tmp_path)

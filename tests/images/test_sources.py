@@ -119,9 +119,9 @@ def test_missing_folder(tmp_path):
 
 
 def test_a_file_of_another_kind(tmp_path):
-    make(tmp_path, "pets.txt")
-    with pytest.raises(InputError, match=r"zip or .tar file, .* .*pets.txt is another"):
-        scan(tmp_path / "pets.txt")
+    make(tmp_path, "pets.doc")
+    with pytest.raises(InputError, match=r"zip or .tar file, .* .*pets.doc is another"):
+        scan(tmp_path / "pets.doc")
 
 
 def test_the_home_folder_and_file_urls(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config import ExportConfig
+from pipeline.config import DataConfig, ExportConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.features.base import decoding_from_dict
 from pipeline.images import DecodeRecipe, RowLoader, load_batches, open_reader
@@ -166,7 +166,7 @@ def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
     chosen = np.unique(np.linspace(0, len(pictures) - 1, N_PICTURES).round().astype(int))
     digests = np.array([list(bytes.fromhex(digest)) for _, digest in pictures], np.uint8)
     try:
-        read = open_reader(run.dataset.root)
+        read = open_reader(run.dataset.root, DataConfig(**run.indexing))
     except PipelineError:  # an archive, say, that is none any more: as good as gone
         return np.empty(0)
     loader = RowLoader(lambda row: read(pictures[row][0]), recipe, digests)

@@ -1,0 +1,81 @@
+"""What the name of a column says: paths, labels, splits, groups."""
+
+import re
+
+PATH, LABEL, SPLIT, GROUP = "path", "label", "split", "group"
+ROLES = (PATH, LABEL, SPLIT, GROUP)
+NONE = "none"
+"""What is typed where no column has a role."""
+ONE_HOT = "one-hot"
+"""What is typed as the label column where a 1 in one of several columns says the label."""
+MOST_NAMED = 10
+"""Columns that a sentence names: who chooses among them has to see them."""
+
+_PICTURES = "images?|imgs?|pictures?|pics?|photos?|photographs?"
+_PATHS = re.compile(
+    rf"(?!(new|original|local|abs|rel)$)(full|rel|relative|abs|absolute|local|original|new)?"
+    rf"({_PICTURES}|files?)?"
+    r"(paths?|files?|filenames?|filepaths?|fnames?|names?|ids?|idcode|code|index|location|uri|url)?"
+)
+_LABELS = (
+    "label|class|classes|category|categories|target|breed|species|finding|diagnosis|diagnoses|"
+    "variety|varieties|disease|cultivar|pathology|condition|severity|emotion|groundtruth"
+)
+_WHOLE_LABELS = "y|gt|dx|tag|type|kind|truth|grade|level|family|genus|expression|outcome"
+_LABEL_NAMES = re.compile(
+    rf"(.*({_LABELS})|{_WHOLE_LABELS})s?(names?|ids?|idx|index|codes?|num|number|no|text|str)?s?"
+)
+_SPLITS = re.compile(
+    r"(data|image|train(ing)?(val(idation)?)?(test)?)?"
+    r"(sets?|subsets?|splits?|partitions?|phases?|usages?|datasets?|foldtype)(names?|types?|ids?)?"
+)
+_WHO = "patient|subject|participant|individual|person|donor|case|lesion|slide|specimen|video|clip"
+_WHO_BY_NUMBER = (
+    "session|sequence|seq|series|study|encounter|visit|burst|track|scene|animal|plant|tree|child|"
+    "owner|user|author|photographer|observer|camera|location|site|hospital|object|instance|product|"
+    "item|group"
+)
+_NUMBER = "ids?|nos?|nrs?|nums?|numbers?|names?|uids?|uuids?|instanceuids?|keys?|codes?|index|idx"
+_GROUPS = re.compile(rf"groups?|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER})")
+_UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
+_YES_NO = re.compile(
+    r"(is|in|for|use|used)?(in|for|as)?(?P<split>train|training|test|testing|val|valid|validation)"
+    r"(images?|sets?|samples?|data|split)?"
+)
+
+
+def plain_name(name: str) -> str:
+    """Return a column's name without case, spaces, and marks.
+
+    >>> plain_name(" Image_Index"), plain_name("file-name")
+    ('imageindex', 'filename')
+    """
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def says(role: str, name: str) -> bool:
+    """Say whether a column of this name may have this role.
+
+    >>> says("path", "Image ID"), says("label", "dog_breed"), says("group", "Patient ID")
+    (True, True, True)
+    >>> says("path", "breed"), says("label", "width"), says("group", "animal")
+    (False, False, False)
+    """
+    plain = plain_name(name)
+    known = {PATH: _PATHS, LABEL: _LABEL_NAMES, SPLIT: _SPLITS, GROUP: _GROUPS}[role]
+    return plain != "" and known.fullmatch(plain) is not None
+
+
+def is_unnamed(name: str) -> bool:
+    """Say whether a column only numbers the rows, as spreadsheets and data frames write it."""
+    return _UNNAMED.fullmatch(plain_name(name)) is not None
+
+
+def split_of_yes(name: str) -> str | None:
+    """Return the word for the split that a column of yes and no says is meant.
+
+    >>> split_of_yes("is_training_image"), split_of_yes("is_valid"), split_of_yes("training_hours")
+    ('training', 'valid', None)
+    """
+    found = _YES_NO.fullmatch(plain_name(name))
+    return found["split"] if found else None

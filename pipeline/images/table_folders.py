@@ -1,0 +1,102 @@
+"""Folders that hold tables instead of class folders, as hubs and labelling services write them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.images.names import is_clutter, is_picture_name
+from pipeline.images.splitwords import splits_named
+
+SHARD = ".parquet"
+ONE_HOT_TABLE = "_classes.csv"
+"""What labelling services write beside the pictures of each split."""
+_DATA = "data"
+_TABLES = (".csv", ".tsv", SHARD)
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """One of several tables that are read as one.
+
+    Args:
+        path: The file, relative to the folder.
+        prefix: What comes before the paths in it, or before the names of pictures inside it.
+        split: The word in its name, or the name of its folder, that says its split; or None.
+    """
+
+    path: str
+    prefix: str
+    split: str | None
+
+
+def tables_in(root: Path) -> list[TablePart]:
+    """Return the tables that a folder is made of; none if it holds pictures of its own.
+
+    These are Parquet files in the folder, in ``data/``, or in a folder for each split; or a
+    ``_classes.csv`` beside the pictures of each split.
+    """
+    folders, files = _listed(root)
+    if any(map(is_picture_name, files)):
+        return []
+    if shards := [name for name in files if name.lower().endswith(SHARD)]:
+        return _shards("", shards)
+    if folders == [_DATA]:
+        shards = [name for name in _listed(root / _DATA)[1] if name.lower().endswith(SHARD)]
+        return _shards(f"{_DATA}/", shards)
+    return _in_split_folders(root, folders)
+
+
+def _in_split_folders(root: Path, folders: Sequence[str]) -> list[TablePart]:
+    splits = splits_named(folders)
+    parts = []
+    for name in splits:
+        inner, files = _listed(root / name)
+        shards = [file for file in files if file.lower().endswith(SHARD)]
+        if not inner and ONE_HOT_TABLE in files:
+            parts.append(TablePart(f"{name}/{ONE_HOT_TABLE}", f"{name}/", name))
+        elif not inner and shards and not any(map(is_picture_name, files)):
+            parts += [TablePart(f"{name}/{one}", f"{name}/{one}/", name) for one in shards]
+        else:
+            return []
+    kinds = {part.path.endswith(ONE_HOT_TABLE) for part in parts}
+    return parts if len(kinds) == 1 else []
+
+
+def _shards(folder: str, names: Sequence[str]) -> list[TablePart]:
+    # train-00000-of-00002.parquet: what follows the first mark is a number.
+    words = {name: name.partition("-")[0].removesuffix(SHARD) for name in names}
+    splits = splits_named(set(words.values()))
+    known = all(word in splits for word in words.values())
+    return [
+        TablePart(folder + name, f"{folder}{name}/", word if known else None)
+        for name, word in words.items()
+    ]
+
+
+def tables_hint(root: Path) -> str | None:
+    """Return which tables lie in a folder and how to give one; None if there are none.
+
+    Args:
+        root: A folder that cannot be read as pictures in folders.
+    """
+    folders, files = _listed(root)
+    found = [name for name in files if name.lower().endswith(_TABLES)]
+    for name in splits_named(folders):
+        found += [f"{name}/{one}" for one in _listed(root / name)[1] if one.endswith(_TABLES)]
+    if not found:
+        return None
+    more = f" (there are {len(found)} tables)" if len(found) > 1 else ""
+    return f"if a table says the labels, give it: {root / found[0]}{more}"
+
+
+def _listed(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the sorted names of visible folders and files; none of what cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            shown = sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # told by whoever reads it as a folder of pictures
+        return [], []
+    shown = [entry for entry in shown if not is_clutter(entry.name)]
+    folders = [entry.name for entry in shown if entry.is_dir()]
+    return folders, [entry.name for entry in shown if not entry.is_dir()]

@@ -1,0 +1,287 @@
+"""Find the files that the paths of a table mean, where they are not there as they are written.
+
+Tables travel: they hold names without suffix, other slashes, other case, or the folders of another
+machine. A path means a file if exactly one file below the root has the same name, or the same name
+without suffix where the table has none, and their folders agree as far as both are given.
+"""
+
+import os
+import posixpath
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote
+
+from pipeline.errors import nearest_names
+from pipeline.images.names import is_clutter, is_picture_name
+from pipeline.images.splitwords import split_named
+from pipeline.images.walk import Parts
+from pipeline.system.units import named
+
+_FOREIGN = re.compile(r"[a-zA-Z]:[\\/]|[\\/]|[a-z][a-z0-9+.-]*://|\.\.[\\/]|~")
+_FILE = "file://"
+_MOST_COMPARED = 5000
+_N_BESIDE = 200
+_WORTH_LISTING = 32
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A path that means no file, or several.
+
+    Args:
+        path: As the table has it.
+        fits: The files that it may mean.
+        taken: The file that it would mean, if another path did not.
+        nearest: The name that is most like it, where there is none that fits.
+    """
+
+    path: str
+    fits: tuple[str, ...] = ()
+    taken: str | None = None
+    nearest: str | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing fits."""
+        return not self.fits and self.taken is None
+
+    @property
+    def reason(self) -> str:
+        """Why there is no picture."""
+        if self.fits:
+            return f"{len(self.fits)} files fit: {named(self.fits)}"
+        if self.taken:
+            return f"No such file or directory; {self.taken} is another row's"
+        near = f"; nearest: {self.nearest}" if self.nearest else ""
+        return f"No such file or directory{near}"
+
+
+class PathFinder:
+    """Finds the files of a table below one folder; the folder is listed where a path needs it.
+
+    Args:
+        root: The folder.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._prefix = f"{root.rstrip(os.sep)}/"
+
+    def tidied(self, path: str) -> str:
+        """Write one path in one way, so that two rows for it are seen."""
+        if path[0] == "~" or "://" in path:
+            if path.startswith(_FILE):
+                path = unquote(path.removeprefix(_FILE).removeprefix("localhost"))
+            if "://" in path:
+                return path
+            path = os.path.expanduser(path)
+        path = posixpath.normpath(path)
+        return path.removeprefix(self._prefix)
+
+    def tidied_in(self, folder: str, path: str) -> str:
+        """Write a path in one way that is relative to a folder below the root."""
+        own = folder and path[0] not in "/~" and "://" not in path
+        return self.tidied(folder + path if own else path)
+
+    def is_there(self, path: str) -> bool:
+        """Say whether something is at a tidy path."""
+        try:
+            os.stat(path if path.startswith("/") else self._prefix + path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, ValueError):  # told when it is read
+            return True
+        return True
+
+    def found(self, paths: Collection[str]) -> tuple[dict[str, str], list[Lost]]:
+        """Return which files are meant by those tidy paths at which there is none.
+
+        Args:
+            paths: Different tidy paths.
+
+        Returns:
+            The file by path, and the paths that mean none, or several.
+        """
+        meant: dict[str, str] = {}
+        lost: list[Lost] = []
+        for path in self._unlisted(paths):
+            if self.is_there(path):
+                continue
+            slashed = self.tidied(path.replace("\\", "/"))
+            fits = [slashed] if slashed != path and self.is_there(slashed) else self.fits(path)
+            if len(fits) == 1:
+                meant[path] = fits[0]
+            else:
+                lost.append(Lost(path, tuple(fits)))
+        claimed_twice = _claimed_twice(paths, meant) if meant else set()
+        lost += [Lost(path, taken=file) for path, file in meant.items() if file in claimed_twice]
+        return {path: file for path, file in meant.items() if file not in claimed_twice}, lost
+
+    def _unlisted(self, paths: Iterable[str]) -> Iterator[str]:
+        """Yield paths that have still to be looked for, after a list of each folder with many."""
+        by_folder: dict[str, list[str]] = {}
+        for path in paths:
+            by_folder.setdefault(path.rpartition("/")[0], []).append(path)
+        for folder, those in by_folder.items():
+            names: frozenset[str] = frozenset()
+            if len(those) >= _WORTH_LISTING:
+                with suppress(OSError, ValueError):  # each is looked for by itself
+                    names = frozenset(os.listdir(os.path.join(self.root, folder)))
+            yield from (path for path in those if path.rpartition("/")[2] not in names)
+
+    def files_of(self, paths: Collection[str]) -> list[str] | None:
+        """Return the file that each of some paths means; None where one means none."""
+        if not all(paths):
+            return None
+        tidy = [self.tidied(path) for path in paths]
+        meant, lost = self.found(dict.fromkeys(tidy))
+        return None if lost else [meant.get(path, path) for path in tidy]
+
+    def elsewhere(self, paths: Collection[str]) -> str | None:
+        """Return a folder near by that some paths are relative to."""
+        for folder in (os.getcwd(), os.path.dirname(self.root)):
+            if folder != self.root and all(os.path.exists(f"{folder}/{path}") for path in paths):
+                return folder
+        return None
+
+    def fits(self, path: str) -> list[str]:
+        """Return the files below the root that a path may mean, sorted."""
+        found = self._fitting(path)
+        return found if found or "%" not in path else self._fitting(unquote(path))
+
+    def _fitting(self, path: str) -> list[str]:
+        wanted = _keys(path)
+        if not wanted:
+            return []
+        files = self._by_name.get(wanted[-1], [])
+        if not files and not is_picture_name(wanted[-1]):
+            files = self._by_stem.get(wanted[-1], [])
+        shared = {file: _n_shared(wanted, _keys(file)) for file in files}
+        most = max(shared.values(), default=0)
+        best = sorted(file for file, n_shared in shared.items() if n_shared == most)
+        foreign = _FOREIGN.match(path) is not None
+        home = posixpath.basename(self.root)
+        return [file for file in best if _agree(wanted, _keys(file), most, foreign, home)]
+
+    def nearest(self, path: str) -> str | None:
+        """Return the file whose name is most like that of a path; None if none is alike."""
+        stem = posixpath.splitext((_keys(path) or ("",))[-1])[0]
+        stems = self._stems
+        if len(stems) > _MOST_COMPARED:
+            at = bisect_left(stems, stem)
+            stems = stems[max(0, at - _N_BESIDE) : at + _N_BESIDE]
+        names = nearest_names(stem, stems, 1)
+        return self._by_stem_of_any[names[0]] if names else None
+
+    @cached_property
+    def files(self) -> list[str]:
+        """All visible files below the root, relative to it."""
+        return list(_walk(self.root))
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[str]]:
+        return _grouped((_key(posixpath.basename(file)), file) for file in self.files)
+
+    @cached_property
+    def _by_stem(self) -> Mapping[str, list[str]]:
+        pictures = filter(is_picture_name, self.files)
+        return _grouped((_stem(file), file) for file in pictures)
+
+    @cached_property
+    def _by_stem_of_any(self) -> Mapping[str, str]:
+        return {_stem(file): file for file in reversed(self.files)}
+
+    @cached_property
+    def _stems(self) -> Sequence[str]:
+        return sorted(self._by_stem_of_any)
+
+
+def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> set[str]:
+    """Return the files that two different paths mean: one of them means something else."""
+    claims: dict[str, set[Parts]] = {}
+    for path, file in meant.items():
+        claims.setdefault(file, set()).add(_keys(path))
+    for path in paths:
+        if path in claims and path not in meant:
+            claims[path].add(_keys(path))
+    return {file for file, those in claims.items() if len(those) > 1}
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Yield visible files, links followed, every folder once; what cannot be listed has none."""
+    entered: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        place = Path(root, folder)
+        try:
+            status = place.stat()
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) in entered:
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if is_clutter(entry.name):
+                continue
+            if entry.is_dir():
+                waiting.append(f"{folder}{entry.name}/")
+            else:
+                yield folder + entry.name
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def _keys(path: str) -> Parts:
+    """Return the folders and the name that a path of any machine leads through, without case."""
+    if "://" in path:
+        path = unquote(path.partition("://")[2].partition("?")[0])
+    text = _key(path).replace("\\", "/")
+    text = text[2:] if text[1:3] == ":/" else text
+    return tuple(part for part in text.split("/") if part not in ("", ".", ".."))
+
+
+def _key(name: str) -> str:
+    return (name if name.isascii() else unicodedata.normalize("NFC", name)).casefold()
+
+
+def _stem(file: str) -> str:
+    return _key(posixpath.splitext(posixpath.basename(file))[0])
+
+
+def _n_shared(wanted: Parts, file: Parts) -> int:
+    """Return how many parts are the same from the end; the names of the files are."""
+    n_shared = 1
+    while n_shared < min(len(wanted), len(file)) and wanted[-1 - n_shared] == file[-1 - n_shared]:
+        n_shared += 1
+    return n_shared
+
+
+def _agree(wanted: Parts, file: Parts, n_shared: int, foreign: bool, home: str) -> bool:
+    """Say whether the folders of a path and of a file do not contradict each other.
+
+    They do where both have folders that the other has not, unless those of the path are of another
+    machine, and both say the same split. A root that is a split folder is not another split's.
+    """
+    ours, theirs = wanted[:-n_shared], file[:-n_shared]
+    if not ours:
+        return True
+    if not theirs:
+        return len(_splits(ours) | _splits((home,))) < 2
+    return foreign and n_shared > 1 and _splits(ours) == _splits(theirs)
+
+
+def _splits(parts: Parts) -> set[str]:
+    return {split for part in parts if (split := split_named(part))}

@@ -1,0 +1,139 @@
+"""Which column says what: what is taken, and where the user is asked."""
+
+import pytest
+
+from pipeline.config import DataConfig
+from pipeline.errors import InputError, UnknownNameError
+from pipeline.images import scan
+from tests.images.tables import LABELS, NAMES, SPLITS, put, text_of
+
+STEMS = tuple(name.removesuffix(".jpg") for name in NAMES)
+OTHER = tuple("ababab")
+
+
+def read(root, header, *columns, files=NAMES, **settings):
+    return scan(put(root, text_of(header, *columns), *files), DataConfig(**settings))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("path", "label"),
+        ("Filename", "ClassId"),
+        ("file_name", "class"),
+        ("Image Index", "Finding Labels"),
+        ("image_id", "dx"),
+        ("id_code", "diagnosis"),
+        ("img-path", "dog_breed"),
+        ("picture", "variety"),
+        ("image", "level"),
+        ("x", "species"),  # found by what is in it
+        ("photo", "flower"),  # the only column that is left
+    ],
+)
+def test_columns_that_are_found(tmp_path, header):
+    source = read(tmp_path, header, NAMES, LABELS)
+    assert (source.paths, source.labels) == (NAMES, LABELS)
+    assert source.reading.columns == {"path": header[0], "label": header[1]}
+    said = f"path from column {header[0]!r}; label from column {header[1]!r}"
+    assert source.reading.sentence == said
+
+
+def test_a_column_of_row_numbers_is_none_of_these(tmp_path):
+    header = ("", "file", "flower")
+    assert read(tmp_path, header, STEMS, NAMES, LABELS).reading.columns["path"] == "file"
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "chosen"),
+    [
+        (("path", "file", "label"), (NAMES, OTHER, LABELS), ("path", "label")),
+        (("file", "category", "label"), (NAMES, OTHER, LABELS), ("file", "label")),
+        (("file", "class_id", "class_name"), (NAMES, "000111", LABELS), ("file", "class_name")),
+        (("file", "breed", "target"), (NAMES, LABELS, "111111"), ("file", "breed")),
+        (("id", "filename", "breed"), (STEMS, NAMES, LABELS), ("id", "breed")),  # the same files
+        (("id", "filename", "breed"), ("abcdef", NAMES, LABELS), ("filename", "breed")),
+        (("name", "uuid", "breed"), (LABELS, STEMS, OTHER), ("uuid", "breed")),
+    ],
+)
+def test_columns_among_others(tmp_path, header, columns, chosen):
+    reading = read(tmp_path, header, *columns).reading
+    assert (reading.columns["path"], reading.columns["label"]) == chosen
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "message"),
+    [
+        (
+            ("file", "breed", "species"),
+            (NAMES, LABELS, OTHER),
+            "one column of labels in .*, received 'breed', 'species': say which with --label-column"
+            " breed or --label-column species",
+        ),
+        (
+            ("file", "category", "Class Name"),
+            (NAMES, LABELS, [f"a {label}" for label in LABELS]),
+            "--label-column category or --label-column 'Class Name'",
+        ),
+        (
+            ("id", "filename", "label"),
+            (STEMS, NAMES[::-1], LABELS),
+            "one column of paths in .*: say which with --path-column id or --path-column filename",
+        ),
+        (
+            ("file", "width"),
+            (NAMES, "112212"),
+            "received 'file', 'width': name the column of labels 'label', or .*-column width",
+        ),
+        (("a", "b", "c"), (LABELS, OTHER, OTHER), "name the column of paths 'path', or say which"),
+        (("path", "label", "Label"), (NAMES, LABELS, LABELS), "one column label in .* several"),
+        (
+            ("file", "label", "Patient ID"),
+            (NAMES, LABELS, "112334"),
+            "told whether pictures of one 'Patient ID' in .* stay together, .*: say --group-column "
+            "'Patient ID', or --group-column none",
+        ),
+        (
+            ("image_id", "dx", "lesion_id", "patient"),
+            (NAMES, LABELS, "112334", "112333"),
+            "--group-column lesion_id or --group-column patient, or --group-column none",
+        ),
+    ],
+)
+def test_questions(tmp_path, header, columns, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, header, *columns)
+
+
+def test_columns_that_are_typed(tmp_path):
+    header = ("file", "Class Name", "species", "patient_id", "set")
+    columns = (NAMES, LABELS, OTHER, "112233", SPLITS)
+    settings = {"group_column": "Patient-ID", "split_column": "none", "path_column": "file"}
+    source = read(tmp_path, header, *columns, label_column="class_name", **settings)
+    assert source.labels == LABELS
+    assert source.groups == tuple("112233")
+    assert source.splits == (None,) * 6
+    without = read(tmp_path, header, *columns, label_column="species", group_column="none")
+    assert (without.labels, without.groups) == (OTHER, None)
+    assert without.splits == ("train", "train", "test") * 2
+
+
+def test_names_that_are_typed_wrongly(tmp_path):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown column 'bred'; nearest: breed; .*t.csv ha"
+    ):
+        read(tmp_path, ("file", "breed"), NAMES, LABELS, label_column="bred")
+    with pytest.raises(InputError, match="one role, received 'file' as path_column and label_co"):
+        read(tmp_path, ("file", "breed"), NAMES, LABELS, path_column="file", label_column="File")
+
+
+@pytest.mark.parametrize("values", ["172394", ["", "", "", "", "", "7"], "111111"])
+def test_groups_that_keep_nothing_together_are_not_asked_about(tmp_path, values):
+    header = ("file", "label", "patient_id")
+    assert read(tmp_path, header, NAMES, LABELS, values).groups is None
+
+
+def test_a_column_called_group_is_taken(tmp_path):
+    source = read(tmp_path, ("file", "label", "Group"), NAMES, LABELS, "112233")
+    assert source.groups == tuple("112233")
+    assert source.reading.columns["group"] == "Group"

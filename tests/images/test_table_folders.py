@@ -1,0 +1,77 @@
+"""Folders that are made of tables."""
+
+import pytest
+
+from pipeline.config import DataConfig
+from pipeline.errors import InputError
+from pipeline.images import index, scan
+from pipeline.images.table_folders import tables_hint, tables_in
+from tests.images.tables import put, text_of
+from tests.images.test_sources import SPLIT, make
+
+
+def labelled(root, folder, letter, header=("filename", " cat", " dog"), columns=("1010", "0101")):
+    names = [f"{letter}{number}.jpg" for number in range(4)]
+    put(root / folder, text_of(header, names, *columns), *names, name="_classes.csv")
+
+
+def test_a_one_hot_table_in_each_split_folder(tmp_path):
+    labelled(tmp_path, "train", "a")
+    labelled(tmp_path, "valid", "b", ("filename", " dog", " cat"), ("0101", "1010"))
+    labelled(tmp_path, "test", "c")
+    put(tmp_path, "", name="README.txt")
+    dataset = index(tmp_path)
+    assert dataset.counts() == {
+        "classes": {"cat": 6, "dog": 6},
+        "splits": {"train": 4, "validation": 4, "test": 4},
+    }
+    assert dataset.paths[0] == "test/c0.jpg"
+    assert dataset.read(0) == b"c0.jpg"
+    assert dataset.classes[dataset.labels[dataset.paths.index("valid/b0.jpg")]] == "cat"
+    assert dataset.reading.splits == {
+        "test": "test",
+        "train": "train",
+        "valid": "validation",
+    }
+    assert dataset.reading.columns == {"path": "filename", "label": "one-hot"}
+    one = scan(tmp_path / "train/_classes.csv")
+    assert (one.splits, one.labels[0]) == ((None,) * 4, "cat")
+
+
+def test_tables_that_differ(tmp_path):
+    labelled(tmp_path, "train", "a")
+    labelled(tmp_path, "test", "b", ("filename", "cat", "cow"))
+    with pytest.raises(InputError, match=r"columns in .*'cow' in test and .*'dog' in train: give"):
+        scan(tmp_path)
+
+
+def test_settings_reach_such_tables(tmp_path):
+    labelled(tmp_path, "train", "a")
+    labelled(tmp_path, "test", "b")
+    assert set(scan(tmp_path, DataConfig(split_column="none")).splits) == {None}
+    with pytest.raises(InputError, match="expected no classes_at with"):
+        scan(tmp_path, DataConfig(classes_at=1))
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        SPLIT,
+        ("a/1.jpg", "a/_classes.csv"),
+        ("1.jpg", "x.parquet"),
+        ("train/a/1.jpg", "train/_classes.csv"),
+    ],
+)
+def test_folders_of_pictures_are_no_such(tmp_path, paths):
+    assert tables_in(make(tmp_path, *paths)) == []
+
+
+def test_the_hint_names_a_table(tmp_path):
+    make(tmp_path, "train/1.jpg", "test/1.jpg", "train/labels.csv", "train.csv", "notes.txt")
+    assert tables_hint(tmp_path) == (
+        f"if a table says the labels, give it: {tmp_path}/train.csv (there are 2 tables)"
+    )
+    (tmp_path / "train.csv").unlink()
+    assert tables_hint(tmp_path).endswith(f"give it: {tmp_path}/train/labels.csv")
+    (tmp_path / "train/labels.csv").unlink()
+    assert tables_hint(tmp_path) is None
