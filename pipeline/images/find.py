@@ -12,7 +12,7 @@ from pipeline.images.archives import refuse_packed
 from pipeline.images.files import LocalFiles, read_file
 from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
 from pipeline.images.sources import open_archive, scan
-from pipeline.images.tables import holds_pictures
+from pipeline.images.tables.scan import holds_pictures
 from pipeline.images.walk import LocalTree, NamedTree, Tree
 
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.annotations import table_hint
 from pipeline.images.layout import FILE_NAMES, FOLDERS, HOW_TO, check_layout
 from pipeline.images.levels import Branch, FolderNames, Levels, decide, names_kinds
 from pipeline.images.patterns import (
@@ -23,6 +22,7 @@ from pipeline.images.patterns import (
 from pipeline.images.readings import BY_FOLDER, BY_NAME, Reading
 from pipeline.images.splitwords import splits_named
 from pipeline.images.survey import Folder, Survey
+from pipeline.images.tables.annotations import table_hint
 from pipeline.images.walk import Listing, Parts, Tree
 from pipeline.system.units import counted, named
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.images.column_names import ONE_HOT
+from pipeline.images.tables.column_names import ONE_HOT
 
 BY_FOLDER, BY_NAME, BY_TABLE, LISTED = "folders", "file names", "table", "list"
 

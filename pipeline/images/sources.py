@@ -24,12 +24,12 @@ from pipeline.images.folders import read_folders
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
 from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
-from pipeline.images.manifest import TableRow
-from pipeline.images.parquet import ParquetFiles, open_columns
 from pipeline.images.readings import Reading
 from pipeline.images.remote import RemoteFiles, open_remote
-from pipeline.images.table_folders import SHARD, TablePart, tables_in
-from pipeline.images.tables import FoundTable, refuse_settings, scan_table, scan_tables
+from pipeline.images.tables.folders import SHARD, TablePart, tables_in
+from pipeline.images.tables.manifest import TableRow
+from pipeline.images.tables.parquet import ParquetFiles, open_columns
+from pipeline.images.tables.scan import FoundTable, refuse_settings, scan_table, scan_tables
 from pipeline.images.walk import Listing, LocalTree, NamedTree, Tree
 from pipeline.system.units import counted, named
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from pipeline.errors import InputError
-from pipeline.images.annotations import table_hint
 from pipeline.images.location import CSV
 from pipeline.images.names import is_picture_name
+from pipeline.images.tables.annotations import table_hint
 from pipeline.system.units import named
 
 SEPARATORS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar"}

@@ -25,7 +25,7 @@ from pipeline.images.identity import Identities, Stamp, stamp_of_stat
 from pipeline.images.location import locate
 from pipeline.images.names import inner_path
 from pipeline.images.remote import open_remote
-from pipeline.images.table_text import TableContent
+from pipeline.images.tables.text import TableContent
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.images import scan
-from pipeline.images.annotations import table_hint
+from pipeline.images.tables.annotations import table_hint
 
 CONTENTS = {
     "metadata.jsonl": '{"file_name": "0.jpg", "label": "cat"}\n{"file_name": "1.jpg"}\n',

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from pipeline.errors import DataError, UnknownNameError
-from pipeline.images.column_names import NONE
-from pipeline.images.columns import Columns
 from pipeline.images.names import SPLIT_NAMES
-from pipeline.images.table_text import TableContent
+from pipeline.images.tables.column_names import NONE
+from pipeline.images.tables.columns import Columns
+from pipeline.images.tables.text import TableContent
 
 Tidy = Callable[[str, str], str]
 """Writes a path in one way, from the folder it is relative to, with a slash, and itself."""

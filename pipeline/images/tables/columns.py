@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pipeline.config import DataConfig
 from pipeline.errors import InputError, UnknownNameError
-from pipeline.images.column_names import (
+from pipeline.images.names import is_picture_name
+from pipeline.images.tables.column_names import (
     GROUP,
     LABEL,
     MOST_NAMED,
@@ -24,10 +25,9 @@ from pipeline.images.column_names import (
     says,
     split_of_yes,
 )
-from pipeline.images.names import is_picture_name
-from pipeline.images.one_hot import as_labels, check_one_label, is_one_hot, zero_one_columns
-from pipeline.images.split_columns import SplitColumn, choose_split
-from pipeline.images.table_text import TableContent, begins_with_a_row, headless
+from pipeline.images.tables.one_hot import as_labels, check_one_label, is_one_hot, zero_one_columns
+from pipeline.images.tables.split_columns import SplitColumn, choose_split
+from pipeline.images.tables.text import TableContent, begins_with_a_row, headless
 from pipeline.system.units import named
 
 FindFiles = Callable[[Sequence[str]], Sequence[str] | None]

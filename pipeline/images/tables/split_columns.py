@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import InputError
-from pipeline.images.column_names import MOST_NAMED, NONE, SPLIT, says, split_of_yes
 from pipeline.images.names import SPLIT_NAMES
-from pipeline.images.one_hot import is_yes
 from pipeline.images.splitwords import split_named, splits_named
-from pipeline.images.table_text import TableContent
+from pipeline.images.tables.column_names import MOST_NAMED, NONE, SPLIT, says, split_of_yes
+from pipeline.images.tables.one_hot import is_yes
+from pipeline.images.tables.text import TableContent
 from pipeline.system.units import named
 
 _MOST_SPLITS = 12

@@ -5,7 +5,7 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.images import scan
-from tests.images.tables import LABELS, NAMES, SPLITS, put, text_of
+from tests.images.tables.written import LABELS, NAMES, SPLITS, put, text_of
 
 TAKEN = ("train", "train", "test") * 2
 

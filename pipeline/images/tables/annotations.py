@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from pipeline.images.column_names import LABEL, says
 from pipeline.images.names import is_picture_name
+from pipeline.images.tables.column_names import LABEL, says
 
 _MOST_JSON = 1 << 26
 """Larger files are not read for the sake of an example."""

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images import index, scan
-from tests.images.tables import LABELS, NAMES, put, text_of
+from tests.images.tables.written import LABELS, NAMES, put, text_of
 
 IN = tuple(f"images/{name}" for name in NAMES)
 

@@ -10,19 +10,19 @@ from pathlib import Path
 from pipeline.config import DataConfig
 from pipeline.config.data import COLUMNS, LEVELS
 from pipeline.errors import DataError, InputError
-from pipeline.images.annotations import json_hint
-from pipeline.images.column_names import GROUP, LABEL, ONE_HOT, PATH, SPLIT
-from pipeline.images.columns import ColumnChoice, Columns
 from pipeline.images.files import Files, ListedFiles
 from pipeline.images.location import FOLDER, JSON, PARQUET, Location, locate, resolve_location
-from pipeline.images.manifest import TableRow, distinct_rows, table_rows, why_unusable
 from pipeline.images.names import is_picture_name
-from pipeline.images.parquet import ParquetFiles, PictureColumn, read_parquet
 from pipeline.images.readings import BY_TABLE, Reading
 from pipeline.images.remote import RemoteFiles, read_remote
-from pipeline.images.table_folders import SHARD, TablePart, tables_in
-from pipeline.images.table_paths import Lost, PathFinder
-from pipeline.images.table_text import TableContent, joined, read_text
+from pipeline.images.tables.annotations import json_hint
+from pipeline.images.tables.column_names import GROUP, LABEL, ONE_HOT, PATH, SPLIT
+from pipeline.images.tables.columns import ColumnChoice, Columns
+from pipeline.images.tables.folders import SHARD, TablePart, tables_in
+from pipeline.images.tables.manifest import TableRow, distinct_rows, table_rows, why_unusable
+from pipeline.images.tables.parquet import ParquetFiles, PictureColumn, read_parquet
+from pipeline.images.tables.paths import Lost, PathFinder
+from pipeline.images.tables.text import TableContent, joined, read_text
 from pipeline.system.units import named
 
 N_EXAMPLES = 3

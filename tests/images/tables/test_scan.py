@@ -9,7 +9,7 @@ from pipeline.config.fields import to_dict
 from pipeline.errors import InputError
 from pipeline.images import index, scan
 from pipeline.images.find import open_reader
-from tests.images.tables import LABELS, NAMES, put, text_of
+from tests.images.tables.written import LABELS, NAMES, put, text_of
 
 FILES = ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg")
 

@@ -5,8 +5,8 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images import index, scan
-from pipeline.images.table_folders import tables_hint, tables_in
-from tests.images.tables import put, text_of
+from pipeline.images.tables.folders import tables_hint, tables_in
+from tests.images.tables.written import put, text_of
 from tests.images.test_sources import SPLIT, make
 
 

@@ -5,7 +5,7 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import scan
-from tests.images.tables import LABELS, NAMES, SPLITS, put, text_of
+from tests.images.tables.written import LABELS, NAMES, SPLITS, put, text_of
 
 CAT, DOG = "111000", "000111"
 

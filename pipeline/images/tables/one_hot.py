@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from pipeline.errors import DataError, InputError
-from pipeline.images.table_text import TableContent
+from pipeline.images.tables.text import TableContent
 from pipeline.system.units import named
 
 _YES = frozenset(("1", "1.0", "true", "yes"))

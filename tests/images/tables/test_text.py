@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import DataError, InputError
 from pipeline.images import scan
-from tests.images.tables import LABELS, NAMES, put, text_of
+from tests.images.tables.written import LABELS, NAMES, put, text_of
 
 
 def read(root, text, name="t.csv"):
