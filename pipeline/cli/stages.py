@@ -72,5 +72,9 @@ def finetune(
     from pipeline.api import stages
 
     finetuned, extraction = stages.finetuned(data, config, output.reporter)
-    value = {**finetuned.to_dict(), "failed": extraction.failed}
+    value = {
+        **finetuned.to_dict(),
+        "data": extraction.to_dict(),
+        "failed": extraction.failed,
+    }
     show.result(value, output.json, show.finetuned)

@@ -105,12 +105,13 @@ class FolderScan:
                 )
         return named
 
-    def found(self, label_pattern: str | None) -> list[Listing]:
+    def found(self, label_pattern: str | None, min_per_class: int = 1) -> list[Listing]:
         """Return all pictures by class and split, and what is ignored beside them.
 
         Args:
             label_pattern: Where labels stand in file names; None if folders are the classes, or
                 if all pictures lie loose and are named LABEL.NUMBER.
+            min_per_class: Classes with fewer pictures are left out later.
 
         Raises:
             DataError: Nothing can be learnt from the layout; the message says how to mend it.
@@ -122,8 +123,8 @@ class FolderScan:
             text = "labels are taken from file names LABEL.NUMBER, e.g. %s is of %r"
             logger.info(text, example.pictures[0], example.label)
         else:
-            return self._by_folder()
-        check_layout(self.where, found, FILE_NAMES)
+            return self._by_folder(min_per_class)
+        check_layout(self.where, found, FILE_NAMES, min_per_class)
         above = self.loose.pictures if self.splits else ()
         return [*found, Listing("", None, (), (*above, *self.tree.walk(self.base)[1]))]
 
@@ -159,7 +160,7 @@ class FolderScan:
         n_above = len(self.loose.pictures) if self.splits else 0
         return found if n_pictures == len(loose) + n_above else None
 
-    def _by_folder(self) -> list[Listing]:
+    def _by_folder(self, min_per_class: int) -> list[Listing]:
         self._refuse_mixture()
         if self.splits:
             found = list(self._scan_splits())
@@ -167,7 +168,7 @@ class FolderScan:
             found = [self._scan_class((), name, None) for name in self.folders]
         check_some_pictures(self.where, self.loose, found)
         self._refuse_one_level_up(found)
-        check_layout(self.where, found, FOLDERS)
+        check_layout(self.where, found, FOLDERS, min_per_class)
         return [*found, Listing("", None, (), (*self.loose.pictures, *self.loose.ignored))]
 
     def _scan_splits(self) -> Iterator[Listing]:

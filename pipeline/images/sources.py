@@ -78,11 +78,13 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
         return _scan_manifest(place, config)
     if place.kind == FOLDER and not place.remote:
         scanned = FolderScan(place.given, LocalTree(place.path))
-        return _assemble(place, LocalFiles(place.path), scanned.found(config.label_pattern))
+        found = scanned.found(config.label_pattern, config.min_per_class)
+        return _assemble(place, LocalFiles(place.path), found)
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
     tree = NamedTree(files.names, files.odd)
     base = unwrapped(tree, config.label_pattern) if place.kind != FOLDER else ()
-    found = FolderScan(place.given, tree, base).found(config.label_pattern)
+    scanned = FolderScan(place.given, tree, base)
+    found = scanned.found(config.label_pattern, config.min_per_class)
     above = tree.list_folder(())[1] if base else Listing("", None, (), ())
     return _assemble(place, files, [*found, Listing("", None, (), above.ignored)])
 
@@ -118,7 +120,7 @@ def _scan_manifest(place: Location, config: DataConfig) -> Source:
             f"label_pattern={config.label_pattern!r}: leave it out"
         )
     rows = sorted(_read_rows(place), key=lambda row: row.path)
-    check_layout(place.given, _by_class(rows), ROWS)
+    check_layout(place.given, _by_class(rows), ROWS, config.min_per_class)
     numbers = {row.path: row.number for row in rows}
     groups = tuple(row.group for row in rows)
     return Source(

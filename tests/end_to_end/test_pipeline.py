@@ -326,18 +326,6 @@ def test_beware_of_copies(tmp_path, capsys):
     assert "beware of 2 pictures that are byte-identical to one of another class" in printed
 
 
-def test_finetuning_reports_pictures_left_out(tmp_path, capsys):
-    for i in range(40):
-        split = "test" if i % 5 == 0 else "train"
-        write_picture(tmp_path / "data" / split / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
-    (tmp_path / "data/train/a/broken.jpg").write_bytes(b"no picture")
-    base = ["--image-size", "32", "--layers", "block2", "--heads", "ridge", "--folds", "2"]
-    classified = answer(capsys, command(tmp_path, "classify", *base))
-    assert [failure["path"] for failure in classified["failed"]] == ["train/a/broken.jpg"]
-    tuned = answer(capsys, command(tmp_path, "finetune", "--epochs", "1", "--unfreeze", "block2"))
-    assert tuned["failed"] == classified["failed"]
-
-
 def test_few_pictures_make_fewer_folds_and_say_so_once(tmp_path, capsys):
     for i in range(12):
         split = "test" if i % 3 == 0 else "train"
