@@ -4,6 +4,7 @@ A data set is whole when it is indexed; what cannot be decoded is known only whe
 these checks are made more than once, each time with what has been left out by then.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -114,16 +115,13 @@ def _shortcomings(
         were = "was" if len(lost) == 1 else "were"
         told = why(one.to_dict() for one in lost)
         reasons.append(f"{counted(len(lost), 'picture')} {were} left out, {told}")
-        ways.append("mend or replace these")
+        ways.append(f"mend or {'replace' if dataset.given_splits else 'remove'} these")
     if dataset.given_splits:
         return reasons, ways or ["add some, or move some there"]
     single = [label for label in empty if len(dataset.contents_of(int(label))) == 1]
-    copied = [label for label in single if (dataset.labels == label).sum() > 1]
+    copied = [int(label) for label in single if (dataset.labels == label).sum() > 1]
     if copied:
-        whose = f"the pictures of {named([dataset.classes[label] for label in copied])}"
-        if len(copied) == len(empty):
-            whose = "its pictures" if len(empty) == 1 else "the pictures of each"
-        reasons.append(f"{whose} are copies of one file")
+        reasons.append(_copies(dataset, copied, len(copied) == len(empty)))
     if single:
         ways.append("add different ones")
         if len(dataset.classes) - len(single) > 1:
@@ -132,6 +130,20 @@ def _shortcomings(
         reasons.append("groups or copies keep them on one side")
         ways.append("divide the groups, or add pictures of no group")
     return reasons, ways
+
+
+def _copies(dataset: Dataset, copied: Sequence[int], all_empty: bool) -> str:
+    """Say that classes hold copies of one file each, of which one is named."""
+    rows = np.flatnonzero(np.isin(dataset.labels, copied))
+    row = int(rows[0])
+    whose = f"the pictures of {named([dataset.classes[label] for label in copied])}"
+    if all_empty:
+        whose = f"its {len(rows)} pictures" if len(copied) == 1 else "the pictures of each"
+        if len(frozenset[int]().union(*map(dataset.contents_of, copied))) == 1 < len(copied):
+            whose = f"all their {len(rows)} pictures"
+    nothing = dataset.digests[row].tobytes() == hashlib.sha256().digest()
+    what = "empty files" if nothing else "copies of one file"
+    return f"{whose} are {what}, e.g. {dataset.paths[row]}"
 
 
 def check_different(dataset: Dataset) -> None:

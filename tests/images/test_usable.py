@@ -40,6 +40,10 @@ def those(dataset, beginning):
     return [path for path in dataset.paths if path.startswith(beginning)]
 
 
+def in_test(dataset):
+    return {dataset.paths[row] for row in dataset.select("test")}
+
+
 def test_not_one_file_that_can_be_read(tmp_path):
     gone(tmp_path, "a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg")
     with pytest.raises(
@@ -136,8 +140,8 @@ def test_a_class_of_copies(tmp_path, n):
     dataset = index(write(tmp_path, many(5) | {f"rats/{i}.jpg": "rat" for i in range(n)}))
     with pytest.raises(
         DataError,
-        match=r"in test of .* none of 'rats': its pictures are copies of one file; add different "
-        "ones, or leave such classes out with --min-per-class 2",
+        match=rf"in test of .* none of 'rats': its {n} pictures are copies of one file, e.g. "
+        r"rats/0.jpg; add different ones, or leave such classes out with --min-per-class 2",
     ):
         check_every_class(dataset, [])
     assert index(tmp_path, DataConfig(min_per_class=2)).classes == ("cats", "dogs")
@@ -146,17 +150,36 @@ def test_a_class_of_copies(tmp_path, n):
 def test_copies_beside_what_was_left_out(tmp_path):
     files = many(5) | {"rats/1.jpg": "rat", "rats/2.jpg": "rat"}
     dataset = index(gone(write(tmp_path, files), "rats/3.jpg"))
-    with pytest.raises(DataError, match=r"1 picture was left out, .*, and its pictures are copies"):
+    with pytest.raises(
+        DataError, match=r"1 picture was left out, .*, and its 2 pictures are copies"
+    ):
         check_every_class(dataset, dataset.left_out)
 
 
 def test_nothing_but_copies_leaves_nothing_to_test_with(tmp_path):
     write(tmp_path, {"a/1.jpg": 1, "a/2.jpg": 1, "b/1.jpg": 2, "b/2.jpg": 2})
     with pytest.raises(
-        DataError, match="none of 'a', 'b': the pictures of each are copies of one file; add diff"
+        DataError,
+        match=r"none of 'a', 'b': the pictures of each are copies of one file, e.g. a/1.jpg",
     ) as raised:
         index(tmp_path)
     assert "min-per-class" not in str(raised.value)  # it would leave nothing
+
+
+def test_a_whole_data_set_of_copies_of_one_file(tmp_path):
+    write(tmp_path, {f"{name}/{i}.jpg": "same" for name in ("a", "b") for i in range(4)})
+    with pytest.raises(DataError, match=r"'a', 'b': all their 8 pictures are copies .* a/0.jpg"):
+        index(tmp_path)
+    write(tmp_path, {f"{name}/{i}.jpg": "" for name in ("a", "b") for i in range(4)})
+    with pytest.raises(DataError, match=r"all their 8 pictures are empty files, e.g. a/0.jpg; add"):
+        index(tmp_path)
+
+
+def test_what_of_a_drawn_split_may_go(tmp_path):
+    dataset = index(write(tmp_path, many(10)))
+    held = [path for path in those(dataset, "cats") if path in in_test(dataset)]
+    with pytest.raises(DataError, match=r"none of 'cats': .* \(.*cats/.*; mend or remove these$"):
+        check_every_class(dataset, lost(dataset, *held))
 
 
 @pytest.mark.parametrize("given", [True, False])
