@@ -74,7 +74,7 @@ def finetune(
     finetuned, extraction = stages.finetuned(data, config, output.reporter)
     value = {
         **finetuned.to_dict(),
-        "data": extraction.to_dict(),
+        "data": extraction.data(),
         "failed": extraction.failed,
     }
     show.result(value, output.json, show.finetuned)

@@ -26,6 +26,9 @@ from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT, Reporter
 
 
+OF_DATA = ("found", "images", "copies", "classes", "splits", "ignored", "reading")
+
+
 @dataclass
 class Extraction:
     """What stage 1 did.
@@ -77,6 +80,10 @@ class Extraction:
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value, with the reasons of ``failed`` by their kind."""
         return {**vars(self), "reasons": [cause.to_dict() for cause in causes(self.failed)]}
+
+    def data(self) -> dict[str, Any]:
+        """Return what it says of the pictures, which is the same however often they are read."""
+        return {name: getattr(self, name) for name in OF_DATA}
 
 
 @dataclass(frozen=True)
