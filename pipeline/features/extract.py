@@ -25,7 +25,6 @@ from pipeline.images.leftout import LeftOut, causes, check_strictly
 from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT, Reporter
 
-
 OF_DATA = ("found", "images", "copies", "classes", "splits", "ignored", "reading")
 
 

@@ -220,9 +220,9 @@ def test_imagenet_classes_of_a_real_photo(tmp_path, capsys):
 def test_predicting_what_cannot_be_decoded(project, tmp_path, capsys):
     (tmp_path / "no.png").write_bytes(b"not a picture")
     for target in ("best", "imagenet:EfficientNetLite0"):
-        value = answer(capsys, command(project, "predict", target, str(tmp_path / "no.png")))
-        assert value["predictions"] == []
-        assert len(value["failed"]) == 1
+        assert run(command(project, "predict", target, str(tmp_path / "no.png"))) == 2
+        said = capsys.readouterr().err
+        assert 'received 1 of which none can: 1 × "not a picture in a known format' in said
 
 
 def test_damage_is_mended_by_the_next_run(project, tmp_path, capsys):
