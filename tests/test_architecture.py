@@ -191,7 +191,7 @@ import sys
 from pipeline.cli import run
 assert run(["digits", {str(tmp_path / "digits")!r}]) == 0
 assert run(["backbones"]) == 0
-assert run(["compare", "--runs", {str(tmp_path)!r}]) == 0
+assert run(["compare", "--runs", {str(tmp_path)!r}]) == 2
 assert run(["features", {str(tmp_path / "nowhere")!r}]) == 2
 print("tensorflow" in sys.modules or "keras" in sys.modules)
 """

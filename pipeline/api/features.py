@@ -10,9 +10,10 @@ from pipeline.api.progress import ProgressWanted, reporting
 from pipeline.api.settings import AnyPath, FeaturesSettings, filled, location, takes
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError
-from pipeline.features import Caches, cached_views, resolve, undecodable, wanted_views
+from pipeline.features import Caches, cached_views, left_out_of, resolve, wanted_views
 from pipeline.features.extract import Extraction
-from pipeline.images.dataset import check_strictly
+from pipeline.images.leftout import check_strictly
+from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT
 
 
@@ -88,12 +89,12 @@ def open_features(data: AnyPath, **settings: Unpack[FeaturesSettings]) -> Opened
     dataset = stages.indexed(location("data", data), config, SILENT, look=True)
     caches = Caches(config, base)
     held = Held(dataset, base, caches, max(config.views, config.test_views))
-    rows = np.flatnonzero(~undecodable(held.caches.clean, dataset.digests))
+    lost = left_out_of(dataset, held.caches.clean)
+    check_strictly(config.strict, [one.to_dict() for one in lost], dataset.n_found)
+    check_left(dataset, lost)
+    rows = np.flatnonzero(usable_rows(dataset, (one.path for one in lost)))
     _require(config, held, rows)
-    opened = OpenedFeatures(held, rows, base.cuts)
-    left_out = [{"path": path, "reason": reason} for path, reason in opened.left_out]
-    check_strictly(config.strict, left_out, len(dataset))
-    return opened
+    return OpenedFeatures(held, rows, base.cuts)
 
 
 def _require(config: FeaturesConfig, held: Held, rows: np.ndarray) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.backbones.cuts import Cut
 from pipeline.errors import InputError, UnknownNameError
-from pipeline.features import Caches
+from pipeline.features import Caches, left_out_of
 from pipeline.features.base import FrozenBase
 from pipeline.images import SPLITS, Dataset
 from pipeline.system.startup import import_tensorflow
@@ -119,12 +119,8 @@ class OpenedFeatures:
     @cached_property
     def left_out(self) -> tuple[tuple[str, str], ...]:
         """Pictures of the whole data set without features: (path, reason)."""
-        dataset, clean = self._held.dataset, self._held.caches.clean
-        found = [
-            (dataset.paths[row], clean.reason(dataset.digests[row].tobytes()) or "")
-            for row in np.flatnonzero(~clean.has(dataset.digests))
-        ]
-        return (*dataset.unreadable, *found)
+        found = left_out_of(self._held.dataset, self._held.caches.clean)
+        return tuple((one.path, one.reason) for one in found)
 
     @cached_property
     def X(self) -> np.ndarray:  # noqa: N802

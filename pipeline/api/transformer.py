@@ -258,7 +258,7 @@ def _unlabelled(pictures: Given) -> Dataset:
         ignored=(),
         reading=Reading(LISTED),
         indexing={},
-        unreadable=(),
+        left_out=(),
     )
 
 

@@ -27,12 +27,15 @@ from pipeline.check import (
 )
 from pipeline.config import CheckConfig
 from pipeline.errors import DataError
+from pipeline.features import left_out_of
 from pipeline.features.base import inputs_of
 from pipeline.features.extract import CachedFeatures
 from pipeline.features.table import FeatureTable, Input
 from pipeline.images import SPLITS, Dataset
+from pipeline.images.leftout import causes
 from pipeline.images.remarks import noted
 from pipeline.images.splits import content_numbers
+from pipeline.images.usable import usable_rows
 from pipeline.system.progress import SILENT, Reporter
 
 
@@ -88,8 +91,10 @@ class DataCheck:
 
     Args:
         dataset: The pictures.
-        balance: Classes by number of pictures.
-        unreadable: Pictures that cannot be read or decoded: ``[{"path", "reason"}]``.
+        used: Those of them that are not left out, for counting.
+        balance: Classes by number of used pictures.
+        unreadable: Pictures that are left out, as they cannot be read or decoded: ``[{"path",
+            "reason"}]``.
         duplicates: Groups of the same bytes, and groups that near-duplicates join.
         leaks: Pictures of test (or validation) that a picture beside it gives away.
         suspects: Labels that look wrong, the worst first.
@@ -103,6 +108,7 @@ class DataCheck:
     """
 
     dataset: Dataset
+    used: Dataset
     balance: ClassBalance
     unreadable: tuple[Mapping[str, str], ...]
     duplicates: tuple[Group, ...]
@@ -118,14 +124,16 @@ class DataCheck:
         """Return the command's ``--json`` value."""
         dataset, balance, near = self.dataset, self.balance, self.near
         return {
-            "images": len(dataset),
+            "images": len(self.used),
+            "found": dataset.n_found,
             "classes": {name: dict(counts) for name, counts in balance.counts.items()},
-            "splits": dataset.counts()["splits"],
+            "splits": self.used.counts()["splits"],
             "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
             "reading": dataset.reading.to_dict(),
             "tree": dataset.tree(),
             "unused": list(dataset.ignored),
             "unreadable": [dict(failure) for failure in self.unreadable],
+            "reasons": [cause.to_dict() for cause in causes(self.unreadable)],
             "duplicates": [_group(dataset, group) for group in self.duplicates],
             "leaks": [_leak(dataset, leak) for leak in self.leaks],
             "suspects": [_suspect(dataset, suspect) for suspect in self.suspects],
@@ -162,14 +170,15 @@ def check(config: CheckConfig, cached: CachedFeatures, reporter: Reporter = SILE
             suspects, agreement = _suspects(config, dataset, features, rows, near)
         except DataError as error:
             notes.append(f"labels were not looked at: {error}")
+    unreadable = _unreadable(cached)
+    used = dataset.taking(usable_rows(dataset, (one["path"] for one in unreadable)))
     leaks = find_leaks(contents, dataset.splits, near.rows, near.similarities)
     exact, alike = duplicate_groups(contents, near.rows, near.similarities)
     return DataCheck(
         dataset=dataset,
-        balance=class_balance(
-            dataset.labels, dataset.splits, dataset.classes, split_names(dataset)
-        ),
-        unreadable=_unreadable(cached),
+        used=used,
+        balance=class_balance(used.labels, used.splits, used.classes, split_names(dataset)),
+        unreadable=unreadable,
         duplicates=tuple(sorted((*exact, *alike), key=lambda group: _harm(dataset, group))),
         leaks=tuple(leaks),
         suspects=tuple(suspects),
@@ -239,10 +248,11 @@ def _test(
 
 
 def _unreadable(cached: CachedFeatures) -> tuple[Mapping[str, str], ...]:
-    failed = cached.extraction.failed
-    known = {failure["path"] for failure in failed}
-    others = [one for one in cached.dataset.unreadable if one[0] not in known]
-    return (*failed, *({"path": path, "reason": reason} for path, reason in others))
+    """Return what stage 1 left out, and what is known of pictures where it did not run."""
+    known = left_out_of(cached.dataset, cached.caches.clean)
+    found = {one.path: one.to_dict() for one in known}
+    found |= {one["path"]: one for one in cached.extraction.failed}
+    return tuple(found[path] for path in sorted(found))
 
 
 def _remarks(cached: CachedFeatures) -> tuple[Mapping[str, str], ...]:

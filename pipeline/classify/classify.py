@@ -16,9 +16,9 @@ from pipeline.classify.tuning import tune
 from pipeline.config import ClassifyConfig
 from pipeline.features.base import asks_for_best, inputs_of
 from pipeline.features.extract import CachedFeatures
-from pipeline.features.table import check_classes
 from pipeline.heads.streamed import check_fits
 from pipeline.images import Dataset
+from pipeline.images.usable import check_different, check_every_class
 from pipeline.runs import (
     RunFolder,
     best_run,
@@ -114,7 +114,8 @@ def classify(
     if config.learning_curve:
         place = [result.run.name for result in results].index(best.name)
         curve = _learning_curve(experiments[place], best, reporter)
-    return Classification(tuple(results), best, dataset.n_leaked, dataset.n_contradictory, curve)
+    used = table.used
+    return Classification(tuple(results), best, used.n_leaked, used.n_contradictory, curve)
 
 
 def _learning_curve(
@@ -142,5 +143,6 @@ def check_settings(config: ClassifyConfig) -> None:
 
 def check(config: ClassifyConfig, dataset: Dataset) -> None:
     """Raise what `classify` would raise about its data, before anything long begins."""
-    check_classes(dataset, np.ones(len(dataset), bool))
+    check_every_class(dataset, dataset.left_out)
+    check_different(dataset)
     select_by(config, dataset, dataset.select("train"), dataset.select("validation"))

@@ -33,6 +33,11 @@ def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> None:
             f"classify DATA` first, or name another folder with --runs"
         )
     rows = [one.to_dict() for table in leaderboard(list_runs(runs)) for one in table]
+    if not rows:
+        raise InputError(
+            f"expected runs to compare in {runs}, received none: run `pipeline classify DATA` "
+            f"first, or name another folder with --runs"
+        )
     show.result({"runs": rows}, output.json, show.leaderboard)
 
 

@@ -73,5 +73,9 @@ def finetune(
     from pipeline.api import stages
 
     finetuned, extraction = stages.finetuned(data, config, output.reporter)
-    value = {**finetuned.to_dict(), "failed": extraction.failed}
+    value = {
+        **finetuned.to_dict(),
+        "data": extraction.data(),
+        "failed": extraction.failed,
+    }
     show.result(value, output.json, show.finetuned)

@@ -50,7 +50,7 @@ class DataConfig:
     """Folder or URL that the paths of a table are relative to; the table's own when left out."""
 
     min_per_class: int = 1
-    """Classes with fewer pictures are left out."""
+    """Classes with fewer different pictures (copies count once) are left out."""
 
     test_fraction: float = 0.2
     """Share of pictures held out as the final test where the data have no split of their own."""

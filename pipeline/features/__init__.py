@@ -14,6 +14,7 @@ from pipeline.features.worklist import (
     cached_views,
     distinct,
     find_work,
+    left_out_of,
     undecodable,
     wanted_views,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "cached_views",
     "distinct",
     "find_work",
+    "left_out_of",
     "resolve",
     "undecodable",
     "versions",

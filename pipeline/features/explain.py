@@ -9,13 +9,14 @@ import numpy as np
 
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DamagedShardError, NewerFormatError
-from pipeline.features import cached_views, distinct, undecodable, wanted_views
+from pipeline.features import cached_views, distinct, left_out_of, undecodable, wanted_views
 from pipeline.features.base import FrozenBase
 from pipeline.features.caches import wanted_recipes
 from pipeline.features.store import FeatureCache, Recipe
 from pipeline.features.store.cache import held_by
 from pipeline.features.store.folders import RECIPE_NAME, folders_of, read_recipe
 from pipeline.images import Dataset
+from pipeline.images.leftout import check_some, check_strictly
 
 MAX_PATHS = 20
 SHOWN_DIGEST = 12
@@ -27,7 +28,7 @@ class Explanation:
 
     Args:
         recipe: Id of the recipe that the settings make.
-        images: Pictures in the data set.
+        images: Pictures that are used: those that are not known to be unusable.
         distinct: Those with different bytes: cached, missing and quarantined ones together.
         cached: Distinct pictures whose features are there.
         missing: Distinct pictures that would have to be computed.
@@ -39,6 +40,8 @@ class Explanation:
         views: ``{"recipe", "cached", "missing"}``, augmented views of the distinct pictures, of
             those that are asked for; None where none are.
         unreadable: Other recipes that could not be looked into: ``[{"path", "reason"}]``.
+        failed: Pictures that are left out: ``[{"path", "reason"}]``.
+        found: Pictures that were found: ``images`` and ``failed`` together.
     """
 
     recipe: str
@@ -53,6 +56,8 @@ class Explanation:
     missing_paths: list[str] = field(default_factory=list)
     views: dict[str, Any] | None = None
     unreadable: list[dict[str, str]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    found: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
@@ -69,9 +74,13 @@ def explain(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Expla
 
     Raises:
         DamagedShardError: A shard of the wanted recipe is damaged.
+        DataError: Not one picture can be used.
         PipelineError: An argument, the weights or the cache cannot be used.
     """
     cache = FeatureCache(config.cache, base.recipe)
+    failed = [one.to_dict() for one in left_out_of(dataset, cache)]
+    check_strictly(config.strict, failed, dataset.n_found)
+    check_some(dataset.location, dataset.n_found, failed)
     rows = distinct(dataset)
     digests = dataset.digests[rows]
     cached = cache.has(digests)
@@ -79,13 +88,15 @@ def explain(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Expla
     missing = rows[~cached & ~quarantined]
     result = Explanation(
         recipe=base.recipe.id,
-        images=len(dataset),
+        images=dataset.n_found - len(failed),
         distinct=len(rows),
         cached=int(cached.sum()),
         missing=len(missing),
         quarantined=int(quarantined.sum()),
         served_by=cache.sources(digests),
         missing_paths=[dataset.paths[row] for row in missing[:MAX_PATHS]],
+        failed=failed,
+        found=dataset.n_found,
     )
     if result.missing:
         _find_nearest(config.cache, base.recipe, digests, result)

@@ -8,13 +8,14 @@ import numpy as np
 
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError
-from pipeline.features import undecodable
+from pipeline.features import left_out_of
 from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.columns import Column, Table, array_column, text_column
 from pipeline.features.store.export import check_target, export_table
 from pipeline.images import Dataset
-from pipeline.images.dataset import check_strictly
+from pipeline.images.leftout import check_strictly
+from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT, Reporter
 
 
@@ -31,6 +32,7 @@ class ExportedFeatures:
         bytes: Size of the file.
         recipe: Id of the recipe that they were made with.
         left_out: Pictures without features: ``[{"path", "reason"}]``.
+        found: Pictures that were found: ``rows`` and ``left_out`` together.
     """
 
     path: str
@@ -41,6 +43,7 @@ class ExportedFeatures:
     bytes: int
     recipe: str
     left_out: list[dict[str, str]] = field(default_factory=list)
+    found: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
@@ -88,17 +91,16 @@ def export_features(
 
     Raises:
         InputError: As `check_export` says.
+        DataError: Nothing of the data, of a class or of a split can be used.
         StoreError: Features are missing, or the file cannot be written.
     """
     check_export(config, out, overwrite)
     cache = FeatureCache(config.cache, base.recipe)
-    bad = undecodable(cache, dataset.digests)
-    rows = np.flatnonzero(~bad)
-    left_out = [{"path": path, "reason": reason} for path, reason in dataset.unreadable]
-    for row in np.flatnonzero(bad):
-        reason = cache.reason(dataset.digests[row].tobytes()) or ""
-        left_out.append({"path": dataset.paths[row], "reason": reason})
-    check_strictly(config.strict, left_out, len(dataset))
+    lost = left_out_of(dataset, cache)
+    left_out = [one.to_dict() for one in lost]
+    check_strictly(config.strict, left_out, dataset.n_found)
+    check_left(dataset, lost)
+    rows = np.flatnonzero(usable_rows(dataset, (one.path for one in lost)))
     cache.require(dataset.digests[rows])
     columns = [
         _feature_column(f"X/{name}", cut, dataset.digests[rows], cache, reporter)
@@ -118,6 +120,7 @@ def export_features(
         bytes=out.stat().st_size,
         recipe=base.recipe.id,
         left_out=left_out,
+        found=dataset.n_found,
     )
 
 

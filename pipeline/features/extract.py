@@ -1,6 +1,7 @@
 """Stage 1: every picture goes once through the frozen base, and its features land in the cache."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -15,16 +16,20 @@ from pipeline.features import (
     cached_views,
     distinct,
     find_work,
+    left_out_of,
     wanted_views,
 )
 from pipeline.features.base import FrozenBase
 from pipeline.features.table import FeatureTable
 from pipeline.images import Dataset
-from pipeline.images.dataset import check_strictly
+from pipeline.images.leftout import LeftOut, causes, check_strictly
 from pipeline.images.remarks import sentences
+from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT, Reporter
 
 logger = logging.getLogger(__name__)
+
+OF_DATA = ("found", "images", "copies", "classes", "splits", "ignored", "reading")
 
 
 @dataclass
@@ -33,11 +38,12 @@ class Extraction:
 
     Args:
         recipe: Id of the recipe; the folder of that name holds the shards.
-        images: Pictures in the data set.
+        images: Pictures that are used: ``computed``, ``reused`` and ``copies`` together.
         computed: Distinct pictures that went through the base now.
         reused: Distinct pictures whose features were there already.
         copies: Files that are byte-identical to another one of these.
-        failed: Pictures that cannot be read or decoded: ``[{"path", "reason"}]``.
+        failed: Pictures that are left out, as they cannot be read or decoded: ``[{"path",
+            "reason"}]``.
         engine: What ran the base; None when there was nothing to compute.
         seconds: Wall time of the whole stage.
         images_per_second: Passes through the base per second; None when nothing was computed.
@@ -47,11 +53,12 @@ class Extraction:
         where: Seconds of reading and decoding, added up over the threads that do it, and seconds
             waited for pictures, for the engine and for the disk; None when nothing was computed.
         workers: Processes that computed; None when nothing was.
-        classes: Pictures of each class.
-        splits: Pictures of each split.
+        classes: Pictures of each class that are used.
+        splits: Pictures of each split that are used.
         ignored: What lies in the folder and is no picture of a class.
         reading: How the source was read, see `pipeline.images.readings.Reading`.
         remarks: What pictures lose as they are decoded, a sentence for each way.
+        found: Pictures that were found: ``images`` and ``failed`` together.
     """
 
     recipe: str
@@ -73,10 +80,15 @@ class Extraction:
     ignored: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    found: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the stage's ``--json`` value."""
-        return dict(vars(self))
+        """Return the stage's ``--json`` value, with the reasons of ``failed`` by their kind."""
+        return {**vars(self), "reasons": [cause.to_dict() for cause in causes(self.failed)]}
+
+    def data(self) -> dict[str, Any]:
+        """Return what it says of the pictures, which is the same however often they are read."""
+        return {name: getattr(self, name) for name in OF_DATA}
 
 
 @dataclass(frozen=True)
@@ -133,36 +145,41 @@ def extract(
         mend: Set aside what is damaged in the cache; else it is raised.
 
     Raises:
+        DataError: Nothing of the data, of a class or of a split can be used; or, with
+            ``config.strict``, some picture cannot. What is cached stays.
         PipelineError: An argument, the weights or the cache cannot be used, or the disk or the
             memory will not suffice.
     """
     began = monotonic()
     caches = Caches(config, base, mend=mend)
     caches.exchange()
-    counts = dataset.counts()
     result = Extraction(
         base.recipe.id,
         len(dataset),
-        classes=counts["classes"],
-        splits=counts["splits"],
         ignored=list(dataset.ignored),
         reading=dataset.reading.to_dict(),
+        found=dataset.n_found,
     )
+    in_flux: dict[bytes, str] = {}
     work = find_work(config, dataset, caches.clean, caches.viewed)
     if len(work):
         computation = compute(config, base, dataset, caches, work)
-        _note(computation.run(reporter), dataset, result)
+        outcome = computation.run(reporter)
+        _note(outcome, result)
+        in_flux = {dataset.digests[one.row].tobytes(): one.reason for one in outcome.in_flux}
         caches.send_missing()
-    _account(config, dataset, caches, result)
+    left_out = left_out_of(dataset, caches.clean, in_flux)
+    _account(config, dataset, caches, left_out, result)
     result.remarks = sentences(caches.clean.remarks(dataset.digests))
     for sentence in result.remarks:
         logger.warning("%s", sentence)
     result.seconds = monotonic() - began
-    check_strictly(config.strict, result.failed, len(dataset))
+    check_strictly(config.strict, result.failed, dataset.n_found)
+    check_left(dataset, left_out)
     return CachedFeatures(dataset, base, caches, result)
 
 
-def _note(outcome: Outcome, dataset: Dataset, result: Extraction) -> None:
+def _note(outcome: Outcome, result: Extraction) -> None:
     result.engine, result.forecast = outcome.engine, vars(outcome.forecast)
     result.computed, result.computed_views = outcome.pictures, outcome.views
     result.images_per_second = outcome.passes / outcome.seconds
@@ -172,20 +189,21 @@ def _note(outcome: Outcome, dataset: Dataset, result: Extraction) -> None:
         "decoding": outcome.decoding,
         **{f"waited_for_{name}": seconds for name, seconds in outcome.waits.items()},
     }
-    result.failed += [
-        {"path": dataset.paths[failure.row], "reason": failure.reason}
-        for failure in outcome.in_flux
-    ]
 
 
-def _account(config: FeaturesConfig, dataset: Dataset, caches: Caches, result: Extraction) -> None:
-    """Count what was reused and list every picture of this data set without features."""
-    result.failed += [{"path": path, "reason": reason} for path, reason in dataset.unreadable]
+def _account(
+    config: FeaturesConfig,
+    dataset: Dataset,
+    caches: Caches,
+    left_out: Sequence[LeftOut],
+    result: Extraction,
+) -> None:
+    """Count what is used, and of that what was reused."""
+    result.failed = [one.to_dict() for one in left_out]
+    used = dataset.taking(usable_rows(dataset, (one.path for one in left_out)))
+    result.images = len(used)
+    result.classes, result.splits = used.counts()["classes"], used.counts()["splits"]
     cached = caches.clean.has(dataset.digests)
-    for row in np.flatnonzero(~cached):
-        reason = caches.clean.reason(dataset.digests[row].tobytes())
-        if reason is not None:
-            result.failed.append({"path": dataset.paths[row], "reason": reason})
     n_distinct = len(distinct(dataset, np.flatnonzero(cached)))
     result.reused = n_distinct - result.computed
     result.copies = int(cached.sum()) - n_distinct

@@ -1,5 +1,6 @@
 """A data set joined with its cached features: rows, labels and X, aligned, split by split."""
 
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -8,7 +9,9 @@ from pipeline.errors import DataError
 from pipeline.features.base import FrozenBase, Input
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.blocks import ChainedBlocks
+from pipeline.features.worklist import left_out_of, undecodable
 from pipeline.images import Dataset
+from pipeline.images.usable import check_every_class
 
 
 class FeatureTable:
@@ -40,7 +43,7 @@ class FeatureTable:
         self._viewed = viewed
         self.n_views, self.n_test_views = (0, 0) if viewed is None else (n_views, n_test_views)
         has = cache.has(dataset.digests)
-        self._usable = ~cache.is_quarantined(dataset.digests) | has
+        self._usable = ~undecodable(cache, dataset.digests)
         missing = np.flatnonzero(self._usable & ~has)
         if len(missing):
             raise DataError(
@@ -50,7 +53,12 @@ class FeatureTable:
             )
         self._held: tuple[Input, np.ndarray] | None = None
         self._held_views: tuple[tuple[Input, bytes], np.ndarray] | None = None
-        check_classes(dataset, self._usable)
+        check_every_class(dataset, left_out_of(dataset, cache))
+
+    @cached_property
+    def used(self) -> Dataset:
+        """The data set of the usable pictures alone, for counting; its rows have other numbers."""
+        return self.dataset.taking(self._usable)
 
     def rows(self, split: str) -> np.ndarray:
         """Return the usable rows of a split, ordered by path."""
@@ -138,31 +146,9 @@ class FeatureTable:
     @property
     def n_left_out(self) -> int:
         """Pictures of the data set that cannot be used."""
-        return int(np.sum(~self._usable)) + len(self.dataset.unreadable)
+        return int(np.sum(~self._usable)) + len(self.dataset.left_out)
 
 
 def _keys(joined: Input) -> list[tuple[str, str]]:
     """Return the cuts of an input as a cache knows them."""
     return [(cut.layer, cut.pooling) for cut in joined]
-
-
-def check_classes(dataset: Dataset, usable: np.ndarray) -> None:
-    """Refuse data in which some class has no usable picture in train or in test.
-
-    Args:
-        dataset: The pictures.
-        usable: (n,) bool, which rows count.
-
-    Raises:
-        DataError: A class is missing somewhere.
-    """
-    for split in ("train", "test"):
-        rows = dataset.select(split)
-        counts = np.bincount(dataset.labels[rows[usable[rows]]], minlength=len(dataset.classes))
-        if not counts.all():
-            empty = dataset.classes[int(np.argmin(counts))]
-            name = dataset.test_name if split == "test" else split
-            raise DataError(
-                f"expected readable pictures of every class in {name}, received none of "
-                f"{empty!r} in {dataset.location}; add some, or move some there"
-            )

@@ -59,7 +59,7 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
         reporter: Told while reading.
 
     Raises:
-        InputError: There is no such folder.
+        InputError: There is no such folder, or nothing to check in it.
         StoreError: Something cannot be read for reasons that are not the file's: a disk that fails,
             no memory. Nothing is called damaged for that.
     """
@@ -82,6 +82,11 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
     within = (path for path in cache_root.iterdir() if path.is_dir())
     cleared = {cache_root, *within, *models}
     result.leftovers_removed = sum(map(remove_leftovers, cleared))
+    if not (folders or models or result.leftovers_removed):
+        raise InputError(
+            f"expected features in cache={cache_root}, received a folder without any; `pipeline "
+            f"features DATA` makes some, --cache names another"
+        )
     return result
 
 

@@ -1,5 +1,6 @@
 """What stage 1 has to compute: distinct pictures, and which views of each are not cached yet."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from pipeline.config import FeaturesConfig
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.keys import picture_keys
 from pipeline.images import Dataset
+from pipeline.images.leftout import LeftOut
+from pipeline.images.splits import rows_of_bytes
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,32 @@ def undecodable(clean: FeatureCache, digests: np.ndarray) -> np.ndarray:
     suspects = np.flatnonzero(quarantined)
     quarantined[suspects] = ~clean.has(digests[suspects])
     return quarantined
+
+
+def left_out_of(
+    dataset: Dataset, clean: FeatureCache, in_flux: Mapping[bytes, str] | None = None
+) -> list[LeftOut]:
+    """Return every picture of a data set that cannot be used, as far as is known, by path.
+
+    Args:
+        dataset: The pictures.
+        clean: Their features as they are, and why contents cannot be decoded.
+        in_flux: By digest, why contents that were indexed could not be read this time.
+    """
+    reasons = {
+        row: clean.reason(dataset.digests[row].tobytes()) or ""
+        for row in np.flatnonzero(undecodable(clean, dataset.digests)).tolist()
+    }
+    if in_flux:
+        digests = rows_of_bytes(dataset.digests)
+        reasons |= {row: in_flux[one] for row, one in enumerate(digests) if one in in_flux}
+    found = [
+        LeftOut(
+            dataset.paths[row],
+            reason,
+            dataset.classes[dataset.labels[row]],
+            str(dataset.splits[row]),
+        )
+        for row, reason in reasons.items()
+    ]
+    return sorted((*dataset.left_out, *found), key=lambda one: one.path)

@@ -5,15 +5,17 @@ is decoded here.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
-from pipeline.errors import DataError, UnknownNameError
+from pipeline.errors import UnknownNameError
 from pipeline.images.files import Files
+from pipeline.images.leftout import LeftOut
 from pipeline.images.readings import Reading, folder_tree
 from pipeline.images.splits import (
     component_keys,
@@ -49,7 +51,7 @@ class Dataset:
         ignored: What lies there and is not used.
         reading: How the source was read.
         indexing: The settings that decided it, by the names of `pipeline.config.DataConfig`.
-        unreadable: (path, reason) of pictures whose bytes could not be read; they have no row.
+        left_out: Pictures whose bytes could not be read; they have no row.
     """
 
     location: str
@@ -67,10 +69,20 @@ class Dataset:
     ignored: tuple[str, ...]
     reading: Reading
     indexing: Mapping[str, Any]
-    unreadable: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...]
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def n_found(self) -> int:
+        """Number of pictures that were found, whether their bytes could be read or not."""
+        return len(self) + len(self.left_out)
+
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """(path, reason) of pictures whose bytes could not be read."""
+        return tuple((one.path, one.reason) for one in self.left_out)
 
     def read(self, row: int) -> bytes:
         """Return the bytes of a row's file; raises OSError. Several threads may read at once."""
@@ -109,6 +121,27 @@ class Dataset:
         """
         numbers = content_numbers(self.keys[rows])
         return None if numbers.max(initial=-1) + 1 == len(rows) else numbers
+
+    def taking(self, rows: np.ndarray) -> "Dataset":
+        """Return the data set of some rows alone, for counting what is used.
+
+        Args:
+            rows: (n,) bool; the order stays.
+        """
+        if rows.all():
+            return self
+        return replace(
+            self,
+            paths=tuple(compress(self.paths, rows.tolist())),
+            digests=self.digests[rows],
+            labels=self.labels[rows],
+            splits=self.splits[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
+    def contents_of(self, label: int) -> frozenset[int]:
+        """Return the numbers of a class's distinct contents; equal numbers are equal bytes."""
+        return frozenset(self._contents[self.labels == label].tolist())
 
     @cached_property
     def n_leaked(self) -> int:
@@ -198,23 +231,3 @@ def validation_slice(
     keys, labels = dataset.keys[rows], dataset.labels[rows]
     held = hold_out(keys, labels, fraction, purpose="validation", seed=seed)
     return rows[~held], rows[held]
-
-
-def check_strictly(strict: bool, failed: Sequence[Mapping[str, str]], n_pictures: int) -> None:
-    """Refuse pictures that were left out, where none may be.
-
-    Args:
-        strict: Whether none may be.
-        failed: ``{"path", "reason"}`` of each.
-        n_pictures: Of how many.
-
-    Raises:
-        DataError: Some were left out.
-    """
-    if strict and failed:
-        first = failed[0]
-        raise DataError(
-            f"expected every picture to be readable (--strict), {len(failed)} of {n_pictures} are "
-            f"not, first {first['path']}: {first['reason']}; mend or remove them, what is cached "
-            f"stays"
-        )

@@ -182,7 +182,7 @@ class _FolderScan:
         return label_as_numbered(list(self._pictures()))
 
     def _by_name(self, found: list[Listing]) -> tuple[list[Listing], Reading]:
-        check_layout(self.where, found, FILE_NAMES)
+        check_layout(self.where, found, FILE_NAMES, self.config.min_per_class)
         if (at := self.config.group_at) is not None:
             if any(part.group for part in found):
                 raise InputError(
@@ -208,7 +208,7 @@ class _FolderScan:
         found = list(self._above(()))
         for branch in self.branches:
             found += self._units(branch, levels)
-        check_layout(self.where, found, FOLDERS)
+        check_layout(self.where, found, FOLDERS, self.config.min_per_class)
         return found, Reading(BY_FOLDER, self._levels(levels), self.split_words)
 
     def _refuse_loose_pictures(self) -> None:

@@ -1,6 +1,9 @@
 """Index a source: digest every file, number the labels, say which split each picture is for."""
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 
@@ -10,9 +13,14 @@ from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError
 from pipeline.images.dataset import Dataset
 from pipeline.images.digests import digest_files
+from pipeline.images.layout import check_enough_classes
+from pipeline.images.leftout import LeftOut, check_some
 from pipeline.images.sources import Source, scan
 from pipeline.images.splits import component_keys, hold_out
+from pipeline.images.usable import check_every_class, check_left
 from pipeline.system.progress import SILENT, Reporter
+
+logger = logging.getLogger(__name__)
 
 
 def index(
@@ -46,7 +54,48 @@ def index(
     """
     source = scan(location, config)
     digests, reasons = digest_files(source, memory, reporter, remember)
-    return _dataset(source, digests, reasons, config)
+    if config.min_per_class > 1:
+        source, digests, reasons = _without_small(source, digests, reasons, config.min_per_class)
+    dataset = _dataset(source, digests, reasons, config)
+    check_left(dataset, dataset.left_out)
+    check_every_class(dataset, dataset.left_out, ("train",))
+    if not (dataset.splits == "test").any():
+        check_every_class(dataset, dataset.left_out, ("test",))
+    return dataset
+
+
+def _without_small(
+    source: Source, digests: np.ndarray, reasons: dict[int, str], least: int
+) -> tuple[Source, np.ndarray, dict[int, str]]:
+    """Leave out classes with fewer different pictures that can be read, and say so."""
+    contents = {
+        (label, digest.tobytes())
+        for row, (label, digest) in enumerate(zip(source.labels, digests, strict=True))
+        if row not in reasons
+    }
+    counts = Counter(label for label, _ in contents)
+    dropped = {name: counts[name] for name in sorted(set(source.labels)) if counts[name] < least}
+    if not dropped:
+        return source, digests, reasons
+    kept = [label not in dropped for label in source.labels]
+    check_enough_classes(source.location, len(set(source.labels)), len(dropped), least)
+    reading = replace(source.reading, dropped_classes=dropped, min_per_class=least)
+    logger.info("%s", reading.dropped)
+    fewer = replace(
+        source,
+        paths=tuple(compress(source.paths, kept)),
+        labels=tuple(compress(source.labels, kept)),
+        splits=tuple(compress(source.splits, kept)),
+        groups=None if source.groups is None else tuple(compress(source.groups, kept)),
+        reading=reading,
+    )
+    rows = np.flatnonzero(kept)
+    places = {row: place for place, row in enumerate(rows.tolist())}
+    return (
+        fewer,
+        digests[rows],
+        {places[row]: why for row, why in reasons.items() if row in places},
+    )
 
 
 def _dataset(
@@ -55,24 +104,28 @@ def _dataset(
     """Put together what could be read, with its splits."""
     kept = np.ones(len(digests), bool)
     kept[list(reasons)] = False
+    given = {split for split in source.splits if split} - {"train"}
+    test_name = "validation" if given == {"validation"} else "test"
+    purposes = {None: "train", test_name: "test"}
+    purposed = [purposes.get(split, split) if given else None for split in source.splits]
+    left_out = tuple(
+        LeftOut(source.paths[row], reason, source.labels[row], purposed[row])
+        for row, reason in sorted(reasons.items())
+    )
+    check_some(source.location, len(digests), [one.to_dict() for one in left_out])
     classes, labels = _numbered(source.labels, kept)
-    _check_readable(source, classes, labels, reasons)
     digests = digests[kept]
     group_names: tuple[str, ...] = ()
     groups = None
     if source.groups is not None:
         group_names, groups = _numbered(source.groups, kept)
-    given = {split for split in source.splits if split} - {"train"}
-    test_name = "validation" if given == {"validation"} else "test"
     if given:
-        purposes = {None: "train", test_name: "test"}
-        splits = np.array([purposes.get(split, split) for split in source.splits])[kept]
+        splits = np.array(purposed)[kept]
         _check_groups(source, groups, group_names, splits)
     else:
         keys = component_keys(digests, groups, group_names)
         held = hold_out(keys, labels, config.test_fraction, purpose="test", seed=config.seed)
         splits = np.where(held, "test", "train")
-    _check_splits(source, classes, labels, splits)
     return Dataset(
         location=source.location,
         name=source.name,
@@ -89,7 +142,7 @@ def _dataset(
         ignored=source.ignored,
         reading=source.reading,
         indexing=config.indexing,
-        unreadable=tuple((source.paths[row], reason) for row, reason in sorted(reasons.items())),
+        left_out=left_out,
     )
 
 
@@ -99,20 +152,6 @@ def _numbered(names: Sequence[str | None], kept: np.ndarray) -> tuple[tuple[str,
     numbers: dict[str | None, int] = {None: -1}
     numbers.update((name, number) for number, name in enumerate(known))
     return known, np.array([numbers[name] for name in names], np.int64)[kept]
-
-
-def _check_readable(
-    source: Source, classes: tuple[str, ...], readable: np.ndarray, reasons: dict[int, str]
-) -> None:
-    counts = np.bincount(readable, minlength=len(classes))
-    for label in np.flatnonzero(counts == 0):
-        name = classes[label]
-        row = next(row for row in sorted(reasons) if source.labels[row] == name)
-        raise DataError(
-            f"expected readable pictures of class {name!r} in {source.location}, but none can be "
-            f"read, e.g. {source.paths[row]} ({reasons[row]}): make them readable or leave the "
-            "class out"
-        )
 
 
 def _check_groups(
@@ -130,20 +169,4 @@ def _check_groups(
         raise DataError(
             f"expected every group of {source.location} in one split, received {names[group]!r} in "
             f"{splits[torn[0]]} and {home[group]}: give all its rows the same split"
-        )
-
-
-def _check_splits(
-    source: Source, classes: tuple[str, ...], labels: np.ndarray, splits: np.ndarray
-) -> None:
-    trained = np.bincount(labels[splits == "train"], minlength=len(classes))
-    for label in np.flatnonzero(trained == 0):
-        raise DataError(
-            f"expected readable train pictures of class {classes[label]!r} in {source.location}, "
-            "received none: make them readable, divide its groups, or remove the class"
-        )
-    if not (splits == "test").any():
-        raise DataError(
-            f"expected a picture for the final test in {source.location}, received none that can "
-            "be read and is not needed for training: add different pictures"
         )

@@ -52,13 +52,16 @@ ROWS = WaysOut(
 )
 
 
-def check_layout(where: str, found: Sequence[Listing], ways: WaysOut) -> None:
+def check_layout(
+    where: str, found: Sequence[Listing], ways: WaysOut, min_per_class: int = 1
+) -> None:
     """Raise for the first thing that keeps the pictures found from being a data set.
 
     Args:
         where: The source, as the user named it.
         found: The pictures of every class and split, one picture or more in all.
         ways: The ways out.
+        min_per_class: Classes with fewer pictures are left out, so nothing is wrong with them.
 
     Raises:
         DataError: Says what was expected, what was found, and how to mend it.
@@ -66,7 +69,11 @@ def check_layout(where: str, found: Sequence[Listing], ways: WaysOut) -> None:
     counts: Counter[str] = Counter()
     for part in found:
         counts[part.label] += len(part.pictures)
-    classes = sorted(label for label, n_pictures in counts.items() if n_pictures)
+    small = {label for label, n_pictures in counts.items() if 0 < n_pictures < min_per_class}
+    if small:
+        check_enough_classes(where, sum(n > 0 for n in counts.values()), len(small), min_per_class)
+        found = [part for part in found if part.label not in small]
+    classes = sorted(label for label, n in counts.items() if n and label not in small)
     _check_spelling(where, classes)
     _check_train(where, found, ways)
     if len(classes) == 1:
@@ -74,7 +81,17 @@ def check_layout(where: str, found: Sequence[Listing], ways: WaysOut) -> None:
             f"expected two classes or more in {where}, received only {classes[0]!r}: "
             f"{ways.second_class}"
         )
-    _check_two_pictures(where, counts, ways)
+    _check_two_pictures(where, counts, ways, classes)
+
+
+def check_enough_classes(where: str, n_classes: int, n_small: int, min_per_class: int) -> None:
+    """Raise DataError if leaving small classes out leaves fewer than two."""
+    if n_classes - n_small < 2:
+        raise DataError(
+            f"expected two classes or more with at least {min_per_class} different pictures in "
+            f"{where}, received {n_classes - n_small} of {n_classes} (min_per_class="
+            f"{min_per_class}): give a lower --min-per-class"
+        )
 
 
 def check_some_pictures(where: str, loose: Listing, found: Sequence[Listing]) -> None:
@@ -114,18 +131,23 @@ def _check_train(where: str, found: Sequence[Listing], ways: WaysOut) -> None:
             f"received none: {ways.train}"
         )
     for split in sorted(by_split):
-        for label in sorted(by_split[split] - by_split["train"]):
+        if missing := sorted(by_split[split] - by_split["train"]):
+            have = "has" if len(missing) == 1 else "have"
             raise DataError(
-                f"expected every {split} class in train too, but {label!r} in {where} has no train "
-                f"picture: {ways.train_class.format(label=label, split=split)}"
+                f"expected every {split} class in train too, but {named(missing)} in {where} "
+                f"{have} no train picture: "
+                f"{ways.train_class.format(label=missing[0], split=split)}"
             )
 
 
-def _check_two_pictures(where: str, counts: Counter[str], ways: WaysOut) -> None:
-    lonely = sorted(label for label, n_pictures in counts.items() if n_pictures == 1)
+def _check_two_pictures(
+    where: str, counts: Counter[str], ways: WaysOut, classes: Sequence[str]
+) -> None:
+    lonely = [label for label in classes if counts[label] == 1]
     if lonely:
-        names = named(lonely)
+        enough = len(classes) - len(lonely) > 1
+        others = "; or leave such classes out with --min-per-class 2" if enough else ""
         raise DataError(
-            f"expected two pictures or more of every class in {where}, received one of {names}: "
-            f"{ways.lonely}"
+            f"expected two pictures or more of every class in {where}, received one of "
+            f"{named(lonely)}: {ways.lonely}{others}"
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.images.tables.column_names import ONE_HOT
+from pipeline.system.units import named
 
 BY_FOLDER, BY_NAME, BY_TABLE, LISTED = "folders", "file names", "table", "list"
 
@@ -23,12 +24,16 @@ class Reading:
         splits: What each split folder, or each value of a split column, was taken for.
         columns: Of a table: the column of ``"path"``, ``"label"``, ``"split"`` and ``"group"``, as
             far as it has them; ``"one-hot"`` where a 1 in one of several says the label.
+        dropped_classes: Classes that are left out, with how many different pictures each has.
+        min_per_class: Fewer than so many.
     """
 
     kind: str
     levels: tuple[str, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+    dropped_classes: Mapping[str, int] = field(default_factory=dict)
+    min_per_class: int = 1
 
     @property
     def sentence(self) -> str:
@@ -58,6 +63,18 @@ class Reading:
             parts.append("labels from file names")
         return "; ".join(parts)
 
+    @property
+    def dropped(self) -> str:
+        """Which classes are left out, in one line; nothing where none is."""
+        if not (names := list(self.dropped_classes)):
+            return ""
+        are = "class" if len(names) == 1 else "classes"
+        return (
+            f"{len(names)} {are} with fewer than {self.min_per_class} different pictures "
+            f"{'is' if len(names) == 1 else 'are'} left out (--min-per-class "
+            f"{self.min_per_class}): {named(names)}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for ``--json``."""
         return {
@@ -66,6 +83,7 @@ class Reading:
             "levels": list(self.levels),
             "splits": dict(self.splits),
             "columns": dict(self.columns),
+            "dropped_classes": dict(self.dropped_classes),
         }
 
 

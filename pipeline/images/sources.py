@@ -79,10 +79,10 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     """
     place = locate(location)
     if place.kind in MANIFESTS:
-        return _from_table(place, scan_table(place, config))
+        return _from_table(place, scan_table(place, config), config)
     if place.kind == FOLDER and not place.remote and (tables := tables_in(place.path)):
         _refuse_pictures_beside(place, tables)
-        return _from_table(place, scan_tables(place, tables, config))
+        return _from_table(place, scan_tables(place, tables, config), config)
     refuse_settings(place.given, config, table=False)
     if place.kind == FOLDER and not place.remote:
         local = LocalTree(place.path)
@@ -131,9 +131,9 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
-def _from_table(place: Location, found: FoundTable) -> Source:
+def _from_table(place: Location, found: FoundTable, config: DataConfig) -> Source:
     rows = found.rows
-    check_layout(place.given, _by_class(rows), ROWS)
+    check_layout(place.given, _by_class(rows), ROWS, config.min_per_class)
     groups = tuple(row.group for row in rows)
     return Source(
         location=place.text,

@@ -13,12 +13,13 @@ import numpy as np
 from pipeline.config import PredictConfig
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
-from pipeline.images.dataset import check_strictly
+from pipeline.images.leftout import check_some, check_strictly
 from pipeline.images.remarks import sentences
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
 from pipeline.system.files import atomic_path, check_free
 from pipeline.system.progress import SILENT, Reporter
+from pipeline.system.units import named
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +69,9 @@ class Predictions:
                 for prediction in self.predictions
             ],
             "failed": list(self.failed),
+            "labelled": self.labelled,
         }
-        return value if self.csv is None else value | {"csv": self.csv, "labelled": self.labelled}
+        return value if self.csv is None else value | {"csv": self.csv}
 
 
 def predict(
@@ -94,7 +96,8 @@ def predict(
     Raises:
         RunError: The run is not there or damaged.
         InputError: A path is not there, there is no picture under it, or the CSV file exists.
-        DataError: With ``config.strict``, a picture cannot be read; no CSV file is left then.
+        DataError: No picture can be read, or, with ``config.strict``, some cannot; no CSV file is
+            left then.
     """
     if config.csv is not None:
         check_free(config.csv, config.overwrite, "csv")  # before any picture is read
@@ -116,6 +119,7 @@ def predict(
             n += len(labelled.rows)
             reporter.advance("predict", n + len(failed), len(pictures))
         check_strictly(config.strict, failed, len(pictures))
+        check_some(named([str(path) for path in paths]), len(pictures), failed)
     for sentence in sentences(np.concatenate(remarks)):
         logger.warning("%s", sentence)
     csv_path = None if config.csv is None else str(config.csv)

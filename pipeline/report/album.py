@@ -22,7 +22,7 @@ class Album:
         labels: n class names.
         splits: n names of splits.
         digests: (n, 32) uint8.
-        rows: (n,) int, rows of the data set; None where it is not what it was.
+        rows: (n,) int, rows of the data set that is shown; None where it is not what it was.
         n_all: Pictures there are; more than n where this is a sample.
         n_mistakes: Mistakes among the pictures there are.
         n_mistakes_kept: Mistakes among these.

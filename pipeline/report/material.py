@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.config import ReportConfig
 from pipeline.images import Dataset
+from pipeline.images.usable import usable_rows
 from pipeline.report.album import Album, choose_pictures
 from pipeline.report.choice import Chosen
 from pipeline.report.findings import Findings, find
@@ -89,8 +90,12 @@ class _Outline:
 
     @property
     def _whole(self) -> Dataset | None:
-        """The data set, where it is still what the run saw."""
-        return self.found.dataset if self.found.same else None
+        """The data set, where it is still what the run saw, without what cannot be used."""
+        dataset, value = self.found.dataset, self.findings.value
+        if dataset is None or not self.found.same:
+            return None
+        lost = [] if value is None else [one["path"] for one in value["unreadable"]]
+        return dataset.taking(usable_rows(dataset, lost))
 
     def album(self, most: int, seed: int) -> Album:
         runs = self.chosen.detailed

@@ -116,6 +116,7 @@ def _set_view(
         "id": f"data-{number}",
         "name": visible(first.dataset.name),
         "root": visible(first.dataset.root),
+        "counts": _counts(first),
         "found": material.found,
         "found_reason": visible(material.found.reason),
         "leaderboard": standings_view(chosen, anchors),
@@ -133,6 +134,17 @@ def _set_view(
         "unreadable": [tuple(map(visible, one)) for one in material.unreadable[:MOST_LISTED]],
         "findings": _findings_view(material, commands, notes),
     }
+
+
+def _counts(run: RunFolder) -> str:
+    """Say how many pictures a run found, and how many of each split it used."""
+    names, lost = {"test": run.test.split}, run.dataset.left_out
+    counts = {names.get(split, split): n for split, n in run.dataset.pictures.items() if n}
+    splits = ", ".join(f"{split} {n}" for split, n in counts.items())
+    if not lost:
+        return f"{sum(counts.values())} pictures: {splits}"
+    used = sum(counts.values())
+    return f"{used + lost} pictures found, {lost} left out; {used} used: {splits}"
 
 
 def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class RunData:
             pictures={name: len(table.rows(name)) for name in ("train", "validation", "test")},
             left_out=table.n_left_out,
             given_splits=dataset.given_splits,
-            leaked=dataset.n_leaked,
+            leaked=table.used.n_leaked,
             indexing=dataset.indexing,
         )
 

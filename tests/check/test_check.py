@@ -207,7 +207,9 @@ def test_unreadable_pictures_are_named_once(config, folder):
     failed = [{"path": "train/cat/bad.png", "reason": "truncated"}]
     value = looked(config, index(folder), failed)
     assert value["unreadable"] == failed
-    assert value["images"] == len(keep) + 1
+    assert value["images"] == value["found"] - 1 == len(keep)
+    assert value["classes"]["cat"] == {"train": 30, "test": 10}
+    assert value["splits"] == {"train": 60, "test": 20}
     assert value["near"] is not None
 
 

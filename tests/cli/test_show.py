@@ -1,10 +1,12 @@
 from functools import partial
 
 import numpy as np
+import pytest
 
 from pipeline.classify.learning_curve import learning_curve
 from pipeline.cli.show import error
 from pipeline.cli.show.check import learned, mistaken
+from pipeline.cli.show.results import data, left_out
 from pipeline.evaluate import confident_mistakes, confused_pairs
 from pipeline.heads import parse_head
 from pipeline.heads.fit import out_of_fold_scores
@@ -47,3 +49,56 @@ def test_mistakes_with_their_pictures(capsys):
     )
     mistaken([], [])
     assert capsys.readouterr().out == ""
+
+
+def failed(*reasons):
+    return [{"path": f"a/{i}.jpg", "reason": reason} for i, reason in enumerate(reasons)]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "each", "printed"),
+    [
+        ((), False, ""),
+        (("no picture",), False, "1 of 9 pictures is left out:\n  a/0.jpg: no picture\n"),
+        (
+            ("cut after 3 bytes", "no picture", "cut after 4 bytes"),
+            False,
+            "3 of 9 pictures are left out:\n"
+            '  2 × "cut after N bytes" (e.g. a/0.jpg)\n'
+            "  a/1.jpg: no picture\n"
+            "`pipeline check DATA` lists them\n",
+        ),
+        (
+            ("no picture", "no picture"),
+            True,
+            "2 of 9 pictures are left out:\n"
+            '  2 × "no picture" (e.g. a/0.jpg)\n'
+            "they are:\n"
+            "  a/0.jpg: no picture\n"
+            "  a/1.jpg: no picture\n",
+        ),
+        (
+            ("one", "two", "three", "four", "five", "six", "seven"),
+            False,
+            "7 of 9 pictures are left out:\n"
+            "  a/0.jpg: one\n  a/1.jpg: two\n  a/2.jpg: three\n  a/3.jpg: four\n  a/4.jpg: five\n"
+            "  2 × for other reasons\n"
+            "`pipeline check DATA` lists them\n",
+        ),
+    ],
+)
+def test_what_is_left_out_is_told_by_reasons(capsys, reasons, each, printed):
+    left_out(failed(*reasons), 9, each)
+    assert capsys.readouterr().out == printed
+
+
+def test_counts_are_of_what_is_used(capsys):
+    splits = {"train": 35, "test": 10}
+    value = {"found": 45, "images": 45, "classes": {"a": 20, "b": 25}, "splits": splits}
+    data({**value, "copies": 0, "ignored": []})
+    data({**value, "found": 47, "copies": 3, "ignored": []})
+    assert capsys.readouterr().out == (
+        "45 pictures: a 20, b 25; train 35, test 10\n"
+        "47 pictures found, 2 left out; 45 used: a 20, b 25; train 35, test 10; 3 are copies of "
+        "others\n"
+    )

@@ -93,9 +93,9 @@ def test_picture_that_a_wider_recipe_could_decode_has_views(root, capsys):
 def test_wrong_settings_show_before_any_picture_is_read(
     root, capsys, monkeypatch, name, flags, words
 ):
-    from pipeline.images import reading
+    from pipeline.images import files
 
-    monkeypatch.setattr(reading.LocalFiles, "digest", None)
+    monkeypatch.setattr(files.LocalFiles, "digest", None)
     assert run(command(root, name, *flags)) == 2
     assert words in capsys.readouterr().err
     assert not (root / "features").exists()

@@ -290,6 +290,15 @@ def test_no_cache_is_one_sentence(tmp_path):
         verify(tmp_path / "nowhere")
 
 
+def test_a_folder_in_which_there_is_nothing_to_check(tmp_path):
+    with pytest.raises(InputError, match=r"expected features in cache=.*, received a folder with"):
+        verify(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "index").mkdir()
+    with pytest.raises(InputError, match="received a folder without any; `pipeline features DATA`"):
+        verify(tmp_path)
+
+
 def test_read_only_cache_is_reported_and_says_so(tmp_path):
     script = """
     import subprocess

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import DataConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import InputError
 from pipeline.images import index, validation_slice
 from pipeline.images.digests import digest_files
 from pipeline.images.sources import scan
@@ -170,29 +170,6 @@ def test_fractions_that_hold_out_nothing_or_all(tmp_path, fraction):
 def test_no_threads(tmp_path):
     with pytest.raises(InputError, match="received n_threads=0"):
         digest_files(scan(write(tmp_path, many(2))), None, n_threads=0)
-
-
-def test_a_class_of_which_nothing_can_be_read(tmp_path):
-    write(tmp_path, many(3))
-    for number in (1, 2):
-        (tmp_path / "rats").mkdir(exist_ok=True)
-        (tmp_path / f"rats/{number}.jpg").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"class 'rats' .* e.g. rats/1.jpg \(No such file or dir"):
-        index(tmp_path)
-
-
-def test_a_class_that_lost_its_train_pictures(tmp_path):
-    write(tmp_path, {f"{s}/{p}": f"{s}{p}" for s in ("train", "test") for p in many(2)})
-    for number in (0, 1):
-        (tmp_path / f"train/cats/{number}.jpg").unlink()
-        (tmp_path / f"train/cats/{number}.jpg").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="readable train pictures of class 'cats'"):
-        index(tmp_path)
-
-
-def test_nothing_left_to_test_with(tmp_path):
-    with pytest.raises(DataError, match="expected a picture for the final test"):
-        index(write(tmp_path, {"a/1.jpg": 1, "a/2.jpg": 1, "b/1.jpg": 2, "b/2.jpg": 2}))
 
 
 def test_validation_slice_divides_the_rows_it_is_given(tmp_path):

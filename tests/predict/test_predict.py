@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -191,7 +192,8 @@ def test_pictures_in_an_archive_are_those_in_the_folder(project, tmp_path, name,
     broken.write_bytes(b"no picture either")
     (failed,) = found.failed
     assert failed["path"] == f"{archive}/test/red/broken.png"
-    assert failed["reason"] == next(iter(label(project, [broken]).failed))["reason"]
+    with pytest.raises(DataError, match=re.escape(f'1 × "{failed["reason"]}" ({broken})')):
+        label(project, [broken])
 
 
 def test_files_folders_and_archives_in_the_order_that_they_are_named(project, tmp_path):
@@ -246,7 +248,7 @@ def test_a_row_for_each_picture_that_could_be_read(project, tmp_path, capsys):
     assert run([*arguments, *places(project)]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[0] == f"{out}: 1 picture labelled"
-    assert "1 picture left out:" in printed
+    assert "1 of 2 pictures is left out:" in printed
     assert "bad.png: " in printed
     (row,) = table(out)
     assert list(row) == ["path", "label", "probability", "p:blue", "p:green", "p:red"]

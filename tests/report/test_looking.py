@@ -116,8 +116,9 @@ def test_a_folder_of_runs_that_is_not_there_is_one_sentence(tmp_path, capsys):
     assert "typo, which is not there" in said.err
 
 
-def test_a_folder_without_runs_says_so(tmp_path, capsys):
-    assert run(["compare", "--runs", str(tmp_path)]) == 0
-    assert "no runs yet; `pipeline classify DATA` makes some" in capsys.readouterr().out
-    assert run(["compare", "--runs", str(tmp_path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"runs": []}
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_folder_without_runs_says_so(tmp_path, capsys, more):
+    assert run(["compare", "--runs", str(tmp_path), *more]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "received none: run `pipeline classify DATA` first" in said.err

@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from pipeline.cli.show.results import Value, failure, lines, listed, not_used
+from pipeline.cli.show.results import (
+    Value,
+    failure,
+    left_out,
+    lines,
+    listed,
+    not_used,
+    pictures,
+)
 from pipeline.system.units import counted
 
 MAX_NAMED = 4
@@ -21,7 +29,7 @@ def checked(value: Value) -> None:
     if (agreement := value["label_agreement"]) is not None:
         what = f"that look wrong to heads that call {agreement:.1%} of unseen pictures alike"
         listed("label", what, value["suspects"], _suspect)
-    listed("picture", "that cannot be used", value["unreadable"], failure)
+    left_out(value["unreadable"], value["found"], each=True)
     listed("picture", "of which something is lost or hardly seen", value["remarks"], failure)
     rest = [group for group in groups if not group["contradictory"]]
     listed("group", "of byte-identical pictures", [g for g in rest if g["exact"]], _group)
@@ -54,7 +62,7 @@ def mistaken(pairs: Sequence[Value], surest: Sequence[Value]) -> None:
 
 def _overview(value: Value) -> None:
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
-    print(f"{value['images']} pictures of {len(value['classes'])} classes: {splits}")
+    print(f"{pictures(value)} of {len(value['classes'])} classes: {splits}")
     classes = [{"name": name, "counts": counts} for name, counts in value["classes"].items()]
     lines(sorted(classes, key=lambda one: sum(one["counts"].values())), _class)
     print(f"read so: {value['reading']['sentence']}")

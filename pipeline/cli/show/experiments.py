@@ -40,7 +40,7 @@ def classification(value: Value) -> None:
     mistaken(best["test"]["confused"][:MAX_PAIRS], best["test"]["mistakes"][:MAX_PAIRS])
     if value["learning_curve"] is not None:
         learned(value["learning_curve"])
-    left_out(value["failed"])
+    left_out(value["failed"], value["data"]["found"])
     tuned = ", or pipeline finetune" if value["can_finetune"] else ""
     print(f"next: pipeline predict {value['best']} PICTURES{tuned}")
 
@@ -70,8 +70,6 @@ def _best(row: Value) -> None:
 
 def leaderboard(value: Value) -> None:
     """Print one table per data set, best run first, and which of them are not told apart."""
-    if not value["runs"]:
-        print("no runs yet; `pipeline classify DATA` makes some")
     for root in dict.fromkeys(row["data"] for row in value["runs"]):
         rows = [row for row in value["runs"] if row["data"] == root]
         listed = table("run", "selection", "test", "95 % interval", "against the first")

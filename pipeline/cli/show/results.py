@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.api.progress import epoch_line
+from pipeline.images.leftout import causes
 from pipeline.system.streams import shows_exactly
 from pipeline.system.units import counted, size_text
 
@@ -102,7 +103,7 @@ def features(value: Value) -> None:
     elif value["reused"]:
         print(f"nothing to compute: features of all {value['reused']} pictures are cached")
     print(f"recipe {value['recipe']}")
-    left_out(value["failed"])
+    left_out(value["failed"], value["found"])
 
 
 def where_time_went(where: Value) -> str:
@@ -121,8 +122,16 @@ def data(value: Value) -> None:
         classes = f"{len(value['classes'])} classes"
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
     copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
-    print(f"{value['images']} pictures: {classes}; {splits}{copies}")
+    print(f"{pictures(value)}: {classes}; {splits}{copies}")
     not_used(value["ignored"], 3)
+
+
+def pictures(value: Value) -> str:
+    """Say how many pictures there are, and how many of those that were found are used."""
+    found, used = value["found"], value["images"]
+    if found == used:
+        return f"{used} pictures"
+    return f"{found} pictures found, {found - used} left out; {used} used"
 
 
 def not_used(paths: Sequence[str], most: int) -> None:
@@ -132,9 +141,33 @@ def not_used(paths: Sequence[str], most: int) -> None:
         print(f"{len(paths)} files or folders are not used: {', '.join(paths[:most])}{more}")
 
 
-def left_out(failed: Sequence[Value]) -> None:
-    """List the pictures without features or predictions, and why."""
-    listed("picture", "left out", failed, failure)
+MAX_CAUSES = 5
+
+
+def left_out(failed: Sequence[Value], n_found: int, each: bool = False) -> None:
+    """Say how many pictures are left out, and why, with counts and an example of each reason.
+
+    Args:
+        failed: ``{"path", "reason"}`` of each.
+        n_found: Of how many.
+        each: Whether to list them as well, where reasons alone do not name all.
+    """
+    if not failed:
+        return
+    are = "is" if len(failed) == 1 else "are"
+    print(f"{len(failed)} of {counted(n_found, 'picture')} {are} left out:")
+    found = causes(failed)
+    for cause in found[:MAX_CAUSES]:
+        one = {"path": cause.examples[0], "reason": cause.reason}
+        print(f"  {failure(one) if cause.pictures == 1 else cause}")
+    if rest := sum(cause.pictures for cause in found[MAX_CAUSES:]):
+        print(f"  {rest} × for other reasons")
+    if len(failed) > min(len(found), MAX_CAUSES):
+        if each:
+            print("they are:")
+            lines(failed, failure)
+        else:
+            print("`pipeline check DATA` lists them")
 
 
 def failure(row: Value) -> str:
@@ -160,6 +193,7 @@ def lines(rows: Sequence[Value], line: Callable[[Value], str]) -> None:
 def finetuned(value: Value) -> None:
     """Print what fine-tuning started from, its epochs, and where it ended."""
     initial, test = value["initial"], value["test"]
+    data(value["data"])
     print(f"from {value['from']}")
     if initial is not None:  # runs of the first versions do not say it
         print(
@@ -175,7 +209,7 @@ def finetuned(value: Value) -> None:
         f"{' (from disk)' if value['reused'] else ''}\naccuracy on {test['n']} {test['split']} "
         f"pictures: {test['accuracy']:.4f}, 95 % interval {interval(test['ci95'])}"
     )
-    left_out(value["failed"])
+    left_out(value["failed"], value["data"]["found"])
 
 
 def predictions(value: Value) -> None:
@@ -186,7 +220,7 @@ def predictions(value: Value) -> None:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
         unsure = "don't know; " if row["label"] is None else ""
         print(f"{row['path']}: {unsure}{listed}")
-    left_out(value["failed"])
+    left_out(value["failed"], value["labelled"] + len(value["failed"]), each=True)
 
 
 def backbones(value: Value) -> None:
@@ -233,7 +267,7 @@ def report(value: Value) -> None:
         f"{value['path']}: {counted(len(value['runs']), 'run')}, {len(value['detailed'])} in "
         f"detail, {pictures}, {size_text(value['bytes'])}"
     )
-    left_out(value["failed"])
+    left_out(value["failed"], value["pictures"])
     for one in value["missing"]:
         way_out = f"; {one['command']}" if one["command"] else ""
         print(f"without {one['section']} of {one['about']}: {one['reason']}{way_out}")

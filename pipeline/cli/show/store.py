@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.cli.show.results import Value, left_out
+from pipeline.cli.show.results import Value, left_out, pictures
 from pipeline.system.units import counted, size_text
 
 
@@ -29,9 +29,9 @@ def verification(value: Value) -> None:
 
 def explanation(value: Value) -> None:
     """Say what the cache has of a data set; what differs from what it has; what is missing."""
-    copies = value["images"] - value["distinct"]
+    copies = value["images"] - value["cached"] - value["missing"]
     print(
-        f"{value['images']} pictures{f', {copies} of them copies' if copies else ''}: "
+        f"{pictures(value)}{f', {copies} of them copies' if copies else ''}: "
         f"{value['cached']} cached, {value['missing']} missing, {value['quarantined']} cannot be "
         f"decoded\nrecipe {value['recipe']}"
     )
@@ -51,6 +51,7 @@ def explanation(value: Value) -> None:
         print(f"… and {more} more")
     for problem in value["unreadable"]:
         print(f"not looked into: {problem['reason']}")
+    left_out(value["failed"], value["found"])
 
 
 def exported(value: Value) -> None:
@@ -62,7 +63,7 @@ def exported(value: Value) -> None:
         f"{value['path']}: {value['rows']} rows of {layers} {value['dtype']}, with y, classes, "
         f"path, split and digest, {size_text(value['bytes'])}"
     )
-    left_out(value["left_out"])
+    left_out(value["left_out"], value["found"])
 
 
 def _text(value: Any) -> str:

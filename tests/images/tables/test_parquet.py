@@ -7,9 +7,10 @@ import pytest
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images import index, parquet, scan
+from pipeline.images import index, scan
 from pipeline.images.find import open_reader
 from pipeline.images.sources import opened_files, sent_files
+from pipeline.images.tables import parquet
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
