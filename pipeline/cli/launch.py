@@ -35,7 +35,9 @@ def run(arguments: list[str]) -> int:
         return 130
     finally:
         TERMINAL.close()
-    return code if isinstance(code, int) else 0
+    if code == 1:  # it was done, and something was found
+        return 1
+    return 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import os
@@ -255,3 +256,19 @@ from pipeline.config import FinetuneConfig
 assert FinetuneConfig().source == "best"
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EMFILE, "Too many open files", "x.py"), "cannot read x.py: Too many open"),
+        (MemoryError(), "cannot read what is needed: Cannot allocate memory; free some memory"),
+    ],
+)
+def test_a_machine_that_is_used_up_is_one_sentence(tmp_path, capsys, monkeypatch, error, words):
+    def fail(folder):
+        raise error
+
+    monkeypatch.setattr("pipeline.images.write_digits", fail)
+    assert run(["digits", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err

@@ -225,7 +225,7 @@ def test_predicting_what_cannot_be_decoded(project, tmp_path, capsys):
         assert 'received 1 of which none can: 1 × "not a picture in a known format' in said
 
 
-def test_damage_is_mended_by_the_next_run(project, tmp_path, capsys):
+def test_damage_is_mended_by_verify_and_the_next_run(project, tmp_path, capsys):
     root = copy(project, tmp_path)
     (shard,) = (root / "features").glob("*/shard-*.h5")
     with h5py.File(shard) as file:
@@ -235,7 +235,9 @@ def test_damage_is_mended_by_the_next_run(project, tmp_path, capsys):
     shard.write_bytes(data)
     arguments = command(root, "classify", *BASE, "--heads", "ridge")
     assert run(arguments) == 2
-    assert "set aside as damaged-shard-" in capsys.readouterr().err
+    assert "run `pipeline verify --cache" in capsys.readouterr().err
+    assert run(["verify", "--cache", str(root / "features")]) == 1
+    assert "set aside as" in capsys.readouterr().out
     assert len(answer(capsys, arguments)["results"]) == 2
 
 
