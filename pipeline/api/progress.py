@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -14,11 +14,11 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 
 from pipeline.errors import InputError
 from pipeline.system.progress import SILENT, Reporter
+from pipeline.system.units import time_text
 
 PLAIN_LINE_SECONDS = 10.0
 
@@ -71,11 +71,28 @@ class Called(Reporter):
 
 @dataclass
 class _Running:
-    """One part of the work: when its clock started, when it was last told of, and its bar."""
+    """One part of the work: since when, and from how many on, its rate is taken, and its bar."""
 
     began: float
+    first: int
     said: float
+    done: int = 0
+    warm: bool = False
     bar: TaskID | None = None
+
+    def seconds_a_piece(self, now: float, done: int) -> float | None:
+        """Return what a piece took; None if none was done.
+
+        The first ones do not count as soon as there are others: the remembered take no time, and
+        those that a network is prepared for take long.
+        """
+        if done < self.done:
+            self.began, self.first, self.warm = now, 0, False
+        self.done, n = done, done - self.first
+        seconds = (now - self.began) / n if n > 0 else None
+        if n > 0 and not self.warm:
+            self.began, self.first, self.warm = now, done, True
+        return seconds
 
 
 class Terminal(Reporter):
@@ -91,27 +108,42 @@ class Terminal(Reporter):
     ) -> None:
         """Show how far a part is, its rate, the time that is left, and where the time goes."""
         now = monotonic()
-        known = self._parts.setdefault(part, _Running(now, now))
-        if not done:
-            known.began = known.said = now
-        rate = f"{done / max(now - known.began, 1e-9):.1f} {unit}/s"
-        if self._console.is_terminal:
-            self._draw(part, known, done, total, rate, where)
-        elif now - known.said >= PLAIN_LINE_SECONDS:
-            known.said = now
-            left = (now - known.began) / max(done, 1) * (total - done)
-            parts = (f"{done}/{total} {unit}", rate, f"{left:.0f} s left", where)
-            print(f"{part}: {', '.join(filter(None, parts))}", file=sys.stderr)
+        known = self._parts.setdefault(part, _Running(now, done, now))
+        each = known.seconds_a_piece(now, done)
+        rate, left = "", None
+        if each is not None:
+            rate, left = _rate(each, unit), each * (total - done)
+        self._show(part, known, (done, total), (f"{done}/{total} {unit}", rate, _left(left), where))
 
-    def _draw(
-        self, name: str, part: _Running, done: int, total: int, rate: str, where: str
+    def advance_unlike(
+        self, part: str, done: int, total: int, unit: str, seconds_left: float | None
     ) -> None:
+        """Show how far a part is, and the time that is left if it is known."""
+        now = monotonic()
+        known = self._parts.setdefault(part, _Running(now, done, now))
+        self._show(
+            part, known, (done, total), (f"{done}/{total} {unit}", "", _left(seconds_left), "")
+        )
+
+    def _show(
+        self, part: str, known: _Running, count: tuple[int, int], said: tuple[str, ...]
+    ) -> None:
+        with suppress(OSError):  # who cannot be told is not told; the work goes on
+            now = monotonic()
+            if self._console.is_terminal:
+                self._draw(part, known, count, " ".join(filter(None, said[1:])))
+            elif now - known.said >= PLAIN_LINE_SECONDS:
+                known.said = now
+                print(f"{part}: {', '.join(filter(None, said))}", file=sys.stderr)
+
+    def _draw(self, name: str, part: _Running, count: tuple[int, int], said: str) -> None:
+        done, total = count
         if self._bars is None:
             self._bars = _bars(self._console)
         if part.bar is None:
             self._bars.start()
-            part.bar = self._bars.add_task(name, rate="", where="")
-        self._bars.update(part.bar, completed=done, total=total, rate=rate, where=where)
+            part.bar = self._bars.add_task(name, said="")
+        self._bars.update(part.bar, completed=done, total=total, said=said)
         if done >= total:
             self._bars.remove_task(part.bar)
             part.bar = None
@@ -121,10 +153,11 @@ class Terminal(Reporter):
     def epoch(self, epoch: Any) -> None:
         """Print the figures of an epoch as one line."""
         text = epoch_line(vars(epoch))
-        if self._bars is not None and self._bars.live.is_started:
-            self._bars.console.print(text, markup=False)
-        else:
-            print(text, file=sys.stderr)
+        with suppress(OSError):
+            if self._bars is not None and self._bars.live.is_started:
+                self._bars.console.print(text, markup=False)
+            else:
+                print(text, file=sys.stderr)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -138,12 +171,21 @@ def _bars(console: Console) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[where]}"),
+        TextColumn("{task.fields[said]}", markup=False),
         console=console,
         transient=True,
     )
+
+
+def _rate(seconds_a_piece: float, unit: str) -> str:
+    """Write a rate, or how long one takes where that is long."""
+    if seconds_a_piece > 10:
+        return f"{time_text(seconds_a_piece)} a {unit.removesuffix('s')}"
+    return f"{1 / max(seconds_a_piece, 1e-9):.1f} {unit}/s"
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f"{time_text(seconds)} left"
 
 
 def epoch_line(epoch: dict[str, Any]) -> str:

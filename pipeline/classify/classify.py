@@ -1,15 +1,18 @@
 """Stage 2: train heads on cached features, experiment after experiment, without the pictures."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from pipeline.classify.experiment import Experiment, Result
 from pipeline.classify.learning_curve import learning_curve
+from pipeline.classify.pace import Pace
 from pipeline.classify.search import MeasureUnits
 from pipeline.classify.selection import heads_of, select_by
 from pipeline.classify.tuning import tune
@@ -103,11 +106,7 @@ def classify(
     for experiment in experiments:
         check_fits(experiment.spec, table.n_bytes(experiment.joined))
 
-    results: list[Result] = []
-    reporter.advance("classify", 0, len(experiments), "experiments")
-    for experiment in experiments:
-        results.append(experiment.run(reporter))
-        reporter.advance("classify", len(results), len(experiments), "experiments")
+    results = _run(experiments, reporter)
     best = best_run([result.run for result in results], config.runs)
 
     curve = None
@@ -116,6 +115,27 @@ def classify(
         curve = _learning_curve(experiments[place], best, reporter)
     used = table.used
     return Classification(tuple(results), best, used.n_leaked, used.n_contradictory, curve)
+
+
+def _run(experiments: Sequence[Experiment], reporter: Reporter) -> list[Result]:
+    """Return what came of each, in their order; what was done before takes no time."""
+    waiting = [place for place, one in enumerate(experiments) if one.finished() is None]
+    costs = {place: experiments[place].expected_seconds for place in waiting}
+    known = {place: cost for place, cost in costs.items() if cost is not None}
+    searched = len(known) == len(waiting)
+    # Without a search it is the heads that were trained on one input that tell of the next.
+    kinds = {place: place if searched else experiments[place].spec.head.name for place in waiting}
+    pace = Pace(kinds.values(), known if searched else None)
+    results: list[Result] = []
+    told = partial(reporter.advance_unlike, "classify", total=len(experiments), unit="experiments")
+    told(done=0, seconds_left=None)
+    for place, experiment in enumerate(experiments):
+        began = monotonic()
+        results.append(experiment.run(reporter))
+        if place in kinds:
+            pace.finish(kinds[place], monotonic() - began)
+        told(done=len(results), seconds_left=pace.seconds_left)
+    return results
 
 
 def _learning_curve(

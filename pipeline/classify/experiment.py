@@ -113,17 +113,25 @@ class Experiment:
 
     def run(self, reporter: Reporter = SILENT) -> Result:
         """Answer from the run folder, or train and write it."""
-        key, config = self._key(), self.config
-        layers = JOIN.join(self._base.layers)
-        views = (f"views{config.views}",) if config.views else ()
-        told = (self.table.dataset.name, str(self.table.base.spec), layers, str(self.spec), *views)
-        name = run_name(told, experiment_digest(key))
-        path = config.runs / name
-        if (finished := load_finished(path, key)) is not None:
-            return Result(finished, reused=True)
-        with new_run(config.runs, name) as folder:  # made first: it may not be writable
+        if (finished := self.finished()) is not None:
+            return finished
+        key, path = self._key(), self._path()
+        with new_run(path.parent, path.name) as folder:  # made first: it may not be writable
             self._train(key, folder, self.learner(reporter))
         return Result(load_run(path), reused=False)
+
+    def finished(self) -> Result | None:
+        """Answer from the run folder; None where this was not done before."""
+        run = load_finished(self._path(), self._key())
+        return None if run is None else Result(run, reused=True)
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """What a search took to judge this head on this input; None where nothing was searched."""
+        layers, head = self._base.layers, str(self.spec)
+        candidates = () if self.searched is None else self.searched.candidates
+        took = (one.seconds for one in candidates if (one.layers, one.head) == (layers, head))
+        return next(took, None)
 
     def learner(self, reporter: Reporter = SILENT) -> Learner:
         """Return what fits the head; raises InputError where this machine cannot."""
@@ -202,6 +210,12 @@ class Experiment:
             (logger.info if threshold.reached else logger.warning)("%s", threshold.describe())
             figures = replace(figures, threshold=threshold)
         return head.sharpened(factor), factor, figures
+
+    def _path(self) -> Path:
+        config, dataset, base = self.config, self.table.dataset, self._base
+        views = (f"views{config.views}",) if config.views else ()
+        told = (dataset.name, str(base.spec), JOIN.join(base.layers), str(self.spec), *views)
+        return config.runs / run_name(told, experiment_digest(self._key()))
 
     @property
     def _base(self) -> FrozenBase:

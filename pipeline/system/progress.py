@@ -17,11 +17,26 @@ class Reporter:
 
         Args:
             part: What goes on: ``"index"``, ``"features"``, ``"search"``, ``"epoch 3"``.
-            done: How many are done; 0 starts the clock of this part.
+            done: How many are done. The clock starts anew with the first call, and with one that
+                tells of fewer than the one before.
             total: How many there are.
             unit: What is counted.
             where: Where the time goes, if that is known.
         """
+
+    def advance_unlike(
+        self, part: str, done: int, total: int, unit: str, seconds_left: float | None
+    ) -> None:
+        """Tell that ``done`` of ``total`` pieces are done, of which each takes its own time.
+
+        Args:
+            part: What goes on.
+            done: How many are done.
+            total: How many there are.
+            unit: What is counted.
+            seconds_left: When the rest will be done; None where nobody can know.
+        """
+        self.advance(part, done, total, unit)
 
     def epoch(self, epoch: Any) -> None:
         """Tell the figures of an epoch of training, epoch 0 being what was there before."""

@@ -371,6 +371,41 @@ def test_the_clock_of_experiments_starts_where_the_search_ends(project, tmp_path
     assert classification.to_dict()["best"] == classification.results[0].run.name
 
 
+class ToldOfTime(Reporter):
+    """Keeps the seconds left that it is told, by part and number of pieces."""
+
+    def __init__(self):
+        self.left = {}
+
+    def advance_unlike(self, part, done, total, unit, seconds_left):
+        self.left[part, done, total] = seconds_left
+
+
+def test_what_is_left_is_known_from_the_search(project, tmp_path):
+    reporter, data = ToldOfTime(), str(project / "data")
+    config = settings(project, tmp_path, layers="block2", heads="lda,knn", tune=True, jobs=1)
+    stages.classified(data, config, reporter)
+    assert reporter.left["classify", 0, 2] is None
+    assert reporter.left["classify", 1, 2] > 0
+    assert reporter.left["classify", 2, 2] == 0
+    n_steps = max(done for part, done, _ in reporter.left if part == "search")
+    assert reporter.left["search", n_steps, n_steps] == 0
+    assert reporter.left["search", n_steps - 1, n_steps] > 0
+    assert reporter.left["search", 1, min(t for p, _, t in reporter.left if p == "search")] is None
+
+
+def test_experiments_that_were_done_before_do_not_count(project, tmp_path):
+    reporter, data = ToldOfTime(), str(project / "data")
+    stages.classified(data, settings(project, tmp_path, layers="block2", heads="lda"), SILENT)
+    more = settings(project, tmp_path, layers="block2,block3", heads="lda")
+    stages.classified(data, more, reporter)
+    assert reporter.left == {
+        ("classify", 0, 2): None,
+        ("classify", 1, 2): None,
+        ("classify", 2, 2): 0,
+    }
+
+
 def parts_of_learning(root, runs, spec, **more):
     """The table, what judges, the input and the head of one experiment."""
     config = settings(root, runs, repeats=1, **more)

@@ -1,11 +1,13 @@
 """The order of a search: screen inputs with ridge, join cuts, then try every head on the best."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
+from pipeline.classify.pace import Pace
 from pipeline.classify.search.choose import Choice, choose
 from pipeline.classify.search.grids import grid, preparations, shortlisted
 from pipeline.classify.search.memory import SearchMemory
@@ -75,7 +77,8 @@ def search(
         _units(spec, default, finalists, inputs[0], whole)
         for spec, default in zip(specs, defaults, strict=True)
     ]
-    measured = iter(runner.measure([unit for some in units for unit in some], pool))
+    wanted = [unit for some in units for unit in some]
+    measured = iter(runner.measure(wanted, pool, last=True))
     found = []
     for spec, some in zip(defaults, units, strict=True):
         trials = [trial for _ in some for trial in next(measured)]
@@ -185,20 +188,35 @@ class UnitRunner:
         """What inputs are screened on."""
         self._done = self._total = 0
 
-    def measure(self, units: Sequence[Unit], pool: Pool) -> list[list[Trial]]:
-        """Return the trials of each unit on a pool, in their order."""
+    def measure(
+        self, units: Sequence[Unit], pool: Pool, *, last: bool = False
+    ) -> list[list[Trial]]:
+        """Return the trials of each unit on a pool, in their order.
+
+        Args:
+            units: What is tried.
+            pool: What there is to learn from.
+            last: Whether no more follow, so that it can be said when the search will be done.
+        """
         n_rows = len(pool.labels)
         known = [self._memory.get(unit, n_rows) for unit in units]
-        missing = [(place, units[place]) for place, one in enumerate(known) if one is None]
+        missing = _heads_in_turn(
+            [(place, units[place]) for place, one in enumerate(known) if one is None]
+        )
         self._total += len(missing)
+        pace = Pace(_head_of(unit) for _, unit in missing)
         if missing:
-            self._reporter.advance("search", self._done, self._total, "steps")
+            self._tell(None)
         for place, trials in self._in_parallel(pool, missing):
             self._memory.put(units[place], n_rows, trials)
             known[place] = trials
             self._done += 1
-            self._reporter.advance("search", self._done, self._total, "steps")
+            pace.finish(_head_of(units[place]), sum(trial.seconds for trial in trials))
+            self._tell(pace.seconds_left if last else None)
         return [trials for trials in known if trials is not None]
+
+    def _tell(self, seconds_left: float | None) -> None:
+        self._reporter.advance_unlike("search", self._done, self._total, "steps", seconds_left)
 
     def _in_parallel(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
         # Dense heads first and here: TensorFlow takes all cores by itself.
@@ -208,6 +226,20 @@ class UnitRunner:
         others = [one for one in units if one[1].specs[0].head.name != "dense"]
         if others:
             yield from self._spread(pool, others)
+
+
+def _head_of(unit: Unit) -> str:
+    return unit.specs[0].head.name
+
+
+def _heads_in_turn(units: Sequence[tuple[int, Unit]]) -> list[tuple[int, Unit]]:
+    """Return units with one of each head first, so that it is soon known what each takes."""
+    before = Counter[str]()
+    turns = []
+    for _, unit in units:
+        turns.append(before[_head_of(unit)])
+        before[_head_of(unit)] += 1
+    return [unit for _, unit in sorted(zip(turns, units, strict=True), key=lambda pair: pair[0])]
 
 
 def by_processes(n_jobs: int, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
