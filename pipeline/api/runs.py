@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,7 +171,8 @@ def load_run(
 
     Args:
         run: Name or folder of a run, the beginning of its name, or ``"best"``: of the data that
-            were learnt from last, the run with the highest selection accuracy.
+            were asked about last, the run with the highest selection accuracy; ``"best:FOLDER"``
+            of the data of that name, or in that place.
         runs: Folder of the runs.
         cache: Folder of the feature cache; the converted models lie in it.
         batch_size: Pictures per step.
@@ -194,4 +194,4 @@ def load_run(
     """
     settings = {"runs": runs, "cache": cache, "batch_size": batch_size, "trust": trust}
     config = filled(PredictConfig, settings, "load_run")
-    return Run(find_run(config.runs, str(Path(location("run", run)).expanduser())), config)
+    return Run(find_run(config.runs, location("run", run)), config)
