@@ -96,9 +96,7 @@ def note_asked(runs: Path, root: str, name: str, digest: str) -> None:
     except StoreError as error:
         order = asked(runs, list_runs(runs))
         if order and order[-1].digest != digest:
-            logger.warning(
-                "%s; until then best is of %s: say best:%s", error, order[-1].root, root
-            )
+            logger.warning("%s; until then best is of %s: say best:%s", error, order[-1].root, root)
 
 
 def order(run: RunFolder) -> tuple[float, float, bool, str, str]:
