@@ -87,7 +87,7 @@ def test_a_run_with_a_threshold_does_not_always_know(trained):
         (np.full((4, 4, 3), np.nan), "received .* with values from nan to nan"),
         (np.full((4, 4, 3), 0.5), "floats up to 0.5, as if 1 were white"),
         (np.zeros((4, 4, 3), complex), "of dtype complex128"),
-        ([1, 2], "received list of int"),
+        ([1, 2], "received list of 2 int"),
         ([], "at least one picture"),
         (7, "received int"),
     ],
