@@ -43,9 +43,11 @@ def type_of(value: Any) -> str:
 
 def kind_of(value: Any) -> str | None:
     """Return what several pictures in memory are; None where that is not known."""
-    if hasattr(value, "columns"):
+    if _is_table(value):
         numbers = hasattr(value, "to_numpy") and value.to_numpy().dtype.kind in "iuf"
         return FEATURES if numbers else TABLE
+    if hasattr(value, "to_list") and not hasattr(value, "ndim"):
+        return kind_of(value.to_list())
     if isinstance(value, list | tuple):
         one = value[0] if value else None
         if isinstance(one, str | os.PathLike):
@@ -55,6 +57,10 @@ def kind_of(value: Any) -> str | None:
     texts = getattr(getattr(value, "dtype", None), "kind", "f") in "OUTS"
     known = {1: PATHS} if texts else {2: FEATURES, 3: PIXELS, 4: PIXELS}
     return known.get(getattr(value, "ndim", 0))
+
+
+def _is_table(value: Any) -> bool:
+    return hasattr(type(value), "columns")  # of the type: to ask a value may compute it
 
 
 def place(data: Any, then: str | None) -> str:
@@ -67,7 +73,7 @@ def place(data: Any, then: str | None) -> str:
     Raises:
         InputError: It is neither; the sentence says what to call instead.
     """
-    if isinstance(data, str | os.PathLike):
+    if isinstance(data, str | os.PathLike) and os.fspath(data):
         return os.fspath(data)
     raise InputError(
         f"expected data as a text or a path, received data={described(data)}; "
@@ -94,16 +100,18 @@ def _instead(data: Any, then: str | None) -> str:
         return f"call {then} with {AS_ARRAYS}"
     if hasattr(data, "location"):
         return "give its location"
-    if kind is not None or (hasattr(data, "__getitem__") or hasattr(data, "__iter__")):
+    several = hasattr(data, "__getitem__") or hasattr(data, "__iter__")
+    if kind is not None or (several and not isinstance(data, str | bytes)):
         return AS_FILES
     return "say where the pictures are: a folder, a table, an archive or a URL"
 
 
 def _writing(table: Any) -> str:
-    if hasattr(table, "write_csv"):
-        return "write_csv('pictures.csv')"
-    own = "" if hasattr(table, "to_csv") else "to_pandas()."
-    return f"{own}to_csv('pictures.csv', index=False)"
+    """Return what writes a table: of pandas, of polars, or of Arrow."""
+    for method, more in (("to_csv", ", index=False"), ("write_csv", ""), ("sink_csv", "")):
+        if hasattr(table, method):
+            return f"data.{method}('pictures.csv'{more})"
+    return "data.to_pandas().to_csv('pictures.csv', index=False)"
 
 
 def no_pictures(given: Any, expected: str) -> InputError:
@@ -111,7 +119,7 @@ def no_pictures(given: Any, expected: str) -> InputError:
     way_out = "make these of it"
     if isinstance(given, str | bytes | os.PathLike):
         way_out = "give a list of paths, as glob('FOLDER/*/*.png') makes it"
-    elif hasattr(given, "columns"):
+    elif _is_table(given):
         way_out = "give its column of paths"
     elif _is_pair(given):
         way_out = "give the pictures alone, without their labels"

@@ -124,27 +124,35 @@ def test_a_table_in_memory(trained, paths, function):
     table = pd.DataFrame({"path": paths, "label": [path.split("/")[-2] for path in paths]})
     text = told(function, table)
     assert "received data=DataFrame of shape (72, 2); write it with " in text
-    eval(f"table.{re.search('to_csv.*?[)]', text)[0]}", {"table": table})
+    eval(re.search("data[.]to_csv.*?[)]", text)[0], {"data": table})
     assert pipeline.extract_features("pictures.csv", **BASE).computed == 0
 
 
 @pytest.mark.parametrize(
-    ("methods", "expected"),
+    ("method", "expected"),
     [
-        (["write_csv"], "with write_csv('pictures.csv'), in"),
-        (["to_csv"], "with to_csv('pictures.csv', index=False), in"),
-        (["to_pandas"], "with to_pandas().to_csv('pictures.csv', index=False), in"),
+        ("write_csv", "with data.write_csv('pictures.csv'), in"),
+        ("sink_csv", "with data.sink_csv('pictures.csv'), in"),
+        ("to_csv", "with data.to_csv('pictures.csv', index=False), in"),
+        ("to_pandas", "with data.to_pandas().to_csv('pictures.csv', index=False), in"),
     ],
 )
-def test_tables_of_other_libraries(methods, expected):
-    table = SimpleNamespace(columns=["path", "label"], **dict.fromkeys(methods))
+def test_tables_of_other_libraries(method, expected):
+    table = type("Table", (), {"columns": ["path", "label"], method: None})()
     assert expected in told(pipeline.train_classifier, table)
+
+
+def test_series_of_other_libraries(folder):
+    series = SimpleNamespace(to_list=lambda: ["a.png", "b.png"])
+    assert "write a table of them" in told(pipeline.train_classifier, series)
 
 
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
         (None, "received data=None; say where the pictures are"),
+        ("", "received data=''; say where the pictures are"),
+        (b"digits", "received data=b'digits'; say where the pictures are"),
         (7, "received data=7; say where the pictures are"),
         (MapStyle(), "received data=.*MapStyle.*; save the pictures as FOLDER"),
         ((one for one in "ab"), "received data=<generator .*; save the pictures as FOLDER"),
@@ -165,7 +173,7 @@ def test_what_else_is_no_place(data, expected):
         ({"a.png"}, r"received set; make a list of it"),
         (b"a.png", "received bytes; give a list of paths"),
         (Image.new("RGB", (8, 8)), "received Image; make arrays of them: X = "),
-        (SimpleNamespace(columns=["path"], shape=(3, 2)), r"of shape \(3, 2\); give its column of"),
+        (type("Table", (), {"columns": ["path"], "shape": (3, 2)})(), r"\(3, 2\); give its column"),
         (["a.png", np.zeros((8, 8, 3))], "received list of 2 ndarray, str; make these of it"),
         (np.zeros((2, 3, 8, 8), np.uint8), r"received X\[0\] of shape \(3, 8, 8\).* colours last"),
     ],
