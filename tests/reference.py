@@ -39,7 +39,8 @@ def _setting(setting: Setting) -> tuple[str, str, str]:
 
 def backbones() -> str:
     """Return a row for each base of the catalog."""
-    titles = ("backbone", "size", "smallest", "preprocessing", "parameters", "cut points")
+    counted = "parameters without top"
+    titles = ("backbone", "size", "smallest", "preprocessing", counted, "cut points")
     return _table(titles, [_backbone(row.to_dict()) for row in BACKBONES.values()])
 
 

@@ -5,9 +5,10 @@ from typing import Unpack
 import numpy as np
 
 from pipeline.api import stages
+from pipeline.api.kinds import FEATURES_OF, place
 from pipeline.api.opened import Held, OpenedFeatures
 from pipeline.api.progress import ProgressWanted, reporting
-from pipeline.api.settings import AnyPath, FeaturesSettings, filled, location, takes
+from pipeline.api.settings import AnyPath, FeaturesSettings, filled, takes
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError
 from pipeline.features import Caches, cached_views, left_out_of, resolve, wanted_views
@@ -52,7 +53,7 @@ def extract_features(
     """
     config = filled(FeaturesConfig, settings, "extract_features")
     with reporting(progress) as reporter:
-        return stages.features(location("data", data), config, reporter)
+        return stages.features(place(data, FEATURES_OF), config, reporter)
 
 
 @takes(FeaturesConfig)
@@ -86,7 +87,7 @@ def open_features(data: AnyPath, **settings: Unpack[FeaturesSettings]) -> Opened
     """
     config = filled(FeaturesConfig, settings, "open_features")
     base = resolve(config, look=True)
-    dataset = stages.indexed(location("data", data), config, SILENT, look=True)
+    dataset = stages.indexed(place(data, FEATURES_OF), config, SILENT, look=True)
     caches = Caches(config, base)
     held = Held(dataset, base, caches, max(config.views, config.test_views))
     lost = left_out_of(dataset, held.caches.clean)

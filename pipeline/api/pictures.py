@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline.api.kinds import no_pictures
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
 from pipeline.predict.labelling import Readable
@@ -91,8 +92,8 @@ def given_pictures(pictures: Any) -> Given:
     """
     if isinstance(pictures, str | os.PathLike):
         pictures = [pictures]
-    elif isinstance(pictures, np.ndarray) and pictures.ndim == 3:
-        pictures = pictures[np.newaxis]
+    elif getattr(pictures, "ndim", 0) == 3:
+        pictures = np.asarray(pictures)[np.newaxis]
     rows = _rows(pictures)
     if isinstance(rows, Arrays):
         return rows
@@ -114,10 +115,10 @@ def given_samples(X: Any) -> Given:
 
 
 def _rows(X: Any) -> Arrays | list[str]:
-    if isinstance(X, np.ndarray) and X.ndim == 4:
-        return Arrays(X)
+    if getattr(X, "ndim", 0) == 4:
+        return Arrays(np.asarray(X))
     if isinstance(X, str | os.PathLike) or not hasattr(X, "__len__"):
-        raise _unusable(X)
+        raise no_pictures(X, EXPECTED)
     rows = _listed(X)
     if not rows:
         raise _none()
@@ -125,7 +126,7 @@ def _rows(X: Any) -> Arrays | list[str]:
         return [os.fspath(row) for row in rows]
     if all(getattr(row, "ndim", 0) == 3 for row in rows):
         return Arrays([np.asarray(row) for row in rows])
-    raise _unusable(X)
+    raise no_pictures(X, EXPECTED)
 
 
 def _listed(X: Any) -> list[Any]:
@@ -140,18 +141,6 @@ def _listed(X: Any) -> list[Any]:
 
 def _none() -> InputError:
     return InputError(f"expected at least one picture, received none; give {EXPECTED}")
-
-
-def _unusable(X: Any) -> InputError:
-    shape = f" of shape {X.shape}" if hasattr(X, "shape") else ""
-    dtype = f" and dtype {X.dtype}" if hasattr(X, "dtype") else ""
-    what = f"{type(X).__name__}{shape}{dtype}"
-    if isinstance(X, list | tuple) and X:
-        what += f" of {', '.join(sorted({type(row).__name__ for row in X}))}"
-    return InputError(
-        f"expected {EXPECTED}, received {what}; make arrays of other kinds, as "
-        f"np.asarray(picture.convert('RGB')) does of Pillow's"
-    )
 
 
 def _check_pixels(pixels: np.ndarray, name: str) -> None:

@@ -1,8 +1,8 @@
 """A finished run that labels pictures: paths, folders, or arrays."""
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from pipeline.errors import DataError
 from pipeline.images import Failure
 from pipeline.predict.labelling import Predictor, bundle_predictor
 from pipeline.runs import Bundle, RunFolder, find_run, read_info, read_metrics
+from pipeline.system.startup import safe_after_fork
 
 Pictures = Any
 """A path or several (files, folders, archives), or an array (h, w, 3) or (n, h, w, 3), or several
@@ -30,6 +31,8 @@ class Run:
         head: The head with its parameters.
         layers: What the head sees: one layer, or several side by side.
     """
+
+    _opened: tuple[int, Predictor] | None = None
 
     def __init__(self, folder: RunFolder, config: PredictConfig) -> None:
         self._folder, self._config = folder, config
@@ -76,10 +79,19 @@ class Run:
     def _bundle(self) -> Bundle:
         return self._folder.bundle(self._config.trust)
 
-    @cached_property
+    @property
     def _predictor(self) -> Predictor:
-        config = self._config
-        return bundle_predictor(self.name, self._bundle, config.models, config.batch_size)
+        """What labels, opened in the process that asks: an engine neither travels nor forks."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            config = self._config
+            made = bundle_predictor(self.name, self._bundle, config.models, config.batch_size)
+            self._opened = os.getpid(), made
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is read and opened again where it arrives."""
+        own = ("_folder", "_config", "name", "path", "classes", "head", "layers")
+        return {name: getattr(self, name) for name in own}
 
     def paths(self, pictures: Pictures) -> list[str]:
         """Return what the rows of `predict` and `predict_proba` are, in their order.
@@ -130,9 +142,10 @@ class Run:
         given = given_pictures(pictures)
         probabilities = np.full((len(given), len(self.classes)), np.nan)
         failed: list[Failure] = []
-        for labelled in self._predictor.label(given, self._config.batch_size):
-            failed += labelled.failed
-            probabilities[labelled.rows] = labelled.probabilities
+        with safe_after_fork():
+            for labelled in self._predictor.label(given, self._config.batch_size):
+                failed += labelled.failed
+                probabilities[labelled.rows] = labelled.probabilities
         if failed and strict:
             first = failed[0]
             raise DataError(
@@ -158,7 +171,8 @@ def load_run(
 
     Args:
         run: Name or folder of a run, the beginning of its name, or ``"best"``: of the data that
-            were learnt from last, the run with the highest selection accuracy.
+            were asked about last, the run with the highest selection accuracy; ``"best:FOLDER"``
+            of the data of that name, or in that place.
         runs: Folder of the runs.
         cache: Folder of the feature cache; the converted models lie in it.
         batch_size: Pictures per step.
@@ -180,4 +194,4 @@ def load_run(
     """
     settings = {"runs": runs, "cache": cache, "batch_size": batch_size, "trust": trust}
     config = filled(PredictConfig, settings, "load_run")
-    return Run(find_run(config.runs, str(Path(location("run", run)).expanduser())), config)
+    return Run(find_run(config.runs, location("run", run)), config)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypedDict, TypeVar, get_args, get_type_hints
 
+from pipeline.api.kinds import described
 from pipeline.config import side_of
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.system.units import named
@@ -169,7 +170,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         return value
     several = ", or a list of texts" if name in _NAMES else ""
     expected = _EXPECTED.get(kind, "a path") + several + (" or None" if NoneType in kinds else "")
-    raise InputError(f"expected {name} as {expected}, received {name}={value!r}")
+    raise InputError(f"expected {name} as {expected}, received {name}={described(value)}")
 
 
 def location(name: str, value: AnyPath) -> str:
@@ -179,7 +180,7 @@ def location(name: str, value: AnyPath) -> str:
         InputError: It is neither a text nor a path.
     """
     if not isinstance(value, str | PathLike):
-        raise InputError(f"expected {name} as a text or a path, received {name}={value!r}")
+        raise InputError(f"expected {name} as a text or a path, received {name}={described(value)}")
     return fspath(value)
 
 

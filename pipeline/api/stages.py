@@ -84,6 +84,7 @@ def classified(
 ) -> tuple["Classification", Extraction]:
     """Run stage 2 on a location, after stage 1 for what is missing."""
     from pipeline.classify.classify import check, check_settings, classify
+    from pipeline.runs import note_asked
 
     check_settings(config)
     base = resolve(config)
@@ -95,7 +96,9 @@ def classified(
         from pipeline.cluster.searching import search_workers
 
         workers = search_workers(config.cluster)
-    return classify(config, found, reporter, workers), found.extraction
+    classification = classify(config, found, reporter, workers)
+    note_asked(config.runs, dataset.location, dataset.name, dataset.digest)
+    return classification, found.extraction
 
 
 def finetuned(
@@ -104,7 +107,7 @@ def finetuned(
     """Run stage 3 on a location, after stage 1 for what the run's head learns from."""
     from pipeline.finetune.settings import stage1_config
     from pipeline.finetune.task import check_classes
-    from pipeline.runs import index_settings, source_run, transplantable_head
+    from pipeline.runs import index_settings, note_asked, source_run, transplantable_head
 
     as_then = index_settings(config.runs, config.source, data)
     dataset = indexed(data, FeaturesConfig(cache=config.cache, **as_then), reporter)
@@ -116,7 +119,9 @@ def finetuned(
     import_tensorflow()
     from pipeline.finetune.finetune import finetune
 
-    return finetune(config, found, source, reporter), found.extraction
+    tuned = finetune(config, found, source, reporter)
+    note_asked(config.runs, dataset.location, dataset.name, dataset.digest)
+    return tuned, found.extraction
 
 
 def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":

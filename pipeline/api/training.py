@@ -6,6 +6,7 @@ from os import fspath
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pipeline.api import stages
+from pipeline.api.kinds import CLASSIFIER_OF, place
 from pipeline.api.progress import ProgressWanted, reporting
 from pipeline.api.runs import Run
 from pipeline.api.settings import (
@@ -153,7 +154,7 @@ def train_classifier(
     """
     config = filled(ClassifyConfig, settings, "train_classifier")
     with reporting(progress) as reporter:
-        classification, extraction = stages.classified(location("data", data), config, reporter)
+        classification, extraction = stages.classified(place(data, CLASSIFIER_OF), config, reporter)
     results = tuple(_trained_head(result, config) for result in classification.results)
     best = next(result for result in results if result.run.name == classification.best.name)
     return Trained(
@@ -226,7 +227,7 @@ def fine_tune(
     """
     config = filled(FinetuneConfig, settings, "fine_tune", source=location("from_run", from_run))
     with reporting(progress) as reporter:
-        done, extraction = stages.finetuned(location("data", data), config, reporter)
+        done, extraction = stages.finetuned(place(data, None), config, reporter)
     folder, tuned = done.run, done.run.fine_tuning
     assert tuned is not None
     assert folder.selection.epoch is not None

@@ -173,7 +173,8 @@ class BackboneSpec:
         if include_top and row.fixed_top_size and size != row.input_size:
             raise InputError(
                 f"the fully connected layers of {self} need image_size={row.input_size}, "
-                f"received image_size={size}; cut at 'top' or below it to use another size"
+                f"received image_size={size}; without the top, or cut at 'top' or below it, "
+                f"other sizes will do"
             )
 
     def weights_file(self, image_size: int | None = None, include_top: bool = False) -> str:

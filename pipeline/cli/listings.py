@@ -82,21 +82,27 @@ def backbones(*, output: Output = DEFAULT_OUTPUT) -> None:
 
 @command(
     "pipeline summary MobileNetV2",
+    "pipeline summary MobileNet --top",
     'pipeline summary "MobileNet(alpha=0.25)" --image-size 160',
 )
 def summary(
-    backbone: str, *, image_size: int | str | None = None, output: Output = DEFAULT_OUTPUT
+    backbone: str,
+    *,
+    image_size: int | str | None = None,
+    top: Annotated[bool, SWITCH] = False,
+    output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """List a backbone's layers, shapes, parameters and named cut points.
 
     Args:
         backbone: Name, arguments in brackets: "MobileNet(alpha=0.25)".
         image_size: Side in pixels of the input; the backbone's own when left out.
+        top: List the whole network, with the top that tells ImageNet's 1,000 classes.
     """
     from pipeline.backbones import parse_backbone, summarize
 
-    rows = [row.to_dict() for row in summarize(parse_backbone(backbone), side_of(image_size))]
-    show.result({"layers": rows}, output.json, show.layers)
+    summarized = summarize(parse_backbone(backbone), side_of(image_size), top)
+    show.result(summarized.to_dict(), output.json, show.layers)
 
 
 @command("pipeline completion bash >> ~/.bashrc", 'eval "$(pipeline completion zsh)"')

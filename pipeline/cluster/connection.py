@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cluster.guard import main_for_workers
 from pipeline.cluster.local import local_cluster, restore, silence
 from pipeline.errors import ClusterError, InputError
 
@@ -80,7 +81,8 @@ def connected(cluster: str, n_local: int | None = None) -> Iterator[Workers]:
 
     Raises:
         InputError: Dask is not installed.
-        ClusterError: The scheduler does not answer, or has no workers.
+        ClusterError: The scheduler does not answer, or has no workers; or workers of this machine
+            would start the program again.
     """
     try:
         import distributed  # noqa: F401
@@ -96,6 +98,7 @@ def connected(cluster: str, n_local: int | None = None) -> Iterator[Workers]:
         warnings.filterwarnings("ignore", module=r"distributed\.")
         scheduler: Any = cluster
         if cluster.startswith(LOCAL):
+            stack.enter_context(main_for_workers(cluster))
             number = cluster.partition(":")[2]
             scheduler = stack.enter_context(local_cluster(int(number) if number else n_local))
         yield Workers(stack.enter_context(_client(scheduler, cluster)), cluster)

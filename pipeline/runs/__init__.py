@@ -6,6 +6,7 @@ from pipeline.runs.choose import (
     find_run,
     index_settings,
     is_transplantable,
+    note_asked,
     source_run,
     transplantable_head,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "load_finished",
     "load_run",
     "new_run",
+    "note_asked",
     "read_info",
     "read_metrics",
     "run_name",

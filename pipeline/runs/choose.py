@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RunError
+from pipeline.errors import RunError, StoreError
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import resolve_location
+from pipeline.runs.asked import Asked, asked, remember_asked
 from pipeline.runs.folder import list_runs, load_run, run_folders
-from pipeline.runs.record import CLASSIFY, RunFolder
+from pipeline.runs.record import CLASSIFY, FINETUNE, RunFolder
+from pipeline.system.units import named
 
 logger = logging.getLogger(__name__)
 
@@ -18,16 +20,20 @@ TRANSPLANTABLE = ("linear", "dense")
 
 
 def find_run(runs: Path, text: str) -> RunFolder:
-    """Find a run by its name, its folder, the start of its name, or as ``best`` of the newest data.
+    """Find a run by its name, its folder, the start of its name, or as ``best`` of some pictures.
+
+    ``best`` is of the pictures that were asked about last, ``best:NAME`` and ``best:LOCATION`` of
+    those of that name or in that place.
 
     Raises:
         RunError: There is none, or several fit.
     """
     if is_best(text):
-        best = best_run(_newest_data(list_runs(runs), text.removeprefix(BEST)), runs)
+        candidates = list_runs(runs)
+        best = best_run(_on(candidates, _meant(runs, candidates, text)), runs)
         logger.info("%s is %s", text, best.name)
         return best
-    for path in (runs / text, Path(text)):
+    for path in (runs / text, Path(text).expanduser()):
         if text and (path / "run.json").is_file():
             return load_run(path)
     matches = [path for path in run_folders(runs) if text and path.name.startswith(text)]
@@ -45,17 +51,52 @@ def is_best(text: str) -> bool:
     return text == BEST or text.startswith(f"{BEST}:")
 
 
-def _newest_data(candidates: list[RunFolder], suffix: str) -> list[RunFolder]:
-    """Keep the runs on the pictures that were learnt from last; figures of others do not compare.
+def _meant(runs: Path, candidates: Sequence[RunFolder], text: str) -> str | None:
+    """Return the digest of the pictures that ``best…`` is of; None where there are no runs.
 
-    Args:
-        candidates: Runs on any data.
-        suffix: ``:FOLDER`` to look only at runs on a folder of that name, or nothing.
+    Figures on other pictures do not compare.
+
+    Raises:
+        RunError: There are none of that name or place, or several data sets of that name.
     """
-    name = suffix.removeprefix(":")
-    named = [run for run in candidates if not name or run.dataset.name == name]
-    newest = max(named, key=lambda run: run.created, default=None)
-    return [run for run in named if newest and run.dataset.digest == newest.dataset.digest]
+    order = asked(runs, candidates)
+    if not order:
+        return None
+    if text == BEST:
+        return order[-1].digest
+    places = _places(order, text)
+    if len({one.digest for one in places}) > 1:
+        ways = ", ".join(f"{BEST}:{one.root}" for one in places[:3])
+        raise RunError(
+            f"expected one data set for {text!r}, received {len(places)} of that name in {runs}; "
+            f"say which: {ways}{', …' if len(places) > 3 else ''}, or the name of a run"
+        )
+    return places[-1].digest
+
+
+def _places(order: Sequence[Asked], text: str) -> list[Asked]:
+    """Return what was last asked about in each place that ``best:NAME`` or ``:LOCATION`` means."""
+    said = text.removeprefix(f"{BEST}:")
+    last = {one.root: one for one in order}.values()
+    found = [one for one in last if one.name == said]
+    if said and not found:
+        found = [one for one in last if one.root == resolve_location(said)]
+    if not found:
+        raise RunError(
+            f"expected the name or place of pictures that were learnt from after {BEST}:, received "
+            f"{text!r}; there are runs on {named(sorted({one.name for one in last}))}"
+        )
+    return found
+
+
+def note_asked(runs: Path, root: str, name: str, digest: str) -> None:
+    """Remember that a data set was asked about; say so where that cannot be kept and matters."""
+    try:
+        remember_asked(runs, root, name, digest)
+    except StoreError as error:
+        order = asked(runs, list_runs(runs))
+        if order and order[-1].digest != digest:
+            logger.warning("%s; until then best is of %s: say best:%s", error, order[-1].root, root)
 
 
 def order(run: RunFolder) -> tuple[float, float, bool, str, str]:
@@ -85,19 +126,23 @@ def best_run(candidates: Sequence[RunFolder], runs: Path) -> RunFolder:
 def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
     """Return how the pictures of a run were indexed, to label and split the same ones alike.
 
-    For ``best`` that is the best transplantable run on this location.
+    For ``best`` that is the best transplantable run on this location as it was last asked about.
 
     Returns:
         Settings by the names of `pipeline.config.DataConfig`; none where there is no such run.
     """
     if not is_best(text):
         return find_run(runs, text).indexing
-    root = resolve_location(data)
-    here = [run for run in list_runs(runs) if run.dataset.root == root]
-    fitting = [run for run in here if is_transplantable(run)]
-    if not fitting:
-        return {}
-    return best_run(fitting, runs).indexing
+    root, candidates = resolve_location(data), list_runs(runs)
+    for one in reversed(asked(runs, candidates)):
+        fitting = [run for run in _on(candidates, one.digest) if is_transplantable(run)]
+        if one.root == root and fitting:
+            return best_run(fitting, runs).indexing
+    return {}
+
+
+def _on(candidates: Sequence[RunFolder], digest: str | None) -> list[RunFolder]:
+    return [run for run in candidates if run.dataset.digest == digest]
 
 
 def source_run(runs: Path, text: str, data: str, digest: str) -> RunFolder:
@@ -114,14 +159,20 @@ def source_run(runs: Path, text: str, data: str, digest: str) -> RunFolder:
     """
     if not is_best(text):
         return find_run(runs, text)
-    fitting = [
-        run for run in list_runs(runs) if run.dataset.digest == digest and is_transplantable(run)
-    ]
+    candidates = list_runs(runs)
+    fitting = [run for run in _on(candidates, digest) if is_transplantable(run)]
     if not fitting:
         raise RunError(
             f"expected a run with a linear or dense head on {data} in {runs}, received none; "
             f"run `pipeline classify {data}` first"
         )
+    if text != BEST:
+        places = _places(asked(runs, candidates), text)
+        if digest not in {one.digest for one in places}:
+            raise RunError(
+                f"expected a run on {data}, received {text!r}, which is of {places[-1].root}; say "
+                f"{BEST}, or the name of a run"
+            )
     return best_run(fitting, runs)
 
 
@@ -135,9 +186,11 @@ def is_transplantable(run: RunFolder) -> bool:
 def transplantable_head(run: RunFolder) -> HeadSpec:
     """Return a run's head; raises RunError when it cannot become Dense layers on the base."""
     if not is_transplantable(run):
+        way_out = "choose another with --from, for example one with logistic"
+        if run.kind == FINETUNE and run.fine_tuning is not None:
+            way_out = f"it began with {run.fine_tuning.from_run}: give that one, or {BEST}"
         raise RunError(
             f"expected a classify run with a linear or dense head, received {run.name} with "
-            f"head={run.head!r} ({run.kind}); choose another with --from, for "
-            f"example one with logistic"
+            f"head={run.head!r} ({run.kind}); {way_out}"
         )
     return parse_head(run.head)

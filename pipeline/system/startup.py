@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from pipeline.errors import InputError
+
 _OWNED = "PIPELINE_OWNS_STDERR"
+
+_forked = False
+_left_in_parent = False
+"""Whether this process was forked from one in which TensorFlow had its threads running."""
 
 
 def own_stderr() -> None:
@@ -27,7 +33,16 @@ def import_tensorflow() -> None:
 
     The native notices (no CUDA driver, CPU instruction sets) come before any log level is obeyed
     and read like errors on every machine without a GPU.
+
+    Raises:
+        InputError: TensorFlow ran before this process was forked: it would wait for ever here.
     """
+    if _left_in_parent:
+        raise InputError(
+            "expected a process in which TensorFlow can start, received one that was forked from "
+            "a process that had used it; start workers with joblib, or with "
+            "multiprocessing.get_context('spawn')"
+        )
     if "tensorflow" in sys.modules:
         return
     if _OWNED not in os.environ:
@@ -41,6 +56,29 @@ def import_tensorflow() -> None:
         tf.config.list_physical_devices("GPU")
     # Else it warns of functions that are compiled often; for networks of many shapes that is meant.
     tf.get_logger().setLevel("ERROR")
+
+
+def _look_at_fork() -> None:
+    global _forked, _left_in_parent
+    _forked = True
+    module = sys.modules.get("tensorflow.python.eager.context")
+    context = module.context_safe() if module else None
+    _left_in_parent |= context is not None and context._initialized
+
+
+os.register_at_fork(after_in_child=_look_at_fork)
+
+
+@contextmanager
+def safe_after_fork() -> Iterator[None]:
+    """Let OpenMP compute with one thread in a forked process: others of its parent's are gone."""
+    if not _forked:
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="openmp"):
+        yield
 
 
 def import_openvino() -> Any:

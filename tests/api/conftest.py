@@ -15,10 +15,18 @@ BASE = {"image_size": 32, "layers": "block3", "cache": "cache"}
 FLAGS = ["--image-size", "32", "--layers", "block3", "--cache", "cache"]
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Converted bases, which all files of tests share: to convert takes longer than any test."""
+    return tmp_path_factory.mktemp("models")
+
+
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory, models):
     """Folder with 24 pictures to train on and 8 to test of each of three digits."""
     root = tmp_path_factory.mktemp("api")
+    (root / "cache").mkdir()
+    (root / "cache" / "models").symlink_to(models)
     write_digits(root / "all")
     for split, count in (("train", 24), ("test", 8)):
         for name in "012":

@@ -1,7 +1,11 @@
 """A run labels paths, folders and arrays as it was judged."""
 
+import os
+import pickle
+import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from PIL import Image
 
 import pipeline
 from pipeline.errors import DataError, InputError, RunError
+from pipeline.system.startup import import_tensorflow
 from tests.api.conftest import BASE, answer, pixels, snapshot
 
 
@@ -82,7 +87,7 @@ def test_a_run_with_a_threshold_does_not_always_know(trained):
         (np.full((4, 4, 3), np.nan), "received .* with values from nan to nan"),
         (np.full((4, 4, 3), 0.5), "floats up to 0.5, as if 1 were white"),
         (np.zeros((4, 4, 3), complex), "of dtype complex128"),
-        ([1, 2], "received list of int"),
+        ([1, 2], "received list of 2 int"),
         ([], "at least one picture"),
         (7, "received int"),
     ],
@@ -144,3 +149,73 @@ def test_views_are_averaged_as_the_command_averages_them(trained, folder, capsys
     labels = [one["label"] for one in value["predictions"]]
     assert viewed.predict("digits/test").tolist() == labels
     assert viewed.threshold is not None
+
+
+def in_a_fork(function):
+    """Return what a function returns in a process that is forked from this one."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking is what is tried here
+        child = os.fork()
+    if not child:
+        signal.alarm(60)  # what waits for threads that are not there is ended
+        try:
+            os.write(writer, pickle.dumps(function()))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        answered = file.read()
+    assert os.waitpid(child, 0)[1] == 0
+    return pickle.loads(answered)
+
+
+BOOSTING = "sklearn.ensemble:HistGradientBoostingClassifier(max_iter=3)"
+
+
+@pytest.mark.parametrize("head", ["logistic", "knn", BOOSTING], ids=["logistic", "knn", "boosting"])
+def test_a_run_travels_and_forks_before_and_after_it_labelled(trained, head):
+    """Of a base that is open, of threads, and of OpenMP's, nothing is in the other process."""
+    name = pipeline.train_classifier("digits", heads=head, folds=3, repeats=1, **BASE).best.run.name
+    fresh = pipeline.load_run(name, cache="cache")
+    assert in_a_fork(lambda: fresh.predict("digits/test").tolist()) is not None
+    sent = pickle.dumps(fresh)
+    expected = fresh.predict("digits/test").tolist()
+    assert len(pickle.dumps(fresh)) == len(sent)
+    for bundle in (sent, pickle.dumps(fresh)):
+        arrived = pickle.loads(bundle)
+        assert (arrived.name, arrived.classes) == (name, fresh.classes)
+        assert arrived.predict("digits/test").tolist() == expected
+
+    def used_and_dropped():
+        labels = fresh.predict("digits/test").tolist()
+        vars(fresh).clear()  # and with it what was open before
+        return labels
+
+    assert in_a_fork(used_and_dropped) == expected
+    assert fresh.predict("digits/test").tolist() == expected
+
+
+def test_results_travel(trained, opened):
+    arrived = pickle.loads(pickle.dumps((trained, opened, trained.features)))
+    assert arrived[0].best.run.predict("digits/test").tolist() == (
+        trained.best.run.predict("digits/test").tolist()
+    )
+    np.testing.assert_array_equal(arrived[1].X, opened.X)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(opened)).X, opened.X)
+    assert arrived[2] == trained.features
+
+
+def test_tensorflow_is_refused_where_it_would_wait_for_ever(trained):
+    import keras
+
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+    def refused():
+        try:
+            import_tensorflow()
+        except InputError as error:
+            return str(error)
+
+    assert "received one that was forked from a process that had used it" in in_a_fork(refused)
+    import_tensorflow()

@@ -1,7 +1,12 @@
 """Stages 2 and 3 as functions do what the commands do."""
 
+import shutil
+
+import pytest
+
 import pipeline
-from tests.api.conftest import FLAGS, answer
+from pipeline.errors import RunError
+from tests.api.conftest import BASE, FLAGS, answer
 
 
 def test_results_are_those_of_the_command(trained, capsys):
@@ -38,3 +43,28 @@ def test_fine_tuning_goes_on_from_a_run(trained, capsys):
         tuned.run.name
     )
     assert set(tuned.run.predict("digits/test")) <= set("012")
+    with pytest.raises(RunError, match=rf"it began with {source.name}: give that one, or best"):
+        pipeline.fine_tune("digits", from_run=tuned.run, **settings)
+
+
+def test_best_is_of_the_pictures_that_were_asked_about_last(trained, folder):
+    """Also where that answer came from disk, by any of the functions that learn."""
+    shutil.copytree("digits", "two", dirs_exist_ok=True)
+    for split in ("train", "test"):
+        shutil.rmtree(f"two/{split}/2")
+
+    def best():
+        return pipeline.load_run("best").classes
+
+    two = {"heads": "logistic", "folds": 3, "repeats": 1, **BASE}
+    pipeline.train_classifier("two", **two)
+    assert best() == ("0", "1")
+    assert pipeline.train_classifier("digits", heads="knn", folds=3, **BASE).best.reused
+    assert best() == ("0", "1", "2")
+    assert pipeline.train_classifier("two", **two).best.reused
+    assert best() == ("0", "1")
+    source = trained.results[0]
+    pipeline.fine_tune("digits", from_run=source, mode="frozen", epochs=1, cache="cache")
+    assert best() == ("0", "1", "2")
+    assert pipeline.load_run("best:two").classes == ("0", "1")
+    assert pipeline.load_run("best:./digits").classes == ("0", "1", "2")

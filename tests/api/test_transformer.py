@@ -338,7 +338,7 @@ def test_fitting_leaves_the_features_in_the_usual_cache(fitted, paths, folder):
         (np.zeros((3, 8, 8, 1)), r"received X\[0\] of shape \(8, 8, 1\)"),
         (np.full((3, 8, 8, 3), 300), r"received X\[0\] with values from 300 to 300"),
         (np.full((3, 8, 8, 3), 1.0), "floats up to 1, as if 1 were white"),
-        ([1.5, "a"], "received list of float, str"),
+        ([1.5, "a"], "received list of 2 float, str"),
         (None, "received NoneType"),
     ],
 )

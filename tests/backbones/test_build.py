@@ -161,12 +161,33 @@ def test_a_too_small_input_is_refused():
 
 
 def test_summary_lists_layers_and_cut_points():
-    rows = {row.name: row for row in summarize(MOBILENET, 64)}
+    rows = {row.name: row for row in summarize(MOBILENET, 64).layers}
     assert rows["conv_pw_13_relu"].cut_points == ("block5", "top")
     assert rows["conv_pw_5_relu"].output_shape == (8, 8, 64)
     assert rows["conv1"].n_parameters == 3 * 3 * 3 * 8
     assert rows["conv1"].class_name == "Conv2D"
-    assert sum(row.n_parameters for row in rows.values()) == 218_544
+    assert summarize(MOBILENET, 64).parameters == 218_544
+
+
+@pytest.mark.parametrize(
+    ("text", "with_top"),
+    [
+        ("MobileNet", 4_253_864),
+        ("MobileNet(alpha=0.25)", 475_544),
+        ("MobileNetV3Small", 2_554_968),
+        ("EfficientNetLite0", 4_694_024),
+    ],
+)
+def test_summary_with_the_top_counts_as_keras_does(text, with_top):
+    spec = parse_backbone(text)
+    found = summarize(spec, 32, include_top=True)
+    assert found.parameters == with_top
+    in_top = tuple(row.name for row in found.layers if row.in_top)
+    assert sorted(in_top) == sorted(spec.top_layers)
+    assert found.layers[-1].in_top
+    assert found.layers[-1].output_shape == (1000,)
+    if not spec.arguments:
+        assert found.parameters_without_top == spec.backbone.n_parameters
 
 
 def test_the_packaged_weights_know_what_is_in_a_picture():

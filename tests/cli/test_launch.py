@@ -123,9 +123,24 @@ def test_catalog_and_summary_as_json(capsys):
     assert len(rows) == 43
     assert {"name", "input_size", "min_size", "preprocessing", "cut_points"} <= rows[0].keys()
     assert run(["summary", "MobileNet(alpha=0.25)", "--image-size", "32", "--json"]) == 0
-    layers = json.loads(capsys.readouterr().out)["layers"]
-    assert sum(row["n_parameters"] for row in layers) == 218_544
-    assert layers[-1]["cut_points"] == ["block5", "top"]
+    value = json.loads(capsys.readouterr().out)
+    assert value["parameters"] == value["parameters_without_top"] == 218_544
+    assert not value["with_top"]
+    assert value["layers"][-1]["cut_points"] == ["block5", "top"]
+
+
+def test_the_two_counts_of_parameters_are_named(capsys):
+    assert run(["summary", "MobileNet", "--image-size", "32"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("3,228,864 parameters without the top, which tells ImageNet's 1,000")
+    assert run(["summary", "MobileNet", "--image-size", "32", "--top"]) == 0
+    *layers, said = capsys.readouterr().out.splitlines()
+    assert said == "4,253,864 parameters with the top, 3,228,864 parameters without the top"
+    assert layers[-1].split() == ["predictions", "Activation", "1000", "0"]
+    assert run(["backbones"]) == 0
+    assert "  parameters without top  " in capsys.readouterr().out.splitlines()[0]
+    assert run(["summary", "VGG16", "--image-size", "64", "--top"]) == 2
+    assert "need image_size=224, received image_size=64; without the top" in capsys.readouterr().err
 
 
 def wait_for(condition):

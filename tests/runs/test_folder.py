@@ -30,6 +30,7 @@ from pipeline.runs import (
     run_name,
     save_head,
     source_run,
+    transplantable_head,
     write_run,
 )
 
@@ -150,8 +151,13 @@ def test_best_is_of_the_pictures_that_were_learnt_from_last(tmp_path):
     make_run(tmp_path, "two", 0.8, HITS, data="d2", root="/other")
     assert find_run(tmp_path, "best").name == "two"
     assert find_run(tmp_path, "best:data").name == "one"
-    with pytest.raises(RunError, match="expected at least one run"):
+    with pytest.raises(RunError, match="'best:nothing'; there are runs on 'data', 'other'"):
         find_run(tmp_path, "best:nothing")
+
+
+def test_without_runs_there_is_no_best(tmp_path):
+    with pytest.raises(RunError, match="expected at least one run"):
+        find_run(tmp_path, "best")
 
 
 def test_ambiguous_name(tmp_path):
@@ -258,5 +264,9 @@ def test_of_equals_the_head_is_best(tmp_path):
     for name in ("b-head", "a-tuned"):
         make_run(tmp_path, name, 0.8, HITS)
     path = tmp_path / "a-tuned" / "run.json"
-    path.write_text(path.read_text("utf-8").replace('"classify"', '"finetune"'), "utf-8")
+    tuned = '"kind": "finetune", "from": "b-head"'
+    path.write_text(path.read_text("utf-8").replace('"kind": "classify"', tuned), "utf-8")
     assert find_run(tmp_path, "best").name == "b-head"
+    way_out = "it began with b-head: give that one, or best"
+    with pytest.raises(RunError, match=rf"received a-tuned with head='logistic' .*; {way_out}"):
+        transplantable_head(load_run(tmp_path / "a-tuned"))

@@ -1,10 +1,13 @@
 """The CPU engine: OpenVINO, many small requests at once, the same bits for any batch size."""
 
+import ctypes
+import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -65,6 +68,12 @@ class OpenVINOEngine:
         # Two requests a stream, or a stream would wait while its results are fetched.
         self._n_ahead = max(1, -(-2 * self._n_streams * per_request // batch_size))
         self._idle: deque[Any] = deque()
+        _compiled_here.add(self)
+
+    def outlive_the_process(self) -> None:
+        """Never free what was compiled: in a forked process that waits for threads it has not."""
+        for held in (self._compiled, self._outputs, self._idle):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
 
     @property
     def trial_size(self) -> int:
@@ -125,3 +134,15 @@ class OpenVINOEngine:
             row += n_real
             self._idle.append(request)
         return results
+
+
+_compiled_here: WeakSet[OpenVINOEngine] = WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    for engine in list(_compiled_here):
+        engine.outlive_the_process()
+    _compiled_here.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -225,7 +225,8 @@ def predictions(value: Value) -> None:
 
 def backbones(value: Value) -> None:
     """Print the catalog."""
-    rows = table("backbone", "size", "smallest", "preprocessing", "parameters", "cut points")
+    counted_so = "parameters without top"
+    rows = table("backbone", "size", "smallest", "preprocessing", counted_so, "cut points")
     for row in value["backbones"]:
         rows.add_row(
             row["name"],
@@ -246,7 +247,11 @@ def layers(value: Value) -> None:
         points = ", ".join(row["cut_points"])
         rows.add_row(row["name"], row["class_name"], shape, f"{row['n_parameters']:,}", points)
     print_table(rows)
-    print(f"{sum(row['n_parameters'] for row in value['layers']):,} parameters")
+    without = f"{value['parameters_without_top']:,} parameters without the top"
+    if value["with_top"]:
+        print(f"{value['parameters']:,} parameters with the top, {without}")
+    else:
+        print(f"{without}, which tells ImageNet's 1,000 classes: --top lists that too")
 
 
 def text(value: str) -> None:
