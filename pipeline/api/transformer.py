@@ -15,7 +15,7 @@ from pipeline.api.opened import column_names
 from pipeline.api.pictures import Given, content_digests, given_samples
 from pipeline.api.settings import AnyPath, filled
 from pipeline.config import FeaturesConfig
-from pipeline.errors import InputError
+from pipeline.errors import DataError, InputError
 from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict, inputs_of
 from pipeline.features.extract import Extraction, extract
 from pipeline.features.store import FeatureCache
@@ -229,7 +229,10 @@ def _cached(
         done = Extraction(base.recipe.id, len(dataset), reused=n_distinct)
         return cache, dataset.digests, done
     with one_at_a_time(config.cache, base.recipe.id):
-        found = extract(config, base, dataset)
+        try:
+            found = extract(config, base, dataset)
+        except DataError as error:  # scikit-learn expects a ValueError
+            raise InputError(str(error)) from error
     if failed := found.extraction.failed:
         raise InputError(
             f"expected pictures that can be decoded, {len(failed)} of {len(dataset)} cannot, "

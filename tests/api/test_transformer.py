@@ -354,6 +354,8 @@ def test_pictures_that_cannot_be_decoded_are_named(fitted, paths, tmp_path):
     for _ in range(2):  # the second time it is known
         with pytest.raises(InputError, match=r"1 of 2 cannot, first .*bad.png: .*leave them"):
             fitted.transform([paths[0], str(tmp_path / "bad.png")])
+    with pytest.raises(InputError, match=r'received 1 of which none can: 1 × ".*" \(.*bad.png\)'):
+        fitted.transform([str(tmp_path / "bad.png")])
 
 
 # scikit-learn's own checks
