@@ -104,18 +104,16 @@ def _column(dataset: h5py.Dataset) -> np.ndarray:
 def _read_shard(path: Path, file: h5py.File) -> Shard:
     recipe = Recipe.from_dict(json.loads(file.attrs["recipe"]))
     n_rows, names = int(file.attrs["n_rows"]), dataset_names(recipe)
-    found = [*(name for name in file if name != "features"), *_inside(file, "features")]
-    if sorted({*found} - {REMARK}) != sorted(names):
-        raise ValueError(f"datasets {', '.join(found)[:200]} where its recipe has others")
     check_file(file, names)
-    for name in (*names, *({REMARK} & file.keys())):
+    for name in _stored(file, names):
         _check_dataset(file[name], n_rows, recipe)
     shapes = {cut: file[recipe.dataset_name(cut)].shape[1:] for cut in recipe.cuts}
     return Shard(path, recipe, text_of(file.attrs["engine"]), n_rows, shapes)
 
 
-def _inside(file: h5py.File, group: str) -> list[str]:
-    return [f"{group}/{name}" for name in file[group]]
+def _stored(file: h5py.File, names: list[str]) -> list[str]:
+    """Return the datasets that a recipe names, and the one that may be missing, if it is there."""
+    return [*names, REMARK] if REMARK in file else names
 
 
 def _check_dataset(dataset: h5py.Dataset, n_rows: int, recipe: Recipe) -> None:
@@ -184,7 +182,7 @@ def check_shard(path: Path) -> Generator[tuple[Path, int], None, Shard]:
 
 def _check_all(path: Path, file: h5py.File) -> Generator[tuple[Path, int], None, Shard]:
     shard = _read_shard(path, file)
-    for name in (*dataset_names(shard.recipe), *({REMARK} & file.keys())):
+    for name in _stored(file, dataset_names(shard.recipe)):
         for start, rows in read_chunks(file[name]):
             if rows.dtype.kind == "f" and not np.isfinite(rows).all():
                 raise ValueError(f"features that are not finite among the rows from {start}")
@@ -245,7 +243,10 @@ def _look(file: BinaryIO) -> int:
         raise ValueError(f"format={received[:40]!r} where a shard has {FORMAT!r}")
     version = int.from_bytes(structure.attributes["format_version"], "little")
     if version <= FORMAT_VERSION:  # of what is newer, nothing but its attributes is known
-        structure.check()
+        recipe = Recipe.from_dict(json.loads(structure.attributes["recipe"]))
+        names = structure.check()
+        if sorted({*names} - {REMARK}) != sorted(dataset_names(recipe)):
+            raise ValueError(f"datasets {', '.join(names)[:200]} where its recipe has others")
     return version
 
 
@@ -273,7 +274,7 @@ def _read_bytes(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
     try:
         data = read_file(path, MOST_BYTES)
         version = _look(BytesIO(data))
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     try:
         with h5py.File(h5py.h5f.open_file_image(data)) as file:

@@ -84,15 +84,23 @@ class Structure:
         self._root = self._messages(_root(self._pieces), OF_GROUPS)
         self.attributes = dict(self._attributes(self._root, variable=True))
 
-    def check(self) -> None:
-        """Look at the rest: every dataset, in the root and in the groups there; raises as above."""
-        for place in self._links(self._root):
+    def check(self) -> list[str]:
+        """Look at the rest: every dataset, in the root and in the groups there; raises as above.
+
+        Returns:
+            Their names. HDF5, asked to list them, may end the process where it cannot read on.
+        """
+        names = []
+        for name, place in self._links(self._root):
             messages = self._messages(place, OF_GROUPS | OF_DATASETS)
             if LAYOUT in dict(messages):
+                names.append(name)
                 self._check_dataset(messages)
-            else:
-                for inner in self._links(messages):
-                    self._check_dataset(self._messages(inner, OF_DATASETS))
+                continue
+            for inner, there in self._links(messages):
+                names.append(f"{name}/{inner}")
+                self._check_dataset(self._messages(there, OF_DATASETS))
+        return names
 
     def _messages(self, place: int, allowed: set[int]) -> Messages:
         """Return the messages of an object header of version 2 (section IV.A.1.b)."""
@@ -167,8 +175,8 @@ class Structure:
             raise ValueError(f"no text {number} in the heap at byte {place}")
         return texts[number]
 
-    def _links(self, messages: Messages) -> list[int]:
-        """Return the places of what a group holds; refuse anything but hard links (IV.A.2.g)."""
+    def _links(self, messages: Messages) -> list[tuple[str, int]]:
+        """Return the name and place of all that a group holds; refuse anything but hard links."""
         links = [content for kind, content in messages if kind == LINK]
         for kind, content in messages:
             if kind == LINK_INFO:
@@ -245,9 +253,11 @@ def _root(pieces: Pieces) -> int:
     fields = Fields(pieces.take(0, 48))
     if fields.raw(8) != SIGNATURE or fields.raw(3) != b"\x03\x08\x08":
         raise ValueError("it does not begin as a shard does")
-    _, base, extension, _, root = (fields.number(n) for n in (1, 8, 8, 8, 8))
+    _, base, extension, end, root = (fields.number(n) for n in (1, 8, 8, 8, 8))
     if (base, extension) != (0, UNDEFINED):
         raise ValueError("it does not begin as a shard does")
+    if end != pieces.size:
+        raise ValueError(f"{end} bytes announced, {pieces.size} found")
     return root
 
 
@@ -283,14 +293,13 @@ def _text_size(kind: bytes) -> int:
     return fields.number(4) if known and fields.raw(2) == b"\0\0" and fields.left == 4 else 0
 
 
-def _target(fields: Fields) -> int:
-    """Return the place that a link leads to (section IV.A.2.g)."""
+def _target(fields: Fields) -> tuple[str, int]:
+    """Return the name of a link and the place that it leads to (section IV.A.2.g)."""
     version, flags = fields.number(1), fields.number(1)
     if version != 1 or flags & ~0x13:
         raise ValueError("a link that leads elsewhere, which no shard has")
     fields.raw(bool(flags & 16))  # that the name is in UTF-8
-    fields.raw(fields.number(1 << (flags & 3)))
-    place = fields.number(8)
+    name, place = fields.raw(fields.number(1 << (flags & 3))), fields.number(8)
     if fields.left:
         raise ValueError("a link of a kind that no shard has")
-    return place
+    return name.decode("utf-8"), place

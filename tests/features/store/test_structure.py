@@ -246,7 +246,7 @@ def views_below_zero(file):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (one_dataset_more, "datasets .*features/more where its recipe has others"),
+        (one_dataset_more, "datasets .*features/more.* where its recipe has others"),
         (one_column_more, "datasets .*more.* where its recipe has others"),
         (short_digests, r"digest of \(40, 31\) uint8 where uint8 is expected"),
         (doubles, r"features/layer_a of \(40, 5\) float64 where float32 is expected"),
