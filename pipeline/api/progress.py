@@ -21,6 +21,7 @@ from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import time_text
 
 PLAIN_LINE_SECONDS = 10.0
+BAR_WIDTH = 30
 
 OnProgress = Callable[[int, int, str], None]
 """Called with (done, total, what): what is ``"index"``, ``"features"``, ``"classify"``, ….
@@ -142,8 +143,10 @@ class Terminal(Reporter):
             self._bars = _bars(self._console)
         if part.bar is None:
             self._bars.start()
-            part.bar = self._bars.add_task(name, said="")
-        self._bars.update(part.bar, completed=done, total=total, said=said)
+            part.bar = self._bars.add_task(name, total=total, said="")
+        # What does not fit is cut here; rich would take it from the bar and the counts.
+        room = self._console.width - len(name) - BAR_WIDTH - 2 * len(str(total)) - 5
+        self._bars.update(part.bar, completed=done, total=total, said=said[: max(room, 0)])
         if done >= total:
             self._bars.remove_task(part.bar)
             part.bar = None
@@ -169,7 +172,7 @@ class Terminal(Reporter):
 def _bars(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(BAR_WIDTH),
         MofNCompleteColumn(),
         TextColumn("{task.fields[said]}", markup=False),
         console=console,
