@@ -19,7 +19,7 @@ from typing import BinaryIO, TypeVar
 import h5py
 import numpy as np
 
-from pipeline.errors import DamagedShardError
+from pipeline.errors import DamagedShardError, StoreError
 from pipeline.features.store.checksum import check_file, read_chunks, text_of
 from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.shard import (
@@ -271,6 +271,11 @@ def _read_again(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
 
 
 def _read_bytes(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise StoreError(
+            f"cannot tell whether {path} is damaged: reading it failed, and it is too large to be "
+            f"read again at once; start again, or move it away, its rows are computed again"
+        )
     try:
         data = read_file(path, MOST_BYTES)
         version = _look(BytesIO(data))

@@ -203,6 +203,14 @@ def test_sentence_says_the_true_cause(error, words):
     assert said.endswith(", nothing is lost")
 
 
+def test_what_is_too_large_to_be_read_again_is_not_called_damaged(cache, faults, monkeypatch):
+    monkeypatch.setattr(reader, "MOST_BYTES", 100)
+    faults(failing(errno.EIO), failing(errno.EIO, times=0))
+    with pytest.raises(StoreError, match=r"cannot tell whether .* is damaged: .*move it away"):
+        verify(cache.root)
+    assert shard_of(cache).is_file()
+
+
 def test_damage_is_still_damage(cache):
     data = bytearray(shard_of(cache).read_bytes())
     data[data.index(np.float32(3.0).tobytes())] ^= 1
