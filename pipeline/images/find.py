@@ -14,6 +14,7 @@ from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
 from pipeline.images.sources import open_archive, scan
 from pipeline.images.tables.scan import holds_pictures
 from pipeline.images.walk import LocalTree, NamedTree, Tree
+from pipeline.system.units import named
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def find_pictures(paths: Sequence[Path]) -> PictureList:
         for path, part in zip(paths, parts, strict=True):
             if part.tree is not None:
                 refuse_packed(str(path), part.tree)
-        raise DataError(f"expected pictures in {', '.join(map(str, paths))}, received none")
+        raise DataError(f"expected pictures in {named(paths, 3, str)}, received none")
     return pictures
 
 
