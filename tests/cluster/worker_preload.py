@@ -8,7 +8,7 @@ from pipeline.cluster import local as process
 from pipeline.cluster import worker
 from pipeline.images import loader as images
 
-read, decode = worker.PictureRows.read, images.decode_full
+read, decode = worker.PictureRows.read, images.decode_remarked
 
 
 def reads(self, row):
@@ -25,4 +25,4 @@ def decodes(data, recipe):
 
 def dask_setup(dask_worker):
     process.dask_setup(dask_worker)
-    worker.PictureRows.read, images.decode_full = reads, decodes
+    worker.PictureRows.read, images.decode_remarked = reads, decodes
