@@ -82,7 +82,7 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
     within = (path for path in cache_root.iterdir() if path.is_dir())
     cleared = {cache_root, *within, *models}
     result.leftovers_removed = sum(map(remove_leftovers, cleared))
-    if not (folders or models or result.leftovers_removed):
+    if not (found or models or result.leftovers_removed):
         raise InputError(
             f"expected features in cache={cache_root}, received a folder without any; `pipeline "
             f"features DATA` makes some, --cache names another"

@@ -46,7 +46,8 @@ def read_folders(
             says how to mend it, or how to say each reading.
     """
     survey = Survey(tree)
-    dropped = survey.narrow(config.only.split(",")) if config.only else []
+    only = [name.strip() for name in (config.only or "").split(",") if name.strip()]
+    dropped = survey.narrow(only) if only else []
     found, reading = _FolderScan(where, survey, config, read).found()
     return [*found, Listing("", None, (), tuple(dropped))], reading
 

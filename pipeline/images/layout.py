@@ -94,18 +94,6 @@ def check_enough_classes(where: str, n_classes: int, n_small: int, min_per_class
         )
 
 
-def check_some_pictures(where: str, loose: Listing, found: Sequence[Listing]) -> None:
-    """Raise DataError if no class folder holds a picture."""
-    if any(part.label and part.pictures for part in found):
-        return
-    if loose.pictures:
-        raise DataError(
-            f"expected class folders in {where}, received {len(loose.pictures)} pictures without "
-            f"any, e.g. {loose.pictures[0]}: {HOW_TO}"
-        )
-    raise DataError(f"expected pictures in class folders in {where}, received none: {HOW_TO}")
-
-
 def _check_spelling(where: str, classes: list[str]) -> None:
     seen: dict[str, str] = {}
     for label in classes:

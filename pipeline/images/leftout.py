@@ -74,8 +74,8 @@ def causes(failed: Iterable[Mapping[str, str]]) -> list[Cause]:
     kinds: dict[str, list[tuple[str, str]]] = {}
     for one in failed:
         path, reason = one["path"], one["reason"]
-        for name in (path, path.rsplit("/", 1)[-1]):
-            reason = reason.replace(name, "…")
+        for name in filter(None, (path, path.rsplit("/", 1)[-1])):
+            reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", reason)
         kinds.setdefault(_OF_ONE_FILE.sub("\0", reason), []).append((path, reason))
     found = [
         Cause(

@@ -212,7 +212,8 @@ def _check_said(names: FolderNames, said: dict[str, int]) -> None:
         )
     if (of_splits := said.get("split_at")) is not None:
         found = names.at(of_splits)
-        if odd := [name for name in found if name not in splits_named(found)]:
+        known = splits_named(found)
+        if odd := [name for name in found if name not in known]:
             raise InputError(
                 f"expected names of splits at level {of_splits} of {names.where} (--split-at "
                 f"{of_splits}), "
@@ -298,10 +299,10 @@ class _Asking:
 
     def _ask_about_a_copy(self, first: int, found: Sequence[str]) -> None:
         """Ask about a folder in which its neighbours lie once more."""
+        names = set(found)
         for name, inner in self.names.first_forks(first).items():
-            beside = set(found) - {name}
-            again = sorted(inner & beside)
-            if len(again) > 1 and len(again) * 2 > len(beside):
+            again = sorted((inner & names) - {name})
+            if len(again) > 1 and len(again) * 2 >= len(names):
                 raise DataError(
                     f"more than one reading fits {self.names.where}: {name!r} holds {named(again)} "
                     f"once more, which also lie beside it, as in a copy; give "

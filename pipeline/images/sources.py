@@ -28,7 +28,7 @@ from pipeline.images.readings import Reading
 from pipeline.images.remote import RemoteFiles, open_remote
 from pipeline.images.tables.folders import SHARD, TablePart, tables_in
 from pipeline.images.tables.manifest import TableRow
-from pipeline.images.tables.parquet import ParquetFiles, open_columns
+from pipeline.images.tables.parquet import ParquetFiles, open_columns, read_parquet
 from pipeline.images.tables.scan import FoundTable, refuse_settings, scan_table, scan_tables
 from pipeline.images.walk import Listing, LocalTree, NamedTree, Tree
 from pipeline.system.units import counted, named
@@ -80,8 +80,7 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     place = locate(location)
     if place.kind in MANIFESTS:
         return _from_table(place, scan_table(place, config), config)
-    if place.kind == FOLDER and not place.remote and (tables := tables_in(place.path)):
-        _refuse_pictures_beside(place, tables)
+    if place.kind == FOLDER and not place.remote and (tables := _tables_of(place)):
         return _from_table(place, scan_tables(place, tables, config), config)
     refuse_settings(place.given, config, table=False)
     if place.kind == FOLDER and not place.remote:
@@ -94,17 +93,21 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
         return _assemble(place, files, tree, config)
 
 
-def _refuse_pictures_beside(place: Location, tables: Sequence[TablePart]) -> None:
-    """Refuse pictures in folders beside tables that hold pictures of their own."""
-    if not tables[0].path.endswith(SHARD):
-        return
+def _tables_of(place: Location) -> list[TablePart]:
+    """Return the tables that a folder is made of; refuse pictures inside and beside them."""
+    tables = tables_in(place.path)
+    if not tables or not tables[0].path.lower().endswith(SHARD):
+        return tables
     if pictures := LocalTree(place.path).walk(())[0]:
+        if not any(read_parquet(str(place.path / part.path)).pictures for part in tables):
+            return []
         raise InputError(
             f"more than one reading fits {place.given}: there are tables with pictures inside, "
             f"{named([part.path for part in tables])}, and {counted(len(pictures), 'picture')} in "
             f"folders, e.g. {pictures[0]}; give a table by its own path, or move the tables out of "
             f"the folder"
         )
+    return tables
 
 
 def open_archive(place: Location) -> ZipFiles | TarFiles:

@@ -109,14 +109,14 @@ class Survey:
             The dropped folders and pictures; folders end in ``/``.
 
         Raises:
-            UnknownNameError: No folder has one of the names.
+            UnknownNameError: No folder at that level has one of the names.
         """
-        levels = [len(at) for at in self.folders if at and at[-1] in only]
+        level = min((len(at) for at in self.folders if at and at[-1] in only), default=0)
+        beside = {at[-1] for at in self.folders if at and len(at) == (level or len(at))}
         for name in only:
-            if not any(at and at[-1] == name for at in self.folders):
-                known = sorted({at[-1] for at in self.folders if at})
-                raise UnknownNameError("folder", name, known, "give --only names of folders")
-        level = min(levels)
+            if name not in beside:
+                way_out = "give --only names of folders at one level"
+                raise UnknownNameError("folder", name, sorted(beside), way_out)
         dropped: list[str] = []
         for at, folder in list(self.folders.items()):
             if len(at) >= level and at[level - 1] not in only:

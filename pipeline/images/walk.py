@@ -200,7 +200,10 @@ def _begins_like_picture(path: str) -> bool:
 
 
 def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise _unlisted(folder, error) from error
     return status.st_dev, status.st_ino
 
 
@@ -209,8 +212,12 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             shown = [entry for entry in entries if not is_clutter(entry.name)]
     except OSError as error:
-        raise InputError(
-            f"the folder {folder} cannot be listed ({error.strerror}): make it readable or move it "
-            "out of the picture folder"
-        ) from error
+        raise _unlisted(folder, error) from error
     return sorted(shown, key=lambda entry: entry.name)
+
+
+def _unlisted(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"the folder {folder} cannot be listed ({error.strerror}): make it readable or move it out "
+        "of the picture folder"
+    )

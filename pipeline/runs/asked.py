@@ -70,8 +70,11 @@ def _when(one: Asked) -> str:
 
 def _read(path: Path) -> Asked:
     try:
-        return Asked(**json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        read = Asked(**json.loads(path.read_text("utf-8")))
+        if not all(isinstance(value, str) for value in vars(read).values()):
+            raise ValueError("values that are no texts")
+        return read
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RunError(
             f"expected which pictures were asked about in {path}, received {type(error).__name__}: "
             f"{error}; remove that file"

@@ -135,8 +135,9 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
         return find_run(runs, text).indexing
     root, candidates = resolve_location(data), list_runs(runs)
     for one in reversed(asked(runs, candidates)):
-        fitting = [run for run in _on(candidates, one.digest) if is_transplantable(run)]
-        if one.root == root and fitting:
+        if one.root != root:
+            continue
+        if fitting := [run for run in _on(candidates, one.digest) if is_transplantable(run)]:
             return best_run(fitting, runs).indexing
     return {}
 

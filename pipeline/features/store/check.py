@@ -116,7 +116,8 @@ class FolderCheck:
         except DamagedShardError as error:
             self.bad.append(put_aside(path, str(error).partition("; run `pipeline verify")[0]))
         except StoreError as error:
-            if not isinstance(error.__cause__, PermissionError | FileNotFoundError):
+            of_file = (PermissionError, FileNotFoundError, type(None))
+            if not isinstance(error.__cause__, of_file):
                 raise  # the machine's fault says nothing about the file, and others would fail too
             if path.exists():  # else another process set it aside meanwhile
                 self._note_bad(path, error)

@@ -33,7 +33,7 @@ from pipeline.features.store.structure import Structure
 from pipeline.images.remarks import N_NUMBERS
 from pipeline.system.files import read_file, unreadable
 
-UNREADABLE = (KeyError, TypeError, ValueError, OSError, RuntimeError, OverflowError, MemoryError)
+UNREADABLE = (LookupError, TypeError, ValueError, OSError, RuntimeError, OverflowError, MemoryError)
 """What h5py and the checksums raise on damaged files, and on sound ones on a machine in need."""
 
 SPARE_BYTES = 64 << 20
@@ -279,7 +279,7 @@ def _read_bytes(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
     try:
         data = read_file(path, MOST_BYTES)
         version = _look(BytesIO(data))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     try:
         with h5py.File(h5py.h5f.open_file_image(data)) as file:

@@ -12,7 +12,6 @@ SHARD = ".parquet"
 ONE_HOT_TABLE = "_classes.csv"
 """What labelling services write beside the pictures of each split."""
 _DATA = "data"
-_TABLES = (".csv", ".tsv", SHARD)
 
 
 @dataclass(frozen=True)
@@ -72,22 +71,6 @@ def _shards(folder: str, names: Sequence[str]) -> list[TablePart]:
         TablePart(folder + name, f"{folder}{name}/", word if known else None)
         for name, word in words.items()
     ]
-
-
-def tables_hint(root: Path) -> str | None:
-    """Return which tables lie in a folder and how to give one; None if there are none.
-
-    Args:
-        root: A folder that cannot be read as pictures in folders.
-    """
-    folders, files = _listed(root)
-    found = [name for name in files if name.lower().endswith(_TABLES)]
-    for name in splits_named(folders):
-        found += [f"{name}/{one}" for one in _listed(root / name)[1] if one.endswith(_TABLES)]
-    if not found:
-        return None
-    more = f" (there are {len(found)} tables)" if len(found) > 1 else ""
-    return f"if a table says the labels, give it: {root / found[0]}{more}"
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:

@@ -141,6 +141,8 @@ def _pictures_leaf(file: "ParquetFile", field: Any) -> str | None:
         leaf = f"{field.name}.bytes"
     elif not _is_binary(field.type):
         return None
+    if not file.metadata.num_rows:
+        return leaf  # one of several files, to which the others say what is in it
     first = _first(file, leaf)
     return leaf if isinstance(first, bytes) and not _is_text(first) else None
 
@@ -160,10 +162,12 @@ def _is_text(value: bytes) -> bool:
 
 
 def _first(file: "ParquetFile", leaf: str) -> Any:
-    """Return the first value of a column's first block that is one."""
-    batch = next(file.iter_batches(_BLOCK_ROWS, columns=[leaf]), None)
-    values = _leaf_values(batch.column(0), leaf) if batch is not None else []
-    return next((value for value in values if value is not None), None)
+    """Return the first value of a column that is one."""
+    for batch in file.iter_batches(_BLOCK_ROWS, columns=[leaf]):
+        for value in _leaf_values(batch.column(0), leaf):
+            if value is not None:
+                return value
+    return None
 
 
 def _leaf_values(column: Any, leaf: str) -> list[Any]:

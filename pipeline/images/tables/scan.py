@@ -77,7 +77,7 @@ def scan_table(place: Location, config: DataConfig) -> FoundTable:
     """
     refuse_settings(place.given, config, table=True)
     table = _content(place)
-    return _found(place, table, [place.given], config)
+    return _found(place, table, {"": place.given}, config)
 
 
 def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig) -> FoundTable:
@@ -88,8 +88,8 @@ def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig)
         DataError: As `scan_table`.
     """
     refuse_settings(place.given, config, table=True)
-    places = [str(place.path / part.path) for part in parts]
-    contents = [_content(locate(path)) for path in places]
+    places = {part.prefix: str(place.path / part.path) for part in parts}
+    contents = [_content(locate(path)) for path in places.values()]
     read = [(part.prefix, part.split, one) for part, one in zip(parts, contents, strict=True)]
     table = joined(place.given, read)
     found = _found(place, table, places, config)
@@ -121,7 +121,7 @@ def _content(place: Location) -> TableContent:
 
 
 def _found(
-    place: Location, table: TableContent, shards: Sequence[str], config: DataConfig
+    place: Location, table: TableContent, shards: Mapping[str, str], config: DataConfig
 ) -> FoundTable:
     where = place.given
     if not table.records:
@@ -155,16 +155,16 @@ def _by_path(row: TableRow) -> str:
     return row.path
 
 
-def _inside(table: TableContent, columns: Columns, shards: Sequence[str]) -> ParquetFiles:
-    """Return the pictures that lie in the table itself."""
+def _inside(table: TableContent, columns: Columns, shards: Mapping[str, str]) -> ParquetFiles:
+    """Return the pictures that lie in the tables themselves, whose paths are known by prefix."""
     column = table.header[columns.path]
     folders = table.folders or [""] * len(table.records)
-    at = {folder: number for number, folder in enumerate(dict.fromkeys(folders))}
+    at = {folder: number for number, folder in enumerate(shards)}
     rows = {
         folder + record[columns.path]: (at[folder], number)
         for record, folder, number in zip(table.records, folders, table.numbers, strict=True)
     }
-    return ParquetFiles([PictureColumn(shard, column) for shard in shards], rows)
+    return ParquetFiles([PictureColumn(shard, column) for shard in shards.values()], rows)
 
 
 def _root(place: Location, config: DataConfig) -> str:

@@ -5,9 +5,9 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images import index, scan
-from pipeline.images.tables.folders import tables_hint, tables_in
+from pipeline.images.tables.folders import tables_in
 from tests.images.tables.written import put, text_of
-from tests.images.test_sources import SPLIT, make
+from tests.images.test_sources import PLAIN, SPLIT, make
 
 
 def labelled(root, folder, letter, header=("filename", " cat", " dog"), columns=("1010", "0101")):
@@ -66,12 +66,14 @@ def test_folders_of_pictures_are_no_such(tmp_path, paths):
     assert tables_in(make(tmp_path, *paths)) == []
 
 
-def test_the_hint_names_a_table(tmp_path):
-    make(tmp_path, "train/1.jpg", "test/1.jpg", "train/labels.csv", "train.csv", "notes.txt")
-    assert tables_hint(tmp_path) == (
-        f"if a table says the labels, give it: {tmp_path}/train.csv (there are 2 tables)"
-    )
-    (tmp_path / "train.csv").unlink()
-    assert tables_hint(tmp_path).endswith(f"give it: {tmp_path}/train/labels.csv")
-    (tmp_path / "train/labels.csv").unlink()
-    assert tables_hint(tmp_path) is None
+def test_a_table_of_numbers_beside_class_folders_is_no_table_of_pictures(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    make(tmp_path, *PLAIN)
+    parquet.write_table(pyarrow.table({"row": [1, 2], "x": [3, 4]}), tmp_path / "x.parquet")
+    assert scan(tmp_path).paths == PLAIN
+    inside = pyarrow.table({"image": [b"\xff\xd8\xff\xe0" * 99], "label": ["a"]})
+    parquet.write_table(inside, tmp_path / "y.parquet")
+    with pytest.raises(InputError, match=r"tables with pictures inside, .* and 4 pictures in fold"):
+        scan(tmp_path)
