@@ -8,11 +8,12 @@ import logging
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from shlex import quote
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images.layout import FILE_NAMES, FOLDERS, HOW_TO, check_layout
-from pipeline.images.levels import Branch, FolderNames, Levels, decide, names_kinds
+from pipeline.images.levels import Branch, FolderNames, Levels, decide, names_kinds, split_level
 from pipeline.images.patterns import (
     SplitPath,
     label_as_numbered,
@@ -46,8 +47,7 @@ def read_folders(
             says how to mend it, or how to say each reading.
     """
     survey = Survey(tree)
-    only = [name.strip() for name in (config.only or "").split(",") if name.strip()]
-    dropped = survey.narrow(only) if only else []
+    dropped = survey.narrow(config.only) if config.only else []
     found, reading = _FolderScan(where, survey, config, read).found()
     return [*found, Listing("", None, (), tuple(dropped))], reading
 
@@ -61,6 +61,7 @@ class _FolderScan:
         self.where, self.survey, self.config, self.read = where, survey, config, read
         # Levels that are typed count from the outermost folder; then none is stepped over.
         self.split_words: dict[str, str] = {}
+        self.split_at = config.split_at
         self.typed = any((config.classes_at, config.split_at, config.group_at))
         self.base = () if self.typed else self._inside((), set())
         self.branches = [Branch(self.base, None, list(survey.held(self.base)))]
@@ -83,11 +84,14 @@ class _FolderScan:
 
         Args:
             start: Where to begin.
-            known: FolderNames of classes; none where splits may be met.
+            known: Names of classes in other splits, and an empty one; none where splits may be
+                met.
         """
         at, survey = start, self.survey
         while not survey.folders[at].pictures and len(only := survey.children(at)) == 1:
             if only[0] in known or (not known and splits_named(only)):
+                break
+            if {""} < known and not self._says_nothing(at[-1], only[0]):
                 break
             at = (*at, only[0])
         # Pictures and nothing else: that folder is a class, unless labels stand in their names.
@@ -95,6 +99,10 @@ class _FolderScan:
             return at
         said = self.config.label_pattern is not None or self._is_numbered(at)
         return at if said else at[:-1]
+
+    def _says_nothing(self, around: str, name: str) -> bool:
+        """Return whether the only folder in a split folder is no class that others have too."""
+        return names_kinds(name) or around.lower() == name.lower() or bool(splits_named([name]))
 
     def _is_numbered(self, parts: Parts) -> bool:
         loose = [(None, path) for path in self.survey.folders[parts].pictures]
@@ -133,8 +141,9 @@ class _FolderScan:
         raise DataError(
             f"expected either split folders or class folders in {place}, received both: the split "
             f"folder {splits[0]!r} and the folder {others[0]!r} with pictures; say --only "
-            f"{','.join(splits)} to leave {named(others)} out{alone}, or --classes-at {at} "
-            f"--split-at 0 if {splits[0]!r} is a class"
+            f"{quote(','.join(splits))} to leave {named(others)} out{alone}, --classes-at {at} "
+            f"--split-at 0 if {splits[0]!r} is a class, or rename {others[0]!r} to train, "
+            f"validation or test if it is a split"
         )
 
     def _branch(self, parts: Parts, split: str, inner: dict[str, list[str]], name: str) -> Branch:
@@ -154,6 +163,10 @@ class _FolderScan:
                 f"expected either label_pattern or classes_at, received "
                 f"label_pattern={pattern!r} and classes_at={self.config.classes_at}: leave one out"
             )
+        if self.config.split_at is None and not any(branch.split for branch in self.branches):
+            names = FolderNames(self.where, self.branches)
+            if level := split_level(names, {self.config.group_at or 0}, len(self.base)):
+                self.split_at = len(self.base) + level
         self.split_words = self._split_folders(None)
         pictures = list(self._pictures())
         found = label_pictures(pictures, parse_pattern(pattern))
@@ -168,7 +181,7 @@ class _FolderScan:
 
     def _pictures(self) -> Iterator[SplitPath]:
         """Yield every picture with its split, whose label stands in its name."""
-        at = self.config.split_at
+        at = self.split_at
         for branch in self.branches:
             for folder in self.survey.below(branch.parts):
                 for path in folder.pictures:
@@ -224,7 +237,12 @@ class _FolderScan:
             if by_name and branch.split and not self._is_numbered(branch.parts):
                 self._refuse_unsorted_split(branch)
             inner = {parts[0] for parts, _ in branch.held if parts}
-            if branch.split and inner - trained and all(map(names_kinds, inner - trained)):
+            unknown = inner - trained
+            if (
+                branch.split
+                and unknown
+                and all(self._is_unsorted(branch, name) for name in unknown)
+            ):
                 inner &= trained
             if inner:
                 continue
@@ -240,6 +258,11 @@ class _FolderScan:
             raise DataError(
                 f"expected pictures in class folders in {self.where}, received none: {HOW_TO}"
             )
+
+    def _is_unsorted(self, branch: Branch, name: str) -> bool:
+        """Return whether a folder in a split folder says that its pictures have no class."""
+        around = branch.parts[len(self.base)].lower()
+        return names_kinds(name) or name.lower() in (around, "unknown", "unlabelled", "unlabeled")
 
     def _refuse_unsorted_split(self, branch: Branch) -> None:
         name = branch.parts[len(self.base)]
@@ -344,7 +367,7 @@ class _FolderScan:
         if self.branches[0].split:
             roles[len(self.base)] = "split"
         start = len(parts)
-        found = {self.config.split_at or 0: "split", self.config.group_at or 0: "group"}
+        found = {self.split_at or 0: "split", self.config.group_at or 0: "group"}
         if levels is not None:
             found = {
                 start + (levels.split or -start): "split",
@@ -359,8 +382,8 @@ class _FolderScan:
         if any(branch.split for branch in self.branches):
             at = len(self.base)
             return {branch.parts[at]: branch.split for branch in self.branches if branch.split}
-        level = self.config.split_at if levels is None else levels.split
-        if not level:
+        level = (self.split_at or 0) - len(self.base) if levels is None else levels.split
+        if not level or level < 1:
             return {}
         names = FolderNames(self.where, self.branches).at(level)
         return splits_named(names)

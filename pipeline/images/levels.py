@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
@@ -19,16 +20,18 @@ from pipeline.system.units import named
 
 # What data sets call pictures that lie beside the pictures: nobody wants them for classes.
 _KINDS = re.compile(
-    r"(?i)(the|all|raw|original|colou?r|gr[ae]yscale|rgb|binary|semantic|instance|ground)?[\W_]*"
-    r"(images?|imgs?|pictures?|pics?|photos?|masks?|labels?|annotations?|annots?|gts?|truths?|groundtruths?"
-    r"|segmentations?|segmented|trimaps?|depths?|overlays?|thumbnails?|thumbs?)"
+    r"(?i)(the|all|raw|original|colou?r|gr[ae]yscale|rgb|binary|semantic|instance|jpe?g|png)?[\W_]*"
+    r"(images?|imgs?|pictures?|pics?|photos?|masks?|labels?|annotations?|annots?|gts?|jpe?g|png|tiff?"
+    r"|segmentations?|segmented|trimaps?|depths?|overlays?|thumbnails?|thumbs?|inputs?|targets?"
+    r"|[hl]r|(\d+(st|nd|rd|th)[\W_]*)?manual|segmentation[\W_]*(class|object))"
+    r"|(.*[\W_])?(masks|ground[\W_]?truths?|annotations|segmentations|input)"
 )
 # What data sets number: a part of the pictures, or whom they are of.
 _NUMBERED = re.compile(
     r"(?i)(.*[\W_])?(folds?|parts?|batch(es)?|chunks?|shards?|splits?|cv|volumes?|vol|dis[ck]s?"
     r"|images?|imgs?|pictures?|photos?|data|dataset|frames?|sessions?|runs?|patients?|pat|subjects?"
-    r"|subj|sub|persons?|participants?|users?|cases?|slides?|scans?|specimens?|donors?|mouse"
-    r"|cameras?|cam|videos?|clips?|sites?|plates?|wells?)[\W_]*\d+"
+    r"|subj|sub|participants?|cases?|slides?|scans?|specimens?|donors?|videos?|clips?|sites?"
+    r"|plates?|wells?)[\W_]*\d+"
 )
 
 
@@ -178,7 +181,7 @@ def decide(names: FolderNames, config: DataConfig, offset: int) -> Levels:
     has_branches = any(branch.split for branch in names.branches)
     split = said.get("split_at")
     if split is None and config.split_at is None and not has_branches:
-        split = _split_level(names, set(said.values()), offset)
+        split = split_level(names, set(said.values()), offset)
     taken = {*said.values(), *([split] if split else [])}
     group = said.get("group_at")
     if "classes_at" in said:
@@ -222,7 +225,7 @@ def _check_said(names: FolderNames, said: dict[str, int]) -> None:
             )
 
 
-def _split_level(names: FolderNames, taken: set[int], offset: int) -> int | None:
+def split_level(names: FolderNames, taken: set[int], offset: int) -> int | None:
     """Return the level whose folders all are splits; ask where only some are."""
     for level in range(1, names.depth + 1):
         found = names.at(level)
@@ -257,10 +260,12 @@ class _Asking:
         self._ask_about_a_copy(first, found)
         again = [level for level in below if _repeat(self.names.children(first, level))]
         if again:
-            self._ask_which(first, again[0])
-        if self.split is None and _repeat(self.names.first_forks(first)):
+            self._ask_which(first, again[-1])
+        alone = self.split is None and self.group is None
+        if alone and _repeat(self.names.first_forks(first)):
             self._ask_about_trees(first)
         self._ask_about_masks(first)
+        self._ask_about_groups(first, below)
         self._ask_about_collections(first, found)
 
     def _flag(self, flag: str, level: int) -> str:
@@ -275,26 +280,44 @@ class _Asking:
         classes = f"{self._flag('classes-at', first)} if the classes are {named(outer, 2)}"
         if all(map(names_kinds, names)):
             raise DataError(
-                f"{what}; say --only {names[0]} to take one kind of pictures, or {classes} and all "
-                f"are to be taken"
+                f"{what}; say --only {quote(names[0])} to take one kind of pictures, or "
+                f"{classes} and all are to be taken"
             )
         groups = (
             f"{self._flag('group-at', first)} if each of the others is a group such as a patient"
         )
-        trees = f"--only {outer[0]} to take one of several like trees"
+        trees = f"--only {quote(outer[0])} to take one of several like trees"
         raise DataError(
             f"{what}; say {classes}, or {self._flag('classes-at', inner)} if they are "
             f"{named(names, 2)} (with {groups + ', or ' if self.group is None else ''}{trees})"
         )
 
+    @property
+    def _place(self) -> str:
+        """The folder in which levels begin."""
+        return "/".join((self.names.where.rstrip("/"), *self.names.branches[0].parts))
+
+    def _ask_about_groups(self, first: int, below: Sequence[int]) -> None:
+        """Ask about folders in classes that are numbered as patients or videos are."""
+        if self.group is not None or not below:
+            return
+        names = self.names.at(below[0])
+        if len(names) > 1 and all(map(_NUMBERED.fullmatch, names)):
+            raise DataError(
+                f"more than one reading fits {self.names.where}: {named(names)} inside the classes "
+                f"{named(self.names.at(first), 2)} may be groups that must not be divided; say "
+                f"{self._flag('group-at', below[0])} to keep each in one split, or "
+                f"{self._flag('classes-at', first)} if they say nothing"
+            )
+
     def _ask_about_trees(self, first: int) -> None:
         outer = self.names.at(first)
-        place = self.names.where.rstrip("/")
+        place = self._place
         raise DataError(
             f"more than one reading fits {self.names.where}: below {named(outer)} the same folders "
             f"come again at different depths, as in a copy; give one of them, such as "
-            f"{place}/{outer[0]}, say --only {outer[0]}, or {self._flag('classes-at', first)} if "
-            f"these are the classes"
+            f"{place}/{outer[0]}, say --only {quote(outer[0])}, or "
+            f"{self._flag('classes-at', first)} if these are the classes"
         )
 
     def _ask_about_a_copy(self, first: int, found: Sequence[str]) -> None:
@@ -306,7 +329,7 @@ class _Asking:
                 raise DataError(
                     f"more than one reading fits {self.names.where}: {name!r} holds {named(again)} "
                     f"once more, which also lie beside it, as in a copy; give "
-                    f"{self.names.where.rstrip('/')}/{name} to take it alone, move it away to take "
+                    f"{self._place}/{name} to take it alone, move it away to take "
                     f"the others, or say {self._flag('classes-at', first)} if it is a class"
                 )
 
@@ -322,9 +345,9 @@ class _Asking:
             if len(classes) > 1 and self._has_more(first, kind):
                 raise DataError(
                     f"more than one reading fits {self.names.where}: {named(sorted(set(classes)))} "
-                    f"hold pictures and also a folder {kind!r}; say --only {kind} to take these, "
-                    f"move them away to take the others, or {self._flag('classes-at', first)} to "
-                    f"take all"
+                    f"hold pictures and also a folder {kind!r}; say --only {quote(kind)} to take "
+                    f"these, move them away to take the others, or "
+                    f"{self._flag('classes-at', first)} to take all"
                 )
 
     def _has_more(self, first: int, kind: str) -> bool:
@@ -337,7 +360,7 @@ class _Asking:
 
     def _ask_about_collections(self, first: int, found: Collection[str]) -> None:
         level = first + self.offset
-        if len(found) > 1 and all(map(_KINDS.fullmatch, found)):
+        if len(list(filter(_KINDS.fullmatch, found))) > 1:
             raise DataError(
                 f"expected folders of classes in {self.names.where}, received {named(list(found))} "
                 f"at level {level}, which seem to be kinds of pictures of the same things: say "

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 _WORDS = {
-    "train": "train training trn trainings",
+    "train": "train training trn trainings trainval",
     "validation": "validation validate validating valid val dev development eval evaluation",
     "test": "test testing tests tst holdout heldout",
 }
@@ -57,6 +57,8 @@ def _taken_apart(name: str) -> tuple[str | None, frozenset[str]]:
         return _SPLIT_OF[whole[2]], frozenset()
     found = [match for token in tokens if (match := _GLUED.fullmatch(token))]
     splits = {_SPLIT_OF[match[2]] for match in found}
+    if splits == {"train", "validation"}:  # train_val: both together, beside a test
+        splits = {"train"}
     if len(splits) != 1:
         return None, frozenset()
     glued = {match[0] for match in found}

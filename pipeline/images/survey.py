@@ -1,7 +1,7 @@
 """Every folder of a tree, listed once: what is decided afterwards asks no disk again."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import UnknownNameError
@@ -99,11 +99,11 @@ class Survey:
             if folder.pictures and at[:start] == parts:
                 yield at[start:], len(folder.pictures)
 
-    def narrow(self, only: Sequence[str]) -> list[str]:
+    def narrow(self, wanted: str) -> list[str]:
         """Drop every folder beside those of some names, at the outermost level that has them.
 
         Args:
-            only: Names of the folders to keep.
+            wanted: Names of the folders to keep, with commas between them; or one such name.
 
         Returns:
             The dropped folders and pictures; folders end in ``/``.
@@ -111,6 +111,9 @@ class Survey:
         Raises:
             UnknownNameError: No folder at that level has one of the names.
         """
+        only = [name.strip().rstrip("/") for name in wanted.split(",")]
+        if any(at and at[-1] == wanted for at in self.folders):
+            only = [wanted]
         level = min((len(at) for at in self.folders if at and at[-1] in only), default=0)
         beside = {at[-1] for at in self.folders if at and len(at) == (level or len(at))}
         for name in only:

@@ -51,7 +51,8 @@ def expanded(pattern):
         ("test tube", None),
         ("dev board", None),
         ("valley", None),
-        ("train_val", None),
+        ("train_val", "train"),
+        ("trainval", "train"),
         ("", None),
     ],
 )
@@ -68,6 +69,8 @@ def test_a_word_that_all_splits_share():
 
 
 ONE = [
+    (("trainval/{a,b}/" + N, "test/{a,b}/" + N), ("split", "class")),
+    (("train/{p,q}/" + N, "test/p/" + N, "test/q/" + N), ("split", "class")),
     (("training_set/{a,b}/" + N, "test_set/{a,b}/" + N), ("split", "class")),
     (("Training/{a,b}/" + N, "Testing/{a,b}/" + N), ("split", "class")),
     (("TRAIN/{a,b}/" + N, "TEST/{a,b}/" + N), ("split", "class")),
@@ -111,6 +114,18 @@ def test_one_reading_is_taken_and_said(tmp_path, paths, levels):
 
 
 SEVERAL = [
+    (("{a,b}/{patient_001,patient_002}/" + N,), "--group-at 2 to keep each|come again"),
+    (("a/{video1,video2}/" + N, "b/{video3,video4}/" + N), "say --group-at 2 to keep each in one"),
+    (
+        ("train/{p1,p2}/{0,1}/" + N, "test/p3/{0,1}/" + N),
+        "--classes-at 2 .*--classes-at 3 .*group-at 2",
+    ),
+    (("{JPEGImages,SegmentationClass,SegmentationObject}/" + N,), "kinds of pictures of the same"),
+    (("{training,test}/{images,1st_manual,mask}/" + N,), "kinds of pictures of the same things"),
+    (("w/{x,y}/" + N, "w/w/{x,y}/" + N), "give .*/w/w to take it alone"),
+    (("train/{a,b}/" + N, "test/test/{1,2}.png"), "test, received pictures without any"),
+    (("{2020,2021}/{jan,feb}/{cat,dog}/" + N,), "--classes-at 3 if they are 'cat', 'dog'"),
+    (("{Real World,Art}/{a,b}/" + N,), "--only 'Real World'|--only Art"),
     (("{patient12,patient13}/{0,1}/" + N,), "--classes-at 1 .*--classes-at 2 .*--group-at 1"),
     (("p1/{0,1}/" + N, "p2/0/" + N, "p3/1/" + N), "'0', '1' come again below 'p1', 'p2', 'p3'"),
     (("p1/good/" + N, "p2/bad/" + N, "p3/bad/" + N, "p4/good/" + N), "--classes-at 2"),
@@ -128,7 +143,7 @@ SEVERAL = [
     (("{train,test}/{a,b}/" + N, "x/{train,test}/{a,b}/" + N), "give .*/x to take what lies there"),
     (("{train,test}/{train,test}/" + N,), "--split-at 1 --classes-at 2, or --split-at 2 --classes"),
     (("{a,b}/{train,test,more}/" + N,), r"\('test', 'train'\) and others \('more'\); say --only"),
-    (("{train,a,b}/" + N,), "received both: .*'train' .* or --classes-at 1 --split-at 0"),
+    (("{train,a,b}/" + N,), "received both: .*'train' .* --classes-at 1 --split-at 0 if"),
     (("{seg_train,seg_test}/{a,b}/" + N, "seg_pred/" + N), "--only seg_test,seg_train to leave"),
     (("{fold1,fold2,fold3}/" + N,), "parts of one collection: say --classes-at 1"),
     (("{images_001,images_002}/" + N,), "parts of one collection: say --classes-at 1"),
@@ -203,6 +218,15 @@ PATIENTS = ("{p1,p2}/{0,1}/" + N,)
             "a b",
             {None},
             "m1 m2",
+        ),
+        (("{real world,art}/{a,b}/" + N,), {"only": " real world/ "}, "a b", {None}, None),
+        (("{benign,malign}/{p1,p2}/" + N,), {"group_at": 2}, "benign malign", {None}, "p1 p2"),
+        (
+            ("{c1,c2}/{train,test}/{a,b}_" + N,),
+            {"label_pattern": "{label}_{}"},
+            "a b",
+            {"train", "test"},
+            None,
         ),
         (("{part1,part2}/" + N,), {"classes_at": 1}, "part1 part2", {None}, None),
         (
