@@ -20,6 +20,7 @@ from pipeline.api.settings import (
 from pipeline.config import ClassifyConfig, FinetuneConfig, PredictConfig
 from pipeline.features.extract import Extraction
 from pipeline.runs import RunFolder
+from pipeline.system.startup import safe_after_fork
 
 if TYPE_CHECKING:
     from pipeline.classify.experiment import Result
@@ -153,7 +154,7 @@ def train_classifier(
         >>> labels = trained.best.run.predict("digits/test")
     """
     config = filled(ClassifyConfig, settings, "train_classifier")
-    with reporting(progress) as reporter:
+    with reporting(progress) as reporter, safe_after_fork():
         classification, extraction = stages.classified(place(data, CLASSIFIER_OF), config, reporter)
     results = tuple(_trained_head(result, config) for result in classification.results)
     best = next(result for result in results if result.run.name == classification.best.name)
@@ -226,7 +227,7 @@ def fine_tune(
         True
     """
     config = filled(FinetuneConfig, settings, "fine_tune", source=location("from_run", from_run))
-    with reporting(progress) as reporter:
+    with reporting(progress) as reporter, safe_after_fork():
         done, extraction = stages.finetuned(place(data, None), config, reporter)
     folder, tuned = done.run, done.run.fine_tuning
     assert tuned is not None

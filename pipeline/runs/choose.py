@@ -29,8 +29,7 @@ def find_run(runs: Path, text: str) -> RunFolder:
         RunError: There is none, or several fit.
     """
     if is_best(text):
-        candidates = list_runs(runs)
-        best = best_run(_on(candidates, _meant(runs, candidates, text)), runs)
+        best = _best(runs, text)
         logger.info("%s is %s", text, best.name)
         return best
     for path in (runs / text, Path(text).expanduser()):
@@ -51,33 +50,44 @@ def is_best(text: str) -> bool:
     return text == BEST or text.startswith(f"{BEST}:")
 
 
-def _meant(runs: Path, candidates: Sequence[RunFolder], text: str) -> str | None:
-    """Return the digest of the pictures that ``best…`` is of; None where there are no runs.
+def _best(runs: Path, text: str) -> RunFolder:
+    """Return the best run on the pictures that are meant; of equals one that was made there.
 
-    Figures on other pictures do not compare.
+    Raises:
+        RunError: There are no runs.
+    """
+    candidates = list_runs(runs)
+    history = asked(runs, candidates)
+    if not history:
+        return best_run([], runs)
+    places = history[-1:] if text == BEST else _meant(runs, history, text)
+    fitting = _on(candidates, places[-1].digest)
+    first = order(best_run(fitting, runs))[:-1]
+    equals = [run for run in fitting if order(run)[:-1] == first]
+    there = [run for run in equals if run.dataset.root in {one.root for one in places}]
+    return best_run(there or equals, runs)
+
+
+def _meant(runs: Path, history: Sequence[Asked], text: str) -> list[Asked]:
+    """Return the places that ``best:…`` means; figures on other pictures do not compare.
 
     Raises:
         RunError: There are none of that name or place, or several data sets of that name.
     """
-    order = asked(runs, candidates)
-    if not order:
-        return None
-    if text == BEST:
-        return order[-1].digest
-    places = _places(order, text)
+    places = _places(history, text)
     if len({one.digest for one in places}) > 1:
         ways = ", ".join(f"{BEST}:{one.root}" for one in places[:3])
         raise RunError(
             f"expected one data set for {text!r}, received {len(places)} of that name in {runs}; "
             f"say which: {ways}{', …' if len(places) > 3 else ''}, or the name of a run"
         )
-    return places[-1].digest
+    return places
 
 
-def _places(order: Sequence[Asked], text: str) -> list[Asked]:
+def _places(history: Sequence[Asked], text: str) -> list[Asked]:
     """Return what was last asked about in each place that ``best:NAME`` or ``:LOCATION`` means."""
     said = text.removeprefix(f"{BEST}:")
-    last = {one.root: one for one in order}.values()
+    last = {one.root: one for one in history}.values()
     found = [one for one in last if one.name == said]
     if said and not found:
         found = [one for one in last if one.root == resolve_location(said)]
@@ -90,13 +100,22 @@ def _places(order: Sequence[Asked], text: str) -> list[Asked]:
 
 
 def note_asked(runs: Path, root: str, name: str, digest: str) -> None:
-    """Remember that a data set was asked about; say so where that cannot be kept and matters."""
+    """Remember that a data set was asked about, where the runs do not say so themselves.
+
+    What cannot be kept is told where it matters.
+    """
+    try:
+        history = asked(runs, list_runs(runs))
+    except RunError:  # one is damaged: who asks for the best is told
+        history = []
+    if history and (history[-1].root, history[-1].digest) == (root, digest):
+        return
     try:
         remember_asked(runs, root, name, digest)
     except StoreError as error:
-        order = asked(runs, list_runs(runs))
-        if order and order[-1].digest != digest:
-            logger.warning("%s; until then best is of %s: say best:%s", error, order[-1].root, root)
+        if history and history[-1].digest != digest:
+            until = history[-1].root
+            logger.warning("%s; until then best is of %s: say best:%s", error, until, root)
 
 
 def order(run: RunFolder) -> tuple[float, float, bool, str, str]:
@@ -142,7 +161,7 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
     return {}
 
 
-def _on(candidates: Sequence[RunFolder], digest: str | None) -> list[RunFolder]:
+def _on(candidates: Sequence[RunFolder], digest: str) -> list[RunFolder]:
     return [run for run in candidates if run.dataset.digest == digest]
 
 

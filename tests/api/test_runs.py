@@ -196,6 +196,16 @@ def test_a_run_travels_and_forks_before_and_after_it_labelled(trained, head):
     assert fresh.predict("digits/test").tolist() == expected
 
 
+def test_a_forked_worker_trains_after_this_process_did(trained):
+    def train(n_iterations):
+        head = BOOSTING.replace("3", str(n_iterations))
+        done = pipeline.train_classifier("digits", heads=head, folds=2, repeats=1, **BASE)
+        return done.best.test_accuracy
+
+    train(1)
+    assert in_a_fork(lambda: train(2)) == train(2)
+
+
 def test_results_travel(trained, opened):
     arrived = pickle.loads(pickle.dumps((trained, opened, trained.features)))
     assert arrived[0].best.run.predict("digits/test").tolist() == (

@@ -54,6 +54,23 @@ def test_who_looks_changes_nothing(runs):
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*")} == before
 
 
+def test_what_the_runs_say_themselves_is_not_written(runs):
+    note_asked(runs, "/c/pets", "pets", "d3")
+    assert not (runs / ".asked").exists()
+    note_asked(runs, "/a/pets", "pets", "d1")
+    (file,) = (runs / ".asked").iterdir()
+    before = file.stat().st_mtime_ns
+    note_asked(runs, "/a/pets", "pets", "d1")
+    assert file.stat().st_mtime_ns == before
+
+
+def test_a_damaged_run_elsewhere_does_not_end_who_has_an_answer(runs):
+    (runs / "cars" / "run.json").write_text("{")
+    note_asked(runs, "/a/pets", "pets", "d1")
+    shutil.rmtree(runs / "cars")
+    assert find_run(runs, "best").name == "pets"
+
+
 def test_what_cannot_be_remembered_is_said_where_it_matters(runs, caplog):
     (runs / ".asked").write_text("no folder")
     with caplog.at_level(logging.WARNING):
@@ -89,6 +106,11 @@ def test_a_name_that_means_several_data_sets_is_asked_about(runs):
 def test_the_same_pictures_elsewhere_are_no_second_data_set(runs):
     note_asked(runs, "/moved/cars", "cars", "d2")
     assert find_run(runs, "best:cars").name == find_run(runs, "best:/moved/cars").name == "cars"
+    make_run(runs, "a-copy", 0.8, HITS, data="d2", root="/copied/vans")
+    assert find_run(runs, "best:cars").name == "cars"
+    assert find_run(runs, "best:vans").name == "a-copy", "of equals, the one from there"
+    make_run(runs, "better", 0.85, HITS, data="d2", root="/copied/vans")
+    assert find_run(runs, "best:cars").name == "better"
 
 
 def test_pictures_that_were_added_are_no_second_data_set(runs):
