@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import InputError
 from pipeline.images.names import is_clutter, is_picture_name
 from pipeline.images.splitwords import splits_named
+from pipeline.system.units import named
 
 SHARD = ".parquet"
 ONE_HOT_TABLE = "_classes.csv"
@@ -34,15 +36,18 @@ def tables_in(root: Path) -> list[TablePart]:
 
     These are Parquet files in the folder, in ``data/``, or in a folder for each split; or a
     ``_classes.csv`` beside the pictures of each split.
+
+    Raises:
+        InputError: Some are of splits by their names, and others lie beside them that are of none.
     """
     folders, files = _listed(root)
     if any(map(is_picture_name, files)):
         return []
     if shards := [name for name in files if name.lower().endswith(SHARD)]:
-        return _shards("", shards)
+        return _shards(root, "", shards)
     if folders == [_DATA]:
         shards = [name for name in _listed(root / _DATA)[1] if name.lower().endswith(SHARD)]
-        return _shards(f"{_DATA}/", shards)
+        return _shards(root, f"{_DATA}/", shards)
     return _in_split_folders(root, folders)
 
 
@@ -59,16 +64,33 @@ def _in_split_folders(root: Path, folders: Sequence[str]) -> list[TablePart]:
         else:
             return []
     kinds = {part.path.endswith(ONE_HOT_TABLE) for part in parts}
-    return parts if len(kinds) == 1 else []
+    if len(kinds) != 1:
+        return []
+    others = [name for name in folders if name not in splits and _holds_tables(root / name)]
+    _refuse_others(root, list(splits), others)
+    return parts
 
 
-def _shards(folder: str, names: Sequence[str]) -> list[TablePart]:
+def _holds_tables(folder: Path) -> bool:
+    return any(name.lower().endswith((SHARD, ONE_HOT_TABLE)) for name in _listed(folder)[1])
+
+
+def _refuse_others(root: Path, splits: Sequence[str], others: Sequence[str]) -> None:
+    if splits and others:
+        raise InputError(
+            f"more than one reading fits {root}: {named(splits)} are splits by their names, "
+            f"{named(others)} beside them none; rename these to train, validation or test if they "
+            f"are, else move them out of the folder"
+        )
+
+
+def _shards(root: Path, folder: str, names: Sequence[str]) -> list[TablePart]:
     # train-00000-of-00002.parquet: what follows the first mark is a number.
     words = {name: name.partition("-")[0].removesuffix(SHARD) for name in names}
     splits = splits_named(set(words.values()))
-    known = all(word in splits for word in words.values())
+    _refuse_others(root, list(splits), sorted({*words.values()} - splits.keys()))
     return [
-        TablePart(folder + name, f"{folder}{name}/", word if known else None)
+        TablePart(folder + name, f"{folder}{name}/", word if word in splits else None)
         for name, word in words.items()
     ]
 

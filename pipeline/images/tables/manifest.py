@@ -13,6 +13,9 @@ from pipeline.images.tables.text import TableContent
 Tidy = Callable[[str, str], str]
 """Writes a path in one way, from the folder it is relative to, with a slash, and itself."""
 
+_MISSING = {"nan", "<na>", "null"}
+"""What programs write where there is no value."""
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -58,10 +61,10 @@ def table_rows(where: str, table: TableContent, columns: Columns, tidy: Tidy) ->
         table.numbers, table.records, columns.labels, folders, strict=True
     ):
         path = record[path_at].strip()
-        if not path or not label:
+        if not path or not label or label.lower() in _MISSING:
             raise DataError(
                 f"expected a {'label' if path else 'path'} in row {number} of {where}, received "
-                "none: fill it in, or remove the row"
+                f"{repr(label) if path and label else 'none'}: fill it in, or remove the row"
             )
         split = None
         if split_at is not None and (said := record[split_at].strip()):

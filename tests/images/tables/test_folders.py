@@ -77,3 +77,16 @@ def test_a_table_of_numbers_beside_class_folders_is_no_table_of_pictures(tmp_pat
     parquet.write_table(inside, tmp_path / "y.parquet")
     with pytest.raises(InputError, match=r"tables with pictures inside, .* and 4 pictures in fold"):
         scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet", "extra-0.parquet"),
+        ("data/train.parquet", "data/labeled.parquet"),
+        ("train/0.parquet", "test/0.parquet", "extra/0.parquet"),
+    ],
+)
+def test_tables_of_splits_beside_others_are_asked_about(tmp_path, names):
+    with pytest.raises(InputError, match=r"are splits by their names, .* beside them none; rename"):
+        tables_in(make(tmp_path, *names))

@@ -100,6 +100,7 @@ def test_parquet_without_its_package(tmp_path, monkeypatch):
         ("path;label\na.jpg;cat;x\n", "expected 2 values in row 2 .* hold a semicolon, which"),
         ("path,label,Path\na.jpg,cat,b\n", "expected one column path in .* received several"),
         ("path,label\n", "expected rows of pictures in .* received none"),
+        ("path,label\na.jpg,cat\nb.jpg,nan\n", "expected a label in row 3 of .* received 'nan'"),
         ("path,label\na.jpg,cat\nb.jpg, \n", "expected a label in row 3 of .*pets.csv, received n"),
         ("path,label\n,cat\n", "expected a path in row 2"),
         ("path,label\na.jpg,cat,x\n", "expected 2 values in row 2 of .* received 3: put quotes"),
