@@ -268,18 +268,19 @@ class _Asking:
         self._ask_about_groups(first, below)
         self._ask_about_collections(first, found)
 
+    def _several(self, seen: str) -> DataError:
+        """Return the error that says what is seen, and how to say each reading."""
+        return DataError(f"more than one reading fits {self.names.where}: {seen}")
+
     def _flag(self, flag: str, level: int) -> str:
         return f"--{flag} {level + self.offset}"
 
     def _ask_which(self, first: int, inner: int) -> None:
         outer, names = self.names.at(first), self.names.at(inner)
-        what = (
-            f"more than one reading fits {self.names.where}: {named(names)} come again below "
-            f"{named(outer)}"
-        )
+        what = f"{named(names)} come again below {named(outer)}"
         classes = f"{self._flag('classes-at', first)} if the classes are {named(outer, 2)}"
         if all(map(names_kinds, names)):
-            raise DataError(
+            raise self._several(
                 f"{what}; say --only {quote(names[0])} to take one kind of pictures, or "
                 f"{classes} and all are to be taken"
             )
@@ -287,7 +288,7 @@ class _Asking:
             f"{self._flag('group-at', first)} if each of the others is a group such as a patient"
         )
         trees = f"--only {quote(outer[0])} to take one of several like trees"
-        raise DataError(
+        raise self._several(
             f"{what}; say {classes}, or {self._flag('classes-at', inner)} if they are "
             f"{named(names, 2)} (with {groups + ', or ' if self.group is None else ''}{trees})"
         )
@@ -303,8 +304,8 @@ class _Asking:
             return
         names = self.names.at(below[0])
         if len(names) > 1 and all(map(_NUMBERED.fullmatch, names)):
-            raise DataError(
-                f"more than one reading fits {self.names.where}: {named(names)} inside the classes "
+            raise self._several(
+                f"{named(names)} inside the classes "
                 f"{named(self.names.at(first), 2)} may be groups that must not be divided; say "
                 f"{self._flag('group-at', below[0])} to keep each in one split, or "
                 f"{self._flag('classes-at', first)} if they say nothing"
@@ -313,8 +314,8 @@ class _Asking:
     def _ask_about_trees(self, first: int) -> None:
         outer = self.names.at(first)
         place = self._place
-        raise DataError(
-            f"more than one reading fits {self.names.where}: below {named(outer)} the same folders "
+        raise self._several(
+            f"below {named(outer)} the same folders "
             f"come again at different depths, as in a copy; give one of them, such as "
             f"{place}/{outer[0]}, say --only {quote(outer[0])}, or "
             f"{self._flag('classes-at', first)} if these are the classes"
@@ -326,8 +327,8 @@ class _Asking:
         for name, inner in self.names.first_forks(first).items():
             again = sorted((inner & names) - {name})
             if len(again) > 1 and len(again) * 2 >= len(names):
-                raise DataError(
-                    f"more than one reading fits {self.names.where}: {name!r} holds {named(again)} "
+                raise self._several(
+                    f"{name!r} holds {named(again)} "
                     f"once more, which also lie beside it, as in a copy; give "
                     f"{self._place}/{name} to take it alone, move it away to take "
                     f"the others, or say {self._flag('classes-at', first)} if it is a class"
@@ -343,8 +344,8 @@ class _Asking:
                     holders[parts[-1]].append(parts[first - 1])
         for kind, classes in holders.items():
             if len(classes) > 1 and self._has_more(first, kind):
-                raise DataError(
-                    f"more than one reading fits {self.names.where}: {named(sorted(set(classes)))} "
+                raise self._several(
+                    f"{named(sorted(set(classes)))} "
                     f"hold pictures and also a folder {kind!r}; say --only {quote(kind)} to take "
                     f"these, move them away to take the others, or "
                     f"{self._flag('classes-at', first)} to take all"

@@ -101,7 +101,10 @@ def test_unusable_folders(tmp_path, capsys, make, words, command):
     [
         (many_lonely_classes, ["'species number 0', 'species number 1', 'species", "297 more"]),
         (many_clashing_classes, ["differ clearly", "species number 0"]),
-        (many_classes_in_test_alone, ["'species number 0' in", "has no train picture"]),
+        (
+            many_classes_in_test_alone,
+            ["'species number 10' and 297 more in", "have no train picture"],
+        ),
     ],
 )
 def test_of_hundreds_three_are_named(tmp_path, capsys, make, words):

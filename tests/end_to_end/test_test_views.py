@@ -14,7 +14,7 @@ from pipeline import load_run
 from pipeline.cli import run
 from pipeline.cli.show.results import predictions as show_predictions
 from pipeline.config import FeaturesConfig, PredictConfig
-from pipeline.errors import InputError, RunError, StoreError
+from pipeline.errors import DataError, InputError, RunError, StoreError
 from pipeline.evaluate import NEVER, mean_over_views
 from pipeline.features import Caches, resolve
 from pipeline.features.base import inputs_of
@@ -296,8 +296,10 @@ def test_bad_pictures_and_copies_between_good_ones(copy, tmp_path, batch_size):
 def test_only_bad_pictures(copy, tmp_path):
     name, _ = rebundle(copy, test_views=AVERAGE, threshold=0.5)
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    found = label(copy, name, [tmp_path / "bad.png"])
-    assert (len(found.predictions), len(found.failed)) == (0, 1)
+    with pytest.raises(
+        DataError, match=r"received 1 of which none can: 1 × .*not a picture in a kn"
+    ):
+        label(copy, name, [tmp_path / "bad.png"])
 
 
 def test_below_the_threshold_the_label_is_none(copy, capsys):
