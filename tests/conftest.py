@@ -1,5 +1,6 @@
 """What many tests need: small made pictures, and where real ones are if there are any."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def pytest_ignore_collect(collection_path, config) -> bool | None:
         collection_path.is_relative_to(ROOT / "tests" / name) for name in SLOW
     )
     return True if left_out else None
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_imported():
+    """Undo what the command line does to the package's log in this process: caplog sees it."""
+    logger = logging.getLogger("pipeline")
+    logger.propagate, logger.handlers = True, []
+    logger.setLevel(logging.NOTSET)
 
 
 def write_picture(path: Path, seed: int, size: int = 24, hue: int | None = None) -> None:

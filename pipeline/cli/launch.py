@@ -66,8 +66,13 @@ def launch(
     logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
     if config is not None:
         _check_tables(config)
-    app.config = () if config is None else (_Settings(config, must_exist=True),)
-    return app(tokens)
+    if config is None:
+        return app(tokens)
+    app.config = (_Settings(config, must_exist=True),)
+    try:
+        return app(tokens)
+    finally:
+        app.config = ()
 
 
 class _Settings(Toml):

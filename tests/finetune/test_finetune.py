@@ -112,7 +112,7 @@ def test_tail_decodes_no_picture_that_was_seen(project, capsys, monkeypatch):
     def refuse(*arguments, **more):
         raise AssertionError("a picture was decoded")
 
-    monkeypatch.setattr("pipeline.images.loader.decode_full", refuse)
+    monkeypatch.setattr("pipeline.images.loader.decode_remarked", refuse)
     value = answer(capsys, [*arguments, "--learning-rate", "2e-4"])
     assert not value["reused"]
 

@@ -20,9 +20,7 @@ KAGGLE = tuple(f"{label}.{number}.jpg" for label in ("cat", "dog") for number in
 
 
 @pytest.fixture
-def said(caplog, monkeypatch):
-    # The command line switches it off.
-    monkeypatch.setattr(logging.getLogger("pipeline"), "propagate", True)
+def said(caplog):
     caplog.set_level(logging.INFO, "pipeline")
     return caplog
 
