@@ -1,10 +1,8 @@
 """From what was typed to an exit code: signals, notices, the file of settings, errors."""
 
 import logging
-import signal
 import tomllib
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 from cyclopts import CycloptsError, Parameter
@@ -14,11 +12,12 @@ from pipeline.cli import show
 from pipeline.cli.app import TERMINAL, app
 from pipeline.errors import InputError, PipelineError, UnknownNameError
 from pipeline.system.files import EXHAUSTED, unreadable
+from pipeline.system.processes import interrupt_on_signals
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_signals()
     _log_to_stderr()
     try:
         code = app.meta(arguments)
@@ -38,10 +37,6 @@ def run(arguments: list[str]) -> int:
     if code == 1:  # it was done, and something was found
         return 1
     return 0
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _log_to_stderr() -> None:

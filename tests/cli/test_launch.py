@@ -151,7 +151,7 @@ def wait_for(condition):
     raise TimeoutError
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_features_go_on_where_they_were(many, capsys, number):
     slowly = ["--image-size", "224", "--batch-size", "1", "--engine", "tensorflow"]
     arguments = features(many, *slowly)

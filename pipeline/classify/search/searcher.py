@@ -1,5 +1,6 @@
 """The order of a search: screen inputs with ridge, join cuts, then try every head on the best."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pipeline.classify.search.grids import grid, preparations, shortlisted
 from pipeline.classify.search.memory import SearchMemory
 from pipeline.classify.search.trial import Cuts, Pool, Trial, Unit, measure
 from pipeline.heads import HeadSpec, Preparation, parse_head
+from pipeline.system.processes import end_with_parent
 from pipeline.system.progress import SILENT, Reporter
 
 Measured = tuple[int, list[Trial]]
@@ -246,7 +248,8 @@ def by_processes(n_jobs: int, pool: Pool, units: Sequence[tuple[int, Unit]]) -> 
     """Measure units in processes of this machine, -1 for one per core; yield them as they come."""
     tasks = (delayed(measured)(*one, pool.only(one[1].cuts)) for one in units)
     # One thread of linear algebra each, or the processes would stand in each other's way.
-    with parallel_config("loky", inner_max_num_threads=1), threadpool_limits(1):
+    ending = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+    with parallel_config("loky", inner_max_num_threads=1, **ending), threadpool_limits(1):
         yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
 
 
