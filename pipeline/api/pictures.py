@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from pipeline.api.kinds import no_pictures
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
 from pipeline.predict.labelling import Readable
+from pipeline.system.files import expanded
 
 EXPECTED = "paths of picture files, or arrays (n, h, w, 3) of RGB from 0 to 255"
 
@@ -76,7 +76,7 @@ class PictureFiles:
 
     def read(self, row: int) -> bytes:
         """Return the file's bytes; raises OSError."""
-        return Path(self._paths[row]).expanduser().read_bytes()
+        return expanded(self._paths[row]).read_bytes()
 
 
 def given_pictures(pictures: Any) -> Given:
@@ -97,7 +97,7 @@ def given_pictures(pictures: Any) -> Given:
     rows = _rows(pictures)
     if isinstance(rows, Arrays):
         return rows
-    return find_pictures([Path(path).expanduser() for path in rows])
+    return find_pictures([expanded(path) for path in rows])
 
 
 def given_samples(X: Any) -> Given:

@@ -16,6 +16,7 @@ from pipeline.features.explain import Explanation, explain
 from pipeline.features.export import ExportedFeatures, check_export, export_features
 from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.images import Dataset, index
+from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_tensorflow
 
@@ -141,7 +142,7 @@ def features_exported(
     data: str, config: FeaturesConfig, out: Path, overwrite: bool, reporter: Reporter
 ) -> ExportedFeatures:
     """Write cached features of a location into one file; the cache is not changed."""
-    out = out.expanduser()
+    out = expanded(out)
     check_export(config, out, overwrite)
     base = resolve(config, look=True)
     dataset = indexed(data, config, reporter, look=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.backbones.weight_formats import SUFFIXES, check_readable
 from pipeline.errors import InputError, WeightsError
+from pipeline.system.files import expanded
 from pipeline.system.startup import import_tensorflow
 
 DEFAULT, IMAGENET, NONE = "default", "imagenet", "none"
@@ -95,7 +96,7 @@ def _unreadable(path: Path, error: OSError) -> WeightsError:
 
 
 def _user_file(spec: BackboneSpec, weights: str) -> Path:
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if not weights or not (path.exists() or path.suffix.lower() in SUFFIXES):
         raise InputError(f"expected weights as {_CHOICES}, received weights={weights!r}")
     if not path.exists():

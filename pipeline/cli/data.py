@@ -6,6 +6,7 @@ from typing import Annotated
 from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Data, Output, command
 from pipeline.config import CACHE, CheckConfig, FeaturesConfig
+from pipeline.system.files import expanded
 
 
 @command(
@@ -72,7 +73,7 @@ def verify(*, cache: Path = CACHE, output: Output = DEFAULT_OUTPUT) -> int:
     """
     from pipeline.features.verify import verify as check_everything
 
-    verification = check_everything(cache.expanduser(), output.reporter)
+    verification = check_everything(expanded(cache), output.reporter)
     show.result(verification.to_dict(), output.json, show.verification)
     return 1 if verification.bad else 0
 

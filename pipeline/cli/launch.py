@@ -1,6 +1,7 @@
 """From what was typed to an exit code: signals, notices, the file of settings, errors."""
 
 import logging
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,14 +21,20 @@ def run(arguments: list[str]) -> int:
     interrupt_on_signals()
     _log_to_stderr()
     try:
+        os.getcwd()
+    except OSError:
+        show.error("the folder that this terminal is in was removed: change into one that exists")
+        return 2
+    try:
         code = app.meta(arguments)
     except (PipelineError, CycloptsError) as error:
         show.error(" ".join(str(error).split()))
         return 2
     except (OSError, MemoryError) as error:
-        if isinstance(error, OSError) and error.errno not in EXHAUSTED:
+        name = getattr(error, "filename", None)
+        if isinstance(error, OSError) and name is None and error.errno not in EXHAUSTED:
             raise
-        show.error(str(unreadable(getattr(error, "filename", None) or "what is needed", error)))
+        show.error(str(unreadable(name or "what is needed", error)))
         return 2
     except KeyboardInterrupt:
         show.error("interrupted: features and runs that were finished are kept and not made again")

@@ -12,7 +12,7 @@ from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Output, app, command
 from pipeline.config import RUNS, ReportConfig, side_of
 from pipeline.errors import InputError
-from pipeline.system.files import atomic_path
+from pipeline.system.files import atomic_path, expanded
 
 
 @command(
@@ -64,7 +64,7 @@ def report(
     """
     from pipeline.report import write_report
 
-    written = write_report(config, run, out.expanduser(), output.reporter)
+    written = write_report(config, run, expanded(out), output.reporter)
     show.result(written.to_dict(), output.json, show.report)
 
 
@@ -181,7 +181,7 @@ def config(
     """
     values = {name: {s.name: s.default for s in settings_of(name)} for name in TABLES}
     if out is not None:
-        _write(out.expanduser(), overwrite)
+        _write(expanded(out), overwrite)
     told = {**values, "path": None if out is None else str(out)}
     show.result(told, output.json, lambda value: show.settings(value["path"], as_toml()))
 

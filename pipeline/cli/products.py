@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Output, command
 from pipeline.config import ExportConfig, PredictConfig
+from pipeline.system.files import expanded
 
 
 @FLAT
@@ -41,7 +42,7 @@ def predict(
     from pipeline.predict.predict import predict as label
 
     keep = output.json or config.csv is None
-    pictures = [path.expanduser() for path in paths]
+    pictures = [expanded(path) for path in paths]
     predictions = label(config, run, pictures, output.reporter, keep=keep)
     show.result(predictions.to_dict(), output.json, show.predictions)
 
@@ -74,5 +75,5 @@ def export(
     """
     from pipeline.predict.export.export import export as write
 
-    exported = write(config, run, out.expanduser())
+    exported = write(config, run, expanded(out))
     show.result(exported.to_dict(), output.json, show.exported_model)

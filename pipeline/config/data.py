@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.config.fields import N_SEEDS, require
+from pipeline.system.files import expanded
 from pipeline.system.filesystems import without_password
 
 LEVELS = ("classes_at", "split_at", "group_at")
@@ -68,7 +69,7 @@ class DataConfig:
             require(self, name, level is None or least <= level <= 99, f"from {least} to 99")
         if self.root is not None and "://" not in self.root:
             # It is saved in runs, which are read from other folders too.
-            object.__setattr__(self, "root", os.path.abspath(os.path.expanduser(self.root)))
+            object.__setattr__(self, "root", os.path.abspath(expanded(self.root)))
         require(self, "min_per_class", self.min_per_class >= 1, "at least 1")
 
     @property

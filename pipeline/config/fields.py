@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.system.files import expanded
 from pipeline.system.filesystems import without_password
 
 CACHE, RUNS = Path("features"), Path("runs")
@@ -37,7 +38,7 @@ def expand_paths(config: Any) -> None:
     """Let ``~`` mean the home folder, wherever a setting comes from."""
     for name, value in vars(config).items():
         if isinstance(value, Path):
-            object.__setattr__(config, name, value.expanduser())
+            object.__setattr__(config, name, expanded(value))
 
 
 def require(config: Any, name: str, good: bool, expected: str) -> None:

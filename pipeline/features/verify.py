@@ -9,7 +9,7 @@ from pipeline.config import MODELS
 from pipeline.errors import InputError
 from pipeline.features.store.check import FolderCheck, put_aside, recipe_folders, stray_reason
 from pipeline.features.store.folders import SHARDS
-from pipeline.system.files import DAMAGED_PREFIX
+from pipeline.system.files import DAMAGED_PREFIX, matching
 from pipeline.system.leftovers import remove_leftovers
 from pipeline.system.progress import SILENT, Reporter
 
@@ -71,7 +71,9 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
     found, models = recipe_folders(cache_root), _model_folders(cache_root)
     strays = {folder: reason for folder in found if (reason := stray_reason(folder))}
     folders = [folder for folder in found if folder not in strays]
-    meter = _Meter([*(path for f in folders for path in f.glob(SHARDS)), *_files(models)], reporter)
+    meter = _Meter(
+        [*(path for f in folders for path in matching(f, SHARDS)), *_files(models)], reporter
+    )
     result = Verification(
         strays=[{"path": str(path), "reason": reason} for path, reason in strays.items()]
     )
@@ -79,7 +81,7 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
         _verify_recipe(folder, meter, result)
     for folder in models:
         _verify_model(folder, meter, result)
-    within = (path for path in cache_root.iterdir() if path.is_dir())
+    within = (path for path in matching(cache_root, "*") if path.is_dir())
     cleared = {cache_root, *within, *models}
     result.leftovers_removed = sum(map(remove_leftovers, cleared))
     if not (found or models or result.leftovers_removed):
@@ -113,7 +115,7 @@ class _Meter:
 
 
 def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
-    paths = list(folder.glob(SHARDS))
+    paths = matching(folder, SHARDS)
     check = FolderCheck(folder)
     for path, n_bytes in check.read():
         meter.add(path, n_bytes)
@@ -131,12 +133,12 @@ def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
 
 
 def _model_folders(cache_root: Path) -> list[Path]:
-    found = (path for path in (cache_root / MODELS).glob("*") if path.is_dir())
-    return sorted(path for path in found if not path.name.startswith((".", DAMAGED_PREFIX)))
+    found = [path for path in matching(cache_root / MODELS, "*") if path.is_dir()]
+    return [path for path in found if not path.name.startswith((".", DAMAGED_PREFIX))]
 
 
 def _files(models: list[Path]) -> list[Path]:
-    return [path for folder in models for path in folder.iterdir() if path.is_file()]
+    return [path for folder in models for path in matching(folder, "*") if path.is_file()]
 
 
 def _verify_model(folder: Path, meter: _Meter, result: Verification) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from pipeline.errors import InputError
 from pipeline.images.names import is_archive_name
+from pipeline.system.files import expanded
 
 FOLDER, ZIP, TAR, CSV, TSV, PARQUET = "folder", "zip", "tar", "csv", "tsv", "parquet"
 TXT, JSON = "txt", "json"
@@ -96,7 +97,7 @@ def _is_remote(text: str) -> bool:
 def _local_path(text: str) -> Path:
     if text.startswith(_FILE_URL):
         return Path(unquote(text.removeprefix(_FILE_URL)))
-    return Path(text).expanduser()
+    return expanded(text)
 
 
 def _public(url: str) -> str:

@@ -31,6 +31,7 @@ from pipeline.images.tables.manifest import TableRow
 from pipeline.images.tables.parquet import ParquetFiles, open_columns, read_parquet
 from pipeline.images.tables.scan import FoundTable, refuse_settings, scan_table, scan_tables
 from pipeline.images.walk import Listing, LocalTree, NamedTree, Tree
+from pipeline.system.files import expanded
 from pipeline.system.units import counted, named
 
 
@@ -241,4 +242,4 @@ def _archive(where: str, stamp: str) -> Files:
 
 def _absolute(place: str | Path) -> str:
     text = str(place)
-    return text if "://" in text else os.path.abspath(os.path.expanduser(text))
+    return text if "://" in text else os.path.abspath(expanded(text))

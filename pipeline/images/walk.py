@@ -119,6 +119,13 @@ class NamedTree:
         return pictures, others
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
 @dataclass(frozen=True)
 class LocalTree:
     """The tree of a local folder.
@@ -136,7 +143,7 @@ class LocalTree:
         ignored: list[str] = []
         prefix = "".join(f"{part}/" for part in parts)
         for entry in _visible(self.root.joinpath(*parts)):
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders.append(entry.name)
             else:
                 (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
@@ -162,7 +169,7 @@ class LocalTree:
             entered.add(identity)
             prefix = f"{folder}/" if folder else ""
             for entry in _visible(self.root / folder):
-                if entry.is_dir():
+                if _is_folder(entry):
                     waiting.append(prefix + entry.name)
                 else:
                     (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
@@ -176,7 +183,10 @@ class LocalTree:
 def _is_picture(entry: os.DirEntry[str]) -> bool:
     """Say whether a file is a picture by its suffix; by its first bytes where that is none."""
     # A dangling link counts, so that it is reported as unreadable; opening a pipe would hang.
-    regular = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    try:
+        regular = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:  # a link that leads in a circle
+        return is_picture_name(entry.name)
     if not regular or not may_be_picture_name(entry.name):
         return regular and is_picture_name(entry.name)
     return _begins_like_picture(entry.path)

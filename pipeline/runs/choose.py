@@ -11,6 +11,7 @@ from pipeline.images import resolve_location
 from pipeline.runs.asked import Asked, asked, remember_asked
 from pipeline.runs.folder import list_runs, load_run, run_folders
 from pipeline.runs.record import CLASSIFY, FINETUNE, RunFolder
+from pipeline.system.files import expanded
 from pipeline.system.units import named
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def find_run(runs: Path, text: str) -> RunFolder:
         best = _best(runs, text)
         logger.info("%s is %s", text, best.name)
         return best
-    for path in (runs / text, Path(text).expanduser()):
+    for path in (runs / text, expanded(text)):
         if text and (path / "run.json").is_file():
             return load_run(path)
     matches = [path for path in run_folders(runs) if text and path.name.startswith(text)]

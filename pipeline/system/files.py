@@ -10,6 +10,7 @@ import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ _OF_FILES = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EACCES, errno.EPERM)
 """What file systems fail of besides, those behind a network too; no pipe and no terminal does."""
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What says nothing about a file: the machine, or what this process may take of it, is used up."""
+
+MAX_PATH = 240
+"""Characters of a path that are shown whole."""
 
 
 @contextmanager
@@ -136,6 +140,8 @@ def unreadable(path: Path | str, error: OSError | MemoryError) -> StoreError:
     """Return the error that says why a file could not be read: that says nothing about the file."""
     number = errno.ENOMEM if isinstance(error, MemoryError) else error.errno
     way_out = {
+        errno.ELOOP: "links lead in a circle, remove one of them",
+        errno.ENAMETOOLONG: "use shorter names",
         errno.EACCES: "make it readable",
         errno.EPERM: "make it readable",
         errno.EMFILE: "allow more open files (`ulimit -n`) and start again",
@@ -143,7 +149,51 @@ def unreadable(path: Path | str, error: OSError | MemoryError) -> StoreError:
         errno.ENOMEM: "free some memory and start again",
     }.get(number or 0, "see that the disk or the connection works, and start again")
     reason = os.strerror(errno.ENOMEM) if isinstance(error, MemoryError) else error.strerror
-    return StoreError(f"cannot read {path}: {reason or error}; {way_out}, nothing is lost")
+    name = str(path) if len(str(path)) < MAX_PATH else f"{str(path)[:60]}…{str(path)[-60:]}"
+    return StoreError(f"cannot read {name}: {reason or error}; {way_out}, nothing is lost")
+
+
+def expanded(path: Path | str) -> Path:
+    """Return a path in which ``~`` and ``~user`` stand for home folders.
+
+    Raises:
+        InputError: There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        name = Path(path).parts[0]
+        raise InputError(
+            f"expected a home folder where a path begins with ~, received {path}, and there is no "
+            f"user {name[1:]!r}; write the whole path, or ./{name} for a folder of that name"
+        ) from error
+
+
+NOT_OURS = ("lost+found", "System Volume Information")
+"""What file systems put into their roots, for nobody to look into."""
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Return what lies in a folder under a name, sorted; where there is no folder, nothing.
+
+    `Path.glob` passes over folders that may not be listed, as if they were empty.
+
+    Args:
+        folder: The folder.
+        pattern: Of a name, as in a shell, or of a sub-folder and a name in it: ``*/recipe.json``.
+
+    Raises:
+        StoreError: The folder, or a sub-folder, may not be listed.
+    """
+    first, _, rest = pattern.partition("/")
+    try:
+        names = sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    paths = [folder / name for name in names if fnmatchcase(name, first) and name not in NOT_OURS]
+    return [found for path in paths for found in matching(path, rest)] if rest else paths
 
 
 def read_file(path: Path, most: int) -> bytes:

@@ -277,6 +277,7 @@ assert FinetuneConfig().source == "best"
     ("error", "words"),
     [
         (OSError(errno.EMFILE, "Too many open files", "x.py"), "cannot read x.py: Too many open"),
+        (OSError(errno.ELOOP, "Too many levels", "x"), "cannot read x: Too many levels; links lead"),
         (MemoryError(), "cannot read what is needed: Cannot allocate memory; free some memory"),
     ],
 )
@@ -287,3 +288,11 @@ def test_a_machine_that_is_used_up_is_one_sentence(tmp_path, capsys, monkeypatch
     monkeypatch.setattr("pipeline.images.write_digits", fail)
     assert run(["digits", str(tmp_path)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_folder_that_was_removed_below_the_terminal(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["compare"]) == 2
+    assert "was removed: change into one that exists" in capsys.readouterr().err

@@ -99,9 +99,12 @@ def test_links_are_followed_and_loops_end(tmp_path):
     (root / "cats/self").symlink_to(root / "cats")
     (root / "dogs/inner").mkdir()
     (root / "dogs/inner/back").symlink_to(root / "dogs/inner")
+    (root / "cats/circle").symlink_to("circle")  # leads nowhere, not even to a folder
+    (root / "dogs/circle.jpg").symlink_to("circle.jpg")
     source = scan(root)
-    assert source.paths == ("birds/2.jpg", "birds/birds/1.jpg", *PLAIN)
-    assert source.ignored == ("cats/self/", "cats/up/", "dogs/inner/back/")
+    found = {*PLAIN, "birds/2.jpg", "birds/birds/1.jpg", "dogs/circle.jpg"}
+    assert set(source.paths) == found
+    assert source.ignored == ("cats/circle", "cats/self/", "cats/up/", "dogs/inner/back/")
 
 
 def test_a_dangling_link_counts_and_a_pipe_does_not(tmp_path):

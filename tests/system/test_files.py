@@ -3,12 +3,13 @@
 import errno
 import os
 import re
+from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StoreError
+from pipeline.errors import InputError, StoreError
 from pipeline.runs import new_run
-from pipeline.system.files import atomic_folder, atomic_path
+from pipeline.system.files import atomic_folder, atomic_path, expanded, matching, unreadable
 
 CONTEXTS = {
     "path": atomic_path,
@@ -88,3 +89,36 @@ def test_a_run_that_cannot_be_written_says_where_else(tmp_path):
     message = r"cannot write the run .*one: .*; make room or name another folder with --runs"
     with pytest.raises(StoreError, match=message), new_run(tmp_path / "file", "one"):
         pass
+
+
+def test_what_matches_a_name(tmp_path):
+    for name in ("b/x.json", "a/x.json", "a/y.json", ".hidden/x.json", "lost+found/x.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "file").touch()
+    found = matching(tmp_path, "[!.]*/x.json")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a/x.json", "b/x.json"]
+    assert [path.name for path in matching(tmp_path / "a", "*")] == ["x.json", "y.json"]
+    assert matching(tmp_path / "absent", "*") == []
+
+
+def test_a_folder_that_may_not_be_listed_is_not_taken_for_empty(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(StoreError, match="cannot read .*: Permission denied; make it readable"):
+        matching(tmp_path, "*")
+
+
+def test_home_folders(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/x") == Path("/home/me/x")
+    assert expanded("a/~") == Path("a/~")
+    with pytest.raises(InputError, match="received ~nobody-of-that-name/x, .* no user 'nobody-of"):
+        expanded("~nobody-of-that-name/x")
+
+
+def test_long_names_are_shown_shortened():
+    error = unreadable("x" * 5000, OSError(errno.ENAMETOOLONG, "File name too long"))
+    assert re.fullmatch(r"cannot read x{60}…x{60}: File name too long; use shorter.*", str(error))

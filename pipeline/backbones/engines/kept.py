@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.backbones.engines.network import Network, network_key
 from pipeline.errors import StoreError
-from pipeline.system.files import DAMAGED_PREFIX, TEMPORARY_PREFIX, atomic_folder, set_aside, sha256
+from pipeline.system.files import (
+    DAMAGED_PREFIX,
+    TEMPORARY_PREFIX,
+    atomic_folder,
+    matching,
+    set_aside,
+    sha256,
+)
 from pipeline.system.startup import import_openvino
 
 if TYPE_CHECKING:
@@ -113,7 +120,7 @@ def find_kept(models: Path, network: Network) -> KeptModel | None:
 
 def kept_models(models: Path) -> Iterator[KeptModel]:
     """Yield everything that is kept; descriptions that cannot be understood are set aside."""
-    for path in sorted(models.glob(f"*/{DESCRIPTION}")):
+    for path in matching(models, f"*/{DESCRIPTION}"):
         if path.parent.name.startswith((DAMAGED_PREFIX, TEMPORARY_PREFIX)):
             continue
         try:

@@ -25,7 +25,7 @@ from pipeline.features.store.reader import Shard, gather_rows, read_index
 from pipeline.features.store.recipe import CutName, Recipe
 from pipeline.features.store.writer import ShardWriter
 from pipeline.images.remarks import N_NUMBERS
-from pipeline.system.files import OnDamage, leave_damaged, set_aside
+from pipeline.system.files import OnDamage, leave_damaged, matching, set_aside
 
 ViewNumbers = np.ndarray | int
 """View numbers: one for all rows, or (n,) int; 0 is the clean picture."""
@@ -65,7 +65,7 @@ class FeatureCache:
         known = {}
         for folder, recipe in covering_folders(self.root, self.recipe, self._on_damage):
             self.quarantined.update(read_quarantines(folder, self._on_damage))
-            for path in sorted(folder.glob(SHARDS)):
+            for path in matching(folder, SHARDS):
                 found = self._known.get(path) or self._indexed(path)
                 # A shard of another recipe that got there is never used.
                 if found is not None and found[0].recipe.digest == recipe.digest:
@@ -283,7 +283,7 @@ def held_by(folder: Path, recipe: Recipe, digests: np.ndarray) -> np.ndarray:
         NewerFormatError: A newer version of this program wrote one.
     """
     wanted, held = row_keys(digests, 0), np.zeros(len(digests), bool)
-    for path in sorted(folder.glob(SHARDS)):
+    for path in matching(folder, SHARDS):
         index = read_index(path)
         if index.shard.recipe.digest == recipe.digest:
             held |= np.isin(wanted, row_keys(index.digests, index.views))

@@ -22,7 +22,7 @@ from pipeline.features.store.folders import (
 )
 from pipeline.features.store.reader import Shard, check_shard, read_index
 from pipeline.features.store.recipe import CutName, Recipe
-from pipeline.system.files import DAMAGED_PREFIX, set_aside
+from pipeline.system.files import DAMAGED_PREFIX, matching, set_aside
 
 Problem = dict[str, Any]
 """``{"path", "reason", "set_aside"}``, the last being the new path or None; perhaps ``rows``."""
@@ -31,7 +31,7 @@ Problem = dict[str, Any]
 def recipe_folders(root: Path) -> list[Path]:
     """Return the folders of a cache that hold a recipe or shards, sorted, strays among them."""
     return sorted(
-        {path.parent for name in (RECIPE_NAME, SHARDS) for path in root.glob(f"*/{name}")}
+        {path.parent for name in (RECIPE_NAME, SHARDS) for path in matching(root, f"*/{name}")}
     )
 
 
@@ -45,7 +45,7 @@ def stray_reason(folder: Path) -> str | None:
         return f"{folder} was set aside, and is never read; remove it once it is of no use"
     said = [_id_of(read_recipe, folder / RECIPE_NAME)]
     if folder.name not in said:
-        said += [_id_of(_recipe_of_shard, path) for path in sorted(folder.glob(SHARDS))]
+        said += [_id_of(_recipe_of_shard, path) for path in matching(folder, SHARDS)]
     other = next(filter(None, said), None)
     if other is None or folder.name in said:
         return None
@@ -97,10 +97,10 @@ class FolderCheck:
                 recipe = read_recipe(path)
         if self.newer:
             return
-        for path in sorted(self.folder.glob(QUARANTINES)):
+        for path in matching(self.folder, QUARANTINES):
             with self._noted(path):
                 read_quarantine(path)
-        for path in sorted(self.folder.glob(SHARDS)):
+        for path in matching(self.folder, SHARDS):
             with self._noted(path):
                 self.shards.append((yield from check_shard(path)))
         self._match_recipes(recipe)

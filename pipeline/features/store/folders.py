@@ -14,7 +14,7 @@ from pipeline.features.store.keys import DIGEST_BYTES
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION, check_version
 from pipeline.images.sniff import is_settled
-from pipeline.system.files import OnDamage, fsync, read_file, unreadable, write_json
+from pipeline.system.files import OnDamage, fsync, matching, read_file, unreadable, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _no_recipe(path: Path | str, error: Exception) -> DamagedShardError:
 
 def folders_of(root: Path) -> list[Path]:
     """Return every folder of a cache with a recipe, sorted by name; whose name may be another's."""
-    return sorted(path.parent for path in root.glob(f"*/{RECIPE_NAME}"))
+    return [path.parent for path in matching(root, f"*/{RECIPE_NAME}")]
 
 
 def covering_folders(
@@ -164,7 +164,7 @@ def read_quarantines(folder: Path, on_damage: OnDamage) -> dict[str, str]:
     What an earlier version could not read, and this one may, is not among them.
     """
     reasons: dict[str, str] = {}
-    for path in sorted(folder.glob(QUARANTINES)):
+    for path in matching(folder, QUARANTINES):
         try:
             found = read_quarantine(path).items()
         except DamagedShardError as error:

@@ -30,7 +30,7 @@ from pipeline.features.store.reader import Shard, checked_shard, read_index
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.remote_folder import RemoteFolder
 from pipeline.features.store.shard import FORMAT, FORMAT_VERSION
-from pipeline.system.files import atomic_path
+from pipeline.system.files import atomic_path, matching
 from pipeline.system.units import counted, size_text
 
 logger = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ class RemoteCache:
     def _send_missing(self, recipe: Recipe) -> None:
         for folder, found in covering_folders(self._root, recipe, _leave):
             names = self._folder.sizes(folder.name) or {}
-            here = (path for path in sorted(folder.iterdir()) if SHARED.fullmatch(path.name))
+            here = [path for path in matching(folder, "*") if SHARED.fullmatch(path.name)]
             for path in here:
                 data = None if path.name in names else _whole_bytes(path, found)
                 if data is not None:
@@ -250,7 +250,7 @@ class RemoteCache:
 
 def _first_shard(folder: Path) -> Shard | None:
     """Return a shard that is here; None where there is none that can be read."""
-    for path in sorted(folder.glob(SHARDS)):
+    for path in matching(folder, SHARDS):
         with suppress(StoreError):
             return read_index(path).shard
     return None
