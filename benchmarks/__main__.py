@@ -15,6 +15,7 @@ from benchmarks import (
     finetuning,
     folders,
     heads,
+    hostile,
     rows,
     scale,
     soak,
@@ -38,6 +39,7 @@ PARTS = {
     "soak": soak.main,
     "cluster": cluster.main,
     "families": families.main,
+    "hostile": hostile.main,
 }
 USUAL = ("speed", "arithmetic", "accuracy")
 
