@@ -66,6 +66,7 @@ class DataConfig:
             least = 0 if name == "split_at" else 1
             level = getattr(self, name)
             require(self, name, level is None or least <= level <= 99, f"from {least} to 99")
+        require(self, "root", self.root != "", "as a folder or a URL")
         if self.root is not None and "://" not in self.root:
             # It is saved in runs, which are read from other folders too.
             object.__setattr__(self, "root", os.path.abspath(os.path.expanduser(self.root)))

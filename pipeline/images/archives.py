@@ -180,7 +180,10 @@ class TarFiles(Files):
         member = self._members[path]
         if isinstance(member, str):
             return False
-        return is_picture(self._read_at(member.offset_data, min(member.size, HEAD_BYTES)))
+        try:
+            return is_picture(self._read_at(member.offset_data, min(member.size, HEAD_BYTES)))
+        except OSError:
+            return False
 
     def read(self, path: str) -> bytes:
         """Return a member's bytes; raises OSError with the reason."""
