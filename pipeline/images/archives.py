@@ -273,21 +273,6 @@ def _check_unlocked(where: str, members: Sequence[tuple[str, zipfile.ZipInfo]]) 
         )
 
 
-@contextmanager
-def telling_packed(where: str, tree: Tree) -> Iterator[None]:
-    """Where nothing can be learnt from a source, say so if its pictures are in archives in it.
-
-    Args:
-        where: The source, as the user named it.
-        tree: What is in it.
-    """
-    try:
-        yield
-    except DataError:
-        refuse_packed(where, tree)
-        raise
-
-
 def refuse_packed(where: str, tree: Tree) -> None:
     """Raise DataError if there is not one picture in a tree, but archives are."""
     pictures, others = tree.walk(())

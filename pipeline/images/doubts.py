@@ -84,8 +84,11 @@ class Doubt(Exception):  # noqa: N818 - a question, which ends in a sentence or 
         if self.fits:
             told = ", or ".join(filter(None, (said, self.rest))) or LAY_OUT
             return f"more than one reading fits {where}: {self.seen}; {told}"
-        by_names = "" if any("label_pattern" in way.flags for way in ways) else IN_NAMES
-        return f"{self.seen}: {', or '.join(filter(None, (self.rest, said, by_names)))}"
+        asked, offered = (
+            ["label_pattern" in w.flags for w in those] for those in (self.ways, ways)
+        )
+        in_names = IN_NAMES if any(asked) and not any(offered) else ""
+        return f"{self.seen}: {', or '.join(filter(None, (self.rest, said, in_names)))}"
 
 
 def answers(

@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
+from pipeline.images.archives import refuse_packed
 from pipeline.images.branches import Branch, FolderNames, Levels
 from pipeline.images.doubts import (
     Doubt,
+    Way,
     answers,
     names_kinds,
     one_split_twice,
@@ -36,6 +38,9 @@ from pipeline.system.units import counted
 
 logger = logging.getLogger(__name__)
 
+ROLES = {"split": "split_at", "class": "classes_at", "group": "group_at"}
+"""The setting that says where the folders are that have a role."""
+
 Found = tuple[list[Listing], Reading]
 
 
@@ -54,6 +59,8 @@ def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str
             says how to mend it, or how to say each reading.
     """
     survey = Survey(tree)
+    if not survey.n_pictures():
+        refuse_packed(where, tree)
 
     def attempt(said: DataConfig) -> None:
         _check_groups(_found(where, survey, said, read)[0])
@@ -277,11 +284,15 @@ class _FolderScan:
             yield self._unit(branch, levels, below, [folder])
             return
         if below and folder.pictures and not self.typed:
-            raise DataError(
-                f"expected every picture of {self.where} in a folder of level "
-                f"{len(branch.parts) + levels.deepest}, like most, received "
-                f"{counted(len(folder.pictures), 'picture')} above, e.g. {folder.pictures[0]}: "
-                f"move them into one, or out of {self.where}"
+            n = len(folder.pictures)
+            roles = self._roles(branch, levels)
+            typed = {ROLES[role]: at for at, role in enumerate(roles, 1) if role in ROLES}
+            raise Doubt(
+                f"expected every picture of {self.where} in a folder of level {len(roles)}, like "
+                f"most, received {counted(n, 'picture')} above, e.g. {folder.pictures[0]}",
+                [Way(typed, f"to leave {'it' if n == 1 else 'them'} out")],
+                f"move {'it' if n == 1 else 'them'} into one",
+                fits=False,
             )
         yield self._loose(parts)
 

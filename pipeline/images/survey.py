@@ -53,22 +53,21 @@ class Survey:
 
     def _list_all(self, tree: Tree) -> None:
         n_names: Counter[Hashable] = Counter()
-        waiting: list[tuple[Parts, frozenset[Hashable]]] = [((), frozenset())]
+        waiting: list[tuple[Parts, Hashable, frozenset[Hashable]]] = []
+        waiting.append(((), tree.identity(()), frozenset()))
         while waiting:
-            parts, above = waiting.pop()
-            identity = tree.identity(parts)
+            parts, identity, above = waiting.pop()
             n_names[identity] += 1
             here = above | {identity}
             names, loose = tree.list_folder(parts)
+            inner = {name: tree.identity((*parts, name)) for name in names}
             back = {
-                name
-                for name in names
-                if (of := tree.identity((*parts, name))) in here or n_names[of] >= MAX_NAMES_OF_ONE
+                name for name, of in inner.items() if of in here or n_names[of] >= MAX_NAMES_OF_ONE
             }
             ends = ("/".join((*parts, name)) + "/" for name in sorted(back))
             kept = tuple(name for name in names if name not in back)
             self.folders[parts] = Folder(kept, loose.pictures, (*loose.ignored, *ends), identity)
-            waiting += [((*parts, name), here) for name in reversed(kept)]
+            waiting += [((*parts, name), inner[name], here) for name in reversed(kept)]
 
     def n_pictures(self, parts: Parts = ()) -> int:
         """Return how many pictures are in a folder and below it."""

@@ -223,7 +223,10 @@ SEVERAL = [
     (("{patient1,patient2}/" + N,), "parts of one collection; say --classes-at 1"),
     (("{images,masks}/" + N,), "kinds of pictures of the same things; say --classes-at 1"),
     (("images/" + N, "annotations/trimaps/" + N), "kinds of pictures of the same things"),
-    (("{a,b}/{train,test}/" + N, "a/9.png"), "1 picture above, e.g. a/9.png: move"),
+    (
+        ("{a,b}/{train,test}/" + N, "a/9.png"),
+        "1 picture above, e.g. a/9.png: move it into one, or say --classes-at 1 --split-at 2 to",
+    ),
     (("train/{a,b}/" + N, "val/images/" + N), "val/images, received pictures without any"),
     (("{train,val}/images/" + N,), "train/images, received pictures without any"),
     (("images/" + N,), "expected class folders in .*, received 3 pictures without any"),
@@ -272,7 +275,7 @@ SEVERAL += [
     (("{train,test}/s{1,2}/{a,b}/" + N,), "--classes-at 3 --group-at 2 --split-at 0 if each of"),
 ]
 UNSAID = {
-    "images/{1,2,3}.png", "{train,val}/images/{1,2,3}.png", "x/y/{1,2,3}.png", "a/9.png",
+    "images/{1,2,3}.png", "{train,val}/images/{1,2,3}.png", "x/y/{1,2,3}.png",
 }  # fmt: skip
 """Ends of layouts in which nothing that is typed helps."""
 
