@@ -15,11 +15,13 @@ from pipeline.config import DataConfig
 from pipeline.errors import PipelineError
 from pipeline.images.branches import FolderNames, Levels
 from pipeline.images.layout import IN_NAMES, LAY_OUT
+from pipeline.images.patterns import NamePattern
 from pipeline.images.splitwords import splits_named
 from pipeline.system.units import named
 
 BY_NAMES = ""
-"""Of a way's label_pattern: the one that fits the names of the files, if there is one."""
+"""Of a way's label_pattern: the one that fits the names of the files, if one does; with what it
+means."""
 
 _MOST_WAYS, _MOST_FURTHER, _MOST_ONLY = 5, 2, 5
 
@@ -95,7 +97,7 @@ def answers(
     doubt: Doubt,
     config: DataConfig,
     attempt: Callable[[DataConfig], object],
-    by_names: Callable[[DataConfig], str | None],
+    by_names: Callable[[DataConfig], NamePattern | None],
 ) -> list[Way]:
     """Return the ways that lead to a reading; where another question follows, with its answers.
 
@@ -115,8 +117,12 @@ def answers(
         try:
             typed: dict[str, Any] = dict(way.flags)
             said = replace(config, **typed)
+            meaning = way.meaning
             if said.label_pattern == BY_NAMES:
-                typed["label_pattern"] = by_names(said) or ""
+                if (told := by_names(said)) is None:
+                    continue
+                typed["label_pattern"] = told.pattern
+                meaning = f"if the labels in file names are {named(told.labels, 2)}"
                 said = replace(said, **typed)
             attempt(said)
         except Doubt as more:
@@ -125,8 +131,8 @@ def answers(
             continue
         for more_said in further:
             flags = {**typed, **more_said.flags}
-            meaning = ", ".join(filter(None, (way.meaning, more_said.meaning)))
-            found.setdefault((meaning, flags.get("classes_at")), Way(flags, meaning))
+            whole = ", ".join(filter(None, (meaning, more_said.meaning)))
+            found.setdefault((whole, flags.get("classes_at")), Way(flags, whole))
     return list(found.values())[:_MOST_WAYS]
 
 
@@ -325,15 +331,12 @@ def _no_classes(names: FolderNames, levels: Levels, below: Sequence[int]) -> Dou
         seem = "parts of one collection"
     else:
         return None
-    in_names = "if the labels stand in file names"
-    ways = [
-        Way({"only": kind, "label_pattern": BY_NAMES}, in_names) for kind in _likeliest(kinds)[:2]
-    ]
+    ways = [Way({"only": kind, "label_pattern": BY_NAMES}, "") for kind in _likeliest(kinds)[:2]]
     return Doubt(
         f"{named(found)} at level {levels.classes + len(names.start)} seem to be {seem}",
         [
             _as_classes(names, levels.classes),
-            *(ways or [Way({"label_pattern": BY_NAMES}, in_names)]),
+            *(ways or [Way({"label_pattern": BY_NAMES}, "")]),
         ],
         "give a table of paths and labels",
     )

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import refuse_packed
@@ -24,12 +26,14 @@ from pipeline.images.layout import FILE_NAMES, FOLDERS, check_layout
 from pipeline.images.levels import decide, splits_at
 from pipeline.images.patterns import (
     NUMBERED,
+    NamePattern,
     label_as_numbered,
     label_pictures,
     parse_pattern,
     pattern_of,
 )
 from pipeline.images.readings import BY_FOLDER, BY_NAME, Reading
+from pipeline.images.splits import component_keys, hold_out
 from pipeline.images.splitwords import classes_within, splits_named, splits_within
 from pipeline.images.survey import Folder, Survey
 from pipeline.images.unlabelled import check_labelled, check_several
@@ -63,9 +67,9 @@ def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str
         refuse_packed(where, tree)
 
     def attempt(said: DataConfig) -> None:
-        _check_groups(_found(where, survey, said, read)[0])
+        _check_groups(_found(where, survey, said, read)[0], said)
 
-    def by_names(said: DataConfig) -> str | None:
+    def by_names(said: DataConfig) -> NamePattern | None:
         return pattern_of(survey.narrowed(said.only)[0].pictures())
 
     try:
@@ -84,11 +88,21 @@ def _found(where: str, survey: Survey, config: DataConfig, read: Callable[[str],
     return [*found, Listing("", None, (), tuple(dropped))], reading
 
 
-def _check_groups(found: Sequence[Listing]) -> None:
-    """Raise DataError if groups are in several given splits: the index will refuse them."""
-    homes = {(part.group, part.split) for part in found if part.group is not None}
+def _check_groups(found: Sequence[Listing], config: DataConfig) -> None:
+    """Raise DataError if groups are in several given splits, or too few: the index refuses it."""
+    grouped = [part for part in found if part.group]
+    homes = {(part.group, part.split) for part in grouped}
     if len(homes) > len({group for group, _ in homes}):
         raise DataError("expected every group in one split")
+    if not grouped or any(part.split for part in grouped):
+        return
+    known, labels = np.unique([part.label for part in grouped], return_inverse=True)
+    names = [part.group or "" for part in grouped]
+    alone = np.arange(len(grouped), dtype=">u8").view(np.uint8).reshape(-1, 8).repeat(4, axis=1)
+    keys = component_keys(alone, np.unique(names, return_inverse=True)[1], sorted(set(names)))
+    held = hold_out(keys, labels, config.test_fraction, purpose="test", seed=config.seed)
+    if min(len(set(labels[held])), len(set(labels[~held]))) < len(known):
+        raise DataError("expected every class on both sides")
 
 
 class _FolderScan:

@@ -228,25 +228,34 @@ def _stem(path: str) -> str:
     return posixpath.splitext(name)[0] if is_picture_name(name) else name
 
 
-def pattern_of(paths: Iterable[str]) -> str | None:
+class NamePattern(NamedTuple):
+    """A pattern that names of files fit, and the labels that they say by it, sorted."""
+
+    pattern: str
+    labels: list[str]
+
+
+def pattern_of(paths: Iterable[str]) -> NamePattern | None:
     """Return the pattern by which names of files say two labels or more, each of several pictures.
 
     >>> pattern_of(["IMG_cat_1.jpg", "IMG_cat_2.jpg", "IMG_dog_1.jpg", "IMG_dog_7.jpg"])
-    '{label}_{number:d}'
+    NamePattern(pattern='{label}_{number:d}', labels=['IMG_cat', 'IMG_dog'])
     >>> pattern_of(["IMG_1.jpg", "IMG_2.jpg"]) is None
     True
     """
     stems = [_stem(path) for path in paths]
-    return next(filter(lambda text: _is_told(stems, parse_pattern(text)), _USUAL), None)
+    found = (NamePattern(text, _labels(stems, parse_pattern(text))) for text in _USUAL)
+    return next((each for each in found if each.labels), None)
 
 
-def _is_told(stems: Iterable[str], pattern: Pattern) -> bool:
+def _labels(stems: Iterable[str], pattern: Pattern) -> list[str]:
+    """Return the labels in some names; none if one does not fit, or they are hardly labels."""
     counts: Counter[str] = Counter()
     for stem in stems:
         if (label := pattern(stem)) is None or not re.search(r"[^\W\d_]", label):
-            return False
+            return []
         counts[label] += 1
-    return len(counts) > 1 and min(counts.values()) > 1
+    return sorted(counts) if len(counts) > 1 < min(counts.values()) else []
 
 
 def label_as_numbered(pictures: Iterable[SplitPath]) -> list[Listing] | None:

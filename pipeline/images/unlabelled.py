@@ -13,7 +13,7 @@ from pipeline.images.tables.annotations import table_hint
 from pipeline.images.walk import Parts
 from pipeline.system.units import named
 
-_IN_NAMES = Way({"label_pattern": BY_NAMES}, "if the labels stand in file names")
+_IN_NAMES = Way({"label_pattern": BY_NAMES}, "")
 _UNSORTED = ("unknown", "unlabelled", "unlabeled")
 
 

@@ -267,7 +267,10 @@ SEVERAL += [
     (("{train,more}/{a,b}/" + N,), "--only train to .* --only more to|--classes-at 2 --split-at 0"),
     (("x/{cat,dog}_{1,2}.png",), "only 'x': add .* say --label-pattern '{label}_{number:d}' if"),
     (("x/y/" + N,), "received only 'y': add pictures .* where labels stand .* or give a table"),
-    (("{cat,dog} ({1,2}).png",), r"--label-pattern '{label} \({number:d}\)' if the labels stand"),
+    (
+        ("{cat,dog} ({1,2}).png",),
+        r"--label-pattern '{label} \({number:d}\)' if the labels in file names are",
+    ),
     (("images/{cat,dog}-{1,2}.png", "masks/{cat,dog}-{1,2}.png"), "--only images --label-pattern"),
     (("train/{a,b}/" + N, "{val,test}/images/" + N), "--only train if those in test, val have no"),
     (("{train,test,val,valid}/{a,b}/" + N,), "'val', 'valid' are all .* --only valid,test,train"),
@@ -312,11 +315,12 @@ def test_every_way_out_leads_to_what_it_says(tmp_path, paths, packed):
     readings = []
     for said, meaning in ways:
         source = scan(place, DataConfig(**said))
+        index(place, DataConfig(**said))
         readings.append((source.paths, source.labels, source.splits, source.groups))
         classes = sorted(set(source.labels))
-        if "the classes are" in meaning:
-            quoted = re.findall(r"'([^']*)'", meaning.partition("the classes are")[2])
-            more = re.search(r"and (\d+) more", meaning.partition("the classes are")[2])
+        if told := re.search(r"if the (?:classes|labels in file names) are (.*)", meaning):
+            quoted = re.findall(r"'([^']*)'", told[1])
+            more = re.search(r"and (\d+) more", told[1])
             assert quoted == classes[:2]
             assert len(classes) == 2 + (int(more[1]) if more else 0)
         at = said.get("classes_at", 0)
