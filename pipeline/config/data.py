@@ -32,7 +32,7 @@ class DataConfig:
     """Level of folders whose names are groups, such as patients, that stay in one split."""
 
     only: str | None = None
-    """Folders to take, by name or path with commas, where one tree is there several times: fold1."""
+    """Folders to take where one tree is there several times, by name or path with commas: fold1."""
 
     path_column: str | None = None
     """Column of a table that holds the pictures' paths."""

@@ -36,7 +36,7 @@ from pipeline.images.readings import BY_FOLDER, BY_NAME, Reading
 from pipeline.images.splits import component_keys, hold_out
 from pipeline.images.splitwords import classes_within, splits_named, splits_within
 from pipeline.images.survey import Folder, Survey
-from pipeline.images.unlabelled import check_labelled, check_several
+from pipeline.images.unlabelled import check_labelled, check_several, is_numbered
 from pipeline.images.walk import Listing, Parts, Tree
 from pipeline.system.units import counted
 
@@ -112,9 +112,9 @@ class _FolderScan:
         self, where: str, survey: Survey, config: DataConfig, read: Callable[[str], bytes]
     ) -> None:
         self.where, self.survey, self.config, self.read = where, survey, config, read
-        # Levels that are typed count from the outermost folder; then none is stepped over.
         self.split_words: dict[str, str] = {}
         self.class_words: dict[str, str] = {}
+        # Levels that are typed count from the outermost folder; then none is stepped over.
         self.typed = any((config.classes_at, config.split_at, config.group_at))
         self.base = () if self.typed else self._inside((), lambda _, name: not splits_named([name]))
         whole = Branch(self.base, list(survey.held(self.base)))
@@ -148,10 +148,10 @@ class _FolderScan:
 
     def _by_name(self, levels: Levels, listed: Sequence[Listing]) -> Found:
         pattern = self.config.label_pattern
-        if not self.survey.n_pictures():
-            raise DataError(f"expected pictures in {self.where}, received none: check the path")
         groups = {path: part.group for part in listed for path in part.pictures}
         pictures = [(part.split, path) for part in listed for path in part.pictures]
+        if not pictures:
+            raise DataError(f"expected pictures in {self.where}, received none: check the path")
         found = label_pictures(pictures, parse_pattern(pattern or NUMBERED))
         if isinstance(found, str):
             raise DataError(
@@ -179,12 +179,8 @@ class _FolderScan:
         # Pictures and nothing else: that folder is a class, unless labels stand in their names.
         if at == start or survey.children(at) or names_kinds(at[-1]):
             return at
-        said = self.config.label_pattern is not None or self._is_numbered(at)
+        said = self.config.label_pattern is not None or is_numbered(self.survey, at)
         return at if said else at[:-1]
-
-    def _is_numbered(self, parts: Parts) -> bool:
-        loose = [(None, path) for path in self.survey.folders[parts].pictures]
-        return label_as_numbered(loose) is not None
 
     def _split_branches(self) -> list[Branch]:
         """Return the split folders at the outermost level; none if there are no such."""
@@ -214,7 +210,7 @@ class _FolderScan:
         return inner if all(map(self._may_hold_classes, inner)) else {}
 
     def _may_hold_classes(self, parts: Parts) -> bool:
-        by_name = self.config.label_pattern is not None or self._is_numbered(parts)
+        by_name = self.config.label_pattern is not None or is_numbered(self.survey, parts)
         return by_name or bool(self.survey.children(parts))
 
     def _branch(

@@ -45,7 +45,7 @@ def check_labelled(
     trained = {p[0] for b in branches if b.split == "train" for p, _ in b.held if p}
     if len(trained) == 1:  # one class is none where it is called images
         trained = {name for name in trained if not names_kinds(name)}
-    loose = [_is_numbered(survey, branch.parts) for branch in branches]
+    loose = [is_numbered(survey, branch.parts) for branch in branches]
     by_names = any(loose) and not all(loose)
     bad = []
     for branch, numbered in zip(branches, loose, strict=True):
@@ -58,7 +58,8 @@ def check_labelled(
         raise _unlabelled(where, survey, bad, [b for b in branches if b not in bad], read)
 
 
-def _is_numbered(survey: Survey, parts: Parts) -> bool:
+def is_numbered(survey: Survey, parts: Parts) -> bool:
+    """Return whether labels and numbers are the names of all pictures in a folder."""
     return label_as_numbered([(None, path) for path in survey.folders[parts].pictures]) is not None
 
 
