@@ -122,7 +122,7 @@ def _rows(X: Any) -> Arrays | list[str]:
     rows = _listed(X)
     if not rows:
         raise _none()
-    if all(isinstance(row, str | os.PathLike) for row in rows):
+    if all(isinstance(row, str | os.PathLike) and row != "" for row in rows):
         return [os.fspath(row) for row in rows]
     if all(getattr(row, "ndim", 0) == 3 for row in rows):
         return Arrays([np.asarray(row) for row in rows])

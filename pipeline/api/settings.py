@@ -153,7 +153,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     if value is None and NoneType in kinds:
         return None
     (kind,) = (kind for kind in kinds if kind is not NoneType)
-    if kind is Path and isinstance(value, str | PathLike):
+    if kind is Path and isinstance(value, str | PathLike) and value != "":
         return Path(value)
     if (
         name in _NAMES
@@ -179,7 +179,7 @@ def location(name: str, value: AnyPath) -> str:
     Raises:
         InputError: It is neither a text nor a path.
     """
-    if not isinstance(value, str | PathLike):
+    if not isinstance(value, str | PathLike) or value == "":
         raise InputError(f"expected {name} as a text or a path, received {name}={described(value)}")
     return fspath(value)
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,7 @@ def launch(
         tokens: The command and its arguments.
         config: TOML file; a table per command, keys as the flags; pipeline config writes one.
     """
+    _refuse_empty(tokens)
     quiet = "--quiet" in tokens
     logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
     if config is not None:
@@ -77,16 +79,34 @@ def launch(
         app.config = ()
 
 
+def _refuse_empty(tokens: Sequence[str]) -> None:
+    """Refuse an empty text, such as a shell makes of a variable that is not set.
+
+    As a path it would mean the folder that one is in.
+    """
+    for before, token in zip(("", *tokens), tokens, strict=False):
+        flag, _, value = token.partition("=")
+        if not token.strip() or (flag != token and flag.startswith("--") and not value.strip()):
+            raise InputError(
+                f"expected a value after {flag.strip() or before or 'pipeline'}, received an empty "
+                f"text: give one, or leave it out; a dot is the folder that you are in"
+            )
+
+
 class _Settings(Toml):
     """A file of settings; a list in it stands for what a flag separates by commas."""
 
     @property
     def config(self) -> dict[str, Any]:
         """The tables of the file."""
-        return {
+        read = {
             name: {key: _with_commas(key, value) for key, value in table.items()}
             for name, table in super().config.items()
         }
+        _refuse_empty(
+            [f"--{key}={value}" for table in read.values() for key, value in table.items()]
+        )
+        return read
 
 
 def _with_commas(key: str, value: Any) -> Any:

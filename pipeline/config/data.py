@@ -33,7 +33,7 @@ class DataConfig:
     """Level of folders whose names are groups, such as patients, that stay in one split."""
 
     only: str | None = None
-    """Folders to take, by name with commas, where one tree is there several times: fold1."""
+    """Folders to take where one tree is there several times, by name or path with commas: fold1."""
 
     path_column: str | None = None
     """Column of a table that holds the pictures' paths."""
@@ -67,6 +67,7 @@ class DataConfig:
             least = 0 if name == "split_at" else 1
             level = getattr(self, name)
             require(self, name, level is None or least <= level <= 99, f"from {least} to 99")
+        require(self, "root", self.root != "", "as a folder or a URL")
         if self.root is not None and "://" not in self.root:
             # It is saved in runs, which are read from other folders too.
             object.__setattr__(self, "root", os.path.abspath(expanded(self.root)))

@@ -180,7 +180,10 @@ class TarFiles(Files):
         member = self._members[path]
         if isinstance(member, str):
             return False
-        return is_picture(self._read_at(member.offset_data, min(member.size, HEAD_BYTES)))
+        try:
+            return is_picture(self._read_at(member.offset_data, min(member.size, HEAD_BYTES)))
+        except OSError:
+            return False
 
     def read(self, path: str) -> bytes:
         """Return a member's bytes; raises OSError with the reason."""
@@ -268,21 +271,6 @@ def _check_unlocked(where: str, members: Sequence[tuple[str, zipfile.ZipInfo]]) 
             f"expected an archive without a password, received {where}, whose pictures are "
             f"encrypted: unpack it with its password, and give the folder"
         )
-
-
-@contextmanager
-def telling_packed(where: str, tree: Tree) -> Iterator[None]:
-    """Where nothing can be learnt from a source, say so if its pictures are in archives in it.
-
-    Args:
-        where: The source, as the user named it.
-        tree: What is in it.
-    """
-    try:
-        yield
-    except DataError:
-        refuse_packed(where, tree)
-        raise
 
 
 def refuse_packed(where: str, tree: Tree) -> None:

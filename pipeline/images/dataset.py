@@ -139,9 +139,20 @@ class Dataset:
             groups=None if self.groups is None else self.groups[rows],
         )
 
-    def contents_of(self, label: int) -> frozenset[int]:
-        """Return the numbers of a class's distinct contents; equal numbers are equal bytes."""
-        return frozenset(self._contents[self.labels == label].tolist())
+    def contents_of(self, label: int) -> np.ndarray:
+        """Return the numbers of a class's distinct contents, int64, ascending: equal for equal."""
+        begins, contents = self._contents_by_class
+        of_class: np.ndarray = contents[begins[label] : begins[label + 1]]
+        return of_class
+
+    @cached_property
+    def _contents_by_class(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each class begins among the distinct contents of all, and these."""
+        # np.unique takes fifteen times as long.
+        pairs = np.sort(self.labels * len(self) + self._contents)
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+        begins = np.searchsorted(pairs, np.arange(len(self.classes) + 1) * len(self))
+        return begins, pairs % max(len(self), 1)
 
     @cached_property
     def n_leaked(self) -> int:

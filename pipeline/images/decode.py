@@ -15,10 +15,8 @@ import ctypes
 import io
 import logging
 import re
-import struct
 import threading
 import warnings
-import zlib
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -27,7 +25,7 @@ from pipeline.errors import DecodeError, InputError
 from pipeline.images.colour import to_rgb
 from pipeline.images.recipe import DecodeRecipe, jpeg_scale, resize
 from pipeline.images.remarks import Remark, remark_on
-from pipeline.images.sniff import FORMATS, heif_kind, why_unidentified
+from pipeline.images.sniff import BOMBS, FORMATS, PILLOW_FAILURES, heif_kind, why_unidentified
 
 
 def hush() -> None:
@@ -84,25 +82,6 @@ def _ends_early(image: Image.Image, data: bytes, recipe: DecodeRecipe | None) ->
 MAX_PIXELS = 89_478_485
 # What a JPEG can have. A line of eight million pixels, 11 high, took 13 s and 1.5 GB.
 MAX_SIDE = 65_535
-
-# What Pillow's parsers let out when a file is malformed. MemoryError is absent on purpose: with
-# the number of pixels bounded it speaks of the machine, not of the picture.
-_PILLOW_FAILURES = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    RuntimeError,  # libavif
-    struct.error,
-    zlib.error,
-)
-
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
 
@@ -206,11 +185,11 @@ def _load(data: bytes, recipe: DecodeRecipe | None) -> tuple[Image.Image, str]:
             raise DecodeError("damaged file: it ends before the picture does")
     except Image.UnidentifiedImageError:
         raise DecodeError(why_unidentified(data)) from None
-    except _BOMBS as error:
+    except BOMBS as error:
         raise DecodeError(
             f"too large: more than the {MAX_PIXELS:,} pixels that are decoded at most"
         ) from error
-    except _PILLOW_FAILURES as error:
+    except PILLOW_FAILURES as error:
         raise DecodeError(_reason(error)) from error
     return image, raw_mode
 
@@ -296,5 +275,5 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _PILLOW_FAILURES:
+    except PILLOW_FAILURES:
         return 1

@@ -5,34 +5,50 @@ stepped over; split folders at the outermost level are branches, each with such 
 """
 
 import logging
-import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from shlex import quote
+
+import numpy as np
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.layout import FILE_NAMES, FOLDERS, HOW_TO, check_layout
-from pipeline.images.levels import Branch, FolderNames, Levels, decide, names_kinds, split_level
+from pipeline.images.archives import refuse_packed
+from pipeline.images.branches import Branch, FolderNames, Levels
+from pipeline.images.doubts import (
+    Doubt,
+    Way,
+    answers,
+    names_kinds,
+    one_split_twice,
+    splits_in_splits,
+)
+from pipeline.images.layout import FILE_NAMES, FOLDERS, check_layout
+from pipeline.images.levels import decide, splits_at
 from pipeline.images.patterns import (
-    SplitPath,
+    NUMBERED,
+    NamePattern,
     label_as_numbered,
     label_pictures,
     parse_pattern,
+    pattern_of,
 )
 from pipeline.images.readings import BY_FOLDER, BY_NAME, Reading
-from pipeline.images.splitwords import splits_named
+from pipeline.images.splits import component_keys, hold_out
+from pipeline.images.splitwords import classes_within, splits_named, splits_within
 from pipeline.images.survey import Folder, Survey
-from pipeline.images.tables.annotations import table_hint
+from pipeline.images.unlabelled import check_labelled, check_several, is_numbered
 from pipeline.images.walk import Listing, Parts, Tree
-from pipeline.system.units import counted, named
+from pipeline.system.units import counted
 
 logger = logging.getLogger(__name__)
 
+ROLES = {"split": "split_at", "class": "classes_at", "group": "group_at"}
+"""The setting that says where the folders are that have a role."""
 
-def read_folders(
-    where: str, tree: Tree, config: DataConfig, read: Callable[[str], bytes]
-) -> tuple[list[Listing], Reading]:
+Found = tuple[list[Listing], Reading]
+
+
+def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str], bytes]) -> Found:
     """Return all pictures by class, split and group with what is ignored, and how that was read.
 
     Args:
@@ -47,9 +63,46 @@ def read_folders(
             says how to mend it, or how to say each reading.
     """
     survey = Survey(tree)
-    dropped = survey.narrow(config.only) if config.only else []
-    found, reading = _FolderScan(where, survey, config, read).found()
+    if not survey.n_pictures():
+        refuse_packed(where, tree)
+
+    def attempt(said: DataConfig) -> None:
+        _check_groups(_found(where, survey, said, read)[0], said)
+
+    def by_names(said: DataConfig) -> NamePattern | None:
+        return pattern_of(survey.narrowed(said.only)[0].pictures())
+
+    try:
+        found, reading = _found(where, survey, config, read)
+    except Doubt as doubt:
+        raise DataError(doubt.question(where, answers(doubt, config, attempt, by_names))) from None
+    if reading.kind == BY_NAME and config.label_pattern is None:
+        text = "labels are taken from file names LABEL.NUMBER, e.g. %s is of %r"
+        logger.info(text, found[0].pictures[0], found[0].label)
+    return found, reading
+
+
+def _found(where: str, survey: Survey, config: DataConfig, read: Callable[[str], bytes]) -> Found:
+    kept, dropped = survey.narrowed(config.only)
+    found, reading = _FolderScan(where, kept, config, read).found()
     return [*found, Listing("", None, (), tuple(dropped))], reading
+
+
+def _check_groups(found: Sequence[Listing], config: DataConfig) -> None:
+    """Raise DataError if groups are in several given splits, or too few: the index refuses it."""
+    grouped = [part for part in found if part.group]
+    homes = {(part.group, part.split) for part in grouped}
+    if len(homes) > len({group for group, _ in homes}):
+        raise DataError("expected every group in one split")
+    if not grouped or any(part.split for part in grouped):
+        return
+    known, labels = np.unique([part.label for part in grouped], return_inverse=True)
+    names = [part.group or "" for part in grouped]
+    alone = np.arange(len(grouped), dtype=">u8").view(np.uint8).reshape(-1, 8).repeat(4, axis=1)
+    keys = component_keys(alone, np.unique(names, return_inverse=True)[1], sorted(set(names)))
+    held = hold_out(keys, labels, config.test_fraction, purpose="test", seed=config.seed)
+    if min(len(set(labels[held])), len(set(labels[~held]))) < len(known):
+        raise DataError("expected every class on both sides")
 
 
 class _FolderScan:
@@ -59,242 +112,129 @@ class _FolderScan:
         self, where: str, survey: Survey, config: DataConfig, read: Callable[[str], bytes]
     ) -> None:
         self.where, self.survey, self.config, self.read = where, survey, config, read
-        # Levels that are typed count from the outermost folder; then none is stepped over.
         self.split_words: dict[str, str] = {}
-        self.split_at = config.split_at
+        self.class_words: dict[str, str] = {}
+        # Levels that are typed count from the outermost folder; then none is stepped over.
         self.typed = any((config.classes_at, config.split_at, config.group_at))
-        self.base = () if self.typed else self._inside((), set())
-        self.branches = [Branch(self.base, None, list(survey.held(self.base)))]
+        self.base = () if self.typed else self._inside((), lambda _, name: not splits_named([name]))
+        whole = Branch(self.base, list(survey.held(self.base)))
+        self.names = FolderNames(where, [whole])
         if not self.typed and config.split_at is None:
-            self.branches = self._split_branches() or self.branches
+            self.names = FolderNames(where, self._split_branches() or [whole])
+        self.branches = self.names.branches
 
-    def found(self) -> tuple[list[Listing], Reading]:
+    def found(self) -> Found:
         """Return the pictures, and how they were read."""
-        if self.config.label_pattern is not None:
-            return self._by_pattern(self.config.label_pattern)
-        if not self.typed and (numbered := self._numbered()) is not None:
-            example = numbered[0]
-            text = "labels are taken from file names LABEL.NUMBER, e.g. %s is of %r"
-            logger.info(text, example.pictures[0], example.label)
-            return self._by_name(numbered)
-        return self._by_folder()
+        if self.config.label_pattern is None and not self._is_flat():
+            return self._by_folder()
+        levels = decide(self.names, self.config, by_name=True)
+        return self._by_name(levels, list(self._listings(levels)))
 
-    def _inside(self, start: Parts, known: set[str]) -> Parts:
-        """Enter folders that hold nothing but one folder, unless its name says something.
-
-        Args:
-            start: Where to begin.
-            known: Names of classes in other splits, and an empty one; none where splits may be
-                met.
-        """
-        at, survey = start, self.survey
-        while not survey.folders[at].pictures and len(only := survey.children(at)) == 1:
-            if only[0] in known or (not known and splits_named(only)):
-                break
-            if {""} < known and not self._says_nothing(at[-1], only[0]):
-                break
-            at = (*at, only[0])
-        # Pictures and nothing else: that folder is a class, unless labels stand in their names.
-        if at == start or survey.children(at) or names_kinds(at[-1]):
-            return at
-        said = self.config.label_pattern is not None or self._is_numbered(at)
-        return at if said else at[:-1]
-
-    def _says_nothing(self, around: str, name: str) -> bool:
-        """Return whether the only folder in a split folder is no class that others have too."""
-        return names_kinds(name) or around.lower() == name.lower() or bool(splits_named([name]))
-
-    def _is_numbered(self, parts: Parts) -> bool:
-        loose = [(None, path) for path in self.survey.folders[parts].pictures]
+    def _is_flat(self) -> bool:
+        """Return whether all pictures lie loose, with labels in their names."""
+        if self.typed or any([p for p, _ in branch.held] != [()] for branch in self.branches):
+            return False
+        loose = [(None, p) for b in self.branches for p in self.survey.folders[b.parts].pictures]
         return label_as_numbered(loose) is not None
 
-    def _split_branches(self) -> list[Branch]:
-        """Return the split folders at the outermost level; none if there are no such."""
-        found = self.survey.children(self.base)
-        splits = splits_named(found)
-        if others := [name for name in found if splits and name not in splits]:
-            self._refuse_mixture(list(splits), others)
-        by_split: dict[str, str] = {}
-        for name, split in splits.items():
-            if by_split.setdefault(split, name) != name:
-                raise DataError(
-                    f"expected one {split} folder in {self.where}, received {by_split[split]!r} "
-                    f"and {name!r}: merge them, or say --only with the folders to take"
-                )
-        inner = {name: self.survey.children((*self.base, name)) for name in splits}
-        within = {child for children in inner.values() for child in children}
-        if min(map(len, inner.values()), default=0) > 1 and within == splits_named(within).keys():
-            at = len(self.base) + 1
-            raise DataError(
-                f"more than one reading fits {self.where}: the folders at level {at} and those at "
-                f"level {at + 1} are all called like splits; say --split-at {at} --classes-at "
-                f"{at + 1}, or --split-at {at + 1} --classes-at {at}"
-            )
-        return [
-            self._branch((*self.base, name), split, inner, name) for name, split in splits.items()
-        ]
+    def _by_folder(self) -> Found:
+        check_labelled(self.where, self.survey, self.branches, self.read)
+        levels = decide(self.names, self.config, by_name=False)
+        found = list(self._listings(levels))
+        if self.config.min_per_class == 1:
+            check_several(self.where, {part.label for part in found if part.pictures})
+        check_layout(self.where, found, FOLDERS, self.config.min_per_class)
+        return found, self._reading(BY_FOLDER, levels)
 
-    def _refuse_mixture(self, splits: list[str], others: list[str]) -> None:
-        at, place = len(self.base) + 1, "/".join((self.where.rstrip("/"), *self.base))
-        inner = splits_named(self.survey.children((*self.base, others[0])))
-        alone = f", give {place}/{others[0]} to take what lies there" if inner else ""
-        raise DataError(
-            f"expected either split folders or class folders in {place}, received both: the split "
-            f"folder {splits[0]!r} and the folder {others[0]!r} with pictures; say --only "
-            f"{quote(','.join(splits))} to leave {named(others)} out{alone}, --classes-at {at} "
-            f"--split-at 0 if {splits[0]!r} is a class, or rename {others[0]!r} to train, "
-            f"validation or test if it is a split"
-        )
-
-    def _branch(self, parts: Parts, split: str, inner: dict[str, list[str]], name: str) -> Branch:
-        """Return a split folder without the folders in it that say nothing."""
-        known = {
-            child
-            for other, children in inner.items()
-            if other != name and len(children) > 1
-            for child in children
-        }
-        at = self._inside(parts, known | {""})
-        return Branch(at, split, list(self.survey.held(at)))
-
-    def _by_pattern(self, pattern: str) -> tuple[list[Listing], Reading]:
-        if self.config.classes_at is not None:
-            raise InputError(
-                f"expected either label_pattern or classes_at, received "
-                f"label_pattern={pattern!r} and classes_at={self.config.classes_at}: leave one out"
-            )
-        if self.config.split_at is None and not any(branch.split for branch in self.branches):
-            names = FolderNames(self.where, self.branches)
-            if level := split_level(names, {self.config.group_at or 0}, len(self.base)):
-                self.split_at = len(self.base) + level
-        self.split_words = self._split_folders(None)
-        pictures = list(self._pictures())
-        found = label_pictures(pictures, parse_pattern(pattern))
+    def _by_name(self, levels: Levels, listed: Sequence[Listing]) -> Found:
+        pattern = self.config.label_pattern
+        groups = {path: part.group for part in listed for path in part.pictures}
+        pictures = [(part.split, path) for part in listed for path in part.pictures]
+        if not pictures:
+            raise DataError(f"expected pictures in {self.where}, received none: check the path")
+        found = label_pictures(pictures, parse_pattern(pattern or NUMBERED))
         if isinstance(found, str):
             raise DataError(
                 f"expected file names that fit label_pattern={pattern!r} in {self.where}, received "
                 f"{found}: rename or move it, or give a pattern that fits all pictures"
             )
-        if not pictures:
-            raise DataError(f"expected pictures in {self.where}, received none: check the path")
-        return self._by_name(found)
-
-    def _pictures(self) -> Iterator[SplitPath]:
-        """Yield every picture with its split, whose label stands in its name."""
-        at = self.split_at
-        for branch in self.branches:
-            for folder in self.survey.below(branch.parts):
-                for path in folder.pictures:
-                    parts = path.split("/")[:-1]
-                    typed = self.split_words.get(parts[at - 1]) if at and len(parts) >= at else None
-                    yield typed or branch.split, path
-
-    def _numbered(self) -> list[Listing] | None:
-        """Label by file names of their own accord, where pictures lie loose and nowhere else."""
-        if any([parts for parts, _ in branch.held] != [()] for branch in self.branches):
-            return None
-        return label_as_numbered(list(self._pictures()))
-
-    def _by_name(self, found: list[Listing]) -> tuple[list[Listing], Reading]:
         check_layout(self.where, found, FILE_NAMES, self.config.min_per_class)
-        if (at := self.config.group_at) is not None:
+        if levels.group:
             if any(part.group for part in found):
                 raise InputError(
                     f"expected groups from file names or from folders of {self.where}, received "
-                    f"label_pattern={self.config.label_pattern!r} and group_at={at}: leave one out"
+                    f"label_pattern={pattern!r} and group_at={levels.group}: leave one out"
                 )
-            found = [part for whole in found for part in _by_group(whole, at)]
-        used = {path for part in found for path in part.pictures}
-        rest = [
-            path
-            for folder in self.survey.below(())
-            for path in (*folder.pictures, *folder.others)
-            if path not in used
-        ]
-        reading = Reading(BY_NAME, self._levels(None), self._split_folders(None))
-        return [*found, Listing("", None, (), tuple(rest))], reading
+            found = [part for whole in found for part in _by_group(whole, groups)]
+        rest = [Listing("", None, (), part.ignored) for part in listed]
+        return [*found, *rest], self._reading(BY_NAME, levels)
 
-    def _by_folder(self) -> tuple[list[Listing], Reading]:
-        self._refuse_loose_pictures()
-        names = FolderNames(self.where, self.branches)
-        levels = decide(names, self.config, len(self.branches[0].parts))
-        self.split_words = self._split_folders(levels)
-        found = list(self._above(()))
-        for branch in self.branches:
-            found += self._units(branch, levels)
-        check_layout(self.where, found, FOLDERS, self.config.min_per_class)
-        return found, Reading(BY_FOLDER, self._levels(levels), self.split_words)
+    def _inside(self, start: Parts, may_enter: Callable[[str, str], bool]) -> Parts:
+        """Enter folders that hold nothing but one folder, as far as names of both allow it."""
+        at, survey = start, self.survey
+        while not survey.folders[at].pictures and len(only := survey.children(at)) == 1:
+            if not may_enter(at[-1] if at else "", only[0]):
+                break
+            at = (*at, only[0])
+        # Pictures and nothing else: that folder is a class, unless labels stand in their names.
+        if at == start or survey.children(at) or names_kinds(at[-1]):
+            return at
+        said = self.config.label_pattern is not None or is_numbered(self.survey, at)
+        return at if said else at[:-1]
 
-    def _refuse_loose_pictures(self) -> None:
-        """Refuse pictures without a class folder, in the whole source or in a split."""
-        trained = {
-            parts[0] for b in self.branches if b.split == "train" for parts, _ in b.held if parts
+    def _split_branches(self) -> list[Branch]:
+        """Return the split folders at the outermost level; none if there are no such."""
+        outer = {(*self.base, name): split for name, split in splits_at(self.names, 1).items()}
+        splits: dict[Parts, str] = {}
+        for folder, split in outer.items():
+            splits |= self._splits_inside(folder, outer) or {folder: split}
+        if len(set(splits.values())) < len(splits):
+            raise one_split_twice(self.names, 0, {"/".join(p): s for p, s in splits.items()})
+        inside = {folder: set(self.survey.children(folder)) for folder in splits}
+        named = set().union(*inside.values())
+        if len(min(inside.values(), default=(), key=len)) > 1 and named == {*splits_named(named)}:
+            raise splits_in_splits(self.names)
+        return [self._branch(folder, splits, inside) for folder in splits]
+
+    def _splits_inside(self, folder: Parts, outer: Mapping[Parts, str]) -> dict[Parts, str]:
+        """Return splits that a split folder is divided into, as train and val in train."""
+        names = self.survey.children(folder)
+        splits = splits_named(names)
+        beside = {
+            name for other in outer if other != folder for name in self.survey.children(other)
         }
-        if len(trained) == 1:  # one class is none where it is called images
-            trained = {name for name in trained if not names_kinds(name)}
-        by_name = any(self._is_numbered(branch.parts) for branch in self.branches)
+        divided = len(set(splits.values())) > 1 and not beside & {*names}
+        if len(splits) < len(names) or not divided:
+            return {}
+        inner = {(*folder, name): split for name, split in splits.items()}
+        return inner if all(map(self._may_hold_classes, inner)) else {}
+
+    def _may_hold_classes(self, parts: Parts) -> bool:
+        by_name = self.config.label_pattern is not None or is_numbered(self.survey, parts)
+        return by_name or bool(self.survey.children(parts))
+
+    def _branch(
+        self, folder: Parts, splits: Mapping[Parts, str], inside: Mapping[Parts, set[str]]
+    ) -> Branch:
+        """Return a split folder without the folders in it that say nothing."""
+        others = (names for other, names in inside.items() if other != folder and len(names) > 1)
+        known = set[str]().union(*others)
+
+        def says_nothing(around: str, name: str) -> bool:
+            doubled = around.lower() == name.lower() or bool(splits_named([name]))
+            return name not in known and (not known or doubled or names_kinds(name))
+
+        parts = self._inside(folder, says_nothing)
+        return Branch(parts, list(self.survey.held(parts)), splits[folder], folder)
+
+    def _listings(self, levels: Levels) -> Iterator[Listing]:
+        """Yield the pictures by what their folders say, and what lies beside them."""
+        named = self.names.at(levels.split) if levels.split else []
+        self.split_words = splits_within(named)
+        self.class_words = classes_within(named)
+        yield from self._above(())
         for branch in self.branches:
-            if by_name and branch.split and not self._is_numbered(branch.parts):
-                self._refuse_unsorted_split(branch)
-            inner = {parts[0] for parts, _ in branch.held if parts}
-            unknown = inner - trained
-            if (
-                branch.split
-                and unknown
-                and all(self._is_unsorted(branch, name) for name in unknown)
-            ):
-                inner &= trained
-            if inner:
-                continue
-            if branch.split and branch.held:
-                self._refuse_unsorted_split(branch)
-            if not branch.split and branch.held:
-                loose = self.survey.folders[branch.parts].pictures
-                raise DataError(
-                    f"expected class folders in {self.where}, received {len(loose)} pictures "
-                    f"without any, e.g. {loose[0]}: {self._listed_labels(loose[0]) or HOW_TO}"
-                )
-        if not self.survey.n_pictures(()):
-            raise DataError(
-                f"expected pictures in class folders in {self.where}, received none: {HOW_TO}"
-            )
-
-    def _is_unsorted(self, branch: Branch, name: str) -> bool:
-        """Return whether a folder in a split folder says that its pictures have no class."""
-        around = branch.parts[len(self.base)].lower()
-        return names_kinds(name) or name.lower() in (around, "unknown", "unlabelled", "unlabeled")
-
-    def _refuse_unsorted_split(self, branch: Branch) -> None:
-        name = branch.parts[len(self.base)]
-        folder = next(folder for folder in self.survey.below(branch.parts) if folder.pictures)
-        example = folder.pictures[0]
-        way_out = f"move each to {name}/<class>/, say where labels stand in file names"
-        raise DataError(
-            f"expected class folders in {self.where.rstrip('/')}/{'/'.join(branch.parts)}, "
-            f"received pictures without any, e.g. {example}: "
-            f"{self._listed_labels(example) or f'{way_out} (--label-pattern)'}, or leave the "
-            f"folder out (--only with the others) if its pictures have no labels"
-        )
-
-    def _listed_labels(self, example: str) -> str | None:
-        """Return how to give the labels if a text beside a picture without class lists them."""
-        parts = tuple(example.split("/")[:-1])
-        for depth in range(len(parts), -1, -1):
-            start = "/".join((*parts[:depth], ""))
-            for path in self.survey.folders[parts[:depth]].others:
-                if path.lower().endswith((".csv", ".tsv", ".parquet")):
-                    return f"if {path} says the labels, give that table instead of the folder"
-                if path.lower().endswith(".txt") and (hint := self._hint(path, example, start)):
-                    return f"{path} seems to say the labels; {hint}"
-        return None
-
-    def _hint(self, path: str, example: str, start: str) -> str | None:
-        try:
-            text = self.read(path).decode("utf-8", "replace")
-        except OSError:
-            return None
-        inner = posixpath.dirname(example[len(start) :])
-        return table_hint(text.splitlines(), f"{inner}/" if inner else "")
+            yield from self._units(branch, levels)
 
     def _above(self, parts: Parts) -> Iterator[Listing]:
         """Yield what lies loose in the folders above the branches."""
@@ -333,11 +273,13 @@ class _FolderScan:
         self, branch: Branch, levels: Levels, below: Parts, folders: Sequence[Folder]
     ) -> Listing:
         split = branch.split
+        label = below[levels.classes - 1] if levels.classes else ""
         if levels.split is not None:
             split = self.split_words[below[levels.split - 1]]
+            label = self.class_words.get(label, label) if levels.split == levels.classes else label
         group = below[levels.group - 1] if levels.group and len(below) >= levels.group else None
         return Listing(
-            below[levels.classes - 1],
+            label,
             split,
             tuple(path for folder in folders for path in folder.pictures),
             tuple(path for folder in folders for path in folder.others),
@@ -352,48 +294,47 @@ class _FolderScan:
             yield self._unit(branch, levels, below, [folder])
             return
         if below and folder.pictures and not self.typed:
-            raise DataError(
-                f"expected every picture of {self.where} in a folder of level "
-                f"{len(branch.parts) + levels.deepest}, like most, received "
-                f"{counted(len(folder.pictures), 'picture')} above, e.g. {folder.pictures[0]}: "
-                f"move them into one, or out of {self.where}"
+            n = len(folder.pictures)
+            roles = self._roles(branch, levels)
+            typed = {ROLES[role]: at for at, role in enumerate(roles, 1) if role in ROLES}
+            raise Doubt(
+                f"expected every picture of {self.where} in a folder of level {len(roles)}, like "
+                f"most, received {counted(n, 'picture')} above, e.g. {folder.pictures[0]}",
+                [Way(typed, f"to leave {'it' if n == 1 else 'them'} out")],
+                f"move {'it' if n == 1 else 'them'} into one",
+                fits=False,
             )
         yield self._loose(parts)
 
-    def _levels(self, levels: Levels | None) -> tuple[str, ...]:
-        """Return what each level is for, from the outermost, on the way to the first branch."""
-        parts = self.branches[0].parts
-        roles = ["all"] * len(parts)
-        if self.branches[0].split:
-            roles[len(self.base)] = "split"
-        start = len(parts)
-        found = {self.split_at or 0: "split", self.config.group_at or 0: "group"}
-        if levels is not None:
-            found = {
-                start + (levels.split or -start): "split",
-                start + (levels.group or -start): "group",
-                start + levels.classes: "class",
-            }
-        roles += ["all"] * (max(found) - start)
-        return tuple(found.get(level, role) for level, role in enumerate(roles, 1))
+    def _reading(self, kind: str, levels: Levels) -> Reading:
+        usual = self._roles(self.branches[0], levels)
+        others = {branch.folder: self._roles(branch, levels) for branch in self.branches[1:]}
+        splits = self.split_words or {
+            "/".join(branch.folder[len(self.base) :]): branch.split
+            for branch in self.branches
+            if branch.split
+        }
+        odd = {"/".join(folder): roles for folder, roles in others.items() if roles != usual}
+        return Reading(kind, usual, splits, odd_levels=odd)
 
-    def _split_folders(self, levels: Levels | None) -> dict[str, str]:
-        """Return what the folders that are splits were taken for."""
-        if any(branch.split for branch in self.branches):
-            at = len(self.base)
-            return {branch.parts[at]: branch.split for branch in self.branches if branch.split}
-        level = (self.split_at or 0) - len(self.base) if levels is None else levels.split
-        if not level or level < 1:
-            return {}
-        names = FolderNames(self.where, self.branches).at(level)
-        return splits_named(names)
+    def _roles(self, branch: Branch, levels: Levels) -> tuple[str, ...]:
+        """Return what each level is for, from the outermost, on the way through a branch."""
+        start = len(branch.parts)
+        roles = {len(branch.folder): "split"} if branch.split else {}
+        for level, role in (
+            (levels.split, "split"),
+            (levels.group, "group"),
+            (levels.classes, "class"),
+        ):
+            if level:
+                roles[start + level] = role
+        return tuple(roles.get(at, "all") for at in range(1, max([start, *roles]) + 1))
 
 
-def _by_group(whole: Listing, at: int) -> Iterator[Listing]:
-    """Divide pictures by the name of a folder above them."""
+def _by_group(whole: Listing, groups: Mapping[str, str | None]) -> Iterator[Listing]:
+    """Divide pictures by the group that each is of."""
     paths: dict[str | None, list[str]] = {}
     for path in whole.pictures:
-        parts = path.split("/")[:-1]
-        paths.setdefault(parts[at - 1] if len(parts) >= at else None, []).append(path)
+        paths.setdefault(groups[path], []).append(path)
     for group, those in paths.items():
         yield replace(whole, pictures=tuple(those), group=group)

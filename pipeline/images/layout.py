@@ -9,10 +9,12 @@ from pipeline.errors import DataError
 from pipeline.images.walk import Listing
 from pipeline.system.units import named
 
-HOW_TO = (
-    "lay them out as ROOT/<class>/<picture> or ROOT/{train,validation,test}/<class>/<picture>, or "
-    'say where labels stand in file names, e.g. --label-pattern "{label}.{}"'
+LAY_OUT = "lay them out as ROOT/<class>/<picture> or ROOT/{train,validation,test}/<class>/<picture>"
+IN_NAMES = (
+    'say where labels stand in file names (such as --label-pattern "{label}_{number:d}" for '
+    "cat_1.jpg), or give a table of paths and labels"
 )
+HOW_TO = f"{LAY_OUT}, or {IN_NAMES}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -20,6 +21,19 @@ DIGITS, MUCH, LITTLE = "d", "*", ""
 _NUMBERED = re.compile(r"(?P<label>[^.]+)\.[0-9]+")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}:]*)(?::([^{}]*))?\}|[{}]|[^{}]+")
 _MOST_TRIED = 4
+NUMBERED = "{label}.{number:d}"
+# How names of files usually say labels.
+_USUAL = (
+    NUMBERED,
+    "{label}_{number:d}",
+    "{label}-{number:d}",
+    "{label} ({number:d})",
+    "{label}{number:d}",
+    "{number:d}_{label}",
+    "{number:d}-{label}",
+    "{label}_{*}",
+    "{label}-{*}",
+)
 
 
 class NameParts(NamedTuple):
@@ -212,6 +226,36 @@ def _read_all(pieces: Iterable[Piece], stems: Iterable[str]) -> tuple[NameParts 
 def _stem(path: str) -> str:
     name = posixpath.basename(path)
     return posixpath.splitext(name)[0] if is_picture_name(name) else name
+
+
+class NamePattern(NamedTuple):
+    """A pattern that names of files fit, and the labels that they say by it, sorted."""
+
+    pattern: str
+    labels: list[str]
+
+
+def pattern_of(paths: Iterable[str]) -> NamePattern | None:
+    """Return the pattern by which names of files say two labels or more, each of several pictures.
+
+    >>> pattern_of(["IMG_cat_1.jpg", "IMG_cat_2.jpg", "IMG_dog_1.jpg", "IMG_dog_7.jpg"])
+    NamePattern(pattern='{label}_{number:d}', labels=['IMG_cat', 'IMG_dog'])
+    >>> pattern_of(["IMG_1.jpg", "IMG_2.jpg"]) is None
+    True
+    """
+    stems = [_stem(path) for path in paths]
+    found = (NamePattern(text, _labels(stems, parse_pattern(text))) for text in _USUAL)
+    return next((each for each in found if each.labels), None)
+
+
+def _labels(stems: Iterable[str], pattern: Pattern) -> list[str]:
+    """Return the labels in some names; none if one does not fit, or they are hardly labels."""
+    counts: Counter[str] = Counter()
+    for stem in stems:
+        if (label := pattern(stem)) is None or not re.search(r"[^\W\d_]", label):
+            return []
+        counts[label] += 1
+    return sorted(counts) if len(counts) > 1 < min(counts.values()) else []
 
 
 def label_as_numbered(pictures: Iterable[SplitPath]) -> list[Listing] | None:

@@ -21,6 +21,7 @@ class Reading:
         levels: What the folders at each level below the location are for, from the outermost:
             ``"split"``, ``"class"``, ``"group"``, or ``"all"`` where they say nothing; folders
             deeper than these say nothing either.
+        odd_levels: The same for folders in which it is different, by their paths.
         splits: What each split folder, or each value of a split column, was taken for.
         columns: Of a table: the column of ``"path"``, ``"label"``, ``"split"`` and ``"group"``, as
             far as it has them; ``"one-hot"`` where a 1 in one of several says the label.
@@ -34,6 +35,12 @@ class Reading:
     columns: Mapping[str, str] = field(default_factory=dict)
     dropped_classes: Mapping[str, int] = field(default_factory=dict)
     min_per_class: int = 1
+    odd_levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def levels_of(self, path: str) -> tuple[str, ...]:
+        """Return what the folders are for that lead to a picture."""
+        odd = (levels for at, levels in self.odd_levels.items() if path.startswith(f"{at}/"))
+        return next(odd, self.levels)
 
     @property
     def sentence(self) -> str:
@@ -47,6 +54,12 @@ class Reading:
             for role, what in (("class", "classes"), ("group", "groups"))
             for level, found in enumerate(self.levels, 1)
             if found == role
+        ]
+        parts += [
+            f"in {path} {'classes' if role == 'class' else 'groups'} at level {level}"
+            for path, levels in self.odd_levels.items()
+            for level, role in enumerate(levels, 1)
+            if role in ("class", "group") and self.levels[level - 1 : level] != (role,)
         ]
         parts += [
             f"folders at level {level} say nothing"
@@ -100,21 +113,20 @@ def folder_tree(paths: Sequence[str], reading: Reading, labels: Sequence[str]) -
         files or rows of a table say the class, it stands as the innermost folder.
     """
     by_folder = reading.kind == BY_FOLDER
-    depth = len(reading.levels) if reading.kind != BY_TABLE else 0
-    counts: Counter[tuple[str, ...]] = Counter()
-    for path, label in zip(paths, labels, strict=True):
-        folders = tuple(path.split("/")[:-1][:depth])
-        counts[folders if by_folder else (*folders, label)] += 1
-    roles = [*reading.levels[:depth], *([] if by_folder else ["class"])]
-    tree: dict[str, Any] = {"name": "", "is": "all", "pictures": 0, "folders": []}
+    tree: dict[str, Any] = {"name": "", "is": "all", "pictures": len(paths), "folders": []}
     nodes: dict[tuple[str, ...], dict[str, Any]] = {(): tree}
-    for parts, count in sorted(counts.items()):
-        tree["pictures"] += count
+    counts: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
+    for path, label in zip(paths, labels, strict=True):
+        levels = reading.levels_of(path) if reading.kind != BY_TABLE else ()
+        folders = tuple(path.split("/")[:-1][: len(levels)])
+        counts[folders if by_folder else (*folders, label), levels] += 1
+    for (parts, levels), count in sorted(counts.items()):
         for level in range(1, len(parts) + 1):
             place = parts[:level]
             if place not in nodes:
-                node = {"name": parts[level - 1], "is": roles[level - 1]}
-                nodes[place] = {**node, "pictures": 0, "folders": []}
+                role = [*levels, "class"][level - 1] if by_folder or level < len(parts) else "class"
+                nodes[place] = {"name": parts[-1 - len(parts) + level], "is": role}
+                nodes[place] |= {"pictures": 0, "folders": []}
                 nodes[place[:-1]]["folders"].append(nodes[place])
             nodes[place]["pictures"] += count
     return tree

@@ -6,10 +6,12 @@ and what was dropped.
 """
 
 import io
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from pipeline.images.sniff import BOMBS, PILLOW_FAILURES
 from pipeline.system.units import counted
 
 N_NUMBERS = 4
@@ -52,7 +54,9 @@ def remark_on(image: Image.Image, rgb: Image.Image, data: bytes, raw_mode: str) 
     elif image.mode in ("L", "LA", "P"):
         low, high = _extremes(rgb if image.mode == "P" else image)
         bits = 8 if _is_narrow(8, low, high) else 0
-    dropped = (FRAMES if _has_more(image, data) else 0) | (PLANES if _has_planes(image) else 0)
+    dropped = PLANES if _has_planes(image) else 0
+    with suppress(*PILLOW_FAILURES, *BOMBS):  # what cannot be read is no frame
+        dropped |= FRAMES if _has_more(image, data) else 0
     return (bits, low, high, dropped) if bits else (0, 0, 0, dropped)
 
 
@@ -78,17 +82,14 @@ def _is_narrow(bits: int, low: int, high: int) -> bool:
 
 
 def _has_more(image: Image.Image, data: bytes) -> bool:
-    """Say whether there are frames or pages beside the first; what cannot be read is none."""
+    """Say whether there are frames or pages beside the first."""
     if image.format in _ANIMATED:
         return _goes_on(image)
     if image.format not in ("GIF", "TIFF"):
         return False
     # Another object: looking for more changes what has been loaded.
     with Image.open(io.BytesIO(data), formats=(image.format,)) as again:
-        try:
-            return _has_page(again) if image.format == "TIFF" else _goes_on(again)
-        except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError):
-            return False
+        return _has_page(again) if image.format == "TIFF" else _goes_on(again)
 
 
 def _goes_on(image: Image.Image) -> bool:

@@ -7,8 +7,9 @@ import importlib.util
 import io
 import re
 import struct
+import zlib
 
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from pipeline.system.units import counted
 
@@ -17,6 +18,24 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM")
 READABLE = "JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF, PPM"
 HEAD_BYTES = 512
 """As much of a file as is looked at here."""
+
+# What Pillow's parsers let out when a file is malformed. MemoryError is absent on purpose: with
+# the number of pixels bounded it speaks of the machine, not of the picture.
+PILLOW_FAILURES = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,  # libavif
+    struct.error,
+    zlib.error,
+)
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _DECODED = {
     b"\xff\xd8\xff": "JPEG",

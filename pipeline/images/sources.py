@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import InputError
-from pipeline.images.archives import TarFiles, ZipFiles, telling_packed
+from pipeline.images.archives import TarFiles, ZipFiles
 from pipeline.images.files import Files, ListedFiles, LocalFiles
 from pipeline.images.folders import read_folders
 from pipeline.images.identity import Stamp, stamp_of_stat
@@ -85,13 +85,10 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
         return _from_table(place, scan_tables(place, tables, config), config)
     refuse_settings(place.given, config, table=False)
     if place.kind == FOLDER and not place.remote:
-        local = LocalTree(place.path)
-        with telling_packed(place.given, local):
-            return _assemble(place, LocalFiles(place.path), local, config)
+        return _assemble(place, LocalFiles(place.path), LocalTree(place.path), config)
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
     tree = NamedTree(files.names, files.odd, files.is_picture)
-    with telling_packed(place.given, tree):
-        return _assemble(place, files, tree, config)
+    return _assemble(place, files, tree, config)
 
 
 def _tables_of(place: Location) -> list[TablePart]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from copy import copy
 from dataclasses import dataclass
 
 from pipeline.errors import UnknownNameError
@@ -45,7 +46,6 @@ class Survey:
         self._count()
 
     def _count(self) -> None:
-        self._n_below.clear()
         for parts, folder in self.folders.items():
             if folder.pictures:
                 for depth in range(len(parts) + 1):
@@ -53,22 +53,21 @@ class Survey:
 
     def _list_all(self, tree: Tree) -> None:
         n_names: Counter[Hashable] = Counter()
-        waiting: list[tuple[Parts, frozenset[Hashable]]] = [((), frozenset())]
+        waiting: list[tuple[Parts, Hashable, frozenset[Hashable]]] = []
+        waiting.append(((), tree.identity(()), frozenset()))
         while waiting:
-            parts, above = waiting.pop()
-            identity = tree.identity(parts)
+            parts, identity, above = waiting.pop()
             n_names[identity] += 1
             here = above | {identity}
             names, loose = tree.list_folder(parts)
+            inner = {name: tree.identity((*parts, name)) for name in names}
             back = {
-                name
-                for name in names
-                if (of := tree.identity((*parts, name))) in here or n_names[of] >= MAX_NAMES_OF_ONE
+                name for name, of in inner.items() if of in here or n_names[of] >= MAX_NAMES_OF_ONE
             }
             ends = ("/".join((*parts, name)) + "/" for name in sorted(back))
             kept = tuple(name for name in names if name not in back)
             self.folders[parts] = Folder(kept, loose.pictures, (*loose.ignored, *ends), identity)
-            waiting += [((*parts, name), here) for name in reversed(kept)]
+            waiting += [((*parts, name), inner[name], here) for name in reversed(kept)]
 
     def n_pictures(self, parts: Parts = ()) -> int:
         """Return how many pictures are in a folder and below it."""
@@ -99,36 +98,56 @@ class Survey:
             if folder.pictures and at[:start] == parts:
                 yield at[start:], len(folder.pictures)
 
-    def narrow(self, wanted: str) -> list[str]:
-        """Drop every folder beside those of some names, at the outermost level that has them.
+    def pictures(self) -> Iterator[str]:
+        """Yield the paths of all pictures."""
+        return (path for folder in self.folders.values() for path in folder.pictures)
+
+    def narrowed(self, wanted: str | None) -> tuple["Survey", list[str]]:
+        """Return the survey without the folders beside some, which are at one level.
 
         Args:
-            wanted: Names of the folders to keep, with commas between them; or one such name.
+            wanted: Names of the folders to keep, with commas between them, at the outermost level
+                that has them; or their paths; or one such name. None for all.
 
         Returns:
-            The dropped folders and pictures; folders end in ``/``.
+            It, and the dropped folders and pictures; folders end in ``/``.
 
         Raises:
             UnknownNameError: No folder at that level has one of the names.
         """
+        if wanted is None:
+            return self, []
+        kept = self._chosen(wanted)
+        around = {at[:depth] for at in kept for depth in range(len(at))}
+        depths = {len(at) for at in kept}
+        fewer = copy(self)
+        fewer.folders, fewer._n_below = {}, Counter()
+        dropped: list[str] = []
+        for at, folder in self.folders.items():
+            if any(at[:depth] in kept for depth in depths):
+                fewer.folders[at] = folder
+            elif at in around:
+                paths = {name: (*at, name) for name in folder.folders}
+                names = [name for name, path in paths.items() if path in kept | around]
+                fewer.folders[at] = Folder(tuple(names), (), (), folder.identity)
+                dropped += [*folder.pictures, *folder.others]
+                dropped += ["/".join(paths[name]) + "/" for name in paths if name not in names]
+        fewer._count()
+        return fewer, dropped
+
+    def _chosen(self, wanted: str) -> set[Parts]:
         only = [name.strip().rstrip("/") for name in wanted.split(",")]
         if any(at and at[-1] == wanted for at in self.folders):
             only = [wanted]
         level = min((len(at) for at in self.folders if at and at[-1] in only), default=0)
-        beside = {at[-1] for at in self.folders if at and len(at) == (level or len(at))}
+        beside = {at for at in self.folders if at and len(at) == (level or len(at))}
+        kept = set[Parts]()
         for name in only:
-            if name not in beside:
-                way_out = "give --only names of folders at one level"
-                raise UnknownNameError("folder", name, sorted(beside), way_out)
-        dropped: list[str] = []
-        for at, folder in list(self.folders.items()):
-            if len(at) >= level and at[level - 1] not in only:
-                del self.folders[at]
-                if len(at) == level:
-                    dropped.append("/".join(at) + "/")
-            elif len(at) < level:
-                dropped += [*folder.pictures, *folder.others]
-                kept = tuple(n for n in folder.folders if len(at) < level - 1 or n in only)
-                self.folders[at] = Folder(kept, (), (), folder.identity)
-        self._count()
-        return dropped
+            path = tuple(name.split("/"))
+            found = {at for at in beside if at[-1] == name} or {path} & self.folders.keys()
+            if not found:
+                known = sorted({at[-1] for at in beside})
+                way_out = "give --only names of folders at one level, or their paths below DATA"
+                raise UnknownNameError("folder", name, known, way_out)
+            kept |= found
+        return kept

@@ -49,6 +49,8 @@ def test_settings_that_cannot_be_used(folder, settings, told):
     ("name", "call"),
     [
         ("data", lambda: pipeline.extract_features(["digits"])),
+        ("data", lambda: pipeline.extract_features("")),
+        ("run", lambda: pipeline.load_run("")),
         ("data", lambda: pipeline.open_features(b"digits")),
         ("data", lambda: pipeline.train_classifier(None)),
         ("from_run", lambda: pipeline.fine_tune("digits", from_run=3)),
@@ -58,6 +60,12 @@ def test_settings_that_cannot_be_used(folder, settings, told):
 def test_what_is_no_path_is_told_by_its_name(name, call):
     with pytest.raises(InputError, match=f"expected {name} as a text or a path, received {name}="):
         call()
+
+
+@pytest.mark.parametrize("name", ["cache", "runs", "root"])
+def test_an_empty_text_is_no_path(name):
+    with pytest.raises(InputError, match=f"expected {name} as a .* received {name}="):
+        pipeline.train_classifier("digits", **{name: ""})
 
 
 def test_a_field_that_has_another_name_is_unknown(folder):

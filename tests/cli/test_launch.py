@@ -40,6 +40,35 @@ def test_every_command_explains_itself(capsys, name):
     assert f"pipeline {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("typed", "after"),
+    [
+        (["classify", ""], "classify"),
+        (["features", " "], "features"),
+        (["check", ""], "check"),
+        (["predict", "best", ""], "best"),
+        (["predict", ""], "predict"),
+        (["classify", "x", "--cache", ""], "--cache"),
+        (["classify", "x", "--runs="], "--runs"),
+        (["compare", "--runs", ""], "--runs"),
+        (["digits", ""], "digits"),
+    ],
+)
+def test_an_empty_text_is_no_folder(tmp_path, monkeypatch, capsys, typed, after):
+    monkeypatch.chdir(tmp_path)
+    for i in range(4):
+        write_picture(tmp_path / "ab"[i % 2] / f"{i}.png", i, size=8)
+    assert run(typed) == 2
+    assert f"expected a value after {after}, received an empty text" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_an_empty_text_in_a_file_of_settings(tmp_path, capsys):
+    (tmp_path / "empty.toml").write_text('[classify]\nruns = ""\n')
+    assert run(["classify", "x", "--config", str(tmp_path / "empty.toml")]) == 2
+    assert "expected a value after --runs, received an empty" in capsys.readouterr().err
+
+
 def test_help_and_version(capsys):
     assert run(["--help"]) == 0
     assert "Stage 1" in capsys.readouterr().out

@@ -161,6 +161,16 @@ def test_links_and_other_things_in_a_tar(tmp_path):
     assert by_path["cats/soft.jpg"] == by_path["dogs/2.jpg"]
 
 
+def test_what_cannot_be_read_is_no_picture(tmp_path, monkeypatch):
+    make_tar(tmp_path / "a.tar", (*PLAIN, "cats/unknown"))
+
+    def fails(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("pipeline.images.archives.os.pread", fails)
+    assert scan(tmp_path / "a.tar").paths == PLAIN
+
+
 def test_a_huge_member_of_a_tar(tmp_path):
     path = make_tar(tmp_path / "pets.tar", PLAIN)
     size = MAX_BYTES + 1

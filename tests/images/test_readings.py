@@ -1,6 +1,8 @@
 """What folders are taken for: one reading is taken and said, of several none is."""
 
 import re
+import shlex
+import zipfile
 from collections import Counter
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images import index, scan
-from pipeline.images.splitwords import split_named, splits_named
+from pipeline.images.splitwords import classes_within, split_named, splits_named
 from tests.images.test_sources import make
 
 N = "{1,2,3}.png"
@@ -68,7 +70,57 @@ def test_a_word_that_all_splits_share():
     assert splits_named(["seg_train", "train_station"]) == {}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        "Trainingsdaten Validierung Testdaten",
+        "Trainingsbilder Validierungsbilder Testbilder",
+        "entraînement validation essai",
+        "Entrainement Validation Test",
+        "entrenamiento validación prueba",
+        "conjunto_de_entrenamiento val conjunto_de_prueba",
+        "treino validação teste",
+        "addestramento validazione prova",
+        "训练集 验证集 测试集",
+        "訓練數據 dev 測試",
+        "обучение валидация тест",
+        "Обучающая_выборка Проверка Тестовая_выборка",
+        "学習 検証 テスト",
+        "학습 검증 테스트",
+    ],
+)
+def test_splits_in_other_languages(names):
+    splits = splits_named(names.split())
+    assert list(splits.values()) == ["train", "validation", "test"]
+    assert set(splits_named([*splits][:2])) == {*[*splits][:2]}
+
+
+@pytest.mark.parametrize("names", ["prova casa", "essai brouillon", "teste nariz", "essai train_a"])
+def test_one_word_of_another_language_is_no_split(names):
+    assert splits_named(names.split()) == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        ("trainA trainB testA testB", "A B A B"),
+        ("train_cats test_cats cats-val Test_Big.Dogs", "cats cats cats Big.Dogs"),
+        ("TrainCats ValCats", "Cats Cats"),
+        ("train_0 train_1 test_0", "0 1 0"),
+        ("train_set_café café_test", "café café"),
+        ("train_station test_tube", ""),
+        ("trainA trainB", ""),
+        ("train test", ""),
+    ],
+)
+def test_classes_in_names_of_splits(names, classes):
+    assert " ".join(classes_within(names.split()).values()) == classes
+
+
 ONE = [
+    (("{entrenamiento,prueba}/{a,b}/" + N,), ("split", "class")),
+    (("{a,b}/{训练集,测试集}/" + N,), ("class", "split")),
+    (("{prova,casa}/" + N,), ("class",)),
     (("trainval/{a,b}/" + N, "test/{a,b}/" + N), ("split", "class")),
     (("train/{p,q}/" + N, "test/p/" + N, "test/q/" + N), ("split", "class")),
     (("training_set/{a,b}/" + N, "test_set/{a,b}/" + N), ("split", "class")),
@@ -118,13 +170,16 @@ SEVERAL = [
     (("a/{video1,video2}/" + N, "b/{video3,video4}/" + N), "say --group-at 2 to keep each in one"),
     (
         ("train/{p1,p2}/{0,1}/" + N, "test/p3/{0,1}/" + N),
-        "--classes-at 2 .*--classes-at 3 .*group-at 2",
+        "--classes-at 3 if .* --classes-at 3 --group-at 2 if",
     ),
     (("{JPEGImages,SegmentationClass,SegmentationObject}/" + N,), "kinds of pictures of the same"),
     (("{training,test}/{images,1st_manual,mask}/" + N,), "kinds of pictures of the same things"),
-    (("w/{x,y}/" + N, "w/w/{x,y}/" + N), "give .*/w/w to take it alone"),
+    (
+        ("w/{x,y}/" + N, "w/w/{x,y}/" + N),
+        "say --only w/w to take it alone, or --only x,y to take the others",
+    ),
     (("train/{a,b}/" + N, "test/test/{1,2}.png"), "test, received pictures without any"),
-    (("{2020,2021}/{jan,feb}/{cat,dog}/" + N,), "--classes-at 3 if they are 'cat', 'dog'"),
+    (("{2020,2021}/{jan,feb}/{cat,dog}/" + N,), "--classes-at 3 if the classes are 'cat', 'dog'"),
     (("{Real World,Art}/{a,b}/" + N,), "--only 'Real World'|--only Art"),
     (("{patient12,patient13}/{0,1}/" + N,), "--classes-at 1 .*--classes-at 2 .*--group-at 1"),
     (("p1/{0,1}/" + N, "p2/0/" + N, "p3/1/" + N), "'0', '1' come again below 'p1', 'p2', 'p3'"),
@@ -133,24 +188,45 @@ SEVERAL = [
     (("{color,grey,cut}/{a,b}/" + N,), "--only color"),
     (("{2019,2020}/{a,b}/" + N,), "--classes-at 1 .*--classes-at 2"),
     (("{x,y}/images/{a,b}/" + N,), "--classes-at 1 .*--classes-at 3"),
-    (("{train,test}/{p1,p2}/{a,b}/" + N,), "--classes-at 2 .*--classes-at 3 .*--group-at 2"),
-    (("{s1,s2}/{train,test}/{a,b}/" + N,), "--classes-at 3 .*--group-at 1"),
+    (
+        ("{train,test}/{p1,p2}/{a,b}/" + N,),
+        "--classes-at 2 .*--classes-at 3 .*--group-at 2 --split-at 0 if",
+    ),
+    (
+        ("{s1,s2}/{train,test}/{a,b}/" + N,),
+        "--classes-at 3 .*--classes-at 3 --group-at 1 --split-at 0 if each",
+    ),
     (("{a,b}/{images,masks}/" + N,), "say --only images to take one kind of pictures"),
     (("{images,segmentations}/{a,b}/" + N,), "--only images"),
     (("{a,b}/" + N, "{a,b}/masks/" + N), "hold pictures and also a folder 'masks'; say --only"),
     (("{a,b,c}/" + N, "all/{a,b,c}/" + N), "'all' holds 'a', 'b', 'c' once more"),
-    (("data/x/{a,b,c}/" + N, "x/{a,b,c}/" + N), "the same folders come again at different depths"),
-    (("{train,test}/{a,b}/" + N, "x/{train,test}/{a,b}/" + N), "give .*/x to take what lies there"),
-    (("{train,test}/{train,test}/" + N,), "--split-at 1 --classes-at 2, or --split-at 2 --classes"),
-    (("{a,b}/{train,test,more}/" + N,), r"\('test', 'train'\) and others \('more'\); say --only"),
-    (("{train,a,b}/" + N,), "received both: .*'train' .* --classes-at 1 --split-at 0 if"),
+    (
+        ("data/x/{a,b,c}/" + N, "x/{a,b,c}/" + N),
+        "the same folders, such as 'a', come again at different depths",
+    ),
+    (("{train,test}/{a,b}/" + N, "x/{train,test}/{a,b}/" + N), "--only x to take what lies there"),
+    (
+        ("{train,test}/{train,test}/" + N,),
+        "--classes-at 2 --split-at 1 if .* --classes-at 1 --split-at 2 if",
+    ),
+    (
+        ("{a,b}/{train,test,more}/" + N,),
+        "'test', 'train' are splits .* 'more' is not; say --only test,train to",
+    ),
+    (
+        ("{train,a,b}/" + N,),
+        "'train' is a split .* 'a', 'b' are not; say --classes-at 1 --split-at 0 if",
+    ),
     (("{seg_train,seg_test}/{a,b}/" + N, "seg_pred/" + N), "--only seg_test,seg_train to leave"),
-    (("{fold1,fold2,fold3}/" + N,), "parts of one collection: say --classes-at 1"),
-    (("{images_001,images_002}/" + N,), "parts of one collection: say --classes-at 1"),
-    (("{patient1,patient2}/" + N,), "parts of one collection: say --classes-at 1"),
-    (("{images,masks}/" + N,), "kinds of pictures of the same things: say --classes-at 1"),
+    (("{fold1,fold2,fold3}/" + N,), "parts of one collection; say --classes-at 1"),
+    (("{images_001,images_002}/" + N,), "parts of one collection; say --classes-at 1"),
+    (("{patient1,patient2}/" + N,), "parts of one collection; say --classes-at 1"),
+    (("{images,masks}/" + N,), "kinds of pictures of the same things; say --classes-at 1"),
     (("images/" + N, "annotations/trimaps/" + N), "kinds of pictures of the same things"),
-    (("{a,b}/{train,test}/" + N, "a/9.png"), "1 picture above, e.g. a/9.png: move"),
+    (
+        ("{a,b}/{train,test}/" + N, "a/9.png"),
+        "1 picture above, e.g. a/9.png: move it into one, or say --classes-at 1 --split-at 2 to",
+    ),
     (("train/{a,b}/" + N, "val/images/" + N), "val/images, received pictures without any"),
     (("{train,val}/images/" + N,), "train/images, received pictures without any"),
     (("images/" + N,), "expected class folders in .*, received 3 pictures without any"),
@@ -162,7 +238,128 @@ SEVERAL = [
 def test_of_several_readings_none_is_taken(tmp_path, paths, message):
     with pytest.raises(DataError, match=message) as raised:
         scan(tree(tmp_path, *paths))
-    assert len(str(raised.value).replace(str(tmp_path), "")) < 450
+    assert len(str(raised.value).replace(str(tmp_path), "")) < 600
+
+
+# Layouts as public data sets have them.
+SEVERAL += [
+    (("h2z/{trainA,trainB,testA,testB}/" + N,), "--split-at 2 --classes-at 2 if .* 'A', 'B', or"),
+    (("{train,test}_{cats,dogs}/" + N,), "say a split, and .*say --split-at 1 --classes-at 1 if"),
+    (("{cats,dogs}_train/" + N, "cats-val/" + N), "--classes-at 1 --split-at 0 if the classes are"),
+    (("{Train,Test}{Cats,Dogs}/" + N, "birds/" + N), "to leave 'birds' out, if .* 'Cats', 'Dogs'"),
+    (("{train,test}_{0,1}/" + N,), "--split-at 1 --classes-at 1 if the classes are '0', '1'"),
+    (("{train1,train2,test}/{a,b}/" + N,), "--only train1,test to .* --split-at 1 to take all as"),
+    (("{train,test}{A,B}/{x,y}/" + N,), "--classes-at 2 --split-at 1 if the classes are 'x', 'y'"),
+    (("{h2z,a2o}/{train,test}{A,B}/" + N,), "--split-at 2 --classes-at 2 if"),
+    (("train/{train,test}/{a,b}/" + N, "test/{a,b}/" + N), "--only train/test,train/train to"),
+    (("site1/{deer,fox,boar}/" + N, "site2/{deer,elk}/" + N), "'deer' comes again below 'site1'"),
+    (("n/{deer,fox}/" + N, "s/cam1/{deer,elk,hare}/" + N), "such as 'deer', come again at diff"),
+    (
+        ("{bottle,cable}/{train,test}/good/" + N, "bottle/test/{big,small}/" + N),
+        "'good' comes again .* --classes-at 1 if .* --classes-at 3 --split-at 0 if",
+    ),
+    (
+        ("{bottle,cable}/{train,test}/good/" + N, "bottle/{test,ground_truth}/{big,small}/" + N),
+        "--only test,train --classes-at 1 to leave 'ground_truth' out, if the classes are 'bottle'",
+    ),
+    (("{cat,dog}/{train,test,misc}/" + N,), "--classes-at 1 --split-at 0 if .* 'cat', 'dog'"),
+    (("vehicles/{train,car,bus}/" + N,), "'train' is a .*--classes-at 2 --split-at 0 if"),
+    (("{train,more}/{a,b}/" + N,), "--only train to .* --only more to|--classes-at 2 --split-at 0"),
+    (("x/{cat,dog}_{1,2}.png",), "only 'x': add .* say --label-pattern '{label}_{number:d}' if"),
+    (("x/y/" + N,), "received only 'y': add pictures .* where labels stand .* or give a table"),
+    (
+        ("{cat,dog} ({1,2}).png",),
+        r"--label-pattern '{label} \({number:d}\)' if the labels in file names are",
+    ),
+    (("images/{cat,dog}-{1,2}.png", "masks/{cat,dog}-{1,2}.png"), "--only images --label-pattern"),
+    (("train/{a,b}/" + N, "{val,test}/images/" + N), "--only train if those in test, val have no"),
+    (("{train,test,val,valid}/{a,b}/" + N,), "'val', 'valid' are all .* --only valid,test,train"),
+    (("train/{cat,dog}.{1,2}.png", "test1/{1,2}.png"), "--only train if those in test1 have no"),
+    (("{train,test}/s{1,2}/{a,b}/" + N,), "--classes-at 3 --group-at 2 --split-at 0 if each of"),
+]
+UNSAID = {
+    "images/{1,2,3}.png", "{train,val}/images/{1,2,3}.png", "x/y/{1,2,3}.png",
+}  # fmt: skip
+"""Ends of layouts in which nothing that is typed helps."""
+
+TYPED = re.compile(r"(?:--[a-z]+-?[a-z]+ (?:'[^']*'|[^ ']+) )+")
+
+
+def ways_out(message):
+    """Return the settings of each way that a sentence offers, with what it says of it."""
+    asked = re.sub(r"\(such as .*?\)", "", message)
+    found = list(TYPED.finditer(asked))
+    for number, match in enumerate(found):
+        words = shlex.split(match[0])
+        names = [word[2:].replace("-", "_") for word in words[::2]]
+        values = [
+            int(word) if word.isdecimal() and len(word) == 1 else word for word in words[1::2]
+        ]
+        end = found[number + 1].start() if number + 1 < len(found) else len(asked)
+        yield dict(zip(names, values, strict=True)), asked[match.end() : end].split(", or ")[0]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("paths", [paths for paths, _ in SEVERAL])
+def test_every_way_out_leads_to_what_it_says(tmp_path, paths, packed):
+    place = tree(tmp_path / "data", *paths)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+            for path in sorted(file for file in place.rglob("*") if file.is_file()):
+                archive.write(path, path.relative_to(place))
+        place = tmp_path / "data.zip"
+    with pytest.raises(DataError) as raised:
+        scan(place)
+    ways = list(ways_out(str(raised.value)))
+    assert bool(ways) != (paths[-1] in UNSAID)
+    readings = []
+    for said, meaning in ways:
+        source = scan(place, DataConfig(**said))
+        index(place, DataConfig(**said))
+        readings.append((source.paths, source.labels, source.splits, source.groups))
+        classes = sorted(set(source.labels))
+        if told := re.search(r"if the (?:classes|labels in file names) are (.*)", meaning):
+            quoted = re.findall(r"'([^']*)'", told[1])
+            more = re.search(r"and (\d+) more", told[1])
+            assert quoted == classes[:2]
+            assert len(classes) == 2 + (int(more[1]) if more else 0)
+        at = said.get("classes_at", 0)
+        if at and at != said.get("split_at"):
+            assert all(path.split("/")[at - 1] == label for path, label in rows_of(source))
+        if said.get("split_at") == 0:
+            assert set(source.splits) == {None}
+        elif "split_at" in said:
+            assert set(source.splits) >= {"train"}
+        if "group_at" in said:
+            parts = {path.split("/")[said["group_at"] - 1] for path in source.paths}
+            assert set(source.groups) == parts
+        for name in said.get("only", "").split(",") if "only" in said else ():
+            assert any(f"/{name}/" in f"/{path}" for path in source.paths)
+    assert len(set(readings)) == len(readings)
+
+
+def rows_of(source):
+    return zip(source.paths, source.labels, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("paths", "splits"),
+    [
+        (("train/{train,val}/{a,b}/" + N, "test/{a,b}/" + N), "test train/train train/val"),
+        (("train/{train,val}/{a,b}/" + N, "test/test/{a,b}/" + N), "test train/train train/val"),
+        (("x/dev/{train,val}/{a,b}/" + N, "x/test/{a,b}/" + N), "dev/train dev/val test"),
+        (("trainval/{train,val}/{a,b}.{1,2}.png", "test/{a,b}.{1,2}.png"), "test trainval/train"),
+    ],
+)
+def test_splits_inside_a_split(tmp_path, paths, splits):
+    dataset = index(tree(tmp_path, *paths))
+    assert " ".join(dataset.reading.splits).startswith(splits)
+    assert set(dataset.reading.splits.values()) == {"train", "validation", "test"}
+    for path, split in zip(dataset.paths, dataset.splits.tolist(), strict=True):
+        inner = {"train": "train", "val": "validation"}.get(path.removeprefix("x/").split("/")[1])
+        assert split == (inner or "test")
+    roles = {path: dataset.reading.levels_of(path)[path.count("/") - 1] for path in dataset.paths}
+    assert set(roles.values()) <= {"class", "split"}
 
 
 PATIENTS = ("{p1,p2}/{0,1}/" + N,)
@@ -176,6 +373,15 @@ PATIENTS = ("{p1,p2}/{0,1}/" + N,)
         (PATIENTS, {"classes_at": 2, "group_at": 1}, "0 1", {None}, "p1 p2"),
         (PATIENTS, {"group_at": 1}, "0 1", {None}, "p1 p2"),
         (PATIENTS, {"only": "p1"}, "0 1", {None}, None),
+        (("x/p1/{0,1}/" + N, "x/p2/{0,1}/" + N), {"only": "x/p2"}, "0 1", {None}, None),
+        (
+            ("{train,test}{A,B}/" + N,),
+            {"split_at": 1, "classes_at": 1},
+            "A B",
+            {"train", "test"},
+            None,
+        ),
+        (("{train,test}{A,B}/{x,y}/" + N,), {"split_at": 1}, "x y", {"train", "test"}, None),
         (("{a,b}/{images,masks}/" + N,), {"only": "images"}, "a b", {None}, None),
         (("{a,b}/" + N, "{a,b}/masks/" + N), {"only": "masks"}, "a b", {None}, None),
         (("{a,b}/" + N, "{a,b}/masks/" + N), {"classes_at": 1}, "a b", {None}, None),
@@ -265,6 +471,12 @@ def test_what_is_said_is_taken(tmp_path, paths, said, labels, splits, groups):
         ({"classes_at": 1, "group_at": 1}, "a level of its own for each of --classes-at, --group"),
         ({"split_at": 1}, r"names of splits at level 1 .* received 'p1', 'p2'"),
         ({"only": "p3"}, "unknown folder 'p3'; nearest: p"),
+        ({"only": "p1/3"}, "unknown folder 'p1/3'; .*their paths below DATA"),
+        (
+            {"split_at": 1, "classes_at": 1},
+            "names of splits and classes at level 1 .* train_<class>",
+        ),
+        ({"label_pattern": "{label}", "split_at": 3}, "folders 3 levels deep"),
         ({"label_pattern": "{label}", "classes_at": 1}, "either label_pattern or classes_at"),
     ],
 )
@@ -315,9 +527,9 @@ def test_links_in_a_web_end(tmp_path):
     ("paths", "listed", "message"),
     [
         (
-            ("train/{a,b}/images/1.jpg", "val/images/{val_0,val_1}.jpg"),
+            ("train/{a,b}/images/{1,2}.jpg", "val/images/{val_0,val_1}.jpg"),
             ("val/val_annotations.txt", "val_0.jpg\ta\t0\t32\nval_1.jpg\tb\t1\t2\n"),
-            "val/val_annotations.txt seems to say .* path,label and images/val_0.jpg,a, or leave",
+            "val/val_annotations.txt seems to say .* path,label and images/val_0.jpg,a, or say -",
         ),
         (
             ("{1,2}.jpg",),

@@ -200,3 +200,14 @@ def test_bright_pictures_of_little_contrast_are_not_called_black():
     (sentence,) = sentences(np.array([(16, 30_000, 34_000, 0)]))
     assert "(30,000–34,000 of 0–65,535)" in sentence
     assert "look almost without contrast" in sentence
+
+
+@pytest.mark.parametrize("n_bytes", [1, 3, 5, 7])
+def test_a_damaged_second_frame_is_no_frame(n_bytes):
+    first, second = (Image.new("L", (8, 8), grey) for grey in (0, 255))
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=[second])
+    data = buffer.getvalue()
+    at = data.rindex(b"\x2c", 0, -20)  # where the second frame says its place
+    assert decode_remarked(data)[1][3] == FRAMES
+    assert decode_remarked(data[: at + n_bytes])[1][3] == 0

@@ -204,3 +204,15 @@ def test_rows_that_are_left(tmp_path):
     assert used.paths == ("cats/0.jpg", "dogs/0.jpg", "dogs/1.jpg")
     assert used.counts()["classes"] == {"cats": 1, "dogs": 2}
     assert dataset.taking(np.ones(4, bool)) is dataset
+
+
+def test_contents_of_many_classes(tmp_path):
+    files = {f"{label}/{i}.jpg": (label * i) % 5 for label in range(7) for i in range(6)}
+    dataset = index(write(tmp_path, files))
+    for number, name in enumerate(dataset.classes):
+        of_class = {
+            dataset.digests[row].tobytes() for row in np.flatnonzero(dataset.labels == number)
+        }
+        contents = dataset.contents_of(number)
+        assert len(contents) == len(of_class) == len({files[p] for p in files if p[0] == name})
+        assert (np.diff(contents) > 0).all()
