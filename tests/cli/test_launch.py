@@ -306,7 +306,7 @@ assert FinetuneConfig().source == "best"
     ("error", "words"),
     [
         (OSError(errno.EMFILE, "Too many open files", "x.py"), "cannot read x.py: Too many open"),
-        (OSError(errno.ELOOP, "Too many levels", "x"), "cannot read x: Too many levels; links lead"),
+        (OSError(errno.ELOOP, "Too many levels", "x"), "read x: Too many levels; links lead"),
         (MemoryError(), "cannot read what is needed: Cannot allocate memory; free some memory"),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_folder_that_may_not_be_listed_is_not_taken_for_empty(tmp_path, monkey
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
     monkeypatch.setattr(os, "listdir", refuse)
-    with pytest.raises(StoreError, match="cannot read .*: Permission denied; make it readable"):
+    with pytest.raises(StoreError, match=r"cannot read .*: Permission denied; make it readable"):
         matching(tmp_path, "*")
 
 
@@ -115,7 +115,7 @@ def test_home_folders(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert expanded("~/x") == Path("/home/me/x")
     assert expanded("a/~") == Path("a/~")
-    with pytest.raises(InputError, match="received ~nobody-of-that-name/x, .* no user 'nobody-of"):
+    with pytest.raises(InputError, match=r"received ~nobody-of-that-name/x, .* no user 'nobody-of"):
         expanded("~nobody-of-that-name/x")
 
 
