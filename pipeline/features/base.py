@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import keras
 
 JOIN = "+"
+MOST_CUTS = 600
+"""What a shard may hold, see `pipeline.features.store.dense`."""
 CLEAN = {"policy": "clean"}
 
 Input = tuple[Cut, ...]
@@ -187,6 +189,11 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     spec.check_image_size(size)
     inputs = parse_inputs(spec, config.layers, config.pooling)
     cuts = tuple(dict.fromkeys(cut for joined in inputs for cut in joined))
+    if len(cuts) > MOST_CUTS:
+        raise InputError(
+            f"expected at most {MOST_CUTS} layers, times their poolings, received {len(cuts)}; "
+            f"take some of them, others can be added later"
+        )
     decoding = DecodeRecipe(size, config.resize, config.interpolation, jpeg=config.jpeg)
     top = any(spec.needs_top(cut.layer) for cut in cuts)
     weights, seed = config.weights, config.seed

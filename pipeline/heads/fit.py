@@ -67,7 +67,7 @@ def fit_head(spec: HeadSpec, sample: Sample) -> FittedHead:
 def _fit(spec: HeadSpec, sample: Sample) -> FittedHead:
     """Fit one of scikit-learn's estimators."""
     prepared, labels = prepare(spec.preparation, sample), sample.row_labels
-    with _reported_convergence(spec), _fitting_threads(spec, prepared.rows):
+    with _reported_convergence(spec), fitting_threads(spec, prepared.rows):
         if is_dotted(spec.head.name):
             estimator = make_estimator(spec.head.name, spec.own_params, sample.seed)
             fit_estimator(estimator, str(spec), prepared.rows, labels)
@@ -154,7 +154,7 @@ def _reported_convergence(spec: HeadSpec) -> Iterator[None]:
         tell_of_stop(spec)
 
 
-def _fitting_threads(spec: HeadSpec, rows: np.ndarray) -> AbstractContextManager[Any]:
+def fitting_threads(spec: HeadSpec, rows: np.ndarray) -> AbstractContextManager[Any]:
     """Some heads work in thousands of short parallel stretches, each as long as its slowest thread.
 
     On a small table one thread is as fast as two, and where somebody else works on the machine it

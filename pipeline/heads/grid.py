@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from pipeline.heads.affine import prepare
 from pipeline.heads.catalog import HeadSpec
 from pipeline.heads.estimators import catalog_estimator
-from pipeline.heads.fit import MANY_CLASSES, fit_head, linear_head
+from pipeline.heads.fit import MANY_CLASSES, fit_head, fitting_threads, linear_head
 from pipeline.heads.fitted import FittedHead
 from pipeline.heads.ridge import RidgePath
 from pipeline.heads.sample import Folds, Sample
@@ -72,5 +72,6 @@ def _logistic(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, 
             # A candidate is judged as it is; of the head that is kept it is said aloud.
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.filterwarnings("ignore", MANY_CLASSES, UserWarning)
-            estimator.fit(prepared.rows, labels)
+            with fitting_threads(specs[0], prepared.rows):
+                estimator.fit(prepared.rows, labels)
         yield place, linear_head(estimator, prepared, sample.n_classes)

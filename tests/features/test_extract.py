@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from pipeline.config import FeaturesConfig
+from pipeline.errors import InputError
 from pipeline.features import Computation, Forecast, Outcome
-from pipeline.features.base import resolve
+from pipeline.features.base import MOST_CUTS, frozen_base, resolve
 from pipeline.features.extract import extract
 from pipeline.features.passes import Passes, PictureRows
 from pipeline.images import index
@@ -76,3 +77,9 @@ def test_features_are_what_they_were(folder, tmp_path):
     read = [path for path in dataset.paths if not path.endswith("broken.png")]
     assert clean.has(dataset.digests).sum() == len(read) == 10
     assert [failure["reason"] for failure in cached.extraction.failed] == ["the file is empty"] * 2
+
+
+def test_more_layers_than_a_shard_holds():
+    layers = ",".join(f"layer_{number}" for number in range(MOST_CUTS + 1))
+    with pytest.raises(InputError, match="at most 600 layers, times their poolings, received 601"):
+        frozen_base(FeaturesConfig(layers=layers))

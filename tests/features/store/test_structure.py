@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DamagedShardError, PipelineError
+from pipeline.features.base import MOST_CUTS
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.checksum import CHUNK_SUMS, FILE_SUM, chunk_sums, file_sum
 from pipeline.features.store.reader import checked_shard, read_index
@@ -44,7 +45,7 @@ def written(path, cuts, n_rows, width=5):
     return path
 
 
-@pytest.mark.parametrize("n_cuts", [1, 8, 9, 60, 200])
+@pytest.mark.parametrize("n_cuts", [1, 8, 9, 60, 200, MOST_CUTS])
 def test_any_number_of_layers_passes(tmp_path, n_cuts):
     """From the ninth on the links lie in a heap, beyond forty in a tree, later in many blocks."""
     cuts = [(f"a_layer_with_a_long_name_{i}", "avg") for i in range(n_cuts)]
