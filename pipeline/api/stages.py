@@ -46,7 +46,7 @@ def indexed(
         remember=not look,
         reporter=reporter,
     )
-    logger.info("%s is read so: %s", data, dataset.reading.sentence)
+    logger.info("%s is read so: %s", dataset.location, dataset.reading.sentence)
     return dataset
 
 

@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = app.meta(arguments)
     except (PipelineError, CycloptsError) as error:
-        show.error(" ".join(str(error).split()))
+        show.error(str(error))
         return 2
     except (OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno not in EXHAUSTED:

@@ -5,8 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError
-from pipeline.system.filesystems import without_password
+from pipeline.errors import InputError, without_secrets
 
 CACHE, RUNS = Path("features"), Path("runs")
 N_SEEDS = 1 << 32
@@ -85,5 +84,5 @@ def to_dict(config: Any) -> dict[str, Any]:
     }
     for name in ("remote_cache", "root"):
         if values.get(name) is not None:
-            values[name] = without_password(values[name])
+            values[name] = without_secrets(values[name])
     return values
