@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from typing import Any
 
 # A password may hold an @, and, where somebody did not encode it, a slash; a port is none.
-PASSWORD = re.compile(r"(://[^/:@\s\[]*):([^/\s]*|(?!\d+[/\s])[^@\s]*)@")
+PASSWORD = re.compile(r"(://[^/:@\s\[]*):(?!:)([^/\s]*|(?!\d+[/\s])[^@\s]*)@")
 _SIGNATURE = re.compile(r"(\bhttps?://[^\s?'\"]*)\?[^\s'\")]*?(?=[:;,]?(?:[\s'\")]|$))")
 
 

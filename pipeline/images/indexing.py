@@ -66,9 +66,8 @@ def index(
     if not (dataset.splits == "test").any():
         check_every_class(dataset, dataset.left_out, ("test",))
     if memory is not None and remember:
-        note_own(location)
-        if config.root is not None:
-            note_own(config.root)
+        for place in filter(None, (dataset.location, dataset.indexing["root"])):
+            note_own(place)
     return dataset
 
 

@@ -72,7 +72,7 @@ def locate(location: str | Path) -> Location:
     text, remote = resolve_location(location), is_remote(location)
     given = without_secrets(str(location)) if remote else str(location)
     if remote:
-        check_url(given)
+        check_url(str(location))
         bare = text.partition("://")[2]
         kind = _kind(given, bare) or FOLDER
         name = unquote(posixpath.basename(bare))

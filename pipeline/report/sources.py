@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from errno import EACCES, ENOENT
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from pipeline.features.store.blocks import side_by_side
 from pipeline.images import Dataset, index
 from pipeline.images.files import OUTSIDE, LocalFiles, leads_out
 from pipeline.images.location import is_remote, locate
-from pipeline.images.own import is_own
+from pipeline.images.own import may_look
 from pipeline.runs import RunFolder, index_settings, load_run
 from pipeline.system.progress import Reporter
 
@@ -83,10 +82,10 @@ def find_dataset(config: ReportConfig, run: RunFolder, reporter: Reporter) -> Fo
     has read it before. What a run says alone leads nowhere: anybody may have written it.
     """
     root, settings = run.dataset.root, _settings(config, run)
-    if (said := settings.get("root")) is not None and not is_own(said):
+    if (said := settings.get("root")) is not None and not may_look(said):
         settings["root"] = None  # the paths of a table are then relative to its own folder
     places = [] if config.pictures is None else [(config.pictures, True)]
-    places += [(root, False)] if is_own(root) else []
+    places += [(root, False)] if may_look(root) else []
     found = FoundData(
         None,
         False,
@@ -130,7 +129,7 @@ def _settings(config: ReportConfig, run: RunFolder) -> dict[str, Any]:
     while (tuned := run.fine_tuning) is not None and tuned.from_run not in seen:
         name = tuned.from_run
         seen.add(name)
-        if name != Path(name).name:  # a run is named by what it began with, not by a way elsewhere
+        if name in ("", os.pardir) or os.sep in name:  # no name of a run, but a way elsewhere
             break
         try:
             beside = run.path.parent / name

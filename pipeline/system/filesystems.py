@@ -1,7 +1,7 @@
 """The file systems behind fsspec: which are used, and what they raise.
 
 fsspec knows some that run code of whom they reach (``dask``), or start programs. So what can be
-read is a list, and so is what may stand in a chain like ``zip://a.jpg::https://host/a.zip``.
+read is a list, and chains of several are not read at all.
 """
 
 import sys
@@ -17,23 +17,22 @@ PACKAGES = {
     **{"file": "fsspec", "memory": "fsspec"},
 }
 """Protocols by which data are read, and the package of each."""
-_MEMBERS = ("zip", "tar")
 
 
 def check_url(url: str) -> str:
     """Return the protocol of a URL that may be read.
 
     Raises:
-        InputError: It is another's; or the URL is a chain of something else than an archive's
-            members.
+        InputError: It is another's, or the URL is a chain, of which every link opens the next.
     """
-    *before, place = (part.partition("://")[0] for part in url.split("::"))
-    if place not in PACKAGES or not all(part in _MEMBERS for part in before):
+    protocol = url.partition("://")[0]
+    if protocol not in PACKAGES or "::" in url:
+        chain = " and no :: in it" if protocol in PACKAGES else ""
         raise InputError(
-            f"expected a URL with one of {', '.join(PACKAGES)} before ://, and before that zip:: "
-            f"or tar:: at most, received {url}: fetch the pictures, and give their folder"
+            f"expected a URL with one of {', '.join(PACKAGES)} before ://{chain}, received {url}: "
+            f"fetch the pictures and give their folder, or give the URL of a .zip or .tar file"
         )
-    return place
+    return protocol
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -62,6 +61,8 @@ def reason_of(error: BaseException, url: str) -> str:
         error = error.__cause__
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     found = PASSWORD.search(url)
-    for secret in {found[2], unquote(found[2])} - {""} if found else ():
-        text = text.replace(secret, "***")
+    if found is not None and (secret := found[2]):
+        # Not encoded, a slash seems to end it.
+        for one in (secret, unquote(secret), f":{secret.partition('/')[0]}"):
+            text = text.replace(one, "***")
     return without_secrets(text)[:200] if text else type(error).__name__

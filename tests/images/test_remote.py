@@ -97,7 +97,7 @@ def test_a_remote_file_that_vanishes(memory):
 def test_an_unknown_protocol():
     with pytest.raises(
         InputError,
-        match=r"expected a URL with one of http, .* received nix://pets: fetch the pictures",
+        match=r"with one of http, .* received nix://pets: fetch",
     ):
         scan("nix://pets")
 

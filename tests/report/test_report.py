@@ -22,7 +22,6 @@ from PIL import Image
 from pipeline.cli import run
 from pipeline.config import ReportConfig
 from pipeline.errors import InputError, RunError
-from pipeline.evaluate.plots.names import visible
 from pipeline.evaluate.plots.svg import Chart
 from pipeline.images.files import LocalFiles
 from pipeline.report import write_report
@@ -40,6 +39,7 @@ from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Wanted, make_thumbnails
 from pipeline.runs import leaderboard, list_runs
 from pipeline.system.progress import SILENT
+from pipeline.system.visible import visible
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]

@@ -10,7 +10,7 @@ from pipeline.config import DataConfig, ExportConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.features.base import decoding_from_dict
 from pipeline.images import DecodeRecipe, RowLoader, load_batches, open_reader
-from pipeline.images.own import is_own
+from pipeline.images.own import may_look
 from pipeline.predict.export.description import describe_model
 from pipeline.predict.export.formats import (
     Format,
@@ -168,7 +168,7 @@ def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
     anybody may have written the run.
     """
     root, settings = run.dataset.root, DataConfig(**run.indexing)
-    if not is_own(root) or (settings.root is not None and not is_own(settings.root)):
+    if not all(map(may_look, filter(None, (root, settings.root)))):
         return np.empty(0)
     pictures = run.tested()
     chosen = np.unique(np.linspace(0, len(pictures) - 1, N_PICTURES).round().astype(int))
