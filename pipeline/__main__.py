@@ -11,7 +11,9 @@ def main() -> None:
     read_names_as_text()
     own_stderr()
     results = own_streams()
-    from pipeline.cli import run
+    from pipeline.cli import run, show
+
+    sys.excepthook = show.crashed
 
     code = run(sys.argv[1:])
     sys.stdout.flush()

@@ -16,12 +16,33 @@ Programming mistakes stay what they are (TypeError, AssertionError): they are ou
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
+# A password may hold an @, and, where somebody did not encode it, a slash; a port is none.
+PASSWORD = re.compile(r"(://[^/:@\s\[]*):(?!:)([^/\s]*|(?!\d+[/\s])[^@\s]*)@")
+_SIGNATURE = re.compile(r"(\bhttps?://[^\s?'\"]*)\?[^\s'\")]*?(?=[:;,]?(?:[\s'\")]|$))")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose URLs have no passwords and, on the web, no signatures.
+
+    >>> without_secrets("cannot read https://me:secret@host/a.zip?signature=1: gone")
+    'cannot read https://me@host/a.zip: gone'
+    """
+    return _SIGNATURE.sub(r"\1", PASSWORD.sub(r"\1@", text)) if "://" in text else text
+
 
 class PipelineError(Exception):
-    """Base of every error that is told to the user in one sentence."""
+    """Base of every error that is told to the user in one sentence; no URL in it has a password.
+
+    Args:
+        sentence: What was expected, what came, where, the way out.
+    """
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(without_secrets(sentence))
 
 
 class InputError(PipelineError, ValueError):

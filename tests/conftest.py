@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from PIL import Image
 from pipeline.system.progress import Reporter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What is remembered of a user's places is not remembered in the home of who runs the tests.
+_STATE = tempfile.TemporaryDirectory()
+os.environ["XDG_STATE_HOME"] = _STATE.name
 ROOT = Path(__file__).resolve().parents[1]
 
 # What `make test-fast` leaves out besides tests that are marked slow: files and folders whose tests

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
+from pipeline.errors import InputError
 from pipeline.features import Computation, resolve
 from pipeline.features.base import FrozenBase, frozen_from_dict
 from pipeline.features.explain import Explanation, explain
 from pipeline.features.export import ExportedFeatures, check_export, export_features
 from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.images import Dataset, index
+from pipeline.images.own import is_own
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_tensorflow
@@ -47,7 +49,7 @@ def indexed(
         remember=not look,
         reporter=reporter,
     )
-    logger.info("%s is read so: %s", data, dataset.reading.sentence)
+    logger.info("%s is read so: %s", dataset.location, dataset.reading.sentence)
     return dataset
 
 
@@ -111,6 +113,12 @@ def finetuned(
     from pipeline.runs import index_settings, note_asked, source_run, transplantable_head
 
     as_then = index_settings(config.runs, config.source, data)
+    if (root := as_then.get("root")) is not None and not is_own(root):
+        raise InputError(
+            f"expected paths of {data} that are relative to a place which a command of yours has "
+            f"read here, received root={root} from {config.source}: run `pipeline classify {data} "
+            f"--root {root}` first, if you mean it"
+        )
     dataset = indexed(data, FeaturesConfig(cache=config.cache, **as_then), reporter)
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)

@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = app.meta(arguments)
     except (PipelineError, CycloptsError) as error:
-        show.error(" ".join(str(error).split()))
+        show.error(str(error))
         return 2
     except (OSError, MemoryError) as error:
         name = getattr(error, "filename", None)

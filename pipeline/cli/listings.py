@@ -12,7 +12,7 @@ from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Output, app, command
 from pipeline.config import RUNS, ReportConfig, side_of
 from pipeline.errors import InputError
-from pipeline.system.files import atomic_path, expanded
+from pipeline.system.files import check_free, expanded, output_path
 
 
 @command(
@@ -187,10 +187,6 @@ def config(
 
 
 def _write(out: Path, overwrite: bool) -> None:
-    if out.exists() and not overwrite:
-        raise InputError(
-            f"expected a new file for --out, received {out}, which is there; name another, or add "
-            f"--overwrite"
-        )
-    with atomic_path(out) as temporary:
+    check_free(out, overwrite)
+    with output_path(out) as temporary:
         temporary.write_text(as_toml(), "utf-8")

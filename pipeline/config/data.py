@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.config.fields import N_SEEDS, require
+from pipeline.errors import without_secrets
 from pipeline.system.files import expanded
-from pipeline.system.filesystems import without_password
 
 LEVELS = ("classes_at", "split_at", "group_at")
 COLUMNS = ("path_column", "label_column", "split_column", "group_column")
@@ -77,7 +77,7 @@ class DataConfig:
     def indexing(self) -> dict[str, Any]:
         """What decides labels, splits and groups, as plain values by the names of the settings."""
         values = {field.name: getattr(self, field.name) for field in fields(DataConfig)}
-        return {**values, "root": self.root and without_password(self.root)}
+        return {**values, "root": self.root and without_secrets(self.root)}
 
 
 USUAL = DataConfig()

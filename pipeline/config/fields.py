@@ -5,9 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, without_secrets
 from pipeline.system.files import expanded
-from pipeline.system.filesystems import without_password
 
 CACHE, RUNS = Path("features"), Path("runs")
 N_SEEDS = 1 << 32
@@ -86,5 +85,5 @@ def to_dict(config: Any) -> dict[str, Any]:
     }
     for name in ("remote_cache", "root"):
         if values.get(name) is not None:
-            values[name] = without_password(values[name])
+            values[name] = without_secrets(values[name])
     return values

@@ -71,7 +71,11 @@ class ReportConfig:
     """Maps of the features: pca, tsne, umap, several with commas; auto: pca, and tsne where that
     takes no more than 5,000 pictures."""
 
-    pictures: int = 5000
+    pictures: str | None = None
+    """Where the pictures are: a local folder, archive or table; left out, where the runs say,
+    if a command of yours has read that place on this machine."""
+
+    most_pictures: int = 5000
     """Most pictures in the file; of more, a seeded sample that keeps the mistakes."""
 
     overwrite: bool = False
@@ -88,5 +92,5 @@ class ReportConfig:
 
     def __post_init__(self) -> None:
         expand_paths(self)
-        require(self, "pictures", self.pictures >= 1, "at least 1")
+        require(self, "most_pictures", self.most_pictures >= 1, "at least 1")
         require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")

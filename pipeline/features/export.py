@@ -108,7 +108,7 @@ def export_features(
     ]
     told = {"recipe": base.recipe.id, "source": dataset.location}
     table = Table(len(rows), [*columns, *_picture_columns(dataset, rows)], dataset.classes, told)
-    export_table(out, table)
+    n_bytes = export_table(out, table)
     return ExportedFeatures(
         path=str(out),
         format=out.suffix.lower().removeprefix("."),
@@ -117,7 +117,7 @@ def export_features(
             name: list(column.shape) for name, column in zip(base.layers, columns, strict=True)
         },
         dtype=base.recipe.dtype,
-        bytes=out.stat().st_size,
+        bytes=n_bytes,
         recipe=base.recipe.id,
         left_out=left_out,
         found=dataset.n_found,

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EFBIG, EINVAL
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -26,10 +27,42 @@ def check_size(size: int, place: str = "") -> None:
         raise OSError(EFBIG, f"too large{place}: {size:,} bytes, at most {MAX_BYTES:,}")
 
 
+OUTSIDE = "leads out of the folder"
+"""Why a file is not read that is named in a folder, and lies elsewhere."""
+
+
+def leads_out(root: str | Path, path: str | Path) -> bool:
+    """Return whether a path in a folder means something outside of it, by ``..`` or a link."""
+    home = os.path.realpath(root)
+    try:
+        return os.path.commonpath([home, os.path.realpath(path)]) != home
+    except ValueError:  # a NUL, which no file's name has
+        return True
+
+
+def _open_file(path: str | Path) -> FileIO:
+    """Open a regular file that is no larger than a picture can be; raises OSError.
+
+    Opening a pipe would hang, and a device has no end.
+    """
+    descriptor = os.open(path, _READ)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(EINVAL, "Not a file")
+        check_size(found.st_size)
+        return FileIO(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
 def read_file(path: str | Path) -> bytes:
     """Return the bytes of a local picture; raises OSError."""
-    with open(path, "rb") as file:
-        check_size(os.fstat(file.fileno()).st_size)
+    with _open_file(path) as file:
         return file.read()
 
 
@@ -72,8 +105,7 @@ class LocalFiles:
 
     def digest(self, path: str) -> bytes:
         """Return the SHA-256 of a file's bytes; raises OSError."""
-        with open(self._place(path), "rb", buffering=0) as file:
-            check_size(os.fstat(file.fileno()).st_size)
+        with _open_file(self._place(path)) as file:
             return hashlib.file_digest(file, "sha256").digest()
 
     def identities(self, paths: Sequence[str]) -> Identities:
@@ -113,9 +145,6 @@ class ListedFiles(LocalFiles):
     @contextmanager
     def _named(self, path: str) -> Iterator[None]:
         try:
-            # Opening a pipe would hang, and a device has no end.
-            if not stat.S_ISREG(os.stat(self._place(path)).st_mode):
-                raise OSError(EINVAL, "Not a file")
             yield
         except OSError as error:
             reason = error.strerror or type(error).__name__

@@ -1,8 +1,10 @@
 """Pictures to be labelled: files as they are named, folders and archives with all in them."""
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from errno import ENOENT
 from itertools import accumulate
 from pathlib import Path
 
@@ -10,9 +12,8 @@ from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import refuse_packed
 from pipeline.images.files import LocalFiles, read_file
-from pipeline.images.location import FOLDER, TAR, ZIP, archive_kind, locate
+from pipeline.images.location import archive_kind, locate
 from pipeline.images.sources import open_archive, scan
-from pipeline.images.tables.scan import holds_pictures
 from pipeline.images.walk import LocalTree, NamedTree, Tree
 from pipeline.system.units import named
 
@@ -105,20 +106,24 @@ def _part(path: Path) -> _Part:
 
 
 def open_reader(location: str, config: DataConfig = USUAL) -> Callable[[str], bytes]:
-    """Return what reads the pictures of a local source by the paths that its index has.
+    """Return what reads the pictures of a local source by paths that somebody wrote.
+
+    Only those that are found in the source are read, and none that lies elsewhere.
 
     Args:
         location: A folder, an archive, or a table of pictures.
-        config: How it was read: where the paths of a table begin, or which column holds pictures.
+        config: How it was read.
 
     Raises:
         InputError: It is not there, or cannot be read in place.
-        DataError: Pictures inside Parquet files cannot be found any more.
+        DataError: There are no pictures in it any more.
     """
-    place = locate(location)
-    if place.kind in (ZIP, TAR):
-        return open_archive(place).read
-    if config.root is not None or holds_pictures(place):
-        return scan(location, config).files.read
-    folder = place.path if place.kind == FOLDER else place.path.parent
-    return lambda path: read_file(folder / path)
+    source = scan(location, config, confined=True)
+    listed = frozenset(source.paths) - source.unreadable.keys()
+
+    def read(path: str) -> bytes:
+        if path not in listed:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
+        return source.files.read(path)
+
+    return read

@@ -15,6 +15,7 @@ from pipeline.images.dataset import Dataset
 from pipeline.images.digests import digest_files
 from pipeline.images.layout import check_enough_classes
 from pipeline.images.leftout import LeftOut, check_some
+from pipeline.images.own import note_own
 from pipeline.images.sources import Source, scan
 from pipeline.images.splits import component_keys, hold_out
 from pipeline.images.usable import check_every_class, check_left
@@ -29,6 +30,7 @@ def index(
     *,
     memory: Path | None = None,
     remember: bool = True,
+    confined: bool = False,
     reporter: Reporter = SILENT,
 ) -> Dataset:
     """List the pictures of a location, hash every file and say which split each belongs to.
@@ -42,7 +44,9 @@ def index(
         config: How to read it, and what to hold out where no split is given.
         memory: Folder in which digests are remembered, so that unchanged files are not read again;
             None to read every file.
-        remember: Whether what was read now is written into the memory; who only looks does not.
+        remember: Whether what was read now is written into the memory, and that the place is this
+            user's own, see :mod:`pipeline.images.own`; who only looks does not.
+        confined: Whether to leave out what links and tables have elsewhere.
         reporter: Told of files, part ``"index"``, from the calling thread.
 
     Returns:
@@ -52,7 +56,7 @@ def index(
         InputError: If the location or an argument cannot be used.
         DataError: If nothing can be learnt from what is there.
     """
-    source = scan(location, config)
+    source = scan(location, config, confined=confined)
     digests, reasons = digest_files(source, memory, reporter, remember)
     if config.min_per_class > 1:
         source, digests, reasons = _without_small(source, digests, reasons, config.min_per_class)
@@ -61,6 +65,9 @@ def index(
     check_every_class(dataset, dataset.left_out, ("train",))
     if not (dataset.splits == "test").any():
         check_every_class(dataset, dataset.left_out, ("test",))
+    if memory is not None and remember:
+        for place in filter(None, (dataset.location, dataset.indexing["root"])):
+            note_own(place)
     return dataset
 
 

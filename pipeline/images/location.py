@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, without_secrets
 from pipeline.images.names import is_archive_name
 from pipeline.system.files import expanded
+from pipeline.system.filesystems import check_url
 
 FOLDER, ZIP, TAR, CSV, TSV, PARQUET = "folder", "zip", "tar", "csv", "tsv", "parquet"
 TXT, JSON = "txt", "json"
@@ -30,7 +31,8 @@ class Location:
     """A place that pictures come from.
 
     Args:
-        given: What the user said.
+        url: What the user said, to be opened.
+        given: The same, to be shown: without password and signature.
         text: The same for every way to say it: the resolved absolute path, or the URL without
             password and, on the web, without what follows its question mark.
         name: Short name: of the folder, or of the file without its suffix.
@@ -39,6 +41,7 @@ class Location:
         remote: Whether it is a URL.
     """
 
+    url: str
     given: str
     text: str
     name: str
@@ -48,7 +51,7 @@ class Location:
     @property
     def path(self) -> Path:
         """The local path, as given."""
-        return _local_path(self.given)
+        return _local_path(self.url)
 
 
 def resolve_location(location: str | Path) -> str:
@@ -58,7 +61,7 @@ def resolve_location(location: str | Path) -> str:
     'https://me@host/pets'
     """
     text = str(location)
-    return _public(text) if _is_remote(text) else os.path.realpath(_local_path(text))
+    return _public(text) if is_remote(text) else os.path.realpath(_local_path(text))
 
 
 def locate(location: str | Path) -> Location:
@@ -67,9 +70,10 @@ def locate(location: str | Path) -> Location:
     Raises:
         InputError: It is not there, or a file that cannot be read in place.
     """
-    given, text = str(location), resolve_location(location)
-    remote = _is_remote(given)
+    text, remote = resolve_location(location), is_remote(location)
+    given = without_secrets(str(location)) if remote else str(location)
     if remote:
+        check_url(str(location))
         bare = text.partition("://")[2]
         kind = _kind(given, bare) or FOLDER
         name = unquote(posixpath.basename(bare))
@@ -77,7 +81,7 @@ def locate(location: str | Path) -> Location:
         kind, name = _local_kind(given), Path(text).name
     if kind != FOLDER:
         name = posixpath.splitext(name)[0]
-    return Location(given, text, name, kind, remote)
+    return Location(str(location), given, text, name, kind, remote)
 
 
 def archive_kind(path: Path) -> str | None:
@@ -90,8 +94,9 @@ def archive_kind(path: Path) -> str | None:
     return kind if kind in (ZIP, TAR) else None
 
 
-def _is_remote(text: str) -> bool:
-    return "://" in text and not text.startswith(_FILE_URL)
+def is_remote(location: str | Path) -> bool:
+    """Return whether a location is a URL, of something else than local files."""
+    return "://" in str(location) and not str(location).startswith(_FILE_URL)
 
 
 def _local_path(text: str) -> Path:
@@ -102,12 +107,8 @@ def _local_path(text: str) -> Path:
 
 def _public(url: str) -> str:
     """Leave out password and signature, for this text is written into every run."""
-    before, _, rest = url.partition("://")
-    if before in ("http", "https"):
-        rest = rest.partition("?")[0]
-    host, slash, path = rest.partition("/")
-    user, at, name = host.rpartition("@")
-    return f"{before}://{user.partition(':')[0]}{at}{name}{slash}{path}".rstrip("/")
+    web = url.startswith(("http://", "https://"))
+    return without_secrets(url.partition("?")[0] if web else url).rstrip("/")
 
 
 def _local_kind(given: str) -> str:

@@ -8,12 +8,12 @@ from errno import EIO
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
-from pipeline.errors import InputError
+from pipeline.errors import PASSWORD, InputError
 from pipeline.images.files import Files, check_size
 from pipeline.images.identity import NO_STAMP, Identities, Stamp, stacked, stamp_of_info
 from pipeline.images.location import Location
 from pipeline.images.names import inner_path, is_clutter, is_trailed_picture_name
-from pipeline.system.filesystems import failures
+from pipeline.system.filesystems import PACKAGES, check_url, failures, reason_of
 
 _HTTP = ("http", "https")
 
@@ -33,10 +33,10 @@ class RemoteFiles(Files):
     is_picture = staticmethod(is_trailed_picture_name)
 
     def __init__(self, location: Location, *, listed: bool = True) -> None:
-        self.where = location.given
-        self._system, path = _open_system(location.given)
+        self.where = location.url
+        self._system, path = _open_system(location.url)
         self._root = path.rstrip("/") if listed else path.rpartition("/")[0]
-        self._is_web = location.given.startswith(_HTTP)
+        self._is_web = location.url.startswith(_HTTP)
         self._stamps: dict[str, Stamp] = {}
         self._names: dict[str, str] = {}
         self.odd: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ class RemoteFiles(Files):
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""
         check_size(self._stamps.get(path, NO_STAMP).values[0])
-        with _as_os_errors():
+        with _as_os_errors(self.where):
             return bytes(self._system.cat_file(self._place(path)))
 
     def identities(self, paths: Sequence[str]) -> Identities:
@@ -117,23 +117,23 @@ def open_remote(location: Location) -> tuple[BinaryIO, Stamp]:
         InputError: The package for the protocol is missing, the file cannot be read, or the
             server sends files only whole.
     """
-    system, path = _open_system(location.given)
+    system, path = _open_system(location.url)
     now = time.time_ns()
-    with _told(location.given):
+    with _told(location.url):
         system.invalidate_cache()
         stamp = stamp_of_info(system.info(path), now)
         file = system.open(path, "rb")
         if not file.seekable():
             file.close()
             raise io.UnsupportedOperation("the server sends no parts of files")
-    return io.BufferedReader(_RemoteFile(file)), stamp
+    return io.BufferedReader(_RemoteFile(file, location.url)), stamp
 
 
 class _RemoteFile(io.RawIOBase):
     """A remote file whose failures are all OSErrors, as those of any file are."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, url: str = "") -> None:
+        self._file, self._url = file, url
 
     def readable(self) -> bool:
         return True
@@ -148,7 +148,7 @@ class _RemoteFile(io.RawIOBase):
         return self._file.tell()
 
     def readinto(self, buffer: Any) -> int:
-        with _as_os_errors():
+        with _as_os_errors(self._url):
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -160,13 +160,14 @@ class _RemoteFile(io.RawIOBase):
 
 def read_remote(location: Location) -> bytes:
     """Return the bytes of one remote file; raises InputError."""
-    system, path = _open_system(location.given)
-    with _told(location.given):
+    system, path = _open_system(location.url)
+    with _told(location.url):
         return bytes(system.cat_file(path))
 
 
 def _open_system(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path in it."""
+    protocol = check_url(url)
     try:
         # Only those who have URLs pay for it.
         from fsspec.core import url_to_fs
@@ -177,10 +178,10 @@ def _open_system(url: str) -> tuple[Any, str]:
     try:
         system, path = url_to_fs(url)
     except ImportError as error:
-        way_out = "pip install aiohttp" if url.startswith(_HTTP) else "install what that names"
+        way_out = f"pip install {PACKAGES[protocol]}"
         raise InputError(f"cannot read {url}: {error}; {way_out}") from error
     except ValueError as error:
-        raise InputError(f"expected a URL that fsspec knows, received {url}: {error}") from error
+        raise InputError(f"expected a URL that fsspec knows, received {url}: {error}") from None
     return system, str(path)
 
 
@@ -191,25 +192,21 @@ def _told(url: str) -> Iterator[None]:
         yield
     except failures() as error:
         raise InputError(
-            f"cannot read {url}: {_reason(error)}; check the URL and the connection, or fetch the "
-            "pictures first"
-        ) from error
+            f"cannot read {url}: {reason_of(error, url)}; check the URL and the connection, or "
+            "fetch the pictures first"
+        ) from _told_cause(error, url)
 
 
 @contextmanager
-def _as_os_errors() -> Iterator[None]:
+def _as_os_errors(url: str) -> Iterator[None]:
     """Let failures of a remote file system be OSErrors with a reason."""
     try:
         yield
     except failures() as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise
-        raise OSError(EIO, _reason(error)) from error
+        number = error.errno if isinstance(error, OSError) and error.strerror else EIO
+        raise OSError(number, reason_of(error, url)) from _told_cause(error, url)
 
 
-def _reason(error: BaseException) -> str:
-    """Return what was behind it all: file systems often only repeat the URL."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    text = " ".join(str(error).split())
-    return text[:200] if text else type(error).__name__
+def _told_cause(error: Exception, url: str) -> Exception | None:
+    """Return what a traceback may show: file systems repeat the URL, with its password."""
+    return None if PASSWORD.search(url) else error

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import InputError
 from pipeline.images.archives import TarFiles, ZipFiles
-from pipeline.images.files import Files, ListedFiles, LocalFiles
+from pipeline.images.files import OUTSIDE, Files, ListedFiles, LocalFiles, leads_out
 from pipeline.images.folders import read_folders
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
@@ -64,12 +64,13 @@ class Source:
     unreadable: dict[str, str]
 
 
-def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
+def scan(location: str | Path, config: DataConfig = USUAL, *, confined: bool = False) -> Source:
     """List the labelled pictures of a location.
 
     Args:
         location: A folder, archive, manifest, or URL of one.
         config: How to read it; what it leaves out is read off what is there.
+        confined: Whether to leave out what links and tables have elsewhere.
 
     Returns:
         The pictures with labels and given splits, rows ordered by path.
@@ -80,12 +81,12 @@ def scan(location: str | Path, config: DataConfig = USUAL) -> Source:
     """
     place = locate(location)
     if place.kind in MANIFESTS:
-        return _from_table(place, scan_table(place, config), config)
+        return _from_table(place, scan_table(place, config), config, confined)
     if place.kind == FOLDER and not place.remote and (tables := _tables_of(place)):
-        return _from_table(place, scan_tables(place, tables, config), config)
+        return _from_table(place, scan_tables(place, tables, config), config, confined)
     refuse_settings(place.given, config, table=False)
     if place.kind == FOLDER and not place.remote:
-        return _assemble(place, LocalFiles(place.path), LocalTree(place.path), config)
+        return _assemble(place, LocalFiles(place.path), LocalTree(place.path, confined), config)
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
     tree = NamedTree(files.names, files.odd, files.is_picture)
     return _assemble(place, files, tree, config)
@@ -113,7 +114,9 @@ def open_archive(place: Location) -> ZipFiles | TarFiles:
     kind = ZipFiles if place.kind == ZIP else TarFiles
     file, stamp = open_remote(place) if place.remote else _open_local(place.path)
     try:
-        return kind(place.given, file, stamp)
+        files = kind(place.given, file, stamp)
+        files.where = place.url  # to be opened again on another machine
+        return files
     except BaseException:
         file.close()
         raise
@@ -132,8 +135,11 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
-def _from_table(place: Location, found: FoundTable, config: DataConfig) -> Source:
-    rows = found.rows
+def _from_table(place: Location, found: FoundTable, config: DataConfig, confined: bool) -> Source:
+    rows, unreadable = found.rows, found.unreadable
+    if confined and isinstance(found.files, ListedFiles):
+        root = found.files.root
+        unreadable |= {row.path: OUTSIDE for row in rows if leads_out(root, root / row.path)}
     check_layout(place.given, _by_class(rows), ROWS, config.min_per_class)
     groups = tuple(row.group for row in rows)
     return Source(
@@ -146,7 +152,7 @@ def _from_table(place: Location, found: FoundTable, config: DataConfig) -> Sourc
         groups=groups if any(groups) else None,
         ignored=(),
         reading=found.reading,
-        unreadable=found.unreadable,
+        unreadable=unreadable,
     )
 
 
@@ -223,7 +229,7 @@ def opened_files(sent: Mapping[str, Any]) -> Files:
     if kind == LOCAL:
         return LocalFiles(Path(where))
     if kind == REMOTE:
-        return RemoteFiles.named(Location(where, where, where, FOLDER, True), sent["names"])
+        return RemoteFiles.named(Location(where, where, where, where, FOLDER, True), sent["names"])
     if kind == INSIDE:
         return ParquetFiles(
             open_columns(where), {name: tuple(at) for name, at in sent["rows"].items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import InputError
+from pipeline.images.files import leads_out
 from pipeline.images.names import (
     is_clutter,
     is_picture_name,
@@ -132,9 +133,17 @@ class LocalTree:
 
     Args:
         root: The folder.
+        confined: Whether links that lead out of it are not followed.
     """
 
     root: Path
+    confined: bool = False
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        entries = _visible(folder)
+        if not self.confined:
+            return entries
+        return [e for e in entries if not (e.is_symlink() and leads_out(self.root, e.path))]
 
     def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
@@ -142,7 +151,7 @@ class LocalTree:
         pictures: list[str] = []
         ignored: list[str] = []
         prefix = "".join(f"{part}/" for part in parts)
-        for entry in _visible(self.root.joinpath(*parts)):
+        for entry in self._entries(self.root.joinpath(*parts)):
             if _is_folder(entry):
                 folders.append(entry.name)
             else:
@@ -168,7 +177,7 @@ class LocalTree:
                 continue
             entered.add(identity)
             prefix = f"{folder}/" if folder else ""
-            for entry in _visible(self.root / folder):
+            for entry in self._entries(self.root / folder):
                 if _is_folder(entry):
                     waiting.append(prefix + entry.name)
                 else:

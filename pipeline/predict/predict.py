@@ -17,7 +17,8 @@ from pipeline.images.leftout import check_some, check_strictly
 from pipeline.images.remarks import sentences
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
 from pipeline.runs import find_run
-from pipeline.system.files import atomic_path, check_free
+from pipeline.system.cells import cell
+from pipeline.system.files import check_free, output_path
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import named
 
@@ -134,7 +135,7 @@ def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
         return
     # File names need not be text on every system; what they are made of comes back as it was.
     with (
-        atomic_path(path) as temporary,
+        output_path(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         rows = csv.writer(file)
@@ -142,7 +143,7 @@ def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
 
         def write(prediction: Prediction, values: np.ndarray) -> None:
             figures = [f"{value:.9g}" for value in (prediction.probability, *values)]
-            rows.writerow([prediction.path, prediction.label or "", *figures])
+            rows.writerow([cell(prediction.path), cell(prediction.label or ""), *figures])
 
         yield write
 

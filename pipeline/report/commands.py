@@ -12,9 +12,9 @@ from pipeline.config import (
     FinetuneConfig,
     ReportConfig,
 )
-from pipeline.evaluate.plots.names import visible
 from pipeline.report.shell import command, flags
 from pipeline.runs import CLASSIFY, RunFolder, is_transplantable
+from pipeline.system.visible import visible
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,22 @@ class Commands:
         settings = {
             **run.config,
             **_alone(run),
+            **_ELSEWHERE,
             "cache": ReportConfig.cache,
             "runs": ReportConfig.runs,
         }
         if (tuned := run.fine_tuning) is not None:
             given = flags(settings | {"source": "best"}, FinetuneConfig)
-            words = ["pipeline", "finetune", run.dataset.root, "--from", tuned.from_run]
+            words = ["pipeline", "finetune", _place_of(run), "--from", tuned.from_run]
         else:
             given = flags(settings, ClassifyConfig)
-            words = ["pipeline", "classify", run.dataset.root]
+            words = ["pipeline", "classify", _place_of(run)]
         return command(*words, *_without(given, more), *self._places, *more)
 
     def search(self, run: RunFolder) -> str:
         """Search for layers, preparations and parameters."""
         base = flags(feature_settings(run) | {"layers": "top", "pooling": "avg"}, FeaturesConfig)
-        words = ["pipeline", "classify", run.dataset.root, *base]
+        words = ["pipeline", "classify", _place_of(run), *base]
         return command(*words, "--layers", "best", "--tune", *self._places)
 
     def learn(self, run: RunFolder) -> str:
@@ -73,23 +74,34 @@ class Commands:
     def finetune(self, run: RunFolder) -> str:
         """Fine-tune from a run, or from the best whose head can sit on its base."""
         source = ["--from", run.name] if is_transplantable(run) else []
-        return command("pipeline", "finetune", run.dataset.root, *source, *self._places)
+        return command("pipeline", "finetune", _place_of(run), *source, *self._places)
 
     def features(self, run: RunFolder) -> str:
         """Compute the features that the run was trained on."""
         words = flags(feature_settings(run), FeaturesConfig)
-        return command("pipeline", "features", run.dataset.root, *words, *self._place("cache"))
+        return command("pipeline", "features", _place_of(run), *words, *self._place("cache"))
 
     def check(self, run: RunFolder) -> str:
         """Look at the data with the run's features."""
         words = flags(feature_settings(run), CheckConfig)
-        return command("pipeline", "check", run.dataset.root, *words, *self._place("cache"))
+        return command("pipeline", "check", _place_of(run), *words, *self._place("cache"))
 
     def report(self, names: Sequence[str], *more: str) -> str:
         """Write a report again."""
         again = ["--out", self.out.name, "--overwrite", *self._places]
-        settings = {name: getattr(self.config, name) for name in ("map", "pictures", "seed")}
+        settings = {name: getattr(self.config, name) for name in _SHOWN}
         return command("pipeline", "report", *names, *again, *flags(settings, ReportConfig), *more)
+
+
+_SHOWN = ("map", "pictures", "most_pictures", "seed")
+_ELSEWHERE = {"cluster": None, "remote_cache": None}
+"""Settings that would send data to other machines, which only who runs a command may name."""
+
+
+def _place_of(run: RunFolder) -> str:
+    """Return where a run's pictures were, as a word that is never taken for a flag."""
+    root = run.dataset.root
+    return f"./{root}" if root.startswith("-") else root
 
 
 def _alone(run: RunFolder) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
-from pipeline.evaluate.plots.names import visible
 from pipeline.evaluate.plots.ranking import ranking_charts
 from pipeline.evaluate.plots.training import epoch_charts, learning_chart
 from pipeline.report.commands import Commands, Missing, Notes
@@ -14,6 +13,7 @@ from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
 from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Thumbnail
 from pipeline.runs import RunFolder, learning_curve_of
+from pipeline.system.visible import visible
 
 SHOWN_OF_A_DIGEST = 16
 

@@ -58,7 +58,7 @@ def find(
     """
     layers = "+".join(run.layers)
     if dataset is None:
-        return Findings(None, layers, "the data set is not there any more")
+        return Findings(None, layers, "the data set is not there, or was not read")
     if not config.cache.is_dir():
         return Findings(None, layers, f"there is no feature cache at {config.cache}")
     settings = CheckConfig(cache=config.cache, **feature_settings(run))

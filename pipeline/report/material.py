@@ -118,7 +118,7 @@ def collect(
         reporter: Told of files, while near-copies are searched, and of decoded pictures.
     """
     outlines = [_outline(config, chosen, reporter) for chosen in groups]
-    shares = shared(config.pictures, [outline.n_pictures for outline in outlines])
+    shares = shared(config.most_pictures, [outline.n_pictures for outline in outlines])
     albums = [
         outline.album(share, config.seed) for outline, share in zip(outlines, shares, strict=True)
     ]
@@ -200,9 +200,8 @@ def _pictures(
         Wanted(path, digest.tobytes(), (side, LARGE) if place in enlarged else (side,))
         for place, (path, digest) in enumerate(zip(album.paths, album.digests, strict=True))
     ]
-    files = None if found.dataset is None else found.dataset.files
     small, large = list[Thumbnail](), dict[int, Thumbnail]()
-    for place, made in enumerate(make_thumbnails(files, wanted, reporter)):
+    for place, made in enumerate(make_thumbnails(found.read, wanted, reporter)):
         small.append(made[0])
         if len(made) > 1:
             large[place] = made[1]

@@ -11,6 +11,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.system.visible import visible
+
 SCRIPTS = ("pictures.js", "tables.js", "confusion.js", "map.js", "copy.js")
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
@@ -82,6 +84,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(page_file),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -93,6 +96,11 @@ def _environment() -> Environment:
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["count"] = lambda value: f"{value:,}"
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Write a text of one line, in which every sign can be seen; what is markup already is ours."""
+    return visible(value) if type(value) is str else value
 
 
 def _figure(value: float | None, digits: int = 4) -> str:

@@ -1,12 +1,11 @@
 """Commands that can be pasted into a shell."""
 
 import shlex
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from pipeline.evaluate.plots.names import is_odd
+from pipeline.system.visible import is_odd
 
 _WRITTEN = {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
@@ -17,7 +16,7 @@ def quoted(text: str) -> str:
     >>> quoted("my pictures"), quoted("two\nlines"), quoted("it's")
     ("'my pictures'", "$'two\\nlines'", "'it'\"'\"'s'")
     """
-    if _is_plain(text):
+    if not is_odd(text):
         return shlex.quote(text)
     return "$'" + "".join(map(_written, text)) + "'"
 
@@ -25,15 +24,9 @@ def quoted(text: str) -> str:
 def _written(sign: str) -> str:
     if sign in _WRITTEN:
         return _WRITTEN[sign]
-    if _is_plain(sign):
+    if not is_odd(sign):
         return sign
     return "".join(f"\\x{byte:02x}" for byte in sign.encode("utf-8", "surrogateescape"))
-
-
-def _is_plain(text: str) -> bool:
-    """Return whether a text looks the same to a reader and to a program: no hidden signs."""
-    hidden = ("Cf", "Zl", "Zp")
-    return not any(is_odd(sign) or unicodedata.category(sign) in hidden for sign in text)
 
 
 def command(*words: str) -> str:
@@ -58,5 +51,10 @@ def flags(settings: Mapping[str, Any], config: type) -> list[str]:
         if value is None or value is False or str(value) == str(field.default):
             continue
         flag = field.name.replace("_", "-")
-        words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
+        if value is True:
+            words.append(f"--{flag}")
+        elif str(value).startswith("-"):  # or it would be a flag of its own
+            words.append(f"--{flag}={value}")
+        else:
+            words += [f"--{flag}", str(value)]
     return words

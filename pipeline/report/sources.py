@@ -1,16 +1,21 @@
 """The data set of a run as it is today, and the cached features of its pictures."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from errno import EACCES, ENOENT
 from typing import Any
 
 import numpy as np
 
 from pipeline.config import DataConfig, ReportConfig
-from pipeline.errors import PipelineError, RunError
+from pipeline.errors import InputError, PipelineError, RunError
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.blocks import side_by_side
 from pipeline.images import Dataset, index
+from pipeline.images.files import OUTSIDE, LocalFiles, leads_out
+from pipeline.images.location import is_remote, locate
+from pipeline.images.own import may_look
 from pipeline.runs import RunFolder, index_settings, load_run
 from pipeline.system.progress import Reporter
 
@@ -31,15 +36,84 @@ class FoundData:
     same: bool
     reason: str = ""
 
+    @property
+    def read(self) -> Callable[[str], bytes] | None:
+        """What reads the pictures that a run names; None where there is nothing to read from."""
+        if self.dataset is None:
+            return None
+        return self.dataset.files.read if self.same else _reader_of_listed(self.dataset)
+
+
+def _reader_of_listed(dataset: Dataset) -> Callable[[str], bytes]:
+    """Return what reads files of a place by paths that somebody wrote: they lead nowhere else."""
+    files, listed = dataset.files, frozenset(dataset.paths)
+
+    def read(path: str) -> bytes:
+        if path not in listed:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
+        if isinstance(files, LocalFiles) and leads_out(files.root, files.root / path):
+            raise OSError(EACCES, OUTSIDE)
+        return files.read(path)
+
+    return read
+
+
+def check_pictures(pictures: str | None) -> None:
+    """Refuse a place of pictures that is not there, or no local one; raises InputError."""
+    if pictures is None:
+        return
+    if pictures.isdecimal() and not os.path.exists(pictures):
+        raise InputError(
+            f"expected a folder of pictures, received pictures={pictures}, which is not there; how "
+            f"many pictures are shown says --most-pictures {pictures}"
+        )
+    if is_remote(pictures):
+        raise InputError(
+            f"expected a local folder, archive or table, received pictures={pictures}: a report "
+            f"reads from no other machine; fetch the pictures first"
+        )
+    locate(pictures)
+
 
 def find_dataset(config: ReportConfig, run: RunFolder, reporter: Reporter) -> FoundData:
-    """List a run's pictures as the run did; nothing is changed on disk."""
+    """List a run's pictures as the run did, in places that the user named; nothing is changed.
+
+    These are ``config.pictures``, and the place that the run says if a command of the user's own
+    has read it before. What a run says alone leads nowhere: anybody may have written it.
+    """
+    root, settings = run.dataset.root, _settings(config, run)
+    if (said := settings.get("root")) is not None and not may_look(said):
+        settings["root"] = None  # the paths of a table are then relative to its own folder
+    places = [] if config.pictures is None else [(config.pictures, True)]
+    places += [(root, False)] if may_look(root) else []
+    found = FoundData(
+        None,
+        False,
+        f"the run says that its pictures are in {root}, which none of your commands has read here: "
+        f"say where they are with --pictures DIR",
+    )
+    for place, confined in places:
+        found = _found(config, run, place, settings, confined, reporter)
+        if found.same:
+            break
+    return found
+
+
+def _found(
+    config: ReportConfig,
+    run: RunFolder,
+    place: str,
+    settings: Mapping[str, Any],
+    confined: bool,
+    reporter: Reporter,
+) -> FoundData:
     try:
         dataset = index(
-            run.dataset.root,
-            DataConfig(**_settings(config, run)),
+            place,
+            DataConfig(**settings),
             memory=config.cache / "index",
             remember=False,
+            confined=confined,
             reporter=reporter,
         )
     except PipelineError as error:
@@ -49,14 +123,17 @@ def find_dataset(config: ReportConfig, run: RunFolder, reporter: Reporter) -> Fo
     return FoundData(dataset, True)
 
 
-def _settings(config: ReportConfig, run: RunFolder) -> Mapping[str, Any]:
+def _settings(config: ReportConfig, run: RunFolder) -> dict[str, Any]:
     """Return how the pictures were indexed: of a fine-tuned run, as those of its first run."""
     seen = {run.name}
     while (tuned := run.fine_tuning) is not None and tuned.from_run not in seen:
-        seen.add(tuned.from_run)
+        name = tuned.from_run
+        seen.add(name)
+        if name in ("", os.pardir) or os.sep in name:  # no name of a run, but a way elsewhere
+            break
         try:
-            beside = run.path.parent / tuned.from_run
-            run = load_run(beside if beside.is_dir() else config.runs / tuned.from_run)
+            beside = run.path.parent / name
+            run = load_run(beside if beside.is_dir() else config.runs / name)
         except RunError:
             break
     return index_settings(config.runs, str(run.path.resolve()), run.dataset.root)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluate.plots.confusion import MOST_NAMED, SHORT, most_confused, shade, shares_of
-from pipeline.evaluate.plots.names import visible
 from pipeline.evaluate.plots.search import Grid, Tried, grid_of, measured
 from pipeline.runs import CLASSIFY, RunFolder, search_of
+from pipeline.system.visible import visible
 
 MOST_PAIRS = 200
 """Pairs of classes whose pictures can be opened, where there are too many for a matrix."""

@@ -1,7 +1,7 @@
 """Small pictures of pictures, decoded as the pipeline decodes them."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -9,9 +9,11 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.images import DecodeRecipe, decode_full
-from pipeline.images.files import Files
-from pipeline.system.machine import N_WAITING_THREADS, thread_count
+from pipeline.system.machine import thread_count
 from pipeline.system.progress import SILENT, Reporter
+
+Read = Callable[[str], bytes]
+"""Returns a picture's bytes by its path; raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -43,36 +45,35 @@ class Wanted:
 
 
 def make_thumbnails(
-    files: Files | None, wanted: Sequence[Wanted], reporter: Reporter = SILENT
+    read: Read | None, wanted: Sequence[Wanted], reporter: Reporter = SILENT
 ) -> Iterator[tuple[Thumbnail, ...]]:
     """Read and decode pictures in threads; every file once.
 
     Args:
-        files: What reads them; None where the data set is not there any more.
+        read: Returns a picture's bytes by its path; None where there is nothing to read from.
         wanted: The pictures.
         reporter: Told after each, part ``"report"``.
 
     Yields:
         The thumbnails of each picture, one for each of its sides, in the order of ``wanted``.
     """
-    if files is None:
-        gone = Thumbnail(None, "the data set is not there any more, or is another one")
+    if read is None:
+        gone = Thumbnail(None, "the data set is not there, or was not read")
         yield from ((gone,) * len(one.sides) for one in wanted)
         return
-    n_threads = thread_count(N_WAITING_THREADS if files.waits else None)
     n = len(wanted)
     if n:
         reporter.advance("report", 0, n, "pictures", "decoding")
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="thumbnail") as pool:
-        made = pool.map(lambda one: _make(files, one), wanted)
+    with ThreadPoolExecutor(thread_count(None), thread_name_prefix="thumbnail") as pool:
+        made = pool.map(lambda one: _make(read, one), wanted)
         for done, thumbnails in enumerate(made, 1):
             reporter.advance("report", done, n, "pictures", "decoding")
             yield thumbnails
 
 
-def _make(files: Files, wanted: Wanted) -> tuple[Thumbnail, ...]:
+def _make(read: Read, wanted: Wanted) -> tuple[Thumbnail, ...]:
     try:
-        data = files.read(wanted.path)
+        data = read(wanted.path)
     except OSError as error:
         return _failed(wanted, f"cannot be read: {error.strerror or type(error).__name__}")
     if hashlib.sha256(data).digest() != wanted.digest:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.evaluate.plots.names import visible
 from pipeline.report.choice import Chosen
 from pipeline.report.commands import Commands, Notes
 from pipeline.report.detail import detail_payload, detail_view
@@ -11,6 +10,7 @@ from pipeline.report.findings import MOST_LISTED, MOST_OF_A_GROUP
 from pipeline.report.material import Material
 from pipeline.report.tables import heatmap_view
 from pipeline.runs import RunFolder
+from pipeline.system.visible import visible
 
 
 def standings_view(chosen: Chosen, anchors: Mapping[str, str]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from pipeline.report.commands import Commands, Missing, Notes
 from pipeline.report.material import collect
 from pipeline.report.page import render
 from pipeline.report.projection import parse_maps
+from pipeline.report.sources import check_pictures
 from pipeline.report.views import page_view, payload_of
-from pipeline.system.files import atomic_path, check_free
+from pipeline.system.files import check_free, is_stream, output_path
 from pipeline.system.progress import SILENT, Reporter
 
 SUFFIXES = (".html", ".htm")
@@ -64,7 +65,7 @@ def check_target(out: Path, overwrite: bool) -> None:
         InputError: It does not end in .html, is a folder, or exists and ``overwrite`` is off.
     """
     check_free(out, overwrite)
-    if out.suffix.lower() not in SUFFIXES:
+    if out.suffix.lower() not in SUFFIXES and not is_stream(out):
         raise InputError(
             f"expected a file that ends in {' or '.join(SUFFIXES)}, received out={out}; rename it"
         )
@@ -91,6 +92,7 @@ def write_report(
         StoreError: The file cannot be written.
     """
     check_target(out, config.overwrite)
+    check_pictures(config.pictures)
     maps = parse_maps(config.map)
     groups = choose_runs(config, names)
     materials = collect(config, groups, maps, reporter)
@@ -98,11 +100,12 @@ def write_report(
     view = page_view(materials, Commands(config, out), names, notes)
     sheets = [material.sheets.images for material in materials]
     page = render(view, payload_of(materials), sheets)
-    with atomic_path(out) as temporary:
-        temporary.write_text(page, "utf-8")
+    data = page.encode()
+    with output_path(out) as temporary:
+        temporary.write_bytes(data)
     return Written(
         path=out,
-        n_bytes=out.stat().st_size,
+        n_bytes=len(data),
         runs=tuple(run.name for material in materials for run in material.chosen.runs),
         detailed=tuple(one.run.name for material in materials for one in material.details),
         n_pictures=sum(len(material.album) for material in materials),

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from pipeline.errors import RunError
 from pipeline.images import Dataset
+from pipeline.system.cells import CellRows, cell
 
 COLUMNS = ["path", "digest", "split", "label", "prediction"]
 """Of the file, before a column ``p:<class>`` of probabilities for each class."""
@@ -59,7 +61,8 @@ class PredictionRows:
                 prediction = self.classes[int(probabilities.argmax())]
                 digest = self.digests[i].tobytes().hex()
                 figures = [f"{value:.6g}" for value in probabilities]
-                table.writerow([picture, digest, self.split, label, prediction, *figures])
+                texts = map(cell, (picture, digest, self.split, label, prediction))
+                table.writerow([*texts, *figures])
 
 
 @contextmanager
@@ -71,6 +74,8 @@ def open_rows(path: Path) -> Iterator["csv.DictReader[str]"]:
     """
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            yield csv.DictReader(file)
+            table = csv.DictReader(file)
+            table.reader = cast(Any, CellRows(file))
+            yield table
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise RunError(f"expected predictions in {path}, received: {error}") from error

@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import stat
+import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +54,57 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what went wrong before matters more, and `verify` clears up
             temporary.unlink()
+
+
+@contextmanager
+def output_path(path: Path) -> Iterator[Path]:
+    """Yield where to write what the user named: a file appears whole, see `atomic_path`.
+
+    What is no regular file (a device, a pipe, what this process prints to) gets what was written as
+    a stream, at the end; it is never replaced. Nor is a link: the file that it leads to is.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    if not is_stream(path):
+        with atomic_path(Path(os.path.realpath(path))) as temporary:
+            yield temporary
+        return
+    doing = f"cannot write {path}"
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, path.name)
+        with _explained(doing, writing=written):
+            yield written
+        with _explained(doing), written.open("rb") as file:
+            shown = [one for number, one in _SHOWN if _is_descriptor(path, number)]
+            if shown:  # it goes where everything else is printed, after what was printed before
+                shutil.copyfileobj(file, shown[0]().buffer)
+                shown[0]().flush()
+                return
+            with open(path, "wb") as stream:
+                shutil.copyfileobj(file, stream)
+
+
+_SHOWN = ((1, lambda: sys.stdout), (2, lambda: sys.stderr))
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is there and no file that could be replaced, nor a folder."""
+    if path.is_dir() or not path.exists():
+        return False
+    return not path.is_file() or any(_is_descriptor(path, number) for number, _ in _SHOWN)
+
+
+def is_stdout(path: Path) -> bool:
+    """Return whether what is written to a path comes out with what is printed."""
+    return _is_descriptor(path, 1)
+
+
+def _is_descriptor(path: Path, number: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(number))
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -286,14 +339,14 @@ def check_free(path: Path, overwrite: bool, setting: str = "out") -> None:
     """Refuse a file that must not be written over, before anything is read or computed.
 
     Args:
-        path: The file.
+        path: The file; what `is_stream` is not replaced, and so is always free.
         overwrite: Whether one that is there may be replaced; a folder never is.
         setting: What names it, for the sentence.
 
     Raises:
         InputError: It is a folder, or exists and ``overwrite`` is off.
     """
-    if path.is_dir() or (path.exists() and not overwrite):
+    if path.is_dir() or (path.exists() and not overwrite and not is_stream(path)):
         kind, way_out = ("folder", "") if path.is_dir() else ("file", ", or use --overwrite")
         raise InputError(
             f"expected a new file, received {setting}={path}, a {kind} that exists; "

@@ -173,7 +173,7 @@ def test_the_two_counts_of_parameters_are_named(capsys):
 
 
 def wait_for(condition):
-    for _ in range(600):
+    for _ in range(2400):
         if condition():
             return
         time.sleep(0.05)

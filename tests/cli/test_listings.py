@@ -104,7 +104,7 @@ def test_settings_are_not_overwritten(capsys, tmp_path):
     out = tmp_path / "mine.toml"
     out.write_text("# mine", "utf-8")
     assert run(["config", "--out", str(out)]) == 2
-    assert "expected a new file for --out" in capsys.readouterr().err
+    assert "expected a new file, received out=" in capsys.readouterr().err
     assert out.read_text("utf-8") == "# mine"
     assert run(["config", "--out", str(out), "--overwrite"]) == 0
     assert out.read_text("utf-8") == as_toml()

@@ -1,12 +1,14 @@
+import json
+import logging
 from functools import partial
 
 import numpy as np
 import pytest
 
 from pipeline.classify.learning_curve import learning_curve
-from pipeline.cli.show import error
+from pipeline.cli.show import LogHandler, crashed, error, result
 from pipeline.cli.show.check import learned, mistaken
-from pipeline.cli.show.results import data, left_out
+from pipeline.cli.show.results import data, left_out, lines, print_table, say, table
 from pipeline.evaluate import confident_mistakes, confused_pairs
 from pipeline.heads import parse_head
 from pipeline.heads.fit import out_of_fold_scores
@@ -102,3 +104,45 @@ def test_counts_are_of_what_is_used(capsys):
         "47 pictures found, 2 left out; 45 used: a 20, b 25; train 35, test 10; 3 are copies of "
         "others\n"
     )
+
+
+EVIL = "\x1b]0;x\x07\x9b2J\u202e\n"
+
+
+def test_texts_of_others_do_nothing_on_a_terminal(capsys):
+    value = {"text": EVIL}
+    result(value, False, lambda value: say(value["text"]))
+    result(value, False, lambda value: lines([value], lambda row: row["text"]))
+    rows = table("a")
+    rows.add_row(EVIL + "[bold]")
+    print_table(rows)
+    error(f"no {EVIL}end at https://me:pw@host/x")
+    record = logging.LogRecord("pipeline", logging.WARNING, "", 0, "see %s", (EVIL,), None)
+    LogHandler().emit(record)
+    try:
+        raise ValueError(f"{EVIL}https://me:pw@host/x")
+    except ValueError as fault:
+        crashed(type(fault), fault, fault.__traceback__)
+    said = capsys.readouterr()
+    assert not set(said.out + said.err) & set("\x1b\x07\x9b\u202e")
+    assert said.out.count(r"\x1b]0;x\x07\x9b2J\u202e") == 3
+    assert "[bold]" in said.out
+    assert "pw" not in said.err
+    assert r"end at https://me@host/x" in said.err
+    assert "warning: see \\x1b" in said.err
+    assert r"ValueError: \x1b]0;x\x07\x9b2J\u202e" in said.err
+    result(value, True, print)
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert r"\u009b2J\u202e\n" in printed
+    assert json.loads(printed) == value
+
+
+def test_results_leave_stdout_to_a_file_that_goes_there(capsys, monkeypatch):
+    monkeypatch.setattr("pipeline.cli.show.results.is_stdout", lambda path: str(path) == "out")
+    for value, there in (({"csv": "out"}, "err"), ({"path": "out"}, "err"), ({"csv": "x"}, "out")):
+        for as_json in (False, True):
+            result(value, as_json, lambda value: say("done"))
+            said = capsys.readouterr()
+            assert getattr(said, there)
+            assert said.out + said.err == getattr(said, there)

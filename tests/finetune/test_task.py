@@ -1,11 +1,16 @@
 """What fine-tuning refuses to begin with."""
 
+import json
+
 import pytest
 
-from pipeline.errors import RunError
+from pipeline.api.stages import finetuned
+from pipeline.config import FinetuneConfig
+from pipeline.errors import InputError, RunError
 from pipeline.finetune.task import check_classes
 from pipeline.images import index
 from pipeline.runs import find_run
+from pipeline.system.progress import SILENT
 from tests.conftest import write_picture
 from tests.runs.test_folder import CLASSES, HITS, make_run
 
@@ -22,3 +27,15 @@ def test_classes_that_differ_are_named_by_three(tmp_path):
     )
     with pytest.raises(RunError, match=told):
         check_classes(index(tmp_path / "pets"), source)
+
+
+@pytest.mark.parametrize("root", ["dask://h/x", "http://127.0.0.1:1/x", "/usr"])
+def test_a_run_alone_does_not_say_where_the_pictures_of_a_table_are(tmp_path, root):
+    make_run(tmp_path / "runs", "one", 0.9, HITS)
+    path = tmp_path / "runs" / "one" / "run.json"
+    info = json.loads(path.read_text())
+    info["dataset"]["indexing"] = {"root": root}
+    path.write_text(json.dumps(info))
+    config = FinetuneConfig(runs=tmp_path / "runs", cache=tmp_path / "cache", source="one")
+    with pytest.raises(InputError, match=f"read here, received root={root} from one: run `pipelin"):
+        finetuned(str(tmp_path / "t.csv"), config, SILENT)

@@ -19,6 +19,7 @@ from pipeline.images.digests import DigestMemory
 from pipeline.images.files import LocalFiles
 from pipeline.system import machine
 from pipeline.system.files import EXHAUSTED
+from pipeline.system.filesystems import PACKAGES
 from pipeline.system.progress import Reporter
 from tests.conftest import Told
 from tests.images.test_archives import make_tar, make_zip
@@ -300,6 +301,7 @@ def test_remote_files_are_remembered_by_their_tags(memory, monkeypatch):
             return MemoryFileSystem._strip_protocol(path.removeprefix("tagged://"))
 
     fsspec.register_implementation("tagged", Tagged, clobber=True)
+    monkeypatch.setitem(PACKAGES, "tagged", "fsspec")
     system = fsspec.filesystem("tagged")
     for path in tags:
         system.pipe_file(f"/pets/{path}", path.encode())

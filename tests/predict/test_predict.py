@@ -18,8 +18,9 @@ from pipeline.cli import run
 from pipeline.config import PredictConfig
 from pipeline.errors import DataError, InputError, WeightsError
 from pipeline.images import ViewAverage, ViewRecipe, find_pictures
-from pipeline.predict.predict import predict
+from pipeline.predict.predict import Prediction, _table, predict
 from pipeline.runs import load_bundle, save_head
+from pipeline.system.cells import CellRows
 from pipeline.system.progress import Reporter
 from tests.conftest import write_picture
 
@@ -295,3 +296,17 @@ def test_a_table_appears_whole_or_not_at_all(project, tmp_path):
     with pytest.raises(DataError, match="1 of 28"):
         label(project, paths, csv=tmp_path / "out.csv", strict=True)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]
+
+
+def test_no_spreadsheet_runs_a_cell(tmp_path):
+    sure, values = (("=cmd|x", 0.9),), np.array([0.9, 0.1])
+    with _table(tmp_path / "out.csv", ["=cmd|x", "b"]) as write:
+        for path in ("-x.png", "=1.png", "@a.png", "\t.png", "b/-1.png"):
+            write(Prediction(path, "=cmd|x", 0.9, sure), values)
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        first, *rows = CellRows(file)
+    assert first == ["path", "label", "probability", "p:=cmd|x", "p:b"]
+    assert [row[0] for row in rows] == ["-x.png", "=1.png", "@a.png", "\t.png", "b/-1.png"]
+    assert {tuple(row[1:]) for row in rows} == {("=cmd|x", "0.9", "0.9", "0.1")}
+    written = [row["path"] for row in table(tmp_path / "out.csv")]
+    assert written == ["'-x.png", "'=1.png", "'@a.png", "'\t.png", "b/-1.png"]

@@ -33,6 +33,7 @@ from pipeline.runs import (
     transplantable_head,
     write_run,
 )
+from pipeline.runs.predictions import open_rows
 
 RECIPE = Recipe(
     backbone="VGG16",
@@ -94,6 +95,29 @@ def test_runs_come_back(tmp_path):
         row = next(csv.DictReader(file))
     assert row["label"] == "a, b"
     assert float(row["p:NA"]) == pytest.approx(0.1 / 3, rel=1e-4)
+
+
+def test_names_like_formulas_come_back(tmp_path):
+    paths = ["=1+2/a.png", "-x.png", "+1.png", "@b.png", "'=c.png", "d.png"]
+    classes = ("=cmd|x", "-0.5")
+    rows = PredictionRows(
+        paths,
+        np.arange(192, dtype=np.uint8).reshape(6, 32),
+        "test",
+        np.arange(6) % 2,
+        np.array([[0.9, 0.1]] * 6),
+        classes,
+    )
+    rows.write(tmp_path / "predictions.csv")
+    with open_rows(tmp_path / "predictions.csv") as read:
+        found = list(read)
+    assert [row["path"] for row in found] == paths
+    assert [row["label"] for row in found] == list(classes) * 3
+    assert {row["prediction"] for row in found} == {"=cmd|x"}
+    assert {row["p:-0.5"] for row in found} == {"0.1"}
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
 def test_a_run_that_fails_leaves_nothing(tmp_path):

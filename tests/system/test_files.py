@@ -3,13 +3,25 @@
 import errno
 import os
 import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import InputError, StoreError
 from pipeline.runs import new_run
-from pipeline.system.files import atomic_folder, atomic_path, expanded, matching, unreadable
+from pipeline.system.files import (
+    atomic_folder,
+    atomic_path,
+    check_free,
+    expanded,
+    is_stream,
+    matching,
+    output_path,
+    unreadable,
+)
 
 CONTEXTS = {
     "path": atomic_path,
@@ -122,3 +134,62 @@ def test_home_folders(monkeypatch):
 def test_long_names_are_shown_shortened():
     error = unreadable("x" * 5000, OSError(errno.ENAMETOOLONG, "File name too long"))
     assert re.fullmatch(r"cannot read x{60}…x{60}: File name too long; use shorter.*", str(error))
+
+
+def test_an_output_appears_whole_and_a_link_stays(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    link = tmp_path / "link.csv"
+    link.symlink_to("real.csv")
+    with output_path(link) as temporary:
+        temporary.write_text("new")
+        assert link.read_text() == "old"
+    assert link.is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "new"
+    assert sorted(left(tmp_path)) == ["link.csv", "real.csv"]
+
+
+def test_a_pipe_gets_a_stream_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_free(pipe, False)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_bytes)
+        with output_path(pipe) as temporary:
+            temporary.write_bytes(b"all of it")
+        assert read.result() == b"all of it"
+    assert pipe.is_fifo()
+
+
+def test_a_device_stays_and_its_failure_is_told():
+    assert is_stream(Path("/dev/null"))
+    with output_path(Path("/dev/null")) as temporary:
+        temporary.write_text("gone")
+    assert Path("/dev/null").is_char_device()
+    full = "cannot write /dev/full: No space left on device"
+    with pytest.raises(StoreError, match=full), output_path(Path("/dev/full")) as temporary:
+        temporary.write_text("too much")
+
+
+SHOWS = """
+import sys
+from pathlib import Path
+from pipeline.system.files import is_stdout, output_path
+out = Path(sys.argv[1])
+print("before", is_stdout(out))
+with output_path(out) as temporary:
+    temporary.write_text("table\\n")
+print("after")
+"""
+
+
+@pytest.mark.parametrize("out", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "out.txt"])
+@pytest.mark.parametrize("append", [False, True])
+def test_what_goes_to_stdout_stands_among_what_is_printed(tmp_path, out, append):
+    with (tmp_path / "out.txt").open("a" if append else "w") as file:
+        subprocess.run([sys.executable, "-c", SHOWS, out], stdout=file, cwd=tmp_path, check=True)
+    assert (tmp_path / "out.txt").read_text() == "before True\ntable\nafter\n"
+    piped = subprocess.run(
+        [sys.executable, "-c", SHOWS, out], capture_output=True, cwd=tmp_path, check=True
+    )
+    expected = b"before False\nafter\n" if out == "out.txt" else b"before True\ntable\nafter\n"
+    assert piped.stdout == expected

@@ -5,6 +5,7 @@ from pipeline.cli.show.experiments import classification, leaderboard
 from pipeline.cli.show.results import (
     LogHandler,
     backbones,
+    crashed,
     digits,
     error,
     exported_model,
@@ -24,6 +25,7 @@ __all__ = [
     "backbones",
     "checked",
     "classification",
+    "crashed",
     "digits",
     "error",
     "explanation",

@@ -10,6 +10,7 @@ from pipeline.cli.show.results import (
     listed,
     not_used,
     pictures,
+    say,
 )
 from pipeline.system.units import counted
 
@@ -20,7 +21,7 @@ def checked(value: Value) -> None:
     """Say what is in the data; first what spoils figures, then what spoils learning."""
     _overview(value)
     for note in value["notes"]:
-        print(f"beware: {note}")
+        say(f"beware: {note}")
     _leaks(value)
     groups = value["duplicates"]
     contradictory = [group for group in groups if group["contradictory"]]
@@ -35,18 +36,18 @@ def checked(value: Value) -> None:
     listed("group", "of byte-identical pictures", [g for g in rest if g["exact"]], _group)
     listed("group", "of near-duplicates", [g for g in rest if not g["exact"]], _group)
     if value["near"] is not None:
-        print(f"near-duplicates have a {value['near']['rule']}")
+        say(f"near-duplicates have a {value['near']['rule']}")
     if not any(
         value[name] for name in ("leaks", "duplicates", "suspects", "unreadable", "remarks")
     ):
-        print("nothing suspicious was found")
+        say("nothing suspicious was found")
 
 
 def learned(value: Value) -> None:
     """Print a learning curve, and whether more pictures would help."""
     for point in value["points"]:
-        print(f"{point['n']:>8} pictures  {_accuracy(point)}")
-    print(value["sentence"])
+        say(f"{point['n']:>8} pictures  {_accuracy(point)}")
+    say(value["sentence"])
 
 
 def mistaken(pairs: Sequence[Value], surest: Sequence[Value]) -> None:
@@ -56,18 +57,18 @@ def mistaken(pairs: Sequence[Value], surest: Sequence[Value]) -> None:
         ("surest mistakes", surest, _mistake),
     ):
         if rows:
-            print(f"{title}:")
+            say(f"{title}:")
             lines(rows, line)
 
 
 def _overview(value: Value) -> None:
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
-    print(f"{pictures(value)} of {len(value['classes'])} classes: {splits}")
+    say(f"{pictures(value)} of {len(value['classes'])} classes: {splits}")
     classes = [{"name": name, "counts": counts} for name, counts in value["classes"].items()]
     lines(sorted(classes, key=lambda one: sum(one["counts"].values())), _class)
-    print(f"read so: {value['reading']['sentence']}")
+    say(f"read so: {value['reading']['sentence']}")
     _tree(value["tree"]["folders"], 1)
-    print(value["imbalance"]["sentence"])
+    say(value["imbalance"]["sentence"])
     not_used(value["unused"], MAX_NAMED)
 
 
@@ -76,11 +77,11 @@ def _tree(folders: Sequence[Value], depth: int) -> None:
     indent = "  " * depth
     for folder in folders[:MAX_NAMED]:
         role = "" if folder["is"] == "all" else f" ({folder['is']})"
-        print(f"{indent}{folder['name']}{role}: {counted(folder['pictures'], 'picture')}")
+        say(f"{indent}{folder['name']}{role}: {counted(folder['pictures'], 'picture')}")
         _tree(folder["folders"], depth + 1)
     if rest := folders[MAX_NAMED:]:
         n_pictures = sum(folder["pictures"] for folder in rest)
-        print(f"{indent}and {len(rest)} more: {counted(n_pictures, 'picture')}")
+        say(f"{indent}and {len(rest)} more: {counted(n_pictures, 'picture')}")
 
 
 def _class(one: Value) -> str:
@@ -97,7 +98,7 @@ def _leaks(value: Value) -> None:
     rest = "none is left without them"
     if without is not None:
         rest = f"{_accuracy(without)} on the {without['n']} that are not given away"
-    print(
+    say(
         f"accuracy of {test['head']} on {test['split']}: {_accuracy(test['all'])} on all "
         f"{test['all']['n']}, {rest}"
     )

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from rich.markup import escape
-
 from pipeline.cli.show.check import learned, mistaken
-from pipeline.cli.show.results import Value, data, interval, left_out, print_table, table
+from pipeline.cli.show.results import Value, data, interval, left_out, print_table, say, table
 
 MAX_PAIRS = 5
 
@@ -19,8 +17,8 @@ def classification(value: Value) -> None:
     for row in rows:
         test = row["test"]
         listed.add_row(
-            escape(row["head"]),
-            escape("+".join(row["layers"])),
+            row["head"],
+            "+".join(row["layers"]),
             figure(row["selection_accuracy"]),
             interval(row["selection_ci95"]),
             figure(test["accuracy"]),
@@ -36,13 +34,13 @@ def classification(value: Value) -> None:
         (value["contradictory"], "pictures that are byte-identical to one of another class"),
     ):
         if count:
-            print(f"beware of {count} {what}")
+            say(f"beware of {count} {what}")
     mistaken(best["test"]["confused"][:MAX_PAIRS], best["test"]["mistakes"][:MAX_PAIRS])
     if value["learning_curve"] is not None:
         learned(value["learning_curve"])
     left_out(value["failed"], value["data"]["found"])
     tuned = ", or pipeline finetune" if value["can_finetune"] else ""
-    print(f"next: pipeline predict {value['best']} PICTURES{tuned}")
+    say(f"next: pipeline predict {value['best']} PICTURES{tuned}")
 
 
 def _standing(row: Value) -> tuple[float, float]:
@@ -54,15 +52,15 @@ def _standing(row: Value) -> tuple[float, float]:
 
 def _best(row: Value) -> None:
     test = row["test"]
-    print(
-        f"best by {row['selected_by']}: {row['run']}\n"
+    say(f"best by {row['selected_by']}: {row['run']}")
+    say(
         f"accuracy on {test['n']} {test['split']} pictures: {test['accuracy']:.4f}, 95 % interval "
         f"{interval(test['ci95'])}"
     )
     if (answered := test["answered"]) is not None:
         error = answered["error"]
         wrong = "" if error is None else f", {error['value']:.1%} of these wrongly"
-        print(
+        say(
             f"with its threshold it answers {answered['answered']} of {answered['n']} "
             f"{test['split']} pictures{wrong}"
         )
@@ -75,13 +73,13 @@ def leaderboard(value: Value) -> None:
         listed = table("run", "selection", "test", "95 % interval", "against the first")
         for row in rows:
             listed.add_row(
-                escape(row["run"]),
+                row["run"],
                 figure(row["selection_accuracy"]),
                 figure(row["test"]["accuracy"]),
                 interval(row["test"]["ci95"]),
                 difference(row["difference"]),
             )
-        print(f"{rows[0]['data_root']}: {rows[0]['test']['n']} {rows[0]['test']['split']} pictures")
+        say(f"{rows[0]['data_root']}: {rows[0]['test']['n']} {rows[0]['test']['split']} pictures")
         print_table(listed)
         _not_told_apart(rows)
 
@@ -91,7 +89,7 @@ def _not_told_apart(rows: Sequence[Value]) -> None:
     if compared:
         together = sum(row["with_leader"] for row in compared)
         others = "other is" if len(compared) == 1 else "others are"
-        print(
+        say(
             f"{together} of the {len(compared)} {others} not distinguishable from the first on "
             f"these pictures ({compared[0]['difference']['test']}): to choose among them by their "
             f"test accuracy would be luck"

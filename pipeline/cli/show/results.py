@@ -3,34 +3,46 @@
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.api.progress import epoch_line
 from pipeline.images.leftout import causes
+from pipeline.system.files import is_stdout
 from pipeline.system.streams import shows_exactly
 from pipeline.system.units import counted, size_text
+from pipeline.system.visible import escaped_json, told
 
 Value = Mapping[str, Any]
 
 
 def exported_model(value: Value) -> None:
     """Say what was written, how far it is from the run, and what a user of it has to know."""
-    print(f"{value['path']}: {value['run']} as {value['format']}, {size_text(value['bytes'])}")
-    print(
+    say(f"{value['path']}: {value['run']} as {value['format']}, {size_text(value['bytes'])}")
+    say(
         f"greatest difference of a probability from the run's own: "
         f"{value['max_abs_difference']:.1e}, on {counted(value['pictures'], 'picture')} "
         f"({value['compared_on']})"
     )
     for note in value["notes"]:
-        print(f"note: {note}")
-    print(f"classes, recipe and figures: {value['description']}")
+        say(f"note: {note}")
+    say(f"classes, recipe and figures: {value['description']}")
 
 
 MIN_TABLE_WIDTH, PLAIN_WIDTH = 110, 160
+
+
+def say(text: str) -> None:
+    """Print one line, in which every sign can be seen; nothing in it does anything."""
+    print(told(text))
 
 
 def interval(ci95: Sequence[float] | None) -> str:
@@ -38,9 +50,17 @@ def interval(ci95: Sequence[float] | None) -> str:
     return "" if ci95 is None else f"{ci95[0]:.3f} – {ci95[1]:.3f}"
 
 
+class LinesTable(Table):
+    """A table whose cells are texts of one line, shown as they are."""
+
+    def add_row(self, *cells: Any, **more: Any) -> None:
+        """Add a row."""
+        super().add_row(*(escape(told(cell)) for cell in cells), **more)
+
+
 def table(*headers: str) -> Table:
     """Return an empty table; what can be pasted into a shell is never broken."""
-    made = Table(box=None, pad_edge=False)
+    made = LinesTable(box=None, pad_edge=False)
     for header in headers:
         made.add_column(header, no_wrap=header == "run", overflow="fold")
     return made
@@ -61,9 +81,16 @@ MAX_SENTENCE = 1000
 
 def error(text: str) -> None:
     """Print one sentence on stderr; of a long one, as other programs write them, the ends."""
+    text = told(" ".join(text.split()))
     if len(text) > MAX_SENTENCE:
         text = f"{text[: MAX_SENTENCE - 300]} … {text[-300:]}"
     print(f"pipeline: {text}", file=sys.stderr)
+
+
+def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback, which is a fault of ours; what others wrote is in it too."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print("\n".join(map(told, text.split("\n"))), end="", file=sys.stderr)
 
 
 class LogHandler(logging.Handler):
@@ -72,21 +99,23 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record."""
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        print(f"{level}{record.getMessage()}", file=sys.stderr)
+        print(f"{level}{told(record.getMessage())}", file=sys.stderr)
 
 
 def result(value: Value, as_json: bool, human: Callable[[Value], None]) -> None:
-    """Print a command's result: JSON alone, or for people."""
-    if as_json:
-        written = json.dumps(value, ensure_ascii=False)
-        print(written if shows_exactly(written) else json.dumps(value))
-    else:
-        human(value)
+    """Print a command's result: JSON alone, or for people; on stderr where stdout has its file."""
+    out = value.get("csv") or value.get("path")
+    with redirect_stdout(sys.stderr) if out and is_stdout(Path(out)) else nullcontext():
+        if as_json:
+            written = json.dumps(value, ensure_ascii=False)
+            print(escaped_json(written) if shows_exactly(written) else json.dumps(value))
+        else:
+            human(value)
 
 
 def digits(value: Value) -> None:
     """Say what was written."""
-    print(f"{value['root']}: {value['written']} pictures written, {value['kept']} there already")
+    say(f"{value['root']}: {value['written']} pictures written, {value['kept']} there already")
 
 
 def features(value: Value) -> None:
@@ -94,15 +123,15 @@ def features(value: Value) -> None:
     data(value)
     if value["computed"] or value["computed_views"]:
         views = f" and {counted(n, 'view')}" if (n := value["computed_views"]) else ""
-        print(
+        say(
             f"{counted(value['computed'], 'picture')}{views} computed by {value['engine']} at "
             f"{value['images_per_second']:.1f} a second, {value['reused']} reused, "
             f"{value['seconds']:.1f} s in all"
         )
-        print(where_time_went(value["where"]))
+        say(where_time_went(value["where"]))
     elif value["reused"]:
-        print(f"nothing to compute: features of all {value['reused']} pictures are cached")
-    print(f"recipe {value['recipe']}")
+        say(f"nothing to compute: features of all {value['reused']} pictures are cached")
+    say(f"recipe {value['recipe']}")
     left_out(value["failed"], value["found"])
 
 
@@ -122,7 +151,7 @@ def data(value: Value) -> None:
         classes = f"{len(value['classes'])} classes"
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
     copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
-    print(f"{pictures(value)}: {classes}; {splits}{copies}")
+    say(f"{pictures(value)}: {classes}; {splits}{copies}")
     not_used(value["ignored"], 3)
 
 
@@ -138,7 +167,7 @@ def not_used(paths: Sequence[str], most: int) -> None:
     """Say which files and folders are no pictures, by at most so many names."""
     if paths:
         more = ", …" if len(paths) > most else ""
-        print(f"{len(paths)} files or folders are not used: {', '.join(paths[:most])}{more}")
+        say(f"{len(paths)} files or folders are not used: {', '.join(paths[:most])}{more}")
 
 
 MAX_CAUSES = 5
@@ -155,19 +184,19 @@ def left_out(failed: Sequence[Value], n_found: int, each: bool = False) -> None:
     if not failed:
         return
     are = "is" if len(failed) == 1 else "are"
-    print(f"{len(failed)} of {counted(n_found, 'picture')} {are} left out:")
+    say(f"{len(failed)} of {counted(n_found, 'picture')} {are} left out:")
     found = causes(failed)
     for cause in found[:MAX_CAUSES]:
         one = {"path": cause.examples[0], "reason": cause.reason}
-        print(f"  {failure(one) if cause.pictures == 1 else cause}")
+        say(f"  {failure(one) if cause.pictures == 1 else cause}")
     if rest := sum(cause.pictures for cause in found[MAX_CAUSES:]):
-        print(f"  {rest} × for other reasons")
+        say(f"  {rest} × for other reasons")
     if len(failed) > min(len(found), MAX_CAUSES):
         if each:
-            print("they are:")
+            say("they are:")
             lines(failed, failure)
         else:
-            print("`pipeline check DATA` lists them")
+            say("`pipeline check DATA` lists them")
 
 
 def failure(row: Value) -> str:
@@ -178,36 +207,37 @@ def failure(row: Value) -> str:
 def listed(one: str, what: str, rows: Sequence[Value], line: Callable[[Value], str]) -> None:
     """Print how many rows there are of what, and a line for each; nothing where there are none."""
     if rows:
-        print(f"{counted(len(rows), one)} {what}:")
+        say(f"{counted(len(rows), one)} {what}:")
         lines(rows, line)
 
 
 def lines(rows: Sequence[Value], line: Callable[[Value], str]) -> None:
     """Print the first rows, a line for each, and how many more there are."""
     for row in rows[:MAX_LISTED]:
-        print(f"  {line(row)}")
+        say(f"  {line(row)}")
     if len(rows) > MAX_LISTED:
-        print(f"  … and {len(rows) - MAX_LISTED} more (--json lists all)")
+        say(f"  … and {len(rows) - MAX_LISTED} more (--json lists all)")
 
 
 def finetuned(value: Value) -> None:
     """Print what fine-tuning started from, its epochs, and where it ended."""
     initial, test = value["initial"], value["test"]
     data(value["data"])
-    print(f"from {value['from']}")
+    say(f"from {value['from']}")
     if initial is not None:  # runs of the first versions do not say it
-        print(
+        say(
             f"before training, on the {initial['n']} validation pictures: whole model "
             f"{initial['validation_accuracy']:.4f}, head on cached features "
             f"{initial['head_accuracy']:.4f}"
         )
     if value["reused"]:  # else each was printed as it ended
         for epoch in value["epochs"]:
-            print(epoch_line(epoch))
-    print(
-        f"kept epoch {value['kept_epoch']}\nrun {value['run']}"
-        f"{' (from disk)' if value['reused'] else ''}\naccuracy on {test['n']} {test['split']} "
-        f"pictures: {test['accuracy']:.4f}, 95 % interval {interval(test['ci95'])}"
+            say(epoch_line(epoch))
+    say(f"kept epoch {value['kept_epoch']}")
+    say(f"run {value['run']}{' (from disk)' if value['reused'] else ''}")
+    say(
+        f"accuracy on {test['n']} {test['split']} pictures: {test['accuracy']:.4f}, 95 % interval "
+        f"{interval(test['ci95'])}"
     )
     left_out(value["failed"], value["data"]["found"])
 
@@ -215,11 +245,11 @@ def finetuned(value: Value) -> None:
 def predictions(value: Value) -> None:
     """Print one line per picture, or where the table with a row for each is."""
     if "csv" in value:
-        print(f"{value['csv']}: {counted(value['labelled'], 'picture')} labelled")
+        say(f"{value['csv']}: {counted(value['labelled'], 'picture')} labelled")
     for row in value["predictions"]:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
         unsure = "don't know; " if row["label"] is None else ""
-        print(f"{row['path']}: {unsure}{listed}")
+        say(f"{row['path']}: {unsure}{listed}")
     left_out(value["failed"], value["labelled"] + len(value["failed"]), each=True)
 
 
@@ -249,9 +279,9 @@ def layers(value: Value) -> None:
     print_table(rows)
     without = f"{value['parameters_without_top']:,} parameters without the top"
     if value["with_top"]:
-        print(f"{value['parameters']:,} parameters with the top, {without}")
+        say(f"{value['parameters']:,} parameters with the top, {without}")
     else:
-        print(f"{without}, which tells ImageNet's 1,000 classes: --top lists that too")
+        say(f"{without}, which tells ImageNet's 1,000 classes: --top lists that too")
 
 
 def text(value: str) -> None:
@@ -268,11 +298,11 @@ def report(value: Value) -> None:
     """Say what was written, and what is missing with the command that would make it."""
     n, n_all = value["pictures"], value["pictures_in_all"]
     pictures = counted(n, "picture") if n == n_all else f"{n} of {n_all} pictures"
-    print(
+    say(
         f"{value['path']}: {counted(len(value['runs']), 'run')}, {len(value['detailed'])} in "
         f"detail, {pictures}, {size_text(value['bytes'])}"
     )
     left_out(value["failed"], value["pictures"])
     for one in value["missing"]:
         way_out = f"; {one['command']}" if one["command"] else ""
-        print(f"without {one['section']} of {one['about']}: {one['reason']}{way_out}")
+        say(f"without {one['section']} of {one['about']}: {one['reason']}{way_out}")

@@ -2,55 +2,56 @@
 
 from typing import Any
 
-from pipeline.cli.show.results import Value, left_out, pictures
+from pipeline.cli.show.results import Value, left_out, pictures, say
 from pipeline.system.units import counted, size_text
 
 
 def verification(value: Value) -> None:
     """Say what was checked, and list what is bad."""
     for recipe in value["recipes"]:
-        print(f"{recipe['id']}: {recipe['rows']} rows, {size_text(recipe['bytes'])}")
-    print(
+        say(f"{recipe['id']}: {recipe['rows']} rows, {size_text(recipe['bytes'])}")
+    say(
         f"sound: {counted(value['shards'], 'shard')} with {counted(value['rows'], 'row')} "
         f"({size_text(value['bytes'])}), {counted(value['models'], 'converted model')}"
     )
     for problem in value["bad"]:
         done = f"set aside as {problem['set_aside']}" if problem["set_aside"] else "still there"
-        print(f"bad, {done}: {problem['reason']}")
+        say(f"bad, {done}: {problem['reason']}")
     for problem in (*value["newer"], *value["strays"]):
-        print(f"left alone: {problem['reason']}")
+        say(f"left alone: {problem['reason']}")
     for path in value["mended"]:
-        print(f"written again: {path}")
+        say(f"written again: {path}")
     if value["leftovers_removed"]:
-        print(f"{value['leftovers_removed']} unfinished files of killed processes removed")
+        say(f"{value['leftovers_removed']} unfinished files of killed processes removed")
     if any(problem["set_aside"] for problem in value["bad"]):
-        print("run `pipeline features DATA` as before: what was set aside is computed again")
+        say("run `pipeline features DATA` as before: what was set aside is computed again")
 
 
 def explanation(value: Value) -> None:
     """Say what the cache has of a data set; what differs from what it has; what is missing."""
     copies = value["images"] - value["cached"] - value["missing"]
-    print(
+    say(
         f"{pictures(value)}{f', {copies} of them copies' if copies else ''}: "
         f"{value['cached']} cached, {value['missing']} missing, {value['quarantined']} cannot be "
-        f"decoded\nrecipe {value['recipe']}"
+        f"decoded"
     )
+    say(f"recipe {value['recipe']}")
     for recipe in value["served_by"]:
         if recipe != value["recipe"]:
-            print(f"read from {recipe}, which holds the same and more")
+            say(f"read from {recipe}, which holds the same and more")
     if value["views"] is not None:
-        print(f"views: {value['views']['cached']} cached, {value['views']['missing']} missing")
+        say(f"views: {value['views']['cached']} cached, {value['views']['missing']} missing")
     if value["nearest"]:
-        print(f"nearest: {value['nearest']}; what differs from it:")
+        say(f"nearest: {value['nearest']}; what differs from it:")
         for name, change in value["changed"].items():
-            print(f"  {name}: cached {_text(change['cached'])}, wanted {_text(change['wanted'])}")
+            say(f"  {name}: cached {_text(change['cached'])}, wanted {_text(change['wanted'])}")
     for path in value["missing_paths"]:
-        print(f"missing: {path}")
+        say(f"missing: {path}")
     more = value["missing"] - len(value["missing_paths"])
     if more:
-        print(f"… and {more} more")
+        say(f"… and {more} more")
     for problem in value["unreadable"]:
-        print(f"not looked into: {problem['reason']}")
+        say(f"not looked into: {problem['reason']}")
     left_out(value["failed"], value["found"])
 
 
@@ -59,7 +60,7 @@ def exported(value: Value) -> None:
     layers = ", ".join(
         f"X/{name} {'×'.join(map(str, shape))}" for name, shape in value["layers"].items()
     )
-    print(
+    say(
         f"{value['path']}: {value['rows']} rows of {layers} {value['dtype']}, with y, classes, "
         f"path, split and digest, {size_text(value['bytes'])}"
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.features.store.columns import Column, Table, blocks, encode
-from pipeline.system.files import atomic_path, check_free
+from pipeline.system.files import check_free, is_stream, output_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -222,12 +222,15 @@ def check_target(path: Path, overwrite: bool) -> None:
         ) from error
 
 
-def export_table(path: Path, table: Table) -> None:
+def export_table(path: Path, table: Table) -> int:
     """Write a table in the format that the suffix names: whole or not at all, in little memory.
 
     Args:
         path: A file that `check_target` lets pass.
         table: What to write.
+
+    Returns:
+        Size of the file, in bytes.
 
     Raises:
         StoreError: The folder cannot be written, or the disk is full.
@@ -235,12 +238,15 @@ def export_table(path: Path, table: Table) -> None:
     suffix = path.suffix.lower()
     row_bytes = npz_row_bytes(table) if suffix == ".npz" else table.row_bytes
     _check_space(path, table.n_rows * row_bytes)
-    with atomic_path(path) as temporary:
+    with output_path(path) as temporary:
         WRITERS[suffix](temporary, table)
+        return temporary.stat().st_size
 
 
 def _check_space(path: Path, n_bytes: int) -> None:
     """Refuse what will not fit, before hours of writing."""
+    if is_stream(path):
+        return
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
     if n_bytes + SPARE_BYTES > free:

@@ -18,17 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from pipeline.errors import InputError, StoreError
+from pipeline.errors import InputError, StoreError, without_secrets
 from pipeline.system.files import TEMPORARY_PREFIX, fsync
-from pipeline.system.filesystems import PASSWORD, failures, without_password
+from pipeline.system.filesystems import PACKAGES as READABLE
+from pipeline.system.filesystems import failures, reason_of
 
 OBJECT_STORES = {
-    **{"s3": "s3fs", "s3a": "s3fs"},
-    **{"gs": "gcsfs", "gcs": "gcsfs"},
-    **{"az": "adlfs", "abfs": "adlfs"},
-    "memory": "fsspec",
+    name: READABLE[name] for name in ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
 }
 """Protocols where a put is atomic, and the package of each."""
 
@@ -54,9 +51,8 @@ class RemoteFolder:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = without_password(url).rstrip("/")
-        found = PASSWORD.search(url)
-        self._secret = found[2] if found else ""
+        self.url = without_secrets(url).rstrip("/")
+        self._given = url
         self._protocol = url.partition("://")[0]
         self._system, path = self._open(url)
         self._root = path.rstrip("/")
@@ -68,10 +64,10 @@ class RemoteFolder:
         self._made: set[str] = set()
 
     def _open(self, url: str) -> tuple[Any, str]:
-        if self._protocol not in PACKAGES:
+        if self._protocol not in PACKAGES or "::" in url:
             raise InputError(
                 f"expected remote_cache as a URL with one of {', '.join(PACKAGES)} before ://, "
-                f"received remote_cache={self.url}"
+                f"received remote_cache={self.url}{'; no chain with ::' if '::' in url else ''}"
             )
         from fsspec.core import url_to_fs  # only those who have URLs pay for it
 
@@ -173,15 +169,6 @@ class RemoteFolder:
 
     def _error(self, doing: str, path: str, error: BaseException) -> StoreError:
         return StoreError(
-            f"cannot {doing} {self.place(path)}: {self._reason(error)}; check --remote-cache, the "
-            f"connection and what you are allowed to do there, or leave it out"
+            f"cannot {doing} {self.place(path)}: {reason_of(error, self._given)}; check "
+            f"--remote-cache, the connection and what you are allowed to do there, or leave it out"
         )
-
-    def _reason(self, error: BaseException) -> str:
-        """Return what was behind it all, without the password."""
-        while error.__cause__ is not None:
-            error = error.__cause__
-        text = " ".join(str(getattr(error, "strerror", None) or error).split())
-        for secret in {self._secret, unquote(self._secret)} - {""}:
-            text = text.replace(secret, "***")
-        return text[:200] if text else type(error).__name__

@@ -18,7 +18,7 @@ from pipeline.images.remote import RemoteFiles, read_remote
 from pipeline.images.tables.annotations import json_hint
 from pipeline.images.tables.column_names import GROUP, LABEL, ONE_HOT, PATH, SPLIT
 from pipeline.images.tables.columns import ColumnChoice, Columns
-from pipeline.images.tables.folders import SHARD, TablePart, tables_in
+from pipeline.images.tables.folders import TablePart
 from pipeline.images.tables.manifest import TableRow, distinct_rows, table_rows, why_unusable
 from pipeline.images.tables.parquet import ParquetFiles, PictureColumn, read_parquet
 from pipeline.images.tables.paths import Lost, PathFinder
@@ -61,13 +61,6 @@ def refuse_settings(where: str, config: DataConfig, *, table: bool) -> None:
             )
 
 
-def holds_pictures(place: Location) -> bool:
-    """Say whether a location is Parquet, which may hold the pictures themselves."""
-    if place.remote or place.kind != FOLDER:
-        return place.kind == PARQUET
-    return any(part.path.lower().endswith(SHARD) for part in tables_in(place.path))
-
-
 def scan_table(place: Location, config: DataConfig) -> FoundTable:
     """Read the table at a location.
 
@@ -77,7 +70,7 @@ def scan_table(place: Location, config: DataConfig) -> FoundTable:
     """
     refuse_settings(place.given, config, table=True)
     table = _content(place)
-    return _found(place, table, {"": place.given}, config)
+    return _found(place, table, {"": place.url}, config)
 
 
 def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig) -> FoundTable:
@@ -102,7 +95,7 @@ def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig)
 
 def _content(place: Location) -> TableContent:
     if place.kind == PARQUET:
-        return read_parquet(place.given)
+        return read_parquet(place.url)
     if place.remote:
         content = read_remote(place)
     else:
@@ -171,7 +164,7 @@ def _root(place: Location, config: DataConfig) -> str:
     """Return the folder or URL that paths are relative to."""
     if config.root is None:
         if place.remote:
-            return place.given.rpartition("/")[0]
+            return place.url.rpartition("/")[0]
         return os.path.realpath(place.path if place.kind == FOLDER else place.path.parent)
     root = locate_root(config.root)
     if "://" not in root and not os.path.isdir(root):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import InputError, UnknownNameError
-from pipeline.system.files import TEMPORARY_PREFIX, atomic_folder, atomic_path, rename
+from pipeline.system.files import TEMPORARY_PREFIX, atomic_folder, output_path, rename
 
 PARTS = ("model.xml", "model.bin")
 """What OpenVINO's folder holds; one that holds anything else is never replaced."""
@@ -136,7 +136,7 @@ def published(wanted: Format, out: Path) -> Iterator[Path]:
         StoreError: The folder cannot be written, or the disk is full.
     """
     if wanted.suffix:
-        with atomic_path(out) as temporary:
+        with output_path(out) as temporary:
             yield temporary
         return
     with _replaced(out) as temporary:

@@ -162,8 +162,8 @@ def test_names_of_classes_stand_as_they_are(n_classes, tmp_path):
         "Bäume & Blätter",
         "_hidden",
         "猫",
-        "bad\\xff␁",
-        "two␊lines",
+        r"bad\xff\x01",
+        r"two\nlines",
     ]
     draw = figures(n_classes, names)
     draw["confusion"](tmp_path / "a.svg")
