@@ -1,8 +1,12 @@
-"""What tests of the store put into it: a recipe, and features that follow from a number."""
+"""What tests put on disk: features that follow from a number, and runs that were changed."""
+
+import json
 
 import numpy as np
 
 from pipeline.features.store import Recipe
+from pipeline.runs.folder import seal_run
+from pipeline.runs.seal import sealed
 
 A, B = ("layer_a", "avg"), ("layer_b", "none")
 RECIPE = Recipe(
@@ -44,3 +48,19 @@ def assert_holds(cache, *numbers):
     """Every one of these is there, and is what it should be."""
     for cut in (A, B):
         np.testing.assert_array_equal(cache.read(cut, digests(*numbers)), features(*numbers)[cut])
+
+
+def change_json(path, change):
+    """Let ``change`` change the value of a JSON file, or return another."""
+    value = json.loads(path.read_text("utf-8"))
+    changed = change(value)
+    path.write_text(json.dumps(value if changed is None else changed), "utf-8")
+
+
+def reseal(folder):
+    """Make the files of a run, or of a bundle alone, whole again after a test changed them."""
+    bundle = folder / "bundle" if (folder / "run.json").is_file() else folder
+    if (bundle / "bundle.json").is_file():
+        change_json(bundle / "bundle.json", sealed)
+    if bundle != folder:
+        seal_run(folder)

@@ -33,6 +33,7 @@ from pipeline.runs import (
     transplantable_head,
     write_run,
 )
+from tests.stored import change_json, reseal
 
 RECIPE = Recipe(
     backbone="VGG16",
@@ -263,9 +264,9 @@ def test_of_equals_the_head_is_best(tmp_path):
     """A fine-tuned base that gained nothing is not preferred for its name."""
     for name in ("b-head", "a-tuned"):
         make_run(tmp_path, name, 0.8, HITS)
-    path = tmp_path / "a-tuned" / "run.json"
-    tuned = '"kind": "finetune", "from": "b-head"'
-    path.write_text(path.read_text("utf-8").replace('"kind": "classify"', tuned), "utf-8")
+    path, tuned = tmp_path / "a-tuned" / "run.json", {"kind": "finetune", "from": "b-head"}
+    change_json(path, lambda value: value.update(tuned))
+    reseal(path.parent)
     assert find_run(tmp_path, "best").name == "b-head"
     way_out = "it began with b-head: give that one, or best"
     with pytest.raises(RunError, match=rf"received a-tuned with head='logistic' .*; {way_out}"):
