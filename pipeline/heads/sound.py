@@ -185,7 +185,10 @@ def _is_finite(array: np.ndarray) -> bool:
 def _array(value: Any, kind: Any, shape: tuple[int, ...], name: str) -> None:
     """Require an array that C code reads as it lies in memory."""
     right = type(value) is np.ndarray and value.dtype == kind and value.shape == shape
-    _require(right and value.flags.c_contiguous and _is_finite(value), f"another {name}")
+    _require(
+        right and value.flags.c_contiguous and _is_finite(value),
+        f"{name} of another shape or type, or with NaN",
+    )
 
 
 def _width(estimator: Any) -> int:
@@ -216,16 +219,21 @@ def _check_children(left: np.ndarray, right: np.ndarray, features: np.ndarray, w
     inner, own, n = left >= 0, np.arange(len(left)), len(left)
     _require(n > 0, "a tree without nodes")
     for child in (left[inner], right[inner]):
-        _require(bool(((child > own[inner]) & (child < n)).all()), "a tree that leads astray")
+        _require(
+            bool(((child > own[inner]) & (child < n)).all()),
+            "a tree whose nodes lead out of it or in circles",
+        )
     asked = features[inner]
-    _require(bool(((asked >= 0) & (asked < width)).all()), "a tree of other features")
+    _require(
+        bool(((asked >= 0) & (asked < width)).all()), "a tree that asks for features of no row"
+    )
 
 
 def _check_tree(tree: Any) -> None:
     state = tree.__getstate__()
     nodes, values = state["nodes"], state["values"]
     left = nodes["left_child"]
-    _require(bool((left >= -1).all()), "a tree that leads astray")
+    _require(bool((left >= -1).all()), "a tree whose nodes lead out of it or in circles")
     _check_children(left, nodes["right_child"], nodes["feature"], tree.n_features)
     _require(not np.isnan(nodes["threshold"]).any() and _is_finite(values), "NaN in a tree")
     counts = tree.n_outputs == 1 and values.shape == (len(nodes), 1, tree.max_n_classes)
@@ -236,7 +244,10 @@ def _check_decision_tree(estimator: Any) -> None:
     from sklearn.tree._tree import Tree
 
     tree = estimator.tree_
-    _require(type(tree) is Tree and tree.n_features == _width(estimator), "a tree of other rows")
+    _require(
+        type(tree) is Tree and tree.n_features == _width(estimator),
+        "a tree for rows of another width",
+    )
 
 
 def _check_forest(forest: Any) -> None:
@@ -250,7 +261,7 @@ def _members(ensemble: Any, estimators: Any) -> None:
     width = _width(ensemble)
     for one in estimators:
         right = isinstance(one, BaseDecisionTree) and _width(one) == width
-        _require(right, "an ensemble of other trees")
+        _require(right, "an ensemble of trees for rows of another width")
 
 
 def _check_boosting(boosting: Any) -> None:
@@ -296,7 +307,7 @@ def _check_histograms(boosting: Any) -> None:
     for round_ in boosting._predictors:
         _require(len(round_) == columns, "rounds of another width")
         for one in round_:
-            _require(type(one) is TreePredictor, "an ensemble of other trees")
+            _require(type(one) is TreePredictor, "an ensemble of trees for rows of another width")
             leaf = one.nodes["is_leaf"].astype(bool)
             left, right_ = (one.nodes[side].astype(np.int64) for side in ("left", "right"))
             left[leaf] = -1
@@ -315,12 +326,19 @@ def _check_neighbour_tree(tree: Any, n_bounds: int) -> None:
     _array(data, data.dtype, data.shape, "data")
     _require(data.ndim == 2 and n > 0 and n_nodes > 0, "a tree without data")
     _require(bounds.shape == (n_bounds, n_nodes, data.shape[1]), "bounds of another shape")
-    _require(places.shape == (n,) and bool(((places >= 0) & (places < n)).all()), "strange places")
+    _require(
+        places.shape == (n,) and bool(((places >= 0) & (places < n)).all()),
+        "a tree of neighbours that are not there",
+    )
     starts, ends = nodes["idx_start"], nodes["idx_end"]
-    _require(bool(((starts >= 0) & (starts <= ends) & (ends <= n)).all()), "strange places")
+    _require(
+        bool(((starts >= 0) & (starts <= ends) & (ends <= n)).all()),
+        "a tree of neighbours that are not there",
+    )
     last = 2 * np.arange(n_nodes) + 2
     _require(
-        bool((nodes["is_leaf"].astype(bool) | (last < n_nodes)).all()), "a tree that ends early"
+        bool((nodes["is_leaf"].astype(bool) | (last < n_nodes)).all()),
+        "a tree of neighbours that ends early",
     )
     _require(_is_finite(bounds) and _is_finite(nodes["radius"]), "NaN in a tree")
 
@@ -331,7 +349,8 @@ def _check_neighbours(estimator: Any) -> None:
     data, width = estimator._fit_X, _width(estimator)
     right = type(data) is np.ndarray and data.ndim == 2 and data.shape[1] == width
     _require(
-        right and data.dtype.kind == "f" and data.flags.c_contiguous, "neighbours of other rows"
+        right and data.dtype.kind == "f" and data.flags.c_contiguous,
+        "neighbours of another width or type",
     )
     _require(estimator.n_samples_fit_ == len(data), "another number of neighbours")
     _require(estimator._fit_method in ("brute", "kd_tree", "ball_tree"), "another search")
@@ -354,7 +373,7 @@ def _check_machine(machine: Any) -> None:
     _require(type(vectors) is np.ndarray and vectors.ndim == 2 and len(vectors) > 0, "no vectors")
     n, n_classes, width = len(vectors), len(machine.classes_), _width(machine)
     _require(not machine._sparse and machine.kernel in _KERNELS, "another kernel")
-    _require(n_classes > 1 and machine.shape_fit_[-1] == width, "vectors of other rows")
+    _require(n_classes > 1 and machine.shape_fit_[-1] == width, "support vectors of another width")
     n_pairs = n_classes * (n_classes - 1) // 2
     for name, kind, shape in (
         ("support_vectors_", np.float64, (n, width)),
@@ -367,4 +386,6 @@ def _check_machine(machine: Any) -> None:
     for values in (machine._probA, machine._probB):
         _array(values, np.float64, (n_pairs,) if len(values) else (0,), "_probA")
     counts = machine._n_support
-    _require(bool((counts >= 0).all()) and int(counts.sum()) == n, "other numbers of vectors")
+    _require(
+        bool((counts >= 0).all()) and int(counts.sum()) == n, "support vectors of other numbers"
+    )
