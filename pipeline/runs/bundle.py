@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.errors import InputError, RunError
+from pipeline.errors import RunError
 from pipeline.features.base import FrozenBase, decoding_from_dict, frozen_from_dict
 from pipeline.heads import FittedHead
 from pipeline.heads.sound import FAULTS
 from pipeline.images import DecodeRecipe, ViewAverage
 from pipeline.runs.payload import PAYLOADS, Told, read_head, write_head
-from pipeline.runs.seal import check_seal, sealed
-from pipeline.system.files import sha256, write_json
+from pipeline.runs.seal import check_seal, write_sealed
+from pipeline.system.files import sha256
 from pipeline.system.typed import MisreadError, read_json, record, typed
 
 FORMAT = "bottleneck-bundle"
@@ -114,13 +114,13 @@ class Description:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Description":
         """Read the whole file; raises MisreadError on anything else."""
+        for key in ("test_views", "threshold"):
+            if key in value and value[key] is None:
+                raise MisreadError("expected {} or nothing of it, received None", key)
         read: Description = record(cls, {**value, "told": value})
         if read.threshold is not None and read.threshold < 0:
-            raise MisreadError(
-                f"expected a probability of 0 or more as {{}}, received "
-                f"threshold={read.threshold!r}",
-                "threshold",
-            )
+            what = f"expected a probability of 0 or more as {{}}, received {read.threshold}"
+            raise MisreadError(what, "threshold")
         return read
 
 
@@ -129,7 +129,7 @@ def named_file(path: Path) -> Iterator[None]:
     """Name the file of a run that says what cannot be used; raises RunError."""
     try:
         yield
-    except (OSError, InputError, MisreadError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(
             f"expected what can be used in {path}, received: {error}; restore it or train again"
         ) from error
@@ -181,7 +181,7 @@ def _save_description(
         "sha256": sha256(folder / PAYLOADS[kind]),
         **more,
     }
-    write_json(folder / DESCRIPTION, sealed(description))
+    write_sealed(folder / DESCRIPTION, description)
 
 
 def load_bundle(folder: Path, trust: bool = False) -> Bundle:
@@ -226,8 +226,8 @@ def _description(path: Path) -> Description:
         check_seal(value)
     except (OSError, ValueError) as error:
         raise RunError(
-            f"expected a bundle in {path.parent}, received {path.name} damaged: {error}; restore "
-            f"it, or train the run again into another --runs folder"
+            f"expected a bundle in {path}, received: {error}; restore that file, or train the run "
+            f"again into another --runs folder"
         ) from error
     return described
 

@@ -54,8 +54,8 @@ class EpochRow(TypedDict):
     train_accuracy: float | None
     validation_loss: float
     validation_accuracy: float
-    learning_rate: float
-    seconds: float
+    learning_rate: NotRequired[float]
+    seconds: NotRequired[float]
 
 
 class CurvePointRow(TypedDict):

@@ -34,7 +34,7 @@ from pipeline.runs.record import (
     metrics_of,
     run_of,
 )
-from pipeline.runs.seal import FileDigest, check_seal, sealed
+from pipeline.runs.seal import FileDigest, check_seal, write_sealed
 from pipeline.system.files import atomic_folder, canonical_json, read_file, write_json
 from pipeline.system.leftovers import remove_leftovers
 from pipeline.system.typed import MOST_BYTES, parse_json, read_json, typed
@@ -90,7 +90,7 @@ def _seal(folder: Path, names: Iterable[str]) -> None:
     """Say in ``run.json`` what some files are, beside those of which it says so already."""
     info = read_json(folder / INFO)
     digests = {name: asdict(FileDigest.of(folder / name)) for name in names}
-    write_json(folder / INFO, sealed({**info, "files": info.get("files", {}) | digests}))
+    write_sealed(folder / INFO, {**info, "files": info.get("files", {}) | digests})
 
 
 def write_run(run: RunFolder, rows: PredictionRows) -> None:

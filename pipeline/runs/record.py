@@ -18,6 +18,7 @@ from pipeline.errors import RunError
 from pipeline.features.base import FrozenBase, SavedBase, decoding_from_dict, frozen_from_dict
 from pipeline.features.store import Recipe
 from pipeline.features.table import FeatureTable
+from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import DecodeRecipe
 from pipeline.runs.bundle import DESCRIPTION, Bundle, load_bundle, named_file
 from pipeline.runs.figures import EpochRow, FinalTest, InitialFigures, SelectionFigures
@@ -184,6 +185,12 @@ class RunFolder:
         """How a picture became what its base sees."""
         with named_file(self.path / INFO):
             return decoding_from_dict(self.base)
+
+    @property
+    def spec(self) -> HeadSpec:
+        """Its head, read; RunError where no such head is known."""
+        with named_file(self.path / INFO):
+            return parse_head(self.head)
 
     @property
     def n_views(self) -> int:

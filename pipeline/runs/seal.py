@@ -6,13 +6,14 @@ careless changes; who wrote a file it does not say. Runs from before there were 
 """
 
 import hashlib
+import json
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.system.files import canonical_json, sha256
+from pipeline.system.files import atomic_path, canonical_json, sha256
 
 SEAL = "seal"
 
@@ -46,9 +47,11 @@ class FileDigest:
             raise ValueError("it was altered since it was written, its SHA-256 is another one")
 
 
-def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain JSON values with a seal over all of them."""
-    return {**value, SEAL: _seal_of(value)}
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write plain JSON values with a seal over all of them, atomically."""
+    with atomic_path(path) as temporary:  # of ASCII: a path or a class need not be text
+        text = json.dumps({**value, SEAL: _seal_of(value)}, indent=2, allow_nan=False)
+        temporary.write_text(text, "utf-8")
 
 
 def check_seal(value: Mapping[str, Any]) -> None:

@@ -88,7 +88,9 @@ def test_a_damaged_memory_is_one_sentence(runs):
     note_asked(runs, "/a/pets", "pets", "d1")
     (file,) = (runs / ".asked").iterdir()
     file.write_text('{"root": 3}')
-    with pytest.raises(RunError, match=r"asked about in .*\.json, received TypeError.*remove that"):
+    with pytest.raises(
+        RunError, match=r"asked about in .*\.json, received: expected a text as 'root'"
+    ):
         find_run(runs, "best")
 
 
