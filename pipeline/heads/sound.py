@@ -22,7 +22,7 @@ FAULTS = (
 )
 """What others' code raises at values that nobody would write."""
 
-MOST_FEATURES = 1 << 24
+MOST_FEATURES, MOST_WEIGHT = 1 << 24, 1e30
 MOST_JOBS = 1024
 _PLAIN = (bool, int, float, complex, str, bytes, np.generic, np.dtype, np.ufunc, slice, type)
 _KERNELS = ("linear", "poly", "rbf", "sigmoid")
@@ -48,7 +48,7 @@ def check_network(head: NetworkHead, n_classes: int) -> None:
             shapes = f"kernel {kernel.shape} and bias {bias.shape}"
             raise UnsoundError(f"{shapes} in layer {number}, which should have {end} outputs")
         for array in (kernel, bias):
-            if array.dtype != np.float32 or not np.isfinite(array).all():
+            if array.dtype != np.float32 or not (np.abs(array) < MOST_WEIGHT).all():
                 raise UnsoundError(f"NaN, infinity or no float32 in layer {number}")
     if head.blocks and (sum(head.blocks) != widths[0] or min(head.blocks) < 1):
         raise UnsoundError(f"blocks={head.blocks} for {widths[0]} features")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
+from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import FittedHead, NetworkHead, softmax
@@ -187,7 +188,17 @@ def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Computing:
 
 
 def _mean_probabilities(scores: Sequence[np.ndarray]) -> np.ndarray:
-    return mean_over_views([softmax(view) for view in scores])
+    return _numbers(mean_over_views([softmax(view) for view in scores]))
+
+
+def _numbers(probabilities: np.ndarray) -> np.ndarray:
+    if not np.isfinite(probabilities).all():
+        n_bad = int((~np.isfinite(probabilities).all(axis=1)).sum())
+        raise RunError(
+            f"expected probabilities that are numbers, received NaN or infinity for {n_bad} of "
+            f"{len(probabilities)} pictures: this run cannot label them, choose another"
+        )
+    return probabilities
 
 
 def _only_output(engine: Engine) -> Computing:
@@ -197,4 +208,4 @@ def _only_output(engine: Engine) -> Computing:
 def _as_it_is(probabilities: Sequence[np.ndarray]) -> np.ndarray:
     """Return what a whole model gives: it judges pictures as they are, and gives probabilities."""
     (given,) = probabilities
-    return given
+    return _numbers(given)

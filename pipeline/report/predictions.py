@@ -36,6 +36,12 @@ class RunPredictions:
         return self.probabilities[np.arange(len(self)), self.called]
 
     @property
+    def confusion(self) -> np.ndarray:
+        """(k, k) int, row i, column j counts pictures of class i called class j."""
+        k = len(self.classes)
+        return np.bincount(self.labels * k + self.called, minlength=k * k).reshape(k, k)
+
+    @property
     def given(self) -> np.ndarray:
         """(n,) float, probability of the given label."""
         return self.probabilities[np.arange(len(self)), self.labels]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, NotRequired, TypedDict
 
 from pipeline.evaluate import Estimate, Metrics, ReliabilityPoint, Threshold, per_class
-from pipeline.system.typed import record, typed
+from pipeline.system.typed import Count, Share, Some, record, typed
 
 ClassRow = TypedDict(
     "ClassRow", {"class": str, "precision": float, "recall": float, "f1": float, "support": int}
@@ -49,7 +49,7 @@ class AnsweredRow(TypedDict):
 class EpochRow(TypedDict):
     """An epoch of fine-tuning."""
 
-    epoch: int
+    epoch: Count
     train_loss: float | None
     train_accuracy: float | None
     validation_loss: float
@@ -61,10 +61,10 @@ class EpochRow(TypedDict):
 class CurvePointRow(TypedDict):
     """A point of a learning curve."""
 
-    n: int
-    accuracy: float
-    ci95: tuple[float, float]
-    accuracies: list[float]
+    n: Some
+    accuracy: Share
+    ci95: tuple[Share, Share]
+    accuracies: list[Share]
 
 
 class LearningCurveRow(TypedDict):
@@ -83,7 +83,7 @@ class TriedRow(TypedDict):
     layers: list[str]
     preparation: NotRequired[str]
     head: str
-    accuracy: float | None
+    accuracy: Share | None
     log_loss: float | None
     seconds: NotRequired[float]
 
@@ -108,7 +108,7 @@ class SelectionFigures:
     """
 
     by: str
-    n: int
+    n: Count
     accuracy: float | None
     log_loss: float | None
     ci95: tuple[float, float] | None = None
@@ -186,9 +186,9 @@ class FinalTest:
     """
 
     split: str
-    n: int
-    accuracy: float
-    ci95: tuple[float, float]
+    n: Some
+    accuracy: Share
+    ci95: tuple[Share, Share]
     balanced_accuracy: Estimate | None = None
     macro_f1: Estimate | None = None
     log_loss: float | None = None
@@ -197,7 +197,7 @@ class FinalTest:
     top5_accuracy: Estimate | None = None
     calibration_error: float | None = None
     reliability: tuple[ReliabilityPoint, ...] = ()
-    confusion: Sequence[Sequence[int]] = ()
+    confusion: Sequence[Sequence[Count]] = ()
     classes: Sequence[ClassRow] = ()
     confused: Sequence[ConfusedRow] | None = None
     mistakes: Sequence[MistakeRow] | None = None

@@ -24,7 +24,7 @@ from pipeline.runs.bundle import DESCRIPTION, Bundle, load_bundle, named_file
 from pipeline.runs.figures import EpochRow, FinalTest, InitialFigures, SelectionFigures
 from pipeline.runs.predictions import read_rows
 from pipeline.runs.seal import FileDigest
-from pipeline.system.typed import record
+from pipeline.system.typed import Count, MisreadError, record
 
 FORMAT = "bottleneck-run"
 FORMAT_VERSION = 1
@@ -55,8 +55,8 @@ class RunData:
     root: str
     name: str
     classes: tuple[str, ...] = ()
-    pictures: Mapping[str, int] = field(default_factory=dict)
-    left_out: int = 0
+    pictures: Mapping[str, Count] = field(default_factory=dict)
+    left_out: Count = 0
     given_splits: bool = False
     leaked: int = 0
     indexing: Mapping[str, Any] = field(default_factory=dict)
@@ -321,6 +321,9 @@ def run_of(path: Path, info: Mapping[str, Any], metrics: Mapping[str, Any]) -> R
     tuned = {**said, "from_run": said.get("from", "best")} if said.get("kind") == FINETUNE else None
     run: RunFolder = record(RunFolder, {**said, "path": path, "fine_tuning": tuned})
     record(_UsedSettings, run.config)
+    rows, k = run.test.confusion, len(run.dataset.classes)
+    if k and rows and [len(row) for row in rows] != [k] * k:
+        raise MisreadError(f"expected {k} rows of {k} counts as {{}}, received others", "confusion")
     return run
 
 

@@ -12,7 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from pipeline.system.files import read_file
 
@@ -25,6 +35,12 @@ _TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _HALVES = re.compile(rb"\\u[dD]")
 _OTHER_SIGNS = bytes(set(range(256)) - set(b"[]{}"))
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+Share = Annotated[float, -1e-9, 1 + 1e-9]  # the ends of intervals are rounded
+Count = Annotated[int, 0, MOST_NUMBER]
+Some = Annotated[int, 1, MOST_NUMBER]
+"""Numbers whose range is part of their type."""
 
 
 class MisreadError(ValueError):
@@ -106,6 +122,9 @@ def typed(kind: Any, value: Any) -> Any:
     if kind is Any or kind is Path:  # the one who reads says where it is
         return value
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        read, (least, most) = typed(arguments[0], value), arguments[1:]
+        return _expect(read, least <= read <= most, f"a number from {least} to {most}")
     if origin in (Union, types.UnionType):
         some = [one for one in arguments if one is not types.NoneType]
         return None if value is None and len(some) < len(arguments) else typed(some[0], value)
@@ -136,9 +155,11 @@ def record(kind: Any, value: Any) -> Any:
 @cache
 def _fields(kind: Any) -> Mapping[str, tuple[Any, bool]]:
     """Return type and need of each field of a dataclass or TypedDict."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     if is_typeddict(kind):
-        return {name: (hint, name in kind.__required_keys__) for name, hint in hints.items()}
+        needed = kind.__required_keys__
+        plain = {n: get_args(h)[0] if get_origin(h) is NotRequired else h for n, h in hints.items()}
+        return {name: (hint, name in needed) for name, hint in plain.items()}
     return {
         one.name: (hints[one.name], one.default is MISSING and one.default_factory is MISSING)
         for one in fields(kind)
