@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
 from pipeline.errors import InputError
 from pipeline.features import Computation, resolve
-from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.features.base import FrozenBase
 from pipeline.features.explain import Explanation, explain
 from pipeline.features.export import ExportedFeatures, check_export, export_features
 from pipeline.features.extract import CachedFeatures, Extraction, extract
@@ -123,7 +123,7 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
-    base = frozen_from_dict(source.base)
+    base = source.frozen()
     found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
     import_tensorflow()
     from pipeline.finetune.finetune import finetune

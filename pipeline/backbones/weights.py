@@ -99,7 +99,7 @@ def _user_file(spec: BackboneSpec, weights: str) -> Path:
     path = expanded(weights)
     if not weights or not (path.exists() or path.suffix.lower() in SUFFIXES):
         raise InputError(f"expected weights as {_CHOICES}, received weights={weights!r}")
-    if not path.exists():
+    if not path.is_file():
         raise WeightsError(f"there is no weights file {weights}; choose {_CHOICES}")
     try:
         # The packaged files are PyTorch's; naming one by its path is the same as asking for it.

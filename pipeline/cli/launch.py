@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import CycloptsError, Parameter
+from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 from cyclopts.config import Toml
 
 from pipeline.cli import show
 from pipeline.cli.app import TERMINAL, app
 from pipeline.errors import InputError, PipelineError, UnknownNameError
-from pipeline.system.files import EXHAUSTED, unreadable
+from pipeline.system.files import EXHAUSTED, read_file, unreadable
 from pipeline.system.processes import interrupt_on_signals
+
+MOST_BYTES = 1 << 20
 
 
 def run(arguments: list[str]) -> int:
@@ -68,10 +70,9 @@ def launch(
     _refuse_empty(tokens)
     quiet = "--quiet" in tokens
     logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
-    if config is not None:
-        _check_tables(config)
     if config is None:
         return app(tokens)
+    _check_tables(config)
     app.config = (_Settings(config, must_exist=True),)
     try:
         return app(tokens)
@@ -93,8 +94,33 @@ def _refuse_empty(tokens: Sequence[str]) -> None:
             )
 
 
+_RUNS_CODE = {
+    "--heads": (lambda value: ":" in value, "names of modules, which are imported"),
+    "--trust": (lambda value: value.lower() != "false", "trust, by which a pickle runs its code"),
+    "--cluster": (lambda value: "://" in value, "the address of a scheduler, whose code is run"),
+}
+"""Flags by which others' code comes to be run, and at which values."""
+
+
 class _Settings(Toml):
     """A file of settings; a list in it stands for what a flag separates by commas."""
+
+    def __call__(self, app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+        """Give a command the settings of its table; refuse what makes code of a file's choice run.
+
+        Raises:
+            InputError: That has to be typed by whoever answers for it.
+        """
+        super().__call__(app, commands, arguments)
+        for argument in arguments:
+            runs_code, what = _RUNS_CODE.get(argument.name, (None, ""))
+            said = [one.value or str(one.implicit_value) for one in argument.tokens]
+            from_here = argument.tokens and argument.tokens[0].source == self.source
+            if runs_code and from_here and any(map(runs_code, said)):
+                raise InputError(
+                    f"expected settings that run no code of others in config={self.path}, received "
+                    f"{what}; type {argument.name} on the command line instead"
+                )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -119,8 +145,8 @@ def _check_tables(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"expected a TOML file, received config={path}, which is not there")
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        tables = tomllib.loads(read_file(path, MOST_BYTES).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"expected a TOML file, received config={path}: {error}") from error
     commands = sorted(name for name in app if not name.startswith("-"))
     for name, value in tables.items():

@@ -1,8 +1,11 @@
 """Whether probabilities mean what they say: log loss, reliability, expected calibration error."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+
+from pipeline.system.typed import Share, Some
 
 SMALLEST_PROBABILITY = 1e-15
 N_BINS = 15
@@ -31,9 +34,9 @@ class ReliabilityPoint:
         accuracy: Share of them that were called right, 0–1.
     """
 
-    n: int
-    confidence: float
-    accuracy: float
+    n: Some
+    confidence: Annotated[float, 0, 1.001]  # means of float32 may be rounded up
+    accuracy: Share
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from pipeline.backbones.catalog import parse_backbone
 from pipeline.backbones.cuts import BEST, BLOCKS, CONCAT, EACH, POOLINGS, Cut
 from pipeline.backbones.engines import check_engine
 from pipeline.backbones.weights import WeightsSource, resolve_weights
-from pipeline.config import FeaturesConfig
+from pipeline.config import DTYPES, TRAINING_PRECISIONS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.features.store import Recipe
+from pipeline.features.store.recipe import CutName
 from pipeline.images import DecodeRecipe, ViewRecipe
 from pipeline.system.startup import import_tensorflow
+from pipeline.system.typed import record
 
 if TYPE_CHECKING:
     import keras
@@ -252,6 +254,25 @@ def _names(text: str, what: str) -> list[str]:
     return names
 
 
+@dataclass(frozen=True, kw_only=True)
+class SavedBase:
+    """A base as runs and bundles say it, which `FrozenBase.to_dict` wrote."""
+
+    backbone: str
+    weights: str
+    weights_digest: str
+    weights_seed: int
+    with_top: bool
+    cuts: tuple[CutName, ...]
+    image_size: int
+    resize: str
+    interpolation: str
+    decoder_version: int
+    jpeg: str = "full"
+    precision: str
+    dtype: str = "float32"
+
+
 def frozen_from_dict(value: Mapping[str, Any], *, look: bool = False) -> FrozenBase:
     """Make the base of a saved run again.
 
@@ -261,23 +282,34 @@ def frozen_from_dict(value: Mapping[str, Any], *, look: bool = False) -> FrozenB
             the base cannot be built.
 
     Raises:
+        MisreadError: It is something else.
+        InputError: There is no such base, or no such cut.
         WeightsError: The weights are gone, or are not the same as then.
     """
-    spec = parse_backbone(value["backbone"])
-    cuts = tuple(Cut(layer, pooling) for layer, pooling in value["cuts"])
+    saved: SavedBase = record(SavedBase, value)
+    spec = parse_backbone(saved.backbone)
+    cuts = tuple(Cut(layer, pooling) for layer, pooling in saved.cuts)
+    for name, one, known in (
+        ("precision", saved.precision, TRAINING_PRECISIONS),
+        ("dtype", saved.dtype, DTYPES),
+    ):
+        if one not in known:
+            raise UnknownNameError(name, one, known)
     decoding = decoding_from_dict(value)
-    weights, top, dtype = value["weights"], value["with_top"], value.get("dtype", "float32")
+    spec.check_image_size(decoding.size)
     if look:
-        source = WeightsSource("recorded", None, value["weights_digest"])
+        source = WeightsSource("recorded", None, saved.weights_digest)
     else:
-        source = _same_weights(spec, value, decoding.size)
-    return FrozenBase(spec, weights, source, cuts, decoding, value["precision"], top, dtype)
+        source = _same_weights(spec, saved)
+    return FrozenBase(
+        spec, saved.weights, source, cuts, decoding, saved.precision, saved.with_top, saved.dtype
+    )
 
 
-def _same_weights(spec: BackboneSpec, value: Mapping[str, Any], size: int) -> WeightsSource:
-    given, wanted = value["weights"], value["weights_digest"]
-    top = value["with_top"]
-    source = resolve_weights(spec, given, value["weights_seed"], include_top=top, image_size=size)
+def _same_weights(spec: BackboneSpec, saved: SavedBase) -> WeightsSource:
+    given, wanted, size = saved.weights, saved.weights_digest, saved.image_size
+    top, seed = saved.with_top, saved.weights_seed
+    source = resolve_weights(spec, given, seed, include_top=top, image_size=size)
     if source.digest != wanted:
         raise WeightsError(
             f"expected the weights with digest {wanted[:12]}…, received {source.digest[:12]}… "
@@ -288,11 +320,12 @@ def _same_weights(spec: BackboneSpec, value: Mapping[str, Any], size: int) -> We
 
 
 def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:
-    """Make the decode recipe of a saved run again."""
+    """Make the decode recipe of a saved run again; raises MisreadError and InputError."""
+    saved: SavedBase = record(SavedBase, value)
     return DecodeRecipe(
-        value["image_size"],
-        value["resize"],
-        value["interpolation"],
-        value["decoder_version"],
-        jpeg=value.get("jpeg", "full"),
+        saved.image_size,
+        saved.resize,
+        saved.interpolation,
+        saved.decoder_version,
+        jpeg=saved.jpeg,
     )

@@ -10,15 +10,18 @@ Written after every epoch, removed when the run is there. One that is of no use 
 import json
 import logging
 import uuid
-import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from pipeline.finetune.logs import write_history
 from pipeline.finetune.training.plan import Epoch, State
-from pipeline.system.files import atomic_path, rename
+from pipeline.system.arrays import read_arrays
+from pipeline.system.files import atomic_path, rename, unreadable
+from pipeline.system.typed import parse_json, typed
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,14 @@ FORMAT_VERSION = 1
 FOLDER = ".checkpoints"
 HISTORY = "history.csv"
 _ABOUT = "about"
+
+
+class _About(TypedDict):
+    """What a checkpoint says of its arrays."""
+
+    format_version: int
+    experiment: str
+    history: tuple[Epoch, ...]
 
 
 class Checkpoint:
@@ -65,19 +76,20 @@ class Checkpoint:
         if not self.path.is_file():
             return None
         try:
-            with self.path.open("rb") as file:
-                stored = np.load(file, allow_pickle=False)
-                arrays = {name: stored[name] for name in stored.files}
-            about = json.loads(str(arrays.pop(_ABOUT)))
-            history = tuple(Epoch(**epoch) for epoch in about["history"])
+            arrays = read_arrays(self.path)
+            about = _read_about(arrays.pop(_ABOUT))
             found = about["format_version"], about["experiment"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            if found == (FORMAT_VERSION, self._digest):
+                _check(about["history"], arrays)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+        except (KeyError, ValueError) as error:
             self.ignore(f"it cannot be read ({error})")
             return None
         if found != (FORMAT_VERSION, self._digest):
             self.ignore("it is of another configuration")
             return None
-        return State(history, arrays)
+        return State(about["history"], arrays)
 
     def ignore(self, reason: str) -> None:
         """Set the checkpoint aside, and say so: it may be all that is left of somebody's training.
@@ -107,3 +119,19 @@ class Checkpoint:
         for folder in (self.folder, self.folder.parent):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _read_about(text: np.ndarray) -> _About:
+    about: _About = typed(_About, parse_json(str(text).encode("utf-8")))
+    return about
+
+
+def _check(history: Sequence[Epoch], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError where there is nothing to go on from."""
+    if [epoch.epoch for epoch in history] != list(range(len(history))) or not history:
+        raise ValueError(
+            f"a history of {len(history)} epochs with gaps" if history else "no history"
+        )
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"NaN or infinity in {name}")

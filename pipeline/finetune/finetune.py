@@ -40,7 +40,9 @@ from pipeline.runs import (
     save_model,
     write_run,
 )
+from pipeline.runs.figures import EpochRow
 from pipeline.system.progress import SILENT, Reporter
+from pipeline.system.typed import typed
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +148,7 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
         changes=task.changed.to_dict(),
         devices=devices.n_devices,
         initial=initial,
-        epochs=tuple(asdict(epoch) for epoch in history),
+        epochs=tuple(typed(EpochRow, asdict(epoch)) for epoch in history),
     )
     chosen = selection(task, kept_epoch(history), before, after)
     with new_run(config.runs, name) as folder:

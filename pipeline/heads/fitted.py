@@ -57,8 +57,17 @@ class NetworkHead:
     rowwise: str = "none"
     blocks: tuple[int, ...] = ()
 
+    def check_width(self, width: int) -> None:
+        """Refuse rows of another number of features than the head was fitted on."""
+        if width != len(self.kernels[0]):
+            raise InputError(
+                f"expected {len(self.kernels[0])} features for this head, received {width}: it was "
+                f"fitted on another base"
+            )
+
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return scores (n, k) of features (n, d), same row order."""
+        self.check_width(features.shape[1])
         values = apply_rowwise(features, self.rowwise, self.blocks)
         last = len(self.kernels) - 1
         for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):

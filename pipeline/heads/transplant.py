@@ -25,6 +25,7 @@ def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) 
         for i, output in enumerate(outputs)
     ]
     values = keras.layers.Concatenate(name="head_features")(flat) if len(flat) > 1 else flat[0]
+    head.check_width(values.shape[-1])
     values = _rowwise(values, head)
     last = len(head.kernels) - 1
     for i, (kernel, bias) in enumerate(zip(head.kernels, head.biases, strict=True)):

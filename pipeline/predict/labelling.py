@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
+from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
-from pipeline.features.base import decoding_from_dict, frozen_from_dict
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import FittedHead, NetworkHead, softmax
 from pipeline.heads.fitted import centred
@@ -116,15 +116,12 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
     Raises:
         WeightsError: The base has to be built, and its weights are gone, or not what they were.
     """
-    decoding = decoding_from_dict(bundle.base)
+    base, decoding = bundle.frozen(look=True), bundle.decoding
     if bundle.head is None:
-        engine = _model_engine(name, bundle, models, batch_size)
+        engine = _model_engine(name, bundle, base.precision, models, batch_size)
         return Predictor(bundle.classes, decoding, _only_output(engine), _as_it_is)
-    base = frozen_from_dict(bundle.base, look=True)
     # Weights are looked for when the model has to be built: a kept one is run without them.
-    network = GivenNetwork(
-        base.name, base.identity, base.outputs, lambda: frozen_from_dict(bundle.base).build()
-    )
+    network = GivenNetwork(base.name, base.identity, base.outputs, lambda: bundle.frozen().build())
     engine = open_engine(network, "auto", base.precision, batch_size, models)
     # Bundles hold heads as they were fitted; what all classes share would only cost digits.
     head = centred(bundle.head) if isinstance(bundle.head, NetworkHead) else bundle.head
@@ -169,15 +166,12 @@ def imagenet_predictor(backbone: str, weights: str, models: Path, batch_size: in
     return Predictor(class_names(), DecodeRecipe(size), _only_output(engine), _as_it_is)
 
 
-def _model_engine(name: str, bundle: Bundle, models: Path, batch_size: int) -> Engine:
-    def load() -> Any:
-        import keras
-
-        return keras.saving.load_model(bundle.model_path, compile=False, safe_mode=True)
-
+def _model_engine(
+    name: str, bundle: Bundle, precision: str, models: Path, batch_size: int
+) -> Engine:
     identity = {"kind": "fine-tuned", "sha256": bundle.sha256}
-    network = GivenNetwork(f"{name}-model", identity, ("probabilities",), load)
-    return open_engine(network, "auto", bundle.base["precision"], batch_size, models)
+    network = GivenNetwork(f"{name}-model", identity, ("probabilities",), bundle.model)
+    return open_engine(network, "auto", precision, batch_size, models)
 
 
 def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Computing:
@@ -194,7 +188,17 @@ def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Computing:
 
 
 def _mean_probabilities(scores: Sequence[np.ndarray]) -> np.ndarray:
-    return mean_over_views([softmax(view) for view in scores])
+    return _numbers(mean_over_views([softmax(view) for view in scores]))
+
+
+def _numbers(probabilities: np.ndarray) -> np.ndarray:
+    if not np.isfinite(probabilities).all():
+        n_bad = int((~np.isfinite(probabilities).all(axis=1)).sum())
+        raise RunError(
+            f"expected probabilities that are numbers, received NaN or infinity for {n_bad} of "
+            f"{len(probabilities)} pictures: this run cannot label them, choose another"
+        )
+    return probabilities
 
 
 def _only_output(engine: Engine) -> Computing:
@@ -204,4 +208,4 @@ def _only_output(engine: Engine) -> Computing:
 def _as_it_is(probabilities: Sequence[np.ndarray]) -> np.ndarray:
     """Return what a whole model gives: it judges pictures as they are, and gives probabilities."""
     (given,) = probabilities
-    return given
+    return _numbers(given)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.evaluate import reliability
 from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
 from pipeline.evaluate.plots.ranking import ranking_charts
 from pipeline.evaluate.plots.training import epoch_charts, learning_chart
@@ -65,6 +66,9 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
     run, test, predictions = detail.run, detail.run.test, detail.predictions
     names = [visible(name) for name in predictions.classes]
     threshold = run.selection.threshold
+    # The first runs do not say these.
+    confusion = test.confusion or predictions.confusion.tolist()
+    points = test.reliability or reliability(predictions.probabilities, predictions.labels).points
     return {
         "name": visible(run.name),
         "kind": run.kind,
@@ -72,12 +76,12 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
         "test": test,
         "split": test.split,
         "again": commands.train(run),
-        "confusion": confusion_view(test.confusion, predictions.classes),
+        "confusion": confusion_view(confusion, predictions.classes),
         "n_without_picture": int((detail.places < 0).sum()),
         "mistakes": _mistakes(detail),
         "n_mistakes": int(predictions.wrong.sum()),
         "classes": [{**one, "class": visible(one["class"])} for one in test.classes],
-        "calibration": calibration_chart(test.reliability).svg(),
+        "calibration": calibration_chart(points).svg(),
         "confidence": confidence_chart(
             predictions.confidence,
             predictions.wrong,
@@ -108,7 +112,7 @@ def _summary(run: RunFolder) -> dict[str, Any]:
         "layers": visible("+".join(run.layers)),
         "backbone": run.recipe.backbone,
         "kind": run.kind,
-        "trained": data.pictures["train"],
+        "trained": data.pictures.get("train", 0),
         "n_classes": len(data.classes),
         "selected_by": run.selection.by,
     }

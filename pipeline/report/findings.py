@@ -8,7 +8,6 @@ from pipeline.check.check import check
 from pipeline.config import CheckConfig, ReportConfig
 from pipeline.errors import PipelineError
 from pipeline.features import Caches
-from pipeline.features.base import frozen_from_dict
 from pipeline.features.extract import CachedFeatures, Extraction
 from pipeline.images import Dataset
 from pipeline.report.commands import feature_settings
@@ -63,7 +62,7 @@ def find(
         return Findings(None, layers, f"there is no feature cache at {config.cache}")
     settings = CheckConfig(cache=config.cache, **feature_settings(run))
     try:
-        base = frozen_from_dict(run.base, look=True)
+        base = run.frozen(look=True)
         caches = Caches(settings, base)
         cached = CachedFeatures(dataset, base, caches, Extraction(base.recipe.id, len(dataset)))
         found = check(settings, cached, reporter)

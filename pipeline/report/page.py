@@ -91,7 +91,7 @@ def _environment() -> Environment:
     )
     environment.filters["figure"] = _figure
     environment.filters["interval"] = _interval
-    environment.filters["percent"] = lambda value: f"{value:.1%}"
+    environment.filters["percent"] = _percent
     environment.filters["counted"] = _counted
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["count"] = lambda value: f"{value:,}"
@@ -106,6 +106,10 @@ def _shown(value: Any) -> Any:
 def _figure(value: float | None, digits: int = 4) -> str:
     """Write a share or a loss; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
 
 
 def _counted(n: int, one: str) -> str:

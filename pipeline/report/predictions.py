@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.runs import RunFolder
-from pipeline.runs.predictions import COLUMNS, open_rows
-from pipeline.runs.record import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,12 @@ class RunPredictions:
         return self.probabilities[np.arange(len(self)), self.called]
 
     @property
+    def confusion(self) -> np.ndarray:
+        """(k, k) int, row i, column j counts pictures of class i called class j."""
+        k = len(self.classes)
+        return np.bincount(self.labels * k + self.called, minlength=k * k).reshape(k, k)
+
+    @property
     def given(self) -> np.ndarray:
         """(n,) float, probability of the given label."""
         return self.probabilities[np.arange(len(self)), self.labels]
@@ -62,20 +66,16 @@ def read_predictions(run: RunFolder) -> RunPredictions:
     """
     classes = run.dataset.classes
     numbers = {name: number for number, name in enumerate(classes)}
-    names = [f"p:{name}" for name in classes]
-    with open_rows(run.path / PREDICTIONS) as rows:
-        if rows.fieldnames != COLUMNS + names:
-            raise KeyError("its columns are not those of the run")
-        read = [
-            (
-                row["path"],
-                row["digest"],
-                numbers[row["label"]],
-                numbers[row["prediction"]],
-                [float(row[name] or "") for name in names],  # None where a row is cut off
-            )
-            for row in rows
-        ]
+    read = [
+        (
+            row["path"],
+            row["digest"],
+            numbers[row["label"]],
+            numbers[row["prediction"]],
+            [float(row[f"p:{name}"]) for name in classes],
+        )
+        for row in run.predictions()
+    ]
     paths, digests, labels, called, probabilities = zip(*read, strict=True)
     return RunPredictions(
         paths,

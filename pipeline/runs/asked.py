@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.errors import RunError
 from pipeline.runs.record import RunFolder
 from pipeline.system.files import atomic_path
+from pipeline.system.typed import read_json, typed
 
 FOLDER = ".asked"
 
@@ -70,12 +71,10 @@ def _when(one: Asked) -> str:
 
 def _read(path: Path) -> Asked:
     try:
-        read = Asked(**json.loads(path.read_text("utf-8")))
-        if not all(isinstance(value, str) for value in vars(read).values()):
-            raise ValueError("values that are no texts")
-        return read
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        read: Asked = typed(Asked, read_json(path))
+    except (OSError, ValueError) as error:
         raise RunError(
-            f"expected which pictures were asked about in {path}, received {type(error).__name__}: "
-            f"{error}; remove that file"
+            f"expected which pictures were asked about in {path}, received: {error}; remove that "
+            f"file"
         ) from error
+    return read

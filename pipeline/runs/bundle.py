@@ -1,20 +1,27 @@
 """The folder of a bundle: what is said of the payload, and that the payload is what was said."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import inf
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.errors import InputError, RunError
+import numpy as np
+
+from pipeline.errors import RunError
+from pipeline.features.base import FrozenBase, decoding_from_dict, frozen_from_dict
 from pipeline.heads import FittedHead
-from pipeline.images import ViewAverage
-from pipeline.runs.payload import PAYLOADS, read_head, write_head
+from pipeline.heads.sound import FAULTS
+from pipeline.images import DecodeRecipe, ViewAverage
+from pipeline.runs.payload import PAYLOADS, Told, read_head, write_head
+from pipeline.runs.seal import check_seal, write_sealed
 from pipeline.system.files import sha256
+from pipeline.system.typed import MisreadError, read_json, record, typed
 
 FORMAT = "bottleneck-bundle"
 FORMAT_VERSION = 2
+DESCRIPTION = "bundle.json"
 PLAIN_VERSION = 1
 """Of bundles that earlier programs read rightly: they know of no averaging and no threshold."""
 
@@ -32,6 +39,7 @@ class Bundle:
         test_views: Views over which probabilities are averaged; None for pictures as they are.
         threshold: Lowest probability of the likeliest class that is answered, above 1 where none
             is; None where every picture is answered.
+        path: The file that says so.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +49,90 @@ class Bundle:
     sha256: str = ""
     test_views: ViewAverage | None = None
     threshold: float | None = None
+    path: Path = Path(DESCRIPTION)
+
+    def frozen(self, *, look: bool = False) -> FrozenBase:
+        """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
+        with named_file(self.path):
+            return frozen_from_dict(self.base, look=look)
+
+    def model(self) -> Any:
+        """Load the whole model, a ``keras.Model``; raises RunError where it is none that predicts.
+
+        Keras reads it in safe mode, which runs no code of the file.
+        """
+        import keras
+
+        try:
+            model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
+            shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+            side = self.decoding.size
+            if shapes != ((side, side, 3), (len(self.classes),)):
+                raise ValueError(f"a model from {shapes[0]} to {shapes[1]}")
+            if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+                raise ValueError("NaN or infinity in its weights")
+        except FAULTS as error:
+            raise RunError(
+                f"expected a model of {len(self.classes)} classes in {self.model_path}, received "
+                f"{type(error).__name__}: {error}; restore the file or train again"
+            ) from error
+        return model
+
+    @property
+    def decoding(self) -> DecodeRecipe:
+        """How a picture becomes what its base sees."""
+        with named_file(self.path):
+            return decoding_from_dict(self.base)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What ``bundle.json`` says.
+
+    Args:
+        format: Always the same.
+        format_version: Of this file.
+        kind: Of the payload.
+        classes: As in `Bundle`, as what follows.
+        base: The same.
+        sha256: The same.
+        test_views: The same.
+        threshold: The same.
+        told: What has to be known to read a head.
+    """
+
+    format: Literal["bottleneck-bundle"]
+    format_version: int
+    kind: Literal["network", "sklearn", "joblib", "model"]
+    classes: tuple[str, ...]
+    base: Mapping[str, Any]
+    sha256: str
+    test_views: ViewAverage | None = None
+    threshold: float | None = None
+    told: Told = field(default_factory=Told)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Description":
+        """Read the whole file; raises MisreadError on anything else."""
+        for key in ("test_views", "threshold"):
+            if key in value and value[key] is None:
+                raise MisreadError("expected {} or nothing of it, received None", key)
+        read: Description = record(cls, {**value, "told": value})
+        if read.threshold is not None and read.threshold < 0:
+            what = f"expected a probability of 0 or more as {{}}, received {read.threshold}"
+            raise MisreadError(what, "threshold")
+        return read
+
+
+@contextmanager
+def named_file(path: Path) -> Iterator[None]:
+    """Name the file of a run that says what cannot be used; raises RunError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"expected what can be used in {path}, received: {error}; restore it or train again"
+        ) from error
 
 
 def save_head(
@@ -89,7 +181,7 @@ def _save_description(
         "sha256": sha256(folder / PAYLOADS[kind]),
         **more,
     }
-    (folder / "bundle.json").write_text(json.dumps(description, indent=2), "utf-8")
+    write_sealed(folder / DESCRIPTION, description)
 
 
 def load_bundle(folder: Path, trust: bool = False) -> Bundle:
@@ -101,83 +193,48 @@ def load_bundle(folder: Path, trust: bool = False) -> Bundle:
             that the file is the one that was written, not who wrote it.
 
     Raises:
-        RunError: It is not a bundle, is newer than this program, its payload was altered, or it
-            would have to be trusted and is not.
+        RunError: It is not a bundle, is newer than this program, it or its payload was altered, or
+            it would have to be trusted and is not.
     """
-    description = _description(folder)
-    kind, classes = description["kind"], tuple(description["classes"])
-    payload = folder / PAYLOADS[kind]
-    _check_payload(payload, description["sha256"])
-    if kind == "model":
-        digest = description["sha256"]
-        return Bundle(classes, description["base"], model_path=payload, sha256=digest)
-    if kind == "joblib" and not trust:
+    path = folder / DESCRIPTION
+    said = _description(path)
+    payload = folder / PAYLOADS[said.kind]
+    _check_payload(payload, said.sha256)
+    if said.kind == "joblib" and not trust:
         raise RunError(
-            f"expected only scikit-learn's own types in a bundle, received "
-            f"{description.get('estimator')} in {payload}, and reading it can run any code; if you "
-            f"know who made this run, allow it with --trust"
+            f"expected only scikit-learn's own types in a bundle, received {said.told.estimator} "
+            f"in {payload}, and reading it can run any code; if you know who made this run, allow "
+            f"it with --trust"
         )
-    return Bundle(
-        classes,
-        description["base"],
-        head=read_head(kind, payload, description),
-        test_views=_test_views(folder, description),
-        threshold=_threshold(folder, description),
-    )
+    if said.kind == "model":
+        return Bundle(said.classes, said.base, None, payload, said.sha256, path=path)
+    head = read_head(said.kind, payload, said.told, len(said.classes))
+    views, threshold = said.test_views, said.threshold
+    return Bundle(said.classes, said.base, head, None, said.sha256, views, threshold, path)
 
 
-def _test_views(folder: Path, description: Mapping[str, Any]) -> ViewAverage | None:
-    if "test_views" not in description:
-        return None
+def _description(path: Path) -> Description:
     try:
-        return ViewAverage.from_dict(description["test_views"])
-    except InputError as error:
-        raise RunError(f"{error}; this is test_views in {folder / 'bundle.json'}") from error
-
-
-def _threshold(folder: Path, description: Mapping[str, Any]) -> float | None:
-    if "threshold" not in description:
-        return None
-    value = description["threshold"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+        value = typed(Mapping[str, Any], read_json(path))
+        version = typed(int, value.get("format_version"))
+        if value.get("format") == FORMAT and version > FORMAT_VERSION:
+            raise RunError(
+                f"expected a bundle of version {FORMAT_VERSION} or older, received version "
+                f"{version} in {path}; update this program"
+            )
+        described: Description = typed(Description, value)
+        check_seal(value)
+    except (OSError, ValueError) as error:
         raise RunError(
-            f"expected a probability of 0 or more as threshold, received threshold={value!r} in "
-            f"{folder / 'bundle.json'}; restore it or train again"
-        )
-    return float(value)
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    path = folder / "bundle.json"
-    try:
-        description = json.loads(path.read_text("utf-8"))
-        _check_description(path, description)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"expected a bundle in {folder}, received {type(error).__name__}: {error}; "
-            f"train the run again into another --runs folder"
+            f"expected a bundle in {path}, received: {error}; restore that file, or train the run "
+            f"again into another --runs folder"
         ) from error
-    return description
-
-
-def _check_description(path: Path, description: dict[str, Any]) -> None:
-    if description["format"] != FORMAT or description["kind"] not in PAYLOADS:
-        raise RunError(
-            f"expected format={FORMAT!r} and a kind of {', '.join(PAYLOADS)}, received "
-            f"format={description['format']!r}, kind={description['kind']!r} in {path}"
-        )
-    if description["format_version"] > FORMAT_VERSION:
-        raise RunError(
-            f"expected a bundle of version {FORMAT_VERSION} or older, received version "
-            f"{description['format_version']} in {path}; update this program"
-        )
-    missing = {"classes", "base", "sha256"} - description.keys()
-    if missing:
-        raise KeyError(", ".join(sorted(missing)))
+    return described
 
 
 def _check_payload(path: Path, expected: str) -> None:
-    received = sha256(path) if path.is_file() else "no file"
+    regular = path.exists() and stat.S_ISREG(path.stat().st_mode)
+    received = sha256(path) if regular else "no file"
     if received != expected:
         raise RunError(
             f"expected SHA-256 {expected[:12]}…, received {received[:12]} for {path}: it was "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunError, StoreError
-from pipeline.heads import HeadSpec, parse_head
+from pipeline.heads import HeadSpec
 from pipeline.images import resolve_location
 from pipeline.runs.asked import Asked, asked, remember_asked
 from pipeline.runs.folder import list_runs, load_run, run_folders
@@ -201,7 +201,7 @@ def is_transplantable(run: RunFolder) -> bool:
     """Return whether a run's head can become Dense layers on its base."""
     if run.kind != CLASSIFY:
         return False
-    return parse_head(run.head).head.kind in TRANSPLANTABLE
+    return run.spec.head.kind in TRANSPLANTABLE
 
 
 def transplantable_head(run: RunFolder) -> HeadSpec:
@@ -214,4 +214,4 @@ def transplantable_head(run: RunFolder) -> HeadSpec:
             f"expected a classify run with a linear or dense head, received {run.name} with "
             f"head={run.head!r} ({run.kind}); {way_out}"
         )
-    return parse_head(run.head)
+    return run.spec

@@ -1,4 +1,4 @@
-"""What ``metrics.json`` says: what a run was chosen by, and how good it is on the final test.
+"""What a run's files say of it: what it was chosen by, and how good it is on the final test.
 
 Each type is read and written here and nowhere else. What older runs did not say yet has its default
 where it is read.
@@ -6,12 +6,86 @@ where it is read.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from pipeline.evaluate import Estimate, Metrics, ReliabilityPoint, Threshold, per_class
+from pipeline.system.typed import Count, Share, Some, record, typed
 
-Row = Mapping[str, Any]
-"""One row of a table, by column."""
+ClassRow = TypedDict(
+    "ClassRow", {"class": str, "precision": float, "recall": float, "f1": float, "support": int}
+)
+ConfusedRow = TypedDict(
+    "ConfusedRow", {"class": str, "called": str, "count": int, "share": float, "paths": list[str]}
+)
+
+
+class MistakeRow(TypedDict):
+    """A `pipeline.evaluate.mistakes.Mistake`."""
+
+    path: str
+    label: str
+    prediction: str
+    probability: float
+    given_probability: float
+
+
+class EstimateRow(TypedDict):
+    """A `pipeline.evaluate.Estimate`."""
+
+    value: float
+    ci95: tuple[float, float]
+
+
+class AnsweredRow(TypedDict):
+    """A `pipeline.evaluate.threshold.Answered`."""
+
+    n: int
+    answered: int
+    wrong: int
+    coverage: EstimateRow
+    error: EstimateRow | None
+
+
+class EpochRow(TypedDict):
+    """An epoch of fine-tuning."""
+
+    epoch: Count
+    train_loss: float | None
+    train_accuracy: float | None
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: NotRequired[float]
+    seconds: NotRequired[float]
+
+
+class CurvePointRow(TypedDict):
+    """A point of a learning curve."""
+
+    n: Some
+    accuracy: Share
+    ci95: tuple[Share, Share]
+    accuracies: list[Share]
+
+
+class LearningCurveRow(TypedDict):
+    """``learning_curve.json``."""
+
+    points: list[CurvePointRow]
+    gain: float
+    gain_ci95: tuple[float, float]
+    answer: str
+    sentence: str
+
+
+class TriedRow(TypedDict):
+    """A row of ``search.json``."""
+
+    layers: list[str]
+    preparation: NotRequired[str]
+    head: str
+    accuracy: Share | None
+    log_loss: float | None
+    seconds: NotRequired[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +108,7 @@ class SelectionFigures:
     """
 
     by: str
-    n: int
+    n: Count
     accuracy: float | None
     log_loss: float | None
     ci95: tuple[float, float] | None = None
@@ -65,23 +139,9 @@ class SelectionFigures:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "SelectionFigures":
-        """Inverse of `to_dict`; raises KeyError or TypeError on anything else."""
-        known: dict[str, Any] = {field.name: value.get(field.name) for field in fields(cls)}
-        threshold = known["threshold"]
-        return cls(
-            **known
-            | {
-                "by": value["by"],
-                "n": value.get("n", 0),
-                "ci95": _interval(known["ci95"]),
-                "threshold": None if threshold is None else _threshold(threshold),
-            }
-        )
-
-
-def _threshold(value: Mapping[str, Any]) -> Threshold:
-    known = (field.name for field in fields(Threshold))
-    return Threshold(**{name: value[name] for name in known if name in value})
+        """Inverse of `to_dict`; raises MisreadError on anything else."""
+        read: SelectionFigures = record(cls, {"n": 0, "accuracy": None, "log_loss": None, **value})
+        return read
 
 
 @dataclass(frozen=True)
@@ -126,9 +186,9 @@ class FinalTest:
     """
 
     split: str
-    n: int
-    accuracy: float
-    ci95: tuple[float, float]
+    n: Some
+    accuracy: Share
+    ci95: tuple[Share, Share]
     balanced_accuracy: Estimate | None = None
     macro_f1: Estimate | None = None
     log_loss: float | None = None
@@ -137,11 +197,11 @@ class FinalTest:
     top5_accuracy: Estimate | None = None
     calibration_error: float | None = None
     reliability: tuple[ReliabilityPoint, ...] = ()
-    confusion: Sequence[Sequence[int]] = ()
-    classes: Sequence[Row] = ()
-    confused: Sequence[Row] | None = None
-    mistakes: Sequence[Row] | None = None
-    answered: Row | None = None
+    confusion: Sequence[Sequence[Count]] = ()
+    classes: Sequence[ClassRow] = ()
+    confused: Sequence[ConfusedRow] | None = None
+    mistakes: Sequence[MistakeRow] | None = None
+    answered: AnsweredRow | None = None
 
     @classmethod
     def of(cls, split: str, judged: Metrics, classes: Sequence[str], **looked: Any) -> "FinalTest":
@@ -167,7 +227,7 @@ class FinalTest:
             calibration_error=judged.reliability.error,
             reliability=judged.reliability.points,
             confusion=judged.confusion.tolist(),
-            classes=per_class(judged.confusion, classes),
+            classes=typed(list[ClassRow], per_class(judged.confusion, classes)),
             **looked,
         )
 
@@ -193,19 +253,14 @@ class FinalTest:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "FinalTest":
-        """Inverse of `to_dict`; raises KeyError or TypeError on anything else."""
-        known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
-        for name in ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "top5_accuracy"):
-            if (one := known.get(name)) is not None:
-                low, high = one["ci95"]
-                known[name] = Estimate(one["value"], (low, high))
-        known["reliability"] = tuple(ReliabilityPoint(**p) for p in known.get("reliability", ()))
-        accuracy = known["accuracy"]
-        return cls(**known | {"accuracy": accuracy.value, "ci95": accuracy.ci95})
+        """Inverse of `to_dict`; raises MisreadError on anything else."""
+        figures: dict[str, Any] = record(_Figures, value)
+        accuracy = figures["accuracy"]
+        read: FinalTest = record(cls, {**value, "accuracy": accuracy.value, "ci95": accuracy.ci95})
+        return read
 
 
-def _interval(value: Sequence[float] | None) -> tuple[float, float] | None:
-    if value is None:
-        return None
-    low, high = value
-    return low, high
+class _Figures(TypedDict):
+    """What of the final test is told in another form than it is kept in."""
+
+    accuracy: Estimate

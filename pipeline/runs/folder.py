@@ -9,33 +9,40 @@
     history.csv       fine-tuning only: one row per epoch
     learning_curve.json   added later, where it was asked for
 
-A run folder appears whole or not at all, and nothing in it is changed afterwards.
+A run folder appears whole or not at all, and nothing in it is changed afterwards. ``run.json`` says
+the digests of the others, see `pipeline.runs.seal`; plots are not covered.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunError
-from pipeline.runs.figures import Row
+from pipeline.runs.figures import LearningCurveRow, TriedRow
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import (
     FORMAT,
     FORMAT_VERSION,
+    INFO,
     PREDICTIONS,
     RunFolder,
     info_of,
     metrics_of,
     run_of,
 )
-from pipeline.system.files import atomic_folder, canonical_json, write_json
+from pipeline.runs.seal import FileDigest, check_seal, write_sealed
+from pipeline.system.files import atomic_folder, canonical_json, read_file, write_json
 from pipeline.system.leftovers import remove_leftovers
+from pipeline.system.typed import MOST_BYTES, parse_json, read_json, typed
 
-INFO, METRICS = "run.json", "metrics.json"
+METRICS = "metrics.json"
 LEARNING_CURVE, SEARCH = "learning_curve.json", "search.json"
+RESULTS = (METRICS, PREDICTIONS, LEARNING_CURVE, SEARCH)
+"""What a run is read with; its bundle is looked at when it is opened."""
 
 
 def experiment_digest(experiment: Mapping[str, Any]) -> str:
@@ -68,6 +75,22 @@ def new_run(runs: Path, name: str) -> Iterator[Path]:
     way_out = "make room or name another folder with --runs"
     with atomic_folder(runs / name, f"cannot write the run {runs / name}", way_out) as temporary:
         yield temporary
+        if (temporary / INFO).is_file():
+            seal_run(temporary)
+
+
+def seal_run(folder: Path) -> None:
+    """Say in ``run.json`` what all other files but plots are."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.as_posix() for path in paths if path.parts[0] not in ("plots", INFO))
+    _seal(folder, names)
+
+
+def _seal(folder: Path, names: Iterable[str]) -> None:
+    """Say in ``run.json`` what some files are, beside those of which it says so already."""
+    info = read_json(folder / INFO)
+    digests = {name: asdict(FileDigest.of(folder / name)) for name in names}
+    write_sealed(folder / INFO, {**info, "files": info.get("files", {}) | digests})
 
 
 def write_run(run: RunFolder, rows: PredictionRows) -> None:
@@ -81,32 +104,39 @@ def write_run(run: RunFolder, rows: PredictionRows) -> None:
 def keep_learning_curve(run: RunFolder, curve: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add a learning curve, as plain JSON values, to a run's folder; return it as it was given."""
     write_json(run.path / LEARNING_CURVE, curve)
+    if run.files is not None:
+        _seal(run.path, [LEARNING_CURVE])
     return curve
 
 
-def learning_curve_of(run: RunFolder) -> dict[str, Any] | None:
-    """Return what was kept by `keep_learning_curve`; None if there is none yet."""
-    path = run.path / LEARNING_CURVE
-    return _read_json(path) if path.is_file() else None
+def learning_curve_of(run: RunFolder) -> LearningCurveRow | None:
+    """Return what was kept by `keep_learning_curve`; None if there is none yet.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    curve: LearningCurveRow | None = _more(run, LEARNING_CURVE, LearningCurveRow)
+    return curve
 
 
-def search_of(run: RunFolder) -> list[Row]:
+def search_of(run: RunFolder) -> list[TriedRow]:
     """Return what a search tried of a run's head; nothing where there was none.
 
     Raises:
         RunError: The file is damaged.
     """
-    path = run.path / SEARCH
+    return _more(run, SEARCH, list[TriedRow]) or []
+
+
+def _more(run: RunFolder, name: str, kind: Any) -> Any:
+    """Return what a file says that not every run has; None where it is no part of this one."""
+    path = run.path / name
+    if not path.is_file() or (run.files is not None and name not in run.files):
+        return None
     try:
-        rows: list[Row] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return []
+        return typed(kind, parse_json(read_file(path, MOST_BYTES), constants=True))
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"expected what a search tried in {path}, which cannot be read ({error}); remove it, "
-            f"or search again with `pipeline classify --tune`"
-        ) from error
-    return rows
+        raise _damaged(path, error) from error
 
 
 def load_run(path: Path) -> RunFolder:
@@ -122,10 +152,15 @@ def load_run(path: Path) -> RunFolder:
         )
     info, metrics = read_info(path), read_metrics(path)
     try:
-        return run_of(path, info, metrics)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"{INFO} or {METRICS}: {type(error).__name__}: {error}"
-        raise _damaged(path, reason) from error
+        run = run_of(path, info, metrics)
+    except ValueError as error:
+        raise _damaged(path, f"{INFO} or {METRICS}: {error}") from error
+    for name in RESULTS:
+        try:
+            run.check_file(name)
+        except (OSError, ValueError) as error:
+            raise _damaged(path / name, error) from error
+    return run
 
 
 def read_info(path: Path) -> dict[str, Any]:
@@ -137,10 +172,16 @@ def read_info(path: Path) -> dict[str, Any]:
     info = _read_json(path / INFO)
     if info.get("format") != FORMAT:
         raise _damaged(path / INFO, f"format={info.get('format')!r}")
-    if info.get("format_version", 0) > FORMAT_VERSION:
+    try:
+        version = typed(int, info.get("format_version", 0))
+        if version <= FORMAT_VERSION:
+            check_seal(info)
+    except ValueError as error:
+        raise _damaged(path / INFO, error) from error
+    if version > FORMAT_VERSION:
         raise RunError(
-            f"expected a run of version {FORMAT_VERSION} or older, received version "
-            f"{info['format_version']} in {path}; update this program"
+            f"expected a run of version {FORMAT_VERSION} or older, received version {version} in "
+            f"{path}; update this program"
         )
     return info
 
@@ -168,18 +209,16 @@ def load_finished(path: Path, experiment: Mapping[str, Any]) -> RunFolder | None
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value: dict[str, Any] = typed(Mapping[str, Any], read_json(path))
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    if not isinstance(value, dict):
-        raise _damaged(path, type(value).__name__)
     return value
 
 
 def _damaged(path: Path, reason: object) -> RunError:
     return RunError(
         f"expected a whole run in {path if path.is_dir() else path.parent}, received {path.name} "
-        f"damaged: {reason}; move that folder away and train again"
+        f"damaged: {reason}; restore that file, or move the folder away and train again"
     )
 
 

@@ -1,7 +1,7 @@
 """The payloads of heads: plain arrays, or estimators with the types that may be read."""
 
-import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ import numpy as np
 from pipeline.errors import RunError
 from pipeline.heads import FittedHead, NetworkHead, SklearnHead
 from pipeline.heads.rowwise import ROWWISE
+from pipeline.heads.sound import FAULTS, check_network, check_sklearn, is_sound
+from pipeline.system.arrays import read_array, read_arrays, read_members
+from pipeline.system.typed import parse_json
 from pipeline.system.units import named
 
 PAYLOADS = {
@@ -18,6 +21,9 @@ PAYLOADS = {
     "joblib": "head.joblib",
     "model": "model.keras",
 }
+
+SCHEMA, MOST_DEPTH = "schema.json", 400
+"""Of skops' files; ensembles of pipelines go deep, and Python reads twice as deep."""
 
 ADMITTED_TYPES = frozenset(
     {
@@ -40,7 +46,10 @@ ADMITTED_TYPES = frozenset(
         "sklearn.tree._tree.Tree",
     }
 )
-"""Parts of scikit-learn's own classifiers that skops asks about: none runs code when it is read."""
+"""Parts of scikit-learn's own classifiers that skops asks about: none runs code when it is read.
+
+What is in those that C code follows is checked in `pipeline.heads.sound`.
+"""
 
 
 def write_head(folder: Path, head: FittedHead) -> tuple[str, dict[str, Any]]:
@@ -85,7 +94,7 @@ def _save_pipeline(folder: Path, pipeline: Any) -> str:
         except UnsupportedTypeException:
             path.unlink(missing_ok=True)
         else:
-            if not set(io.get_untrusted_types(file=path)) - ADMITTED_TYPES:
+            if not set(io.get_untrusted_types(file=path)) - ADMITTED_TYPES and is_sound(pipeline):
                 return "sklearn"
             path.unlink()
     import joblib
@@ -94,58 +103,96 @@ def _save_pipeline(folder: Path, pipeline: Any) -> str:
     return "joblib"
 
 
-def read_head(kind: str, path: Path, description: Mapping[str, Any]) -> FittedHead:
-    """Read a head of a kind that `write_head` returned, with what it told."""
-    if kind == "network":
-        return _load_network(path, description)
-    pipeline = _load_sklearn(path) if kind == "sklearn" else _load_joblib(path, description)
-    n_classes, factor = len(description["classes"]), description["factor"]
-    return SklearnHead(pipeline, n_classes, factor, *_given_rowwise(path, description))
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a bundle says of its head, see `write_head`.
+
+    Args:
+        n_layers: Of a network.
+        estimator: Path of the class of another head.
+        factor: What its scores are multiplied with.
+        rowwise: As in `NetworkHead`; nothing in bundles from before there was any.
+        blocks: The same.
+    """
+
+    n_layers: int = 0
+    estimator: str = ""
+    factor: float = 1.0
+    rowwise: str = "none"
+    blocks: tuple[int, ...] = ()
 
 
-def _load_network(path: Path, description: Mapping[str, Any]) -> NetworkHead:
+def read_head(kind: str, path: Path, told: Told, n_classes: int) -> FittedHead:
+    """Read a head of a kind that `write_head` returned, with what it told.
+
+    Raises:
+        RunError: It is none, of other classes, or holds NaN or infinity.
+    """
+    if told.rowwise not in ROWWISE:
+        raise RunError(
+            f"expected rowwise of {', '.join(ROWWISE)}, received rowwise={told.rowwise!r} beside "
+            f"{path}; update this program"
+        )
+    beside = told.rowwise, told.blocks
+    if kind == "joblib":
+        return SklearnHead(_load_joblib(path, told), n_classes, told.factor, *beside)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            layers = range(description["n_layers"])
-            return NetworkHead(
-                tuple(arrays[f"kernel_{i}"] for i in layers),
-                tuple(arrays[f"bias_{i}"] for i in layers),
-                *_given_rowwise(path, description),
-            )
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise RunError(f"expected arrays of a head in {path}, received: {error}") from error
+        if kind == "network":
+            kernels, biases = _layers(read_arrays(path), told.n_layers)
+            network = NetworkHead(kernels, biases, *beside)
+            check_network(network, n_classes)
+            return network
+        head = SklearnHead(_load_sklearn(path), n_classes, told.factor, *beside)
+        check_sklearn(head)
+        return head
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"expected a head of {n_classes} classes in {path}, received: {error}; restore the "
+            f"file or train again"
+        ) from error
+
+
+def _layers(
+    arrays: Mapping[str, np.ndarray], n_layers: int
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    if len(arrays) != 2 * n_layers:
+        raise ValueError(f"{len(arrays)} arrays for {n_layers} layers")
+    try:
+        numbers = range(n_layers)
+        kernels = tuple(arrays[f"kernel_{i}"] for i in numbers)
+        return kernels, tuple(arrays[f"bias_{i}"] for i in numbers)
+    except KeyError as error:
+        raise ValueError(f"no array {error}") from error
 
 
 def _load_sklearn(path: Path) -> Any:
+    """Read a scikit-learn pipeline; raises ValueError for whatever else is there."""
     from skops import io
 
-    asked_for = set(io.get_untrusted_types(file=path))
-    if foreign := sorted(asked_for - ADMITTED_TYPES):
-        raise RunError(
-            f"expected only scikit-learn's own types in {path}, received {named(foreign, 3, str)}; "
-            f"it was not written by this program"
-        )
-    return io.load(path, trusted=sorted(asked_for))
+    for name, data in read_members(path).items():
+        if name == SCHEMA:
+            parse_json(data, depth=MOST_DEPTH)
+        else:
+            read_array(data)
+    try:
+        asked_for = set(io.get_untrusted_types(file=path))
+        if foreign := sorted(asked_for - ADMITTED_TYPES):
+            raise RunError(
+                f"expected only scikit-learn's own types in {path}, received "
+                f"{named(foreign, 3, str)}; it was not written by this program"
+            )
+        return io.load(path, trusted=sorted(asked_for))
+    except FAULTS as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _load_joblib(path: Path, description: Mapping[str, Any]) -> Any:
+def _load_joblib(path: Path, told: Told) -> Any:
     import joblib
 
     try:
         return joblib.load(path)
     except (ImportError, AttributeError) as error:
         raise RunError(
-            f"expected the package of {description.get('estimator')} as it was when {path} was "
+            f"expected the package of {told.estimator} as it was when {path} was "
             f"written, received: {error}; install it, or train the run again"
         ) from error
-
-
-def _given_rowwise(path: Path, description: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
-    """Return what is done to rows before a head; nothing in bundles from before there was any."""
-    rowwise = description.get("rowwise", "none")
-    if rowwise not in ROWWISE:
-        raise RunError(
-            f"expected rowwise of {', '.join(ROWWISE)}, received rowwise={rowwise!r} beside "
-            f"{path}; update this program"
-        )
-    return rowwise, tuple(description.get("blocks", ()))

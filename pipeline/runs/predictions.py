@@ -1,11 +1,12 @@
 """The predictions of a run, one CSV row per picture."""
 
 import csv
+import re
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TextIO
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from pipeline.system.cells import CellRows, cell
 
 COLUMNS = ["path", "digest", "split", "label", "prediction"]
 """Of the file, before a column ``p:<class>`` of probabilities for each class."""
+MOST_LINE = 1 << 24
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,49 @@ class PredictionRows:
                 table.writerow([*texts, *figures])
 
 
-@contextmanager
-def open_rows(path: Path) -> Iterator["csv.DictReader[str]"]:
-    """Open a file of predictions: one row per picture, by column.
+def read_rows(path: Path, classes: Sequence[str], n: int) -> Iterator[dict[str, str]]:
+    """Yield the rows of a file of predictions by column, checked for what they are to be.
+
+    Args:
+        path: The file.
+        classes: The run's; none where an old run does not say them.
+        n: How many pictures the run was tested on.
 
     Raises:
-        RunError: The file is gone, or what the context finds in it is none of ours.
+        RunError: The file is gone, none of ours, or of other classes or pictures.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("what is no file")
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            table = csv.DictReader(file)
-            table.reader = cast(Any, CellRows(file))
-            yield table
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise RunError(f"expected predictions in {path}, received: {error}") from error
+            yield from _checked(CellRows(_lines(file)), classes, n)
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(
+            f"expected the predictions of {n:,} pictures in {path}, received: {error}; restore the "
+            f"file, or move that folder away and train again"
+        ) from error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield lines, none of which is longer than any of ours."""
+    while line := file.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise ValueError(f"a line of {MOST_LINE:,} signs or more")
+        yield line
+
+
+def _checked(rows: Iterator[list[str]], classes: Sequence[str], n: int) -> Iterator[dict[str, str]]:
+    columns = next(rows, [])
+    if columns[:5] != COLUMNS or (classes and columns[5:] != [f"p:{name}" for name in classes]):
+        raise ValueError("other columns than those of the run")
+    known, found = frozenset(classes), 0
+    for found, row in enumerate(rows, start=1):
+        if len(row) != len(columns) or found > n or not _DIGEST.fullmatch(row[1]):
+            raise ValueError(f"row {found}, which is none of ours")
+        if known and not known.issuperset(row[3:5]):
+            raise ValueError(f"row {found}, which is of no class of the run")
+        if not all(0 <= float(value) < 1.01 for value in row[5:]):  # 1 may be rounded up
+            raise ValueError(f"row {found}, with what is no probability")
+        yield dict(zip(columns, row, strict=True))
+    if found != n:
+        raise ValueError(f"{found:,} rows")

@@ -8,25 +8,30 @@ import datetime
 import importlib.metadata
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from pipeline.config import DataConfig, FeaturesConfig
-from pipeline.features.base import decoding_from_dict
+from pipeline.errors import RunError
+from pipeline.features.base import FrozenBase, SavedBase, decoding_from_dict, frozen_from_dict
 from pipeline.features.store import Recipe
 from pipeline.features.table import FeatureTable
+from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import DecodeRecipe
-from pipeline.runs.bundle import Bundle, load_bundle
-from pipeline.runs.figures import FinalTest, InitialFigures, Row, SelectionFigures
-from pipeline.runs.predictions import open_rows
+from pipeline.runs.bundle import DESCRIPTION, Bundle, load_bundle, named_file
+from pipeline.runs.figures import EpochRow, FinalTest, InitialFigures, SelectionFigures
+from pipeline.runs.predictions import read_rows
+from pipeline.runs.seal import FileDigest
+from pipeline.system.typed import Count, MisreadError, record
 
 FORMAT = "bottleneck-run"
 FORMAT_VERSION = 1
 VERSIONED = ("bottleneck-pipeline", "tensorflow", "keras", "numpy", "scikit-learn", "pillow")
-CLASSIFY, FINETUNE = "classify", "finetune"
-PREDICTIONS = "predictions.csv"
+CLASSIFY: Literal["classify"] = "classify"
+FINETUNE: Literal["finetune"] = "finetune"
+INFO, PREDICTIONS = "run.json", "predictions.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +55,8 @@ class RunData:
     root: str
     name: str
     classes: tuple[str, ...] = ()
-    pictures: Mapping[str, int] = field(default_factory=dict)
-    left_out: int = 0
+    pictures: Mapping[str, Count] = field(default_factory=dict)
+    left_out: Count = 0
     given_splits: bool = False
     leaked: int = 0
     indexing: Mapping[str, Any] = field(default_factory=dict)
@@ -74,19 +79,10 @@ class RunData:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "RunData":
-        """Read the ``dataset`` of a ``run.json``."""
-        root = str(value["root"])
-        return cls(
-            digest=str(value["digest"]),
-            root=root,
-            name=str(value.get("name", Path(root).name)),
-            classes=tuple(value.get("classes", ())),
-            pictures=value.get("pictures", {}),
-            left_out=value.get("left_out", 0),
-            given_splits=value.get("given_splits", False),
-            leaked=value.get("leaked", 0),
-            indexing=value.get("indexing", {}),
-        )
+        """Read the ``dataset`` of a ``run.json``; raises MisreadError on anything else."""
+        name = Path(str(value.get("root"))).name
+        read: RunData = record(cls, {"name": name, **value})
+        return read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +107,7 @@ class FineTuning:
     changes: Mapping[str, Any] = field(default_factory=dict)
     devices: int = 1
     initial: InitialFigures | None = None
-    epochs: tuple[Row, ...] = ()
+    epochs: tuple[EpochRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +134,12 @@ class RunFolder:
         created: When it was written, ISO 8601 in UTC.
         versions: Of the packages that made it.
         python: The version of Python.
+        files: What its other files were when they were written; None in runs from before that was
+            said.
     """
 
     path: Path
-    kind: str
+    kind: Literal["classify", "finetune"]
     experiment: Mapping[str, Any]
     config: Mapping[str, Any]
     base: Mapping[str, Any]
@@ -159,6 +157,7 @@ class RunFolder:
     created: str = ""
     versions: Mapping[str, str | None] = field(default_factory=dict)
     python: str | None = None
+    files: Mapping[str, FileDigest] | None = None
 
     @property
     def name(self) -> str:
@@ -166,19 +165,32 @@ class RunFolder:
         return self.path.name
 
     @property
+    def _saved(self) -> SavedBase:
+        with named_file(self.path / INFO):
+            base: SavedBase = record(SavedBase, self.base)
+        return base
+
+    @property
     def weights(self) -> str:
         """The weights of its base, as the user said it."""
-        return str(self.base["weights"])
+        return self._saved.weights
 
     @property
     def weights_seed(self) -> int:
         """Of random weights."""
-        return int(self.base["weights_seed"])
+        return self._saved.weights_seed
 
     @property
     def decoding(self) -> DecodeRecipe:
         """How a picture became what its base sees."""
-        return decoding_from_dict(self.base)
+        with named_file(self.path / INFO):
+            return decoding_from_dict(self.base)
+
+    @property
+    def spec(self) -> HeadSpec:
+        """Its head, read; RunError where no such head is known."""
+        with named_file(self.path / INFO):
+            return parse_head(self.head)
 
     @property
     def n_views(self) -> int:
@@ -194,21 +206,50 @@ class RunFolder:
     def indexing(self) -> dict[str, Any]:
         """The settings by which its pictures were indexed, to label and split them alike again."""
         said = self.dataset.indexing or {**self.config, "seed": self.seed}
-        return {name: said[name] for name in DataConfig().indexing if name in said}
+        with named_file(self.path / INFO):
+            settings = record(DataConfig, said)
+        return {name: getattr(settings, name) for name in DataConfig().indexing if name in said}
 
     @property
     def mode(self) -> str | None:
         """What fine-tuning let learn; None for a head on frozen features."""
-        return None if self.fine_tuning is None else self.config.get("mode", "full")
+        return None if self.fine_tuning is None else str(self.config.get("mode", "full"))
+
+    def frozen(self, *, look: bool = False) -> FrozenBase:
+        """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
+        with named_file(self.path / INFO):
+            return frozen_from_dict(self.base, look=look)
+
+    def check_file(self, name: str) -> None:
+        """Raise ValueError or OSError where a file is not what it was when it was written."""
+        if self.files is not None and name in self.files:
+            self.files[name].check(self.path / name)
 
     def bundle(self, trust: bool = False) -> Bundle:
         """Load what predicts; raises RunError when it is damaged, or could run code unasked."""
-        return load_bundle(self.path / "bundle", trust)
+        folder = self.path / "bundle"
+        with named_file(folder / DESCRIPTION):
+            self.check_file(f"bundle/{DESCRIPTION}")
+        bundle = load_bundle(folder, trust)
+        theirs = (bundle.classes, bundle.base)
+        if self.dataset.classes and theirs != (self.dataset.classes, self.base):
+            raise RunError(
+                f"expected the classes and the base of {self.path / INFO} in {folder / DESCRIPTION}"
+                f", received others: one of them was altered; restore it or train again"
+            )
+        return bundle
 
     def tested(self) -> list[tuple[str, str]]:
         """Return path (relative to the data's root) and hex digest of each test picture."""
-        with open_rows(self.path / PREDICTIONS) as rows:
-            return [(row["path"], row["digest"]) for row in rows]
+        return [(row["path"], row["digest"]) for row in self.predictions()]
+
+    def predictions(self) -> Iterator[dict[str, str]]:
+        """Yield what it said of each test picture, by the columns of its file.
+
+        Raises:
+            RunError: The file is gone, damaged, or of other classes or pictures.
+        """
+        return read_rows(self.path / PREDICTIONS, self.dataset.classes, self.test.n)
 
     def correct(self) -> dict[tuple[str, str, int], bool]:
         """Return whether each test picture was labelled rightly; raises RunError when that is gone.
@@ -218,11 +259,10 @@ class RunFolder:
         """
         right: dict[tuple[str, str, int], bool] = {}
         seen: Counter[tuple[str, str]] = Counter()
-        with open_rows(self.path / PREDICTIONS) as rows:
-            for row in rows:
-                picture = (row["digest"], row["label"])
-                right[(*picture, seen[picture])] = row["label"] == row["prediction"]
-                seen[picture] += 1
+        for row in self.predictions():
+            picture = (row["digest"], row["label"])
+            right[(*picture, seen[picture])] = row["label"] == row["prediction"]
+            seen[picture] += 1
         return right
 
 
@@ -276,40 +316,20 @@ def _version(name: str) -> str | None:
 
 
 def run_of(path: Path, info: Mapping[str, Any], metrics: Mapping[str, Any]) -> RunFolder:
-    """Make a run of what its files say; raises KeyError or TypeError where that is no run."""
-    kind = info["kind"]
-    return RunFolder(
-        path=path,
-        kind=kind,
-        experiment=info["experiment"],
-        config=info.get("config", {}),
-        base=info["base"],
-        recipe=Recipe.from_dict(info["recipe"]),
-        dataset=RunData.from_dict(info["dataset"]),
-        head=str(info["head"]),
-        layers=tuple(info["layers"]),
-        params=info.get("params", {}),
-        seed=int(info.get("seed", 0)),
-        selection=SelectionFigures.from_dict(metrics["selection"]),
-        test=FinalTest.from_dict(metrics["test"]),
-        factor=float(info.get("factor", 1.0)),
-        seconds=float(info.get("seconds", 0.0)),
-        fine_tuning=_fine_tuning(info, metrics) if kind == FINETUNE else None,
-        created=str(info.get("created", "")),
-        versions=info.get("versions", {}),
-        python=info.get("python"),
-    )
+    """Make a run of what its files say; raises MisreadError where that is no run."""
+    said = {"config": {}, "params": {}, "seed": 0, **info, **metrics}
+    tuned = {**said, "from_run": said.get("from", "best")} if said.get("kind") == FINETUNE else None
+    run: RunFolder = record(RunFolder, {**said, "path": path, "fine_tuning": tuned})
+    record(_UsedSettings, run.config)
+    rows, k = run.test.confusion, len(run.dataset.classes)
+    if k and rows and [len(row) for row in rows] != [k] * k:
+        raise MisreadError(f"expected {k} rows of {k} counts as {{}}, received others", "confusion")
+    return run
 
 
-def _fine_tuning(info: Mapping[str, Any], metrics: Mapping[str, Any]) -> FineTuning:
-    initial = metrics.get("initial")
-    return FineTuning(
-        from_run=info.get("from", "best"),
-        learned_layers=tuple(info.get("learned_layers", ())),
-        boundary=info.get("boundary"),
-        step_factors=info.get("step_factors", {}),
-        changes=info.get("changes", {}),
-        devices=info.get("devices", 1),
-        initial=None if initial is None else InitialFigures(**initial),
-        epochs=tuple(metrics.get("epochs", ())),
-    )
+class _UsedSettings(TypedDict, total=False):
+    """What of a run's settings is used again, beside those by which its pictures were indexed."""
+
+    views: int | None
+    view_policy: str | None
+    mode: str

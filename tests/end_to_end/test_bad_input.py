@@ -9,6 +9,7 @@ import pytest
 from pipeline.cli import run
 from pipeline.features.store.shard import FORMAT_VERSION
 from tests.conftest import write_picture
+from tests.stored import reseal
 
 
 def snapshot(folder):
@@ -228,7 +229,9 @@ def test_foreign_bundle(copy, capsys):
     value = json.loads(path.read_text())
     path.write_text(json.dumps({**value, "kind": "pickle"}))
     arguments = ["predict", run_of(copy, "ridge").name, str(copy / "data/red/0.png")]
-    assert "kind='pickle'" in refused(capsys, copy, arguments)
+    assert "bundle.json, received: it was altered since it" in refused(capsys, copy, arguments)
+    reseal(run_of(copy, "ridge"))
+    assert "as 'kind', received 'pickle'" in refused(capsys, copy, arguments)
 
 
 def test_no_such_run(copy, capsys):

@@ -1,7 +1,5 @@
 """Preparation of features: its texts, its arithmetic, and that folding changes nothing."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from pipeline.heads.rowwise import apply_rowwise
 from pipeline.heads.sample import Sample, make_folds
 from pipeline.heads.transplant import transplant, with_probabilities
 from pipeline.runs import load_bundle, save_head
+from tests.stored import change_json, reseal
 
 BLOCKS = (7, 5)
 PREPARATIONS = ("l2", "sqrt-l2", "pca(6)", "pca(0.9)", "sqrt-l2,pca(6)", "l2,standard,pca(0.9)")
@@ -149,15 +148,16 @@ def test_dense_heads_take_preparations(prepare):
     assert np.mean(head.scores(features).argmax(1) == labels) > 0.9
 
 
+def of_old(description):
+    return {k: v for k, v in description.items() if k not in ("rowwise", "blocks", "seal")}
+
+
 def test_bundles_from_before_there_were_preparations(tmp_path):
     features, labels = data()
     for name in ("ridge", "knn"):
         head = fit_head(parse_head(name), Sample(features, labels, 3, 0))
         save_head(tmp_path / name, head, ("a", "b", "c"), {})
-        path = tmp_path / name / "bundle.json"
-        description = json.loads(path.read_text())
-        del description["rowwise"], description["blocks"]
-        path.write_text(json.dumps(description))
+        change_json(tmp_path / name / "bundle.json", of_old)
         loaded = load_bundle(tmp_path / name).head
         np.testing.assert_array_equal(loaded.scores(features), head.scores(features))
 
@@ -168,6 +168,7 @@ def test_an_unknown_treatment_of_rows_is_refused(tmp_path):
     )
     path = tmp_path / "b" / "bundle.json"
     path.write_text(path.read_text().replace('"none"', '"cube"'))
+    reseal(tmp_path / "b")
     with pytest.raises(
         RunError, match="expected rowwise of none, l2, sqrt-l2, received rowwise='cu"
     ):

@@ -15,6 +15,7 @@ from pipeline.images.walk import Listing
 from pipeline.runs import index_settings
 from tests.images.test_sources import PLAIN, make
 from tests.runs.test_folder import HITS, make_run
+from tests.stored import reseal
 
 KAGGLE = tuple(f"{label}.{number}.jpg" for label in ("cat", "dog") for number in range(4))
 
@@ -262,6 +263,7 @@ def test_stage_3_finds_labels_as_the_run_did(tmp_path):
         path.write_text(
             json.dumps({**json.loads(path.read_text()), "config": config, "seed": seed})
         )
+        reseal(path.parent)
         found = {"seed": seed, **config}
         for text in ("one", "best"):
             assert index_settings(tmp_path / "runs", text, f"{tmp_path}/x/..") == found

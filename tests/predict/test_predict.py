@@ -23,6 +23,7 @@ from pipeline.runs import load_bundle, save_head
 from pipeline.system.cells import CellRows
 from pipeline.system.progress import Reporter
 from tests.conftest import write_picture
+from tests.stored import reseal
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
 CLASSES = ("blue", "green", "red")
@@ -133,6 +134,7 @@ def test_command_and_api_say_the_same_to_the_last_digit(project, tmp_path):
     shutil.rmtree(folder)
     views = ViewAverage(2, ViewRecipe("crop,flip", 0))
     save_head(folder, bundle.head, bundle.classes, bundle.base, test_views=views)
+    reseal(folder.parent)
     pictures = root / "data" / "test"
     said = label(root, [pictures], batch_size=7).predictions
     opened = pipeline.load_run(
@@ -271,6 +273,7 @@ def test_no_label_below_the_threshold(project, tmp_path):
     bundle = load_bundle(folder)
     shutil.rmtree(folder)
     save_head(folder, bundle.head, bundle.classes, bundle.base, threshold=0.9)
+    reseal(folder.parent)
     label(root, [root / "data" / "test"], csv=tmp_path / "out.csv")
     unsure = [row["label"] == "" for row in table(tmp_path / "out.csv")]
     assert unsure == [float(row["probability"]) < 0.9 for row in table(tmp_path / "out.csv")]

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.cli import run
 from tests.conftest import write_picture
+from tests.stored import reseal
 
 BASE = ["--image-size", "32", "--layers", "block2", "--folds", "2"]
 REPORT = ["report", "--out", "OUT", "--overwrite"]
@@ -94,6 +95,7 @@ def test_looking_wants_no_weights_and_no_tensorflow(root, tmp_path, words):
         info = json.loads(path.read_text())
         info["base"]["weights"] = str(tmp_path / "gone.weights.h5")
         path.write_text(json.dumps(info))
+        reseal(path.parent)
     script = (
         "import sys\nfrom pipeline.cli import run\n"
         f"assert run({command(words, root)!r}) == 0\n"

@@ -41,6 +41,7 @@ from pipeline.runs import leaderboard, list_runs
 from pipeline.system.progress import SILENT
 from pipeline.system.visible import visible
 from tests.conftest import write_picture
+from tests.stored import reseal
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]
 ODD = '<img src=x onerror=alert(1)> & "q"'
@@ -358,6 +359,7 @@ def test_a_fine_tuned_run_shows_its_epochs(copied):
     info = json.loads((best.path / "run.json").read_text())
     info |= {"kind": "finetune", "from": "gone", "config": {"mode": "full", "epochs": 3}}
     (best.path / "run.json").write_text(json.dumps(info))
+    reseal(best.path)
     _, made = written(copied, [best.name])
     assert "Epoch 1 is kept" in made.text
     labels = [a.get("aria-label", "") for tag, a in made.elements if tag == "svg"]
@@ -505,14 +507,18 @@ def test_runs_that_are_not_there(project_root, tmp_path, capsys):
 def test_predictions_of_another_run_are_refused(copied):
     best = leaderboard(list_runs(copied / "runs"))[0][0].run
     (best.path / "predictions.csv").write_text("path,digest\n")
-    with pytest.raises(RunError, match=r"expected predictions in .*predictions\.csv"):
+    with pytest.raises(RunError, match=r"predictions\.csv damaged: .* 12 bytes instead of"):
+        written(copied, [best.name])
+    reseal(best.path)
+    with pytest.raises(RunError, match=r"predictions\.csv, received: other columns than those"):
         written(copied, [best.name])
 
 
 def test_a_damaged_search_is_not_taken_for_none(copied):
     best = leaderboard(list_runs(copied / "runs"))[0][0].run
     (best.path / "search.json").write_text("[{")
-    with pytest.raises(RunError, match=r"expected what a search tried in .*search\.json"):
+    reseal(best.path)
+    with pytest.raises(RunError, match=r"received search\.json damaged: Expecting property name"):
         written(copied, [best.name])
 
 

@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import RunError
 from pipeline.runs import choose, find_run, index_settings, note_asked, source_run
 from tests.runs.test_folder import HITS, make_run
+from tests.stored import change_json, reseal
 
 
 @pytest.fixture
@@ -87,7 +88,9 @@ def test_a_damaged_memory_is_one_sentence(runs):
     note_asked(runs, "/a/pets", "pets", "d1")
     (file,) = (runs / ".asked").iterdir()
     file.write_text('{"root": 3}')
-    with pytest.raises(RunError, match=r"asked about in .*\.json, received TypeError.*remove that"):
+    with pytest.raises(
+        RunError, match=r"asked about in .*\.json, received: expected a text as 'root'"
+    ):
         find_run(runs, "best")
 
 
@@ -152,9 +155,8 @@ def test_pictures_are_indexed_as_they_were_last(runs):
     for name, accuracy, seed in (("first", 0.99, 1), ("then", 0.5, 2)):
         make_run(runs, name, accuracy, HITS, data=name, root="/b/cars")
         path = runs / name / "run.json"
-        path.write_text(
-            path.read_text().replace('"indexing": {}', f'"indexing": {{"seed": {seed}}}')
-        )
+        change_json(path, lambda value, seed=seed: value["dataset"].update(indexing={"seed": seed}))
+        reseal(path.parent)
     assert index_settings(runs, "best", "/b/cars") == {"seed": 2}
     note_asked(runs, "/b/cars", "cars", "first")
     assert index_settings(runs, "best", "/b/cars") == {"seed": 1}

@@ -33,7 +33,8 @@ from pipeline.runs import (
     transplantable_head,
     write_run,
 )
-from pipeline.runs.predictions import open_rows
+from pipeline.runs.predictions import read_rows
+from tests.stored import change_json, reseal
 
 RECIPE = Recipe(
     backbone="VGG16",
@@ -109,8 +110,7 @@ def test_names_like_formulas_come_back(tmp_path):
         classes,
     )
     rows.write(tmp_path / "predictions.csv")
-    with open_rows(tmp_path / "predictions.csv") as read:
-        found = list(read)
+    found = list(read_rows(tmp_path / "predictions.csv", classes, 6))
     assert [row["path"] for row in found] == paths
     assert [row["label"] for row in found] == list(classes) * 3
     assert {row["prediction"] for row in found} == {"=cmd|x"}
@@ -287,9 +287,9 @@ def test_of_equals_the_head_is_best(tmp_path):
     """A fine-tuned base that gained nothing is not preferred for its name."""
     for name in ("b-head", "a-tuned"):
         make_run(tmp_path, name, 0.8, HITS)
-    path = tmp_path / "a-tuned" / "run.json"
-    tuned = '"kind": "finetune", "from": "b-head"'
-    path.write_text(path.read_text("utf-8").replace('"kind": "classify"', tuned), "utf-8")
+    path, tuned = tmp_path / "a-tuned" / "run.json", {"kind": "finetune", "from": "b-head"}
+    change_json(path, lambda value: value.update(tuned))
+    reseal(path.parent)
     assert find_run(tmp_path, "best").name == "b-head"
     way_out = "it began with b-head: give that one, or best"
     with pytest.raises(RunError, match=rf"received a-tuned with head='logistic' .*; {way_out}"):

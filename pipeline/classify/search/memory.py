@@ -5,7 +5,6 @@ at all, so that several searches may share the folder, and one that is killed le
 finished. What cannot be read as it was written is searched again.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from pipeline.errors import InputError
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.runs import experiment_digest
 from pipeline.system.files import atomic_path, write_json
+from pipeline.system.typed import read_json
 
 UnitKey = Callable[[Cuts, Sequence[HeadSpec], int], Mapping[str, Any]]
 
@@ -144,7 +144,7 @@ class SearchMemory:
     def searched(self, search: str, n_cuts: int) -> SearchedHead | None:
         """Return the head that a search of this digest found among so many cuts, or None."""
         try:
-            value = json.loads((self._folder / f"{search}.json").read_text("utf-8"))
+            value = read_json(self._folder / f"{search}.json")
             return SearchedHead.from_dict(search, value, n_cuts)
         except (FileNotFoundError, ValueError, TypeError, LookupError, InputError):
             return None

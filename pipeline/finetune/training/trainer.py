@@ -237,10 +237,10 @@ class Trainer:
         return State(tuple(history), arrays)
 
     def fits(self, state: State) -> bool:
-        """Return whether a state has the arrays of this training, by their names and shapes."""
+        """Return whether a state has the arrays of this training, by name, shape and type."""
         own = self._state([], Best(self._average, state.history[0])).arrays
-        return {name: array.shape for name, array in own.items()} == {
-            name: array.shape for name, array in state.arrays.items()
+        return {name: (array.shape, array.dtype) for name, array in own.items()} == {
+            name: (array.shape, array.dtype) for name, array in state.arrays.items()
         }
 
     def _resume(self, state: State, best: Best) -> None:

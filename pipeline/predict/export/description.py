@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.features.base import decoding_from_dict
 from pipeline.images import DecodeRecipe
 from pipeline.predict.export.formats import Format
 from pipeline.runs import Bundle, RunFolder
@@ -25,7 +24,7 @@ _RESIZING = {
 
 def describe_model(run: RunFolder, bundle: Bundle, wanted: Format) -> dict[str, Any]:
     """Return everything that has to be known to use a model, as plain JSON values."""
-    recipe = decoding_from_dict(bundle.base)
+    recipe = bundle.decoding
     size, n_classes = recipe.size, len(bundle.classes)
     return {
         "format": FORMAT,

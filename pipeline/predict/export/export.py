@@ -8,7 +8,6 @@ import numpy as np
 
 from pipeline.config import DataConfig, ExportConfig
 from pipeline.errors import PipelineError, RunError
-from pipeline.features.base import decoding_from_dict
 from pipeline.images import DecodeRecipe, RowLoader, load_batches, open_reader
 from pipeline.images.own import may_look
 from pipeline.predict.export.description import describe_model
@@ -149,7 +148,7 @@ def _expected(run: RunFolder, bundle: Bundle, models: Path) -> Expected:
 
     A picture that is not byte for byte the one that was tested does not count.
     """
-    recipe, source = decoding_from_dict(bundle.base), f"test pictures of {run.dataset.name}"
+    recipe, source = bundle.decoding, f"test pictures of {run.dataset.name}"
     images = _tested(run, recipe)
     if not len(images):
         import_tensorflow()
@@ -158,7 +157,8 @@ def _expected(run: RunFolder, bundle: Bundle, models: Path) -> Expected:
         images, source = parity_images(recipe.size), "made-up pictures"
     predictor = bundle_predictor(run.name, bundle, models, BATCH_SIZE)
     probabilities = predictor.probabilities(images)
-    return Expected(images, source, probabilities, LIMITS.get(bundle.base["precision"], HALF_LIMIT))
+    limit = LIMITS.get(bundle.frozen(look=True).precision, HALF_LIMIT)
+    return Expected(images, source, probabilities, limit)
 
 
 def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:

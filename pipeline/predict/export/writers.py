@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from pipeline.backbones.engines import GivenNetwork
 from pipeline.backbones.engines.conversion import convert
-from pipeline.features.base import frozen_from_dict
 from pipeline.heads import NetworkHead
 from pipeline.heads.fitted import centred
 from pipeline.heads.transplant import transplant, with_probabilities
@@ -55,9 +54,9 @@ def whole_model(bundle: Bundle) -> keras.Model:
         WeightsError: The base's weights are gone, or not what they were.
     """
     if bundle.head is None:
-        return keras.saving.load_model(bundle.model_path, compile=False, safe_mode=True)
+        return bundle.model()
     assert isinstance(bundle.head, NetworkHead), type(bundle.head)
-    extractor = frozen_from_dict(bundle.base).build()
+    extractor = bundle.frozen().build()
     return with_probabilities(transplant(extractor, centred(bundle.head)))
 
 

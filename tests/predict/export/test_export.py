@@ -22,6 +22,7 @@ from pipeline.predict.export.formats import find_format
 from pipeline.predict.predict import predict
 from pipeline.runs import load_bundle, save_head, save_model
 from tests.conftest import write_picture
+from tests.stored import reseal
 
 pytest.importorskip("tf2onnx", reason="needs the extras onnx and tflite")
 pytest.importorskip("ai_edge_litert", reason="needs the extras onnx and tflite")
@@ -75,6 +76,7 @@ def with_whole_model(root):
     model = whole_model(bundle)
     shutil.rmtree(folder)
     save_model(folder, model, bundle.classes, bundle.base)
+    reseal(folder.parent)
 
 
 def predicted(root, head):
@@ -296,6 +298,7 @@ def test_views_to_judge_by_are_left_out_and_told(copy, tmp_path, capsys):
     shutil.rmtree(folder)
     judged = {"test_views": ViewAverage(3, ViewRecipe("crop,flip", 0)), "threshold": 0.75}
     save_head(folder, bundle.head, bundle.classes, bundle.base, **judged)
+    reseal(folder.parent)
     out = tmp_path / "model"
     arguments = ["export", run_of(copy, "logistic").name, str(out), "--format", "openvino"]
     assert run([*arguments, *places(copy)]) == 0
@@ -335,6 +338,7 @@ def test_pictures_that_changed_do_not_count(copy, tmp_path):
     info = json.loads(moved.read_text())
     info["dataset"]["root"] = str(tmp_path / "moved")
     moved.write_text(json.dumps(info))
+    reseal(moved.parent)
     write_picture(tmp_path / "moved/test/red/0.png", 9999)
     (tmp_path / "moved/test/red/1.png").unlink()
     assert exported(copy, tmp_path / "model.keras").pictures == 16
@@ -345,6 +349,7 @@ def test_made_up_pictures_where_all_are_gone(copy, tmp_path):
     info = json.loads(path.read_text())
     info["dataset"]["root"] = str(tmp_path / "nowhere")
     path.write_text(json.dumps(info))
+    reseal(path.parent)
     result = exported(copy, tmp_path / "model.keras")
     assert (result.pictures, result.compared_on) == (4, "made-up pictures")
     assert result.max_abs_difference < 1e-5
