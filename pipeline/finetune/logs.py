@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from pipeline.errors import StoreError
@@ -12,7 +12,7 @@ from pipeline.finetune.training.plan import Epoch
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
     """Write one CSV row per epoch."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(asdict(history[0])))
+        table = csv.DictWriter(file, [field.name for field in fields(Epoch)])
         table.writeheader()
         table.writerows(asdict(epoch) for epoch in history)
 

@@ -2,6 +2,7 @@ import errno
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,48 @@ def test_settings_from_a_file_and_flags_over_them(pictures, tmp_path, capsys):
     value = json.loads(capsys.readouterr().out)
     assert value["recipe"].startswith("MobileNet(alpha=0.25)-conv_pw_1_relu-avg-")
     assert (tmp_path / "cache" / value["recipe"] / "recipe.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            '[classify]\nheads = "nowhere:Thing"',
+            "names of modules, which are imported; type --heads",
+        ),
+        ('[classify]\nheads = ["ridge", "sklearn.svm:SVC"]', "names of modules"),
+        ('[classify]\ncluster = "tcp://host:8786"', "the address of a scheduler.*; type --cluster"),
+        ("[predict]\ntrust = true", "trust, by which a pickle runs its code; type --trust on the"),
+        ('[predict]\ntrust = ["yes"]', "type --trust"),
+        ("[predict]\nno-trust = true", "type --trust"),
+    ],
+)
+def test_a_file_of_settings_runs_no_code_of_others(tmp_path, capsys, table, words):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f"{table}\n")
+    command = ["predict", "best", "x"] if "predict" in table else ["classify", "x"]
+    assert run([*command, "--config", str(settings)]) == 2
+    error = capsys.readouterr().err
+    assert "expected settings that run no code of others in config=" in error
+    assert re.search(words, error)
+
+
+def test_what_a_file_says_of_code_and_the_command_line_says_too_counts(tmp_path, capsys):
+    settings = tmp_path / "settings.toml"
+    settings.write_text('[classify]\nheads = "nowhere:Thing"\n[predict]\ntrust = false\n')
+    arguments = ["--config", str(settings), "--runs", str(tmp_path)]
+    assert run(["classify", "x", *arguments, "--heads", "nothing:Thing"]) == 2
+    assert "a module that can be imported in 'nothing:Thing'" in capsys.readouterr().err
+    assert run(["predict", "best", "x", *arguments]) == 2
+    assert "received x, which is not there" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_toml_is_one_sentence(tmp_path, capsys):
+    for number, data in enumerate((b"\xff", b"[x", b"x = " + b"[" * 100_000, bytes(2 << 20))):
+        path = tmp_path / f"{number}.toml"
+        path.write_bytes(data)
+        assert run(["compare", "--config", str(path)]) == 2
+        assert f"expected a TOML file, received config={path}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["32x32", "32,32", "32×32", "(32, 32)", "[32,32]", " 32 X 32 "])

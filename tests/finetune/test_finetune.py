@@ -312,10 +312,29 @@ def foreign(path):
     shutil.copy(other.path, path)
 
 
+def saved_with(**changes):
+    def spoil(path):
+        one = state()
+        changed = replace(one, **{k: v for k, v in changes.items() if k == "history"})
+        arrays = changes.get("arrays", one.arrays)
+        Checkpoint(path.parents[2], path.parent.name).save(replace(changed, arrays=arrays))
+
+    return spoil
+
+
+LATER = Epoch(3, 0.9, 0.6, 0.8, 0.7, 1e-4, 0.1)
+NAN, INFINITY = (np.array([1, value], "f4") for value in (np.nan, np.inf))
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (cut_off, "is not used: it cannot be read"),
+        (lambda path: path.write_bytes(b""), "is not used: it cannot be read"),
+        (saved_with(history=()), "is not used: it cannot be read (no history); training begins an"),
+        (saved_with(history=(LATER,)), "(a history of 1 epochs with gaps); training begins anew"),
+        (saved_with(arrays={"mean/0": NAN}), "(NaN or infinity in mean/0); training begins anew"),
+        (saved_with(arrays={"best/7": INFINITY}), "(NaN or infinity in best/7); training begins"),
         (foreign, "is not used: it is of another configuration; training begins anew"),
     ],
 )
