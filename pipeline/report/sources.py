@@ -86,12 +86,13 @@ def find_dataset(config: ReportConfig, run: RunFolder, reporter: Reporter) -> Fo
         settings["root"] = None  # the paths of a table are then relative to its own folder
     places = [] if config.pictures is None else [(config.pictures, True)]
     places += [(root, False)] if may_look(root) else []
-    found = FoundData(
-        None,
-        False,
-        f"the run says that its pictures are in {root}, which none of your commands has read here: "
-        f"say where they are with --pictures DIR",
+    why = "which none of your commands has read here: say"
+    if is_remote(root):
+        why = "and a report reads from no other machine: fetch them, and say"
+    reason = (
+        f"the run says that its pictures are in {root}, {why} where they are with --pictures DIR"
     )
+    found = FoundData(None, False, reason)
     for place, confined in places:
         found = _found(config, run, place, settings, confined, reporter)
         if found.same:

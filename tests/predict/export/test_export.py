@@ -16,6 +16,7 @@ from pipeline.errors import InputError, RunError, UnknownNameError
 from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fitted import all_classes, centred
 from pipeline.images import DecodeRecipe, ViewAverage, ViewRecipe, decode
+from pipeline.images.own import note_own
 from pipeline.predict.export.description import recipe_in_words
 from pipeline.predict.export.export import export
 from pipeline.predict.export.formats import find_format
@@ -341,6 +342,9 @@ def test_pictures_that_changed_do_not_count(copy, tmp_path):
     reseal(moved.parent)
     write_picture(tmp_path / "moved/test/red/0.png", 9999)
     (tmp_path / "moved/test/red/1.png").unlink()
+    # Where the pictures are now only the run says, which anybody may have written.
+    assert exported(copy, tmp_path / "other.keras").compared_on == "made-up pictures"
+    note_own(str(tmp_path / "moved"))
     assert exported(copy, tmp_path / "model.keras").pictures == 16
 
 
