@@ -49,6 +49,11 @@ def splits_named(names: Collection[str]) -> dict[str, str]:
     return {name: split for name, (split, rest) in candidates.items() if several or not rest}
 
 
+def splits_within(names: Collection[str]) -> dict[str, str]:
+    """Return the splits of names in which a word says one, whatever else they say."""
+    return {name: split for name in names if (split := _taken_apart(name)[0])}
+
+
 def _taken_apart(name: str) -> tuple[str | None, frozenset[str]]:
     """Return the one split in a name, if there is one, and the words that say something else."""
     tokens = [token.lower() for token in _TOKEN.findall(name)]

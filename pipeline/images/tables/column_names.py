@@ -2,6 +2,8 @@
 
 import re
 
+from pipeline.images.splitwords import split_named
+
 PATH, LABEL, SPLIT, GROUP = "path", "label", "split", "group"
 ROLES = (PATH, LABEL, SPLIT, GROUP)
 NONE = "none"
@@ -19,29 +21,36 @@ _PATHS = re.compile(
 )
 _LABELS = (
     "label|class|classes|category|categories|target|breed|species|finding|diagnosis|diagnoses|"
-    "variety|varieties|disease|cultivar|pathology|condition|severity|emotion|groundtruth"
+    "variety|varieties|disease|cultivar|pathology|emotion|groundtruth"
 )
-_WHOLE_LABELS = "y|gt|dx|tag|type|kind|truth|grade|level|family|genus|expression|outcome"
-_LABEL_NAMES = re.compile(
-    rf"(.*({_LABELS})|{_WHOLE_LABELS})s?(names?|ids?|idx|index|codes?|num|number|no|text|str)?s?"
-)
+_WHOLE_LABELS = "y|gt|dx|truth"
+# Labels of some tables, and in others only something that is known about a picture.
+_ATTRIBUTES = "tag|type|kind|grade|level|family|genus|expression|outcome|.*condition|.*severity"
+_LABEL_NUMBER = "(names?|ids?|idx|index|codes?|num|number|no|text|str)?s?"
+_LABEL_NAMES = re.compile(rf"(.*({_LABELS})|{_WHOLE_LABELS}|{_ATTRIBUTES})s?{_LABEL_NUMBER}")
+_ATTRIBUTE_NAMES = re.compile(rf"({_ATTRIBUTES})s?{_LABEL_NUMBER}")
 _SPLITS = re.compile(
     r"(data|image|train(ing)?(val(idation)?)?(test)?)?"
     r"(sets?|subsets?|splits?|partitions?|phases?|usages?|datasets?|foldtype)(names?|types?|ids?)?"
+    r"|(k|cv)?folds?\d*(ids?|nos?|nrs?|numbers?|idx|index)?|cv\d*"
 )
-_WHO = "patient|subject|participant|individual|person|donor|case|lesion|slide|specimen|video|clip"
+_WHO = (
+    "patient|subject|subj|participant|individual|person|people|donor|proband|volunteer|identity|"
+    "case|lesion|slide|specimen|video|clip"
+)
 _WHO_BY_NUMBER = (
-    "session|sequence|seq|series|study|encounter|visit|burst|track|scene|animal|plant|tree|child|"
-    "owner|user|author|photographer|observer|camera|location|site|hospital|object|instance|product|"
-    "item|group"
+    "session|sequence|seq|series|study|encounter|visit|exam|accession|admission|burst|track|scene|"
+    "animal|plant|tree|child|owner|user|author|writer|photographer|observer|speaker|actor|camera|"
+    "location|site|hospital|farm|plot|batch|plate|object|instance|product|item|group|pat|pt|p|sub"
 )
 _NUMBER = "ids?|nos?|nrs?|nums?|numbers?|names?|uids?|uuids?|instanceuids?|keys?|codes?|index|idx"
-_GROUPS = re.compile(rf"groups?|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER})")
-_UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
-_YES_NO = re.compile(
-    r"(is|in|for|use|used)?(in|for|as)?(?P<split>train|training|test|testing|val|valid|validation)"
-    r"(images?|sets?|samples?|data|split)?"
+_GROUPS = re.compile(
+    rf"(anon(ymi[sz]ed)?|dicom|original|orig|unique|hashed)?"
+    rf"(groups?|mrn|medicalrecordnumber|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER}))"
 )
+_WHOS = re.compile(rf"({_WHO})s?")
+_UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
+_BEFORE_SPLIT = re.compile(r"(?i)^(is|in|for|used?)[\W_]*((in|for|as)[\W_]*)?")
 
 
 def plain_name(name: str) -> str:
@@ -71,11 +80,20 @@ def is_unnamed(name: str) -> bool:
     return _UNNAMED.fullmatch(plain_name(name)) is not None
 
 
+def is_attribute(name: str) -> bool:
+    """Say whether a label's name is one that in other tables is no label's: type, level, tag."""
+    return _ATTRIBUTE_NAMES.fullmatch(plain_name(name)) is not None
+
+
+def may_be_property(name: str) -> bool:
+    """Say whether a group's name may also say what is in a picture: person, patient, video."""
+    return _WHOS.fullmatch(plain_name(name)) is not None
+
+
 def split_of_yes(name: str) -> str | None:
-    """Return the word for the split that a column of yes and no says is meant.
+    """Return the split that a column of yes and no says is meant.
 
     >>> split_of_yes("is_training_image"), split_of_yes("is_valid"), split_of_yes("training_hours")
-    ('training', 'valid', None)
+    ('train', 'validation', None)
     """
-    found = _YES_NO.fullmatch(plain_name(name))
-    return found["split"] if found else None
+    return split_named(re.sub(_BEFORE_SPLIT, "", name.strip()))

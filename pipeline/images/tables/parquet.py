@@ -25,7 +25,7 @@ from pipeline.images.identity import Identities, Stamp, stamp_of_stat
 from pipeline.images.location import locate
 from pipeline.images.names import inner_path
 from pipeline.images.remote import open_remote
-from pipeline.images.tables.text import TableContent
+from pipeline.images.tables.content import TableColumn, TableContent
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -46,27 +46,18 @@ def read_parquet(where: str) -> TableContent:
         InputError: The package for it is missing, or it is no Parquet file.
     """
     file, _ = _opened(where)
-    header: list[str] = []
-    columns: list[list[str]] = []
-    pictures: set[int] = set()
-    named_classes: set[int] = set()
+    columns: list[TableColumn] = []
     with _told(where), file:
         classes = _class_names(file)
         for field in file.schema_arrow:
             names = classes.get(field.name)
             if (leaf := _pictures_leaf(file, field)) is not None:
-                pictures.add(len(header))
-                columns.append(_picture_names(file, field, leaf))
+                texts = _picture_names(file, field, leaf)
+                columns.append(TableColumn(field.name, texts, pictures=True))
             elif (values := _values(file, field)) is not None:
-                columns.append([_text(value, names) for value in values])
-            else:
-                continue
-            if names:
-                named_classes.add(len(header))
-            header.append(field.name)
-    records = list(zip(*columns, strict=True))
-    numbers = range(len(records))  # as data frames number them
-    return TableContent(header, records, numbers, None, pictures, named_classes)
+                texts = [_text(value, names).strip() for value in values]
+                columns.append(TableColumn(field.name.strip(), texts, classes=bool(names)))
+    return TableContent(columns, range(file.metadata.num_rows))  # as data frames number them
 
 
 def _opened(where: str) -> tuple["ParquetFile", Stamp]:

@@ -10,11 +10,10 @@ import posixpath
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from urllib.parse import unquote
 
 from pipeline.errors import nearest_names
@@ -25,8 +24,7 @@ from pipeline.system.units import named
 
 _FOREIGN = re.compile(r"[a-zA-Z]:[\\/]|[\\/]|[a-z][a-z0-9+.-]*://|\.\.[\\/]|~")
 _FILE = "file://"
-_MOST_COMPARED = 5000
-_N_BESIDE = 200
+_N_BESIDE = 1000
 _WORTH_LISTING = 32
 
 
@@ -42,7 +40,7 @@ class Lost:
     """
 
     path: str
-    fits: tuple[str, ...] = ()
+    fits: Sequence[str] = ()
     taken: str | None = None
     nearest: str | None = None
 
@@ -72,6 +70,8 @@ class PathFinder:
     def __init__(self, root: str) -> None:
         self.root = root
         self._prefix = f"{root.rstrip(os.sep)}/"
+        self._endings: dict[tuple[int, bool], Mapping[Parts, list[str]]] = {}
+        self._fits: dict[Hashable, Sequence[str]] = {}
 
     def tidied(self, path: str) -> str:
         """Write one path in one way, so that two rows for it are seen."""
@@ -114,11 +114,11 @@ class PathFinder:
             if self.is_there(path):
                 continue
             slashed = self.tidied(path.replace("\\", "/"))
-            fits = [slashed] if slashed != path and self.is_there(slashed) else self.fits(path)
+            fits = (slashed,) if slashed != path and self.is_there(slashed) else self.fits(path)
             if len(fits) == 1:
                 meant[path] = fits[0]
             else:
-                lost.append(Lost(path, tuple(fits)))
+                lost.append(Lost(path, fits))
         claimed_twice = _claimed_twice(paths, meant) if meant else set()
         lost += [Lost(path, taken=file) for path, file in meant.items() if file in claimed_twice]
         return {path: file for path, file in meant.items() if file not in claimed_twice}, lost
@@ -150,34 +150,56 @@ class PathFinder:
                 return folder
         return None
 
-    def fits(self, path: str) -> list[str]:
+    def fits(self, path: str) -> Sequence[str]:
         """Return the files below the root that a path may mean, sorted."""
         found = self._fitting(path)
         return found if found or "%" not in path else self._fitting(unquote(path))
 
-    def _fitting(self, path: str) -> list[str]:
+    def _fitting(self, path: str) -> Sequence[str]:
+        """Return the files that share most parts with a path, from the end, and do not contradict.
+
+        Thousands of paths may end alike where no file fits one of them: they share one answer.
+        """
         wanted = _keys(path)
-        if not wanted:
-            return []
-        files = self._by_name.get(wanted[-1], [])
-        if not files and not is_picture_name(wanted[-1]):
-            files = self._by_stem.get(wanted[-1], [])
-        shared = {file: _n_shared(wanted, _keys(file)) for file in files}
-        most = max(shared.values(), default=0)
-        best = sorted(file for file, n_shared in shared.items() if n_shared == most)
+        by_stem = wanted[-1:] not in self._ending(1, False) and not is_picture_name(
+            "".join(wanted[-1:])
+        )
+        n_shared, files = 1, self._ending(1, by_stem).get(wanted[-1:], [])
+        while len(files) > 1 and (
+            more := self._ending(n_shared + 1, by_stem).get(wanted[-1 - n_shared :])
+        ):
+            n_shared, files = n_shared + 1, more
+        if len(files) == 1:
+            n_shared = _n_shared(wanted, _keys(files[0]))
         foreign = _FOREIGN.match(path) is not None
-        home = posixpath.basename(self.root)
-        return [file for file in best if _agree(wanted, _keys(file), most, foreign, home)]
+        ours = wanted[:-n_shared]
+        alike = (wanted[-n_shared:], by_stem, foreign, bool(ours), frozenset(_splits(ours)))
+        if alike not in self._fits:
+            home = posixpath.basename(self.root)
+            self._fits[alike] = tuple(
+                file
+                for file in sorted(files)
+                if _agree(ours, _keys(file)[:-n_shared], n_shared, foreign, home)
+            )
+        return self._fits[alike]
+
+    def _ending(self, n_parts: int, by_stem: bool) -> Mapping[Parts, list[str]]:
+        """Return the files by so many parts at the end of their paths, without suffix if wanted."""
+        if (n_parts, by_stem) not in self._endings:
+            endings: dict[Parts, list[str]] = {}
+            for file in filter(is_picture_name, self.files) if by_stem else self.files:
+                parts = _keys(posixpath.splitext(file)[0] if by_stem else file)
+                if len(parts) >= n_parts:
+                    endings.setdefault(parts[-n_parts:], []).append(file)
+            self._endings[n_parts, by_stem] = endings
+        return self._endings[n_parts, by_stem]
 
     def nearest(self, path: str) -> str | None:
         """Return the file whose name is most like that of a path; None if none is alike."""
-        stem = posixpath.splitext((_keys(path) or ("",))[-1])[0]
-        stems = self._stems
-        if len(stems) > _MOST_COMPARED:
-            at = bisect_left(stems, stem)
-            stems = stems[max(0, at - _N_BESIDE) : at + _N_BESIDE]
-        names = nearest_names(stem, stems, 1)
-        return self._by_stem_of_any[names[0]] if names else None
+        stem = _stem(path)
+        at = bisect_left(self._stems, stem)
+        names = nearest_names(stem, self._stems[max(0, at - _N_BESIDE) : at + _N_BESIDE], 1)
+        return self._by_stem[names[0]] if names else None
 
     @cached_property
     def files(self) -> list[str]:
@@ -185,21 +207,12 @@ class PathFinder:
         return list(_walk(self.root))
 
     @cached_property
-    def _by_name(self) -> Mapping[str, list[str]]:
-        return _grouped((_key(posixpath.basename(file)), file) for file in self.files)
-
-    @cached_property
-    def _by_stem(self) -> Mapping[str, list[str]]:
-        pictures = filter(is_picture_name, self.files)
-        return _grouped((_stem(file), file) for file in pictures)
-
-    @cached_property
-    def _by_stem_of_any(self) -> Mapping[str, str]:
+    def _by_stem(self) -> Mapping[str, str]:
         return {_stem(file): file for file in reversed(self.files)}
 
     @cached_property
     def _stems(self) -> Sequence[str]:
-        return sorted(self._by_stem_of_any)
+        return sorted(self._by_stem)
 
 
 def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> set[str]:
@@ -216,32 +229,15 @@ def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> set[str]:
 def _walk(root: str) -> Iterator[str]:
     """Yield visible files, links followed, every folder once; what cannot be listed has none."""
     entered: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        place = Path(root, folder)
-        try:
-            status = place.stat()
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
-        except OSError:
-            continue
+    for place, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(place)
         if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
             continue
         entered.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            if is_clutter(entry.name):
-                continue
-            if entry.is_dir():
-                waiting.append(f"{folder}{entry.name}/")
-            else:
-                yield folder + entry.name
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
+        prefix = "" if place == root else os.path.relpath(place, root).replace(os.sep, "/") + "/"
+        yield from (prefix + name for name in sorted(names) if not is_clutter(name))
 
 
 def _keys(path: str) -> Parts:
@@ -257,8 +253,8 @@ def _key(name: str) -> str:
     return (name if name.isascii() else unicodedata.normalize("NFC", name)).casefold()
 
 
-def _stem(file: str) -> str:
-    return _key(posixpath.splitext(posixpath.basename(file))[0])
+def _stem(path: str) -> str:
+    return posixpath.splitext((_keys(path) or ("",))[-1])[0]
 
 
 def _n_shared(wanted: Parts, file: Parts) -> int:
@@ -269,13 +265,12 @@ def _n_shared(wanted: Parts, file: Parts) -> int:
     return n_shared
 
 
-def _agree(wanted: Parts, file: Parts, n_shared: int, foreign: bool, home: str) -> bool:
+def _agree(ours: Parts, theirs: Parts, n_shared: int, foreign: bool, home: str) -> bool:
     """Say whether the folders of a path and of a file do not contradict each other.
 
     They do where both have folders that the other has not, unless those of the path are of another
     machine, and both say the same split. A root that is a split folder is not another split's.
     """
-    ours, theirs = wanted[:-n_shared], file[:-n_shared]
     if not ours:
         return True
     if not theirs:

@@ -5,28 +5,33 @@ import posixpath
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 from pipeline.config import DataConfig
 from pipeline.config.data import COLUMNS, LEVELS
 from pipeline.errors import DataError, InputError
 from pipeline.images.files import Files, ListedFiles
+from pipeline.images.layout import check_spelling
 from pipeline.images.location import FOLDER, JSON, PARQUET, Location, locate, resolve_location
 from pipeline.images.names import is_picture_name
 from pipeline.images.readings import BY_TABLE, Reading
 from pipeline.images.remote import RemoteFiles, read_remote
 from pipeline.images.tables.annotations import json_hint
-from pipeline.images.tables.column_names import GROUP, LABEL, ONE_HOT, PATH, SPLIT
-from pipeline.images.tables.columns import ColumnChoice, Columns
+from pipeline.images.tables.column_names import GROUP, LABEL, PATH, SPLIT
+from pipeline.images.tables.columns import ColumnChoice
+from pipeline.images.tables.content import TableColumn, TableContent, joined
 from pipeline.images.tables.folders import SHARD, TablePart, tables_in
-from pipeline.images.tables.manifest import TableRow, distinct_rows, table_rows, why_unusable
+from pipeline.images.tables.labels import check_one_label
+from pipeline.images.tables.manifest import TableRow, check_filled, table_rows, why_unusable
 from pipeline.images.tables.parquet import ParquetFiles, PictureColumn, read_parquet
 from pipeline.images.tables.paths import Lost, PathFinder
-from pipeline.images.tables.text import TableContent, joined, read_text
+from pipeline.images.tables.text import read_text
 from pipeline.system.units import named
 
 N_EXAMPLES = 3
 _MOST_NEAREST = 100
+_MOST_ROOTS = 10
 
 
 @dataclass(frozen=True)
@@ -91,13 +96,7 @@ def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig)
     places = {part.prefix: str(place.path / part.path) for part in parts}
     contents = [_content(locate(path)) for path in places.values()]
     read = [(part.prefix, part.split, one) for part, one in zip(parts, contents, strict=True)]
-    table = joined(place.given, read)
-    found = _found(place, table, places, config)
-    if len(table.header) == len(contents[0].header):
-        return found
-    # The column of splits is made of the names of the tables.
-    named_so = {role: name for role, name in found.reading.columns.items() if role != SPLIT}
-    return replace(found, reading=replace(found.reading, columns=named_so))
+    return _found(place, joined(place.given, read), places, config)
 
 
 def _content(place: Location) -> TableContent:
@@ -123,48 +122,83 @@ def _content(place: Location) -> TableContent:
 def _found(
     place: Location, table: TableContent, shards: Mapping[str, str], config: DataConfig
 ) -> FoundTable:
-    where = place.given
-    if not table.records:
+    where, numbers = place.given, table.numbers
+    if not numbers:
         raise DataError(f"expected rows of pictures in {where}, received none: add some")
     root = _root(place, config)
     finder = PathFinder(root) if "://" not in root else None
     look = finder.files_of if finder and table.folders is None else None
-    columns = ColumnChoice(where, table, config, look).columns()
-    reading = _reading(table, columns)
-    if columns.path in table.pictures:
-        if config.root is not None:
-            raise InputError(
-                f"expected no root with {where}, which holds the pictures themselves; received "
-                f"root={config.root!r}: leave it out"
-            )
-        rows = sorted(table_rows(where, table, columns, str.__add__), key=_by_path)
-        return FoundTable(rows, _inside(table, columns, shards), reading, {})
-    rows = table_rows(where, table, columns, finder.tidied_in if finder else _tidied_remotely)
-    unreadable: dict[str, str] = {}
-    if finder:
-        rows, unreadable = _with_files(where, finder, rows, reading.columns[PATH])
-    rows = sorted(distinct_rows(where, rows), key=_by_path)
-    numbers = {row.path: row.number for row in rows}
-    for path in filter(why_unusable, numbers):
-        unreadable[path] = f"{why_unusable(path)} (row {numbers[path]})"
-    files = ListedFiles(Path(root), numbers) if finder else _remote_files(root)
-    return FoundTable(rows, files, reading, unreadable)
+    choice = ColumnChoice(where, table, config, look)
+    path, label = choice.path(), choice.label()
+    check_filled(where, numbers, path, label)
+    check_one_label(where, numbers, label)
+    if path.pictures:
+        paths, files = _inside(place, table, path, shards, config)
+        unreadable: dict[str, str] = {}
+    else:
+        paths, files, unreadable = _located(where, table, path, label, finder or root)
+    split, group = choice.split(paths), choice.group()
+    if group:
+        check_spelling(where, "groups", group.counts)
+    rows = table_rows(where, numbers, paths, label.values, split, group)
+    names = {PATH: path, LABEL: label, SPLIT: split and split.column, GROUP: group}
+    reading = Reading(
+        BY_TABLE,
+        splits=split.splits if split else {},
+        columns={role: one.name for role, one in names.items() if one and not one.made},
+    )
+    return FoundTable(sorted(rows, key=attrgetter("path")), files, reading, unreadable)
 
 
-def _by_path(row: TableRow) -> str:
-    return row.path
-
-
-def _inside(table: TableContent, columns: Columns, shards: Mapping[str, str]) -> ParquetFiles:
-    """Return the pictures that lie in the tables themselves, whose paths are known by prefix."""
-    column = table.header[columns.path]
-    folders = table.folders or [""] * len(table.records)
+def _inside(
+    place: Location,
+    table: TableContent,
+    path: TableColumn,
+    shards: Mapping[str, str],
+    config: DataConfig,
+) -> tuple[list[str], Files]:
+    """Return the names of the pictures that lie in the tables themselves, and what reads them."""
+    if config.root is not None:
+        raise InputError(
+            f"expected no root with {place.given}, which holds the pictures themselves; received "
+            f"root={config.root!r}: leave it out"
+        )
+    folders = table.folders or [""] * len(table.numbers)
+    paths = list(map(str.__add__, folders, path.values))
     at = {folder: number for number, folder in enumerate(shards)}
-    rows = {
-        folder + record[columns.path]: (at[folder], number)
-        for record, folder, number in zip(table.records, folders, table.numbers, strict=True)
-    }
-    return ParquetFiles([PictureColumn(shard, column) for shard in shards.values()], rows)
+    rows = zip(map(at.__getitem__, folders), table.numbers, strict=True)
+    columns = [PictureColumn(shard, path.name) for shard in shards.values()]
+    return paths, ParquetFiles(columns, dict(zip(paths, rows, strict=True)))
+
+
+def _located(
+    where: str, table: TableContent, path: TableColumn, label: TableColumn, root: PathFinder | str
+) -> tuple[list[str], Files, dict[str, str]]:
+    """Return the files that the paths of a table mean, what reads them, and why some have none."""
+    folders = table.folders or [""] * len(table.numbers)
+    tidy = root.tidied_in if isinstance(root, PathFinder) else _tidied_remotely
+    paths = list(map(tidy, folders, path.values))
+    first = dict(zip(reversed(paths), reversed(table.numbers), strict=True))
+    reasons: dict[str, str] = {}
+    if isinstance(root, PathFinder):
+        meant, lost = root.found(first)
+        lost.sort(key=lambda one: first[one.path])
+        if several := [one for one in lost if one.fits]:
+            labels_differ = len(set(zip(paths, label.values, strict=True))) > len(first)
+            raise _ambiguous(where, root, several, first, labels_differ)
+        near = {one.path: root.nearest(one.path) for one in lost[:_MOST_NEAREST] if one.is_gone}
+        lost = [replace(one, nearest=near.get(one.path)) for one in lost]
+        if lost and 2 * len(lost) >= len(first):
+            raise _not_there(where, root, lost, first, path.name)
+        reasons = {one.path: one.reason for one in lost}
+        paths = [meant.get(one, one) for one in paths] if meant else paths
+    reasons |= {one: why for one in paths if (why := why_unusable(one))}
+    unreadable = {one: f"{why} (row {first[one]})" for one, why in reasons.items()}
+    if isinstance(root, PathFinder):
+        numbers = dict(zip(reversed(paths), reversed(table.numbers), strict=True))
+        return paths, ListedFiles(Path(root.root), numbers), unreadable
+    # The place of a file in the folder, which need not be there.
+    return paths, RemoteFiles(locate(f"{root.rstrip('/')}/_"), listed=False), unreadable
 
 
 def _root(place: Location, config: DataConfig) -> str:
@@ -188,32 +222,8 @@ def locate_root(root: str) -> str:
     return root if "://" in resolved else resolved
 
 
-def _remote_files(root: str) -> RemoteFiles:
-    # The place of a file in the folder, which need not be there.
-    return RemoteFiles(locate(f"{root.rstrip('/')}/_"), listed=False)
-
-
 def _tidied_remotely(folder: str, path: str) -> str:
     return path if "://" in path else posixpath.normpath(folder + path)
-
-
-def _with_files(
-    where: str, finder: PathFinder, rows: list[TableRow], column: str
-) -> tuple[list[TableRow], dict[str, str]]:
-    """Let rows name the files that they mean; return them, and why some have none."""
-    numbers = {row.path: row.number for row in reversed(rows)}
-    meant, lost = finder.found(numbers)
-    lost.sort(key=lambda one: numbers[one.path])
-    near = {one.path: finder.nearest(one.path) for one in lost[:_MOST_NEAREST] if one.is_gone}
-    lost = [replace(one, nearest=near.get(one.path)) for one in lost]
-    several = [one for one in lost if one.fits]
-    if several:
-        raise _ambiguous(where, finder, several, numbers)
-    if lost and 2 * len(lost) >= len(numbers):
-        raise _not_there(where, finder, lost, numbers, column)
-    if meant:
-        rows = [replace(row, path=meant[row.path]) if row.path in meant else row for row in rows]
-    return rows, {one.path: f"{one.reason} (row {numbers[one.path]})" for one in lost}
 
 
 def _not_there(
@@ -236,30 +246,25 @@ def _not_there(
 
 
 def _ambiguous(
-    where: str, finder: PathFinder, several: Sequence[Lost], numbers: Mapping[str, int]
+    where: str,
+    finder: PathFinder,
+    several: Sequence[Lost],
+    numbers: Mapping[str, int],
+    labels_differ: bool,
 ) -> InputError:
+    """Return the question for the files of paths; a root is offered where it decides them all."""
     first = several[0]
-    roots = [str(Path(finder.root, file).parent) for file in first.fits[:N_EXAMPLES]]
-    ways = " or ".join(f"--root {shlex.quote(root)}" for root in dict.fromkeys(roots))
-    way_out = f"say which folder they are in with {ways}, or write the folder into the paths"
-    if len(set(roots)) < len(roots):
+    folders = list(dict.fromkeys(posixpath.dirname(file) for file in first.fits))
+    roots = [str(Path(finder.root, folder)) for folder in folders[:_MOST_ROOTS]]
+    way_out = f"write the folders into the paths, such as {first.fits[0]}"
+    if len(folders) < len(first.fits):
         way_out = "write names with their suffix into the table"
+    elif not labels_differ:
+        fit = [root for root in roots if PathFinder(root).files_of(numbers) is not None]
+        ways = " or ".join(f"--root {shlex.quote(root)}" for root in fit[:N_EXAMPLES])
+        way_out = f"say which folder they are in with {ways}, or {way_out}" if fit else way_out
     return InputError(
         f"expected one file for each path of {where}, but several fit {len(several)} of "
         f"{len(numbers)}, e.g. {named(first.fits)} for {first.path!r} (row {numbers[first.path]}): "
         f"{way_out}"
-    )
-
-
-def _reading(table: TableContent, columns: Columns) -> Reading:
-    header = [name.strip() for name in table.header]
-    names: dict[str, str | None] = {
-        PATH: header[columns.path],
-        LABEL: ONE_HOT if columns.label is None else header[columns.label],
-        SPLIT: header[columns.split.at] if columns.split else None,
-        GROUP: None if columns.group is None else header[columns.group],
-    }
-    splits = columns.split.splits if columns.split else {}
-    return Reading(
-        BY_TABLE, splits=splits, columns={role: name for role, name in names.items() if name}
     )
