@@ -6,10 +6,10 @@ column is taken where it is the only one that fits, by its name and by what is i
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 
 from pipeline.config import DataConfig
 from pipeline.errors import InputError, UnknownNameError
-from pipeline.images.names import is_picture_name
 from pipeline.images.tables.column_names import (
     GROUP,
     LABEL,
@@ -28,12 +28,7 @@ from pipeline.images.tables.column_names import (
 )
 from pipeline.images.tables.content import TableColumn, TableContent, is_number
 from pipeline.images.tables.labels import is_one_hot, one_hot
-from pipeline.images.tables.split_columns import (
-    SplitColumn,
-    choose_split,
-    path_levels,
-    split_column,
-)
+from pipeline.images.tables.split_columns import choose_split, path_levels
 from pipeline.images.tables.text import headless
 from pipeline.system.units import named
 
@@ -110,7 +105,7 @@ class ColumnChoice:
             if inside:
                 candidates = candidates if len(candidates) == 1 else inside
             else:
-                candidates += [one for one in free if _names_pictures(one)]
+                candidates += [one for one in free if one.names_pictures]
                 candidates = self._with_files([one for one in free if one in candidates], free)
             for one in self._roles.values() if not candidates else ():
                 if says(PATH, one.name):
@@ -122,7 +117,7 @@ class ColumnChoice:
         self, candidates: list[TableColumn], free: Sequence[TableColumn]
     ) -> list[TableColumn]:
         """Return the candidates whose values are files; others that are, where none is."""
-        if self._fits is None or (len(candidates) == 1 and _names_pictures(candidates[0])):
+        if self._fits is None or (len(candidates) == 1 and candidates[0].names_pictures):
             return candidates
         others = [one for one in free if not says(LABEL, one.name) and one not in candidates]
         tried = list(filter(self._has_files, candidates)) or list(filter(self._has_files, others))
@@ -133,7 +128,7 @@ class ColumnChoice:
         return tried[:1] if alike else tried
 
     def _has_files(self, column: TableColumn) -> bool:
-        values = list(column.counts)[:_N_TRIED]
+        values = list(islice(filter(None, column.values), _N_TRIED))
         return bool(values) and self._fits is not None and self._fits(values) is not None
 
     def label(self) -> TableColumn:
@@ -146,58 +141,31 @@ class ColumnChoice:
         if LABEL not in self._roles:
             free = [one for one in self._others() if not is_unnamed(one.name)]
             candidates = self._called_so(free)
-            marks = self._marks([one for one in free if one not in candidates])
-            if self._config.label_column == ONE_HOT or (not candidates and len(marks) > 1):
-                self._roles[LABEL] = one_hot(self._where, self._table.numbers, marks)
-                self._hot = marks
-            elif candidates and is_one_hot(marks):
-                self._roles[LABEL] = self._beside_one_hot(candidates, marks)
-            else:
-                self._roles[LABEL] = self._one(LABEL, "labels", candidates, free)
+            marks = _marks([one for one in free if one not in candidates])
+            hot = not candidates and len(marks) > 1
+            if self._config.label_column == ONE_HOT or hot or is_one_hot(marks):
+                made = one_hot(self._where, self._table.numbers, marks)
+                if hot or self._config.label_column == ONE_HOT:
+                    candidates, self._hot = [made], marks
+                elif len(candidates) > 1 or not candidates[0].divides_as(made):
+                    candidates.append(made)
+            self._roles[LABEL] = self._one(LABEL, "labels", candidates, free)
         return self._roles[LABEL]
 
     def _called_so(self, free: Sequence[TableColumn]) -> list[TableColumn]:
         """Return the columns that may be the labels, by their names and what is in them."""
         named_so = [one for one in free if one.classes or says(LABEL, one.name)]
-        if not named_so and any(one.name in one.counts for one in self._table.columns):
+        if not named_so and any(
+            one.name in filter(None, one.values) for one in self._table.columns
+        ):
             raise headless(self._where, [one.name for one in self._table.columns])
         candidates = _classes([one for one in named_so if not one.pictures])
-        words = [one for one in free if one.in_words and one not in named_so]
-        if not candidates:
-            return words if len(free) == 1 else []
-        if all(is_attribute(one.name) for one in candidates):
-            candidates += [one for one in words if self._may_be_better(one, candidates[0])]
-        return candidates
+        if candidates and all(is_attribute(one.name) for one in candidates):
+            others = [one for one in free if one not in named_so and one.in_words]
+            return candidates + [one for one in others if _may_be_better(one, candidates[0])]
+        return candidates or [one for one in free if len(free) == 1 and one.in_words]
 
-    @staticmethod
-    def _may_be_better(column: TableColumn, label: TableColumn) -> bool:
-        """Say whether a column of words may be the labels, rather than one of a doubtful name."""
-        splits = column.counts.keys() <= split_column(column).splits.keys()
-        other = splits or column.marks or says(GROUP, column.name) or says(SPLIT, column.name)
-        return not other and not column.divides_as(label)
-
-    @staticmethod
-    def _marks(free: Sequence[TableColumn]) -> list[TableColumn]:
-        """Return the columns of 0 and 1 that stand for classes."""
-        marks = [one for one in free if one.marks and not _is_group(one)]
-        plain = [one for one in marks if split_of_yes(one.name) is None]
-        # A class may be called train.
-        return marks if len(plain) == len(marks) - 1 and is_one_hot(marks) else plain
-
-    def _beside_one_hot(
-        self, candidates: Sequence[TableColumn], marks: Sequence[TableColumn]
-    ) -> TableColumn:
-        hot = one_hot(self._where, self._table.numbers, marks)
-        if len(candidates) == 1 and candidates[0].divides_as(hot):
-            return candidates[0]
-        ways = [self._flag(LABEL, one.name) for one in candidates]
-        raise InputError(
-            f"expected one way to say labels in {self._where}, received the column "
-            f"{named([one.name for one in candidates])} and a 1 in one of several columns in "
-            f"every row: say which with {' or '.join([*ways, f'--label-column {ONE_HOT}'])}"
-        )
-
-    def split(self, paths: Sequence[str]) -> SplitColumn | None:
+    def split(self, paths: Sequence[str]) -> TableColumn | None:
         """Return what says the splits; raises InputError where that is unclear.
 
         Args:
@@ -207,7 +175,7 @@ class ColumnChoice:
         if self._config.split_column == NONE:
             return None
         if said is not None and said is not path:
-            return split_column(said)
+            return said
         chosen = choose_split(
             self._where,
             self._table.numbers,
@@ -216,7 +184,7 @@ class ColumnChoice:
             self._roles[LABEL],
         )
         if chosen is not None:
-            self._roles[SPLIT] = chosen.column
+            self._roles[SPLIT] = chosen
         elif said is not None:
             raise InputError(
                 f"expected splits in the folders or names of {path.name!r} in {self._where}, "
@@ -228,7 +196,7 @@ class ColumnChoice:
         """Return the column of groups; raises InputError where one may be it."""
         if GROUP in self._roles or self._config.group_column == NONE:
             return self._roles.get(GROUP)
-        asked = [one.name for one in self._others() if one.comes_again and _is_group(one)]
+        asked = [one.name for one in self._others() if _is_group(one) and one.comes_again]
         if not asked:
             return None
         ways = [self._flag(GROUP, name) for name in asked[:MOST_NAMED]]
@@ -251,9 +219,10 @@ class ColumnChoice:
             return candidates[0]
         if names:
             ways = " or ".join(self._flag(role, name) for name in names[:MOST_NAMED])
+            hot = f" ({ONE_HOT}: the column with a 1)" if candidates[-1].name == ONE_HOT else ""
             raise InputError(
                 f"expected one column of {things} in {self._where}, received "
-                f"{named(names, MOST_NAMED)}: say which with {ways}"
+                f"{named(names, MOST_NAMED)}{hot}: say which with {ways}"
             )
         header = named([one.name for one in self._table.columns], MOST_NAMED)
         raise InputError(
@@ -267,8 +236,19 @@ class ColumnChoice:
         return f"--{role}-column {shlex.quote(name)}"
 
 
-def _names_pictures(column: TableColumn) -> bool:
-    return all(map(is_picture_name, column.values))
+def _may_be_better(column: TableColumn, label: TableColumn) -> bool:
+    """Say whether a column of words may be the labels, rather than one of a doubtful name."""
+    splits = column.has_few_values and column.counts.keys() <= column.splits.keys()
+    other = splits or column.marks or says(GROUP, column.name) or says(SPLIT, column.name)
+    return not other and not column.divides_as(label)
+
+
+def _marks(free: Sequence[TableColumn]) -> list[TableColumn]:
+    """Return the columns of 0 and 1 that stand for classes."""
+    marks = [one for one in free if one.marks and not _is_group(one)]
+    plain = [one for one in marks if split_of_yes(one.name) is None]
+    # A class may be called train.
+    return marks if len(plain) == len(marks) - 1 and is_one_hot(marks) else plain
 
 
 def _is_group(column: TableColumn) -> bool:

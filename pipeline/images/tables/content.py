@@ -1,19 +1,21 @@
-"""A table as it was read: columns of texts, before anything is known of what they say."""
+"""A table as it was read: columns of texts, and what each is able to say."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 
 from pipeline.errors import InputError
-from pipeline.images.tables.column_names import SPLIT
+from pipeline.images.names import is_picture_name
+from pipeline.images.splitwords import splits_named
+from pipeline.images.tables.column_names import SPLIT, split_of_yes
+from pipeline.images.tables.folders import TablePart
 from pipeline.system.units import named
 
 _YES = frozenset(("1", "1.0", "true", "yes", "y", "t"))
 _NO = frozenset(("0", "0.0", "-1", "-1.0", "false", "no", "n", "f"))
-_MOST_MARKS = 4
-"""Ways to write yes and no in one column."""
+MOST_SPLITS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +46,38 @@ class TableColumn:
     @cached_property
     def marks(self) -> Sequence[bool] | None:
         """What a column of yes and no, or of 1 and 0, says row by row; None of any other."""
-        said = {one: _yes_or_no(one) for one in islice(self.counts, _MOST_MARKS + 1)}
-        if len(said) > _MOST_MARKS or None in said.values() or "" in self.values:
+        if "" in self.values or not self.has_few_values:
             return None
-        return [bool(said[value]) for value in self.values] if said else None
+        said = {one: _yes_or_no(one) for one in self.counts}
+        return None if None in said.values() else [bool(said[value]) for value in self.values]
+
+    @cached_property
+    def splits(self) -> Mapping[str, str]:
+        """What its values mean where it says the splits; values that are no splits are not there.
+
+        A column of yes and no says whether a row is of the split that it is called by.
+        """
+        yes = split_of_yes(self.name)
+        if yes is None or self.marks is None:
+            return splits_named(self.counts)
+        no = "train" if yes != "train" else "test"
+        marks = dict(zip(self.values, self.marks, strict=True))
+        return {value: yes if mark else no for value, mark in marks.items()}
+
+    @cached_property
+    def has_few_values(self) -> bool:
+        """Whether it has a value, and no more of them than a column of splits may have."""
+        seen = {""}
+        for value in self.values:
+            seen.add(value)
+            if len(seen) > 1 + MOST_SPLITS:
+                return False
+        return len(seen) > 1
+
+    @cached_property
+    def names_pictures(self) -> bool:
+        """Whether every value is the name of a picture, by its suffix."""
+        return all(map(is_picture_name, self.values))
 
     @property
     def comes_again(self) -> bool:
@@ -97,40 +127,39 @@ class TableContent:
 
 def is_number(text: str) -> bool:
     """Say whether a text is one number."""
-    try:
+    with suppress(ValueError):
         float(text)
-    except ValueError:
-        return False
-    return True
+        return True
+    return False
 
 
-def joined(where: str, parts: Sequence[tuple[str, str | None, TableContent]]) -> TableContent:
+def joined(where: str, parts: Sequence[TablePart], tables: Sequence[TableContent]) -> TableContent:
     """Put tables of the same columns, in any order, together.
 
     Args:
         where: What holds them, as the user named it.
-        parts: Of each table the prefix of its paths, the word for its split or None, and its
-            content. These words make a last column ``split``, unless the tables have one.
+        parts: Where each table is; the words for splits make a last column ``split``, unless the
+            tables have one.
+        tables: What is in each.
 
     Raises:
         InputError: They have different columns, or one column twice.
     """
-    names = [column.name for column in parts[0][2].columns]
-    for prefix, _, table in parts:
-        others = [column.name for column in table.columns]
-        if sorted(others) != sorted(set(names)):
+    by_name = [{column.name: column for column in table.columns} for table in tables]
+    for part, columns, table in zip(parts, by_name, tables, strict=True):
+        if columns.keys() != by_name[0].keys() or len(columns) < len(table.columns):
             raise InputError(
                 f"expected tables of the same columns in {where}, each once, received "
-                f"{named(names)} in {parts[0][0].rstrip('/')} and {named(others)} in "
-                f"{prefix.rstrip('/')}: give one of them by its file"
+                f"{named(by_name[0])} in {parts[0].path} and "
+                f"{named([one.name for one in table.columns])} in {part.path}: give one of them by "
+                "its file"
             )
-    by_name = [{column.name: column for column in table.columns} for *_, table in parts]
-    columns = [
-        replace(one, values=[value for those in by_name for value in those[one.name].values])
-        for one in parts[0][2].columns
+    together = [
+        replace(one, values=[value for columns in by_name for value in columns[name].values])
+        for name, one in by_name[0].items()
     ]
-    if any(split for _, split, _ in parts) and SPLIT not in map(str.lower, names):
-        words = [split or "" for _, split, table in parts for _ in table.numbers]
-        columns.append(TableColumn(SPLIT, words, made=True))
-    folders = [prefix for prefix, _, table in parts for _ in table.numbers]
-    return TableContent(columns, [at for *_, one in parts for at in one.numbers], folders)
+    rows = [part for part, table in zip(parts, tables, strict=True) for _ in table.numbers]
+    if any(part.split for part in parts) and SPLIT not in map(str.lower, by_name[0]):
+        together.append(TableColumn(SPLIT, [part.split or "" for part in rows], made=True))
+    numbers = [number for table in tables for number in table.numbers]
+    return TableContent(together, numbers, [part.prefix for part in rows])

@@ -1,19 +1,17 @@
 """Rows of tables of pictures: path, label, and where wanted split and group."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import repeat
+from typing import NamedTuple
 
 from pipeline.errors import DataError, UnknownNameError
 from pipeline.images.names import SPLIT_NAMES
 from pipeline.images.tables.column_names import NONE
 from pipeline.images.tables.content import TableColumn
 from pipeline.images.tables.labels import is_missing
-from pipeline.images.tables.split_columns import SplitColumn
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(NamedTuple):
     """One picture of a manifest.
 
     Args:
@@ -57,7 +55,7 @@ def table_rows(
     numbers: Sequence[int],
     paths: Sequence[str],
     labels: Sequence[str],
-    split: SplitColumn | None,
+    split: TableColumn | None,
     group: TableColumn | None,
 ) -> Iterator[TableRow]:
     """Yield the rows of a manifest, each path once, in their order.
@@ -74,7 +72,7 @@ def table_rows(
         UnknownNameError: A split has no known name.
         DataError: A row has no split while others have one, or says otherwise than another row.
     """
-    splits = _splits(where, numbers, split) if split and split.column.counts else repeat(None)
+    splits = _splits(where, numbers, split) if split and split.counts else repeat(None)
     alone = {"", *filter(is_missing, group.counts)} if group else set()
     groups = (None if name in alone else name for name in group.values) if group else repeat(None)
     first: dict[str, TableRow] = {}
@@ -83,12 +81,12 @@ def table_rows(
         same = first.setdefault(row.path, row)
         if same is row:
             yield row
-        elif values[1:] != (same.path, same.label, same.split, same.group):
+        elif row[1:] != same[1:]:
             raise _differ(where, same, row)
 
 
-def _splits(where: str, numbers: Sequence[int], split: SplitColumn) -> Iterator[str]:
-    for number, said in zip(numbers, split.column.values, strict=True):
+def _splits(where: str, numbers: Sequence[int], split: TableColumn) -> Iterator[str]:
+    for number, said in zip(numbers, split.values, strict=True):
         if said in split.splits:
             yield split.splits[said]
         elif said:

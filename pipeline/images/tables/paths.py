@@ -12,7 +12,6 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -20,44 +19,11 @@ from pipeline.errors import nearest_names
 from pipeline.images.names import is_clutter, is_picture_name
 from pipeline.images.splitwords import split_named
 from pipeline.images.walk import Parts
-from pipeline.system.units import named
 
 _FOREIGN = re.compile(r"[a-zA-Z]:[\\/]|[\\/]|[a-z][a-z0-9+.-]*://|\.\.[\\/]|~")
 _FILE = "file://"
 _N_BESIDE = 1000
 _WORTH_LISTING = 32
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A path that means no file, or several.
-
-    Args:
-        path: As the table has it.
-        fits: The files that it may mean.
-        taken: The file that it would mean, if another path did not.
-        nearest: The name that is most like it, where there is none that fits.
-    """
-
-    path: str
-    fits: Sequence[str] = ()
-    taken: str | None = None
-    nearest: str | None = None
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether nothing fits."""
-        return not self.fits and self.taken is None
-
-    @property
-    def reason(self) -> str:
-        """Why there is no picture."""
-        if self.fits:
-            return f"{len(self.fits)} files fit: {named(self.fits)}"
-        if self.taken:
-            return f"No such file or directory; {self.taken} is another row's"
-        near = f"; nearest: {self.nearest}" if self.nearest else ""
-        return f"No such file or directory{near}"
 
 
 class PathFinder:
@@ -73,21 +39,20 @@ class PathFinder:
         self._endings: dict[tuple[int, bool], Mapping[Parts, list[str]]] = {}
         self._fits: dict[Hashable, Sequence[str]] = {}
 
-    def tidied(self, path: str) -> str:
-        """Write one path in one way, so that two rows for it are seen."""
-        if path[0] == "~" or "://" in path:
-            if path.startswith(_FILE):
-                path = unquote(path.removeprefix(_FILE).removeprefix("localhost"))
-            if "://" in path:
-                return path
-            path = os.path.expanduser(path)
-        path = posixpath.normpath(path)
-        return path.removeprefix(self._prefix)
+    def tidied(self, path: str, folder: str = "") -> str:
+        """Write one path in one way, so that two rows for it are seen.
 
-    def tidied_in(self, folder: str, path: str) -> str:
-        """Write a path in one way that is relative to a folder below the root."""
-        own = folder and path[0] not in "/~" and "://" not in path
-        return self.tidied(folder + path if own else path)
+        Args:
+            path: As a table has it.
+            folder: Where that table lies below the root, with a slash at its end.
+        """
+        if path[0] not in "/~" and "://" not in path:
+            path = folder + path
+        if path.startswith(_FILE):
+            path = unquote(path.removeprefix(_FILE).removeprefix("localhost"))
+        if "://" in path:
+            return path
+        return posixpath.normpath(os.path.expanduser(path)).removeprefix(self._prefix)
 
     def is_there(self, path: str) -> bool:
         """Say whether something is at a tidy path."""
@@ -99,17 +64,18 @@ class PathFinder:
             return True
         return True
 
-    def found(self, paths: Collection[str]) -> tuple[dict[str, str], list[Lost]]:
+    def found(self, paths: Collection[str]) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
         """Return which files are meant by those tidy paths at which there is none.
 
         Args:
             paths: Different tidy paths.
 
         Returns:
-            The file by path, and the paths that mean none, or several.
+            The file by path; and the paths that mean none, with the files that fit: none, several,
+            or one that another path means as well.
         """
         meant: dict[str, str] = {}
-        lost: list[Lost] = []
+        lost: dict[str, Sequence[str]] = {}
         for path in self._unlisted(paths):
             if self.is_there(path):
                 continue
@@ -118,10 +84,10 @@ class PathFinder:
             if len(fits) == 1:
                 meant[path] = fits[0]
             else:
-                lost.append(Lost(path, fits))
-        claimed_twice = _claimed_twice(paths, meant) if meant else set()
-        lost += [Lost(path, taken=file) for path, file in meant.items() if file in claimed_twice]
-        return {path: file for path, file in meant.items() if file not in claimed_twice}, lost
+                lost[path] = fits
+        for path in _claimed_twice(paths, meant) if meant else ():
+            lost[path] = (meant.pop(path),)
+        return meant, lost
 
     def _unlisted(self, paths: Iterable[str]) -> Iterator[str]:
         """Yield paths that have still to be looked for, after a list of each folder with many."""
@@ -161,16 +127,16 @@ class PathFinder:
         Thousands of paths may end alike where no file fits one of them: they share one answer.
         """
         wanted = _keys(path)
-        by_stem = wanted[-1:] not in self._ending(1, False) and not is_picture_name(
-            "".join(wanted[-1:])
-        )
-        n_shared, files = 1, self._ending(1, by_stem).get(wanted[-1:], [])
+        name = wanted[-1:]
+        by_stem = name not in self._ending(1, False) and not is_picture_name("".join(name))
+        n_shared, files = 1, self._ending(1, by_stem).get(name, [])
         while len(files) > 1 and (
             more := self._ending(n_shared + 1, by_stem).get(wanted[-1 - n_shared :])
         ):
             n_shared, files = n_shared + 1, more
         if len(files) == 1:
-            n_shared = _n_shared(wanted, _keys(files[0]))
+            only = _keys(posixpath.splitext(files[0])[0] if by_stem else files[0])
+            n_shared = len(posixpath.commonprefix((wanted[::-1], only[::-1])))
         foreign = _FOREIGN.match(path) is not None
         ours = wanted[:-n_shared]
         alike = (wanted[-n_shared:], by_stem, foreign, bool(ours), frozenset(_splits(ours)))
@@ -215,15 +181,15 @@ class PathFinder:
         return sorted(self._by_stem)
 
 
-def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> set[str]:
-    """Return the files that two different paths mean: one of them means something else."""
+def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> list[str]:
+    """Return the paths whose file is meant by another one too: one of them means something else."""
     claims: dict[str, set[Parts]] = {}
     for path, file in meant.items():
         claims.setdefault(file, set()).add(_keys(path))
     for path in paths:
         if path in claims and path not in meant:
             claims[path].add(_keys(path))
-    return {file for file, those in claims.items() if len(those) > 1}
+    return [path for path, file in meant.items() if len(claims[file]) > 1]
 
 
 def _walk(root: str) -> Iterator[str]:
@@ -244,25 +210,14 @@ def _keys(path: str) -> Parts:
     """Return the folders and the name that a path of any machine leads through, without case."""
     if "://" in path:
         path = unquote(path.partition("://")[2].partition("?")[0])
-    text = _key(path).replace("\\", "/")
+    path = path if path.isascii() else unicodedata.normalize("NFC", path)
+    text = path.casefold().replace("\\", "/")
     text = text[2:] if text[1:3] == ":/" else text
     return tuple(part for part in text.split("/") if part not in ("", ".", ".."))
 
 
-def _key(name: str) -> str:
-    return (name if name.isascii() else unicodedata.normalize("NFC", name)).casefold()
-
-
 def _stem(path: str) -> str:
     return posixpath.splitext((_keys(path) or ("",))[-1])[0]
-
-
-def _n_shared(wanted: Parts, file: Parts) -> int:
-    """Return how many parts are the same from the end; the names of the files are."""
-    n_shared = 1
-    while n_shared < min(len(wanted), len(file)) and wanted[-1 - n_shared] == file[-1 - n_shared]:
-        n_shared += 1
-    return n_shared
 
 
 def _agree(ours: Parts, theirs: Parts, n_shared: int, foreign: bool, home: str) -> bool:

@@ -4,7 +4,7 @@ import os
 import posixpath
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pipeline.images.tables.folders import SHARD, TablePart, tables_in
 from pipeline.images.tables.labels import check_one_label
 from pipeline.images.tables.manifest import TableRow, check_filled, table_rows, why_unusable
 from pipeline.images.tables.parquet import ParquetFiles, PictureColumn, read_parquet
-from pipeline.images.tables.paths import Lost, PathFinder
+from pipeline.images.tables.paths import PathFinder
 from pipeline.images.tables.text import read_text
 from pipeline.system.units import named
 
@@ -95,8 +95,7 @@ def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig)
     refuse_settings(place.given, config, table=True)
     places = {part.prefix: str(place.path / part.path) for part in parts}
     contents = [_content(locate(path)) for path in places.values()]
-    read = [(part.prefix, part.split, one) for part, one in zip(parts, contents, strict=True)]
-    return _found(place, joined(place.given, read), places, config)
+    return _found(place, joined(place.given, parts, contents), places, config)
 
 
 def _content(place: Location) -> TableContent:
@@ -132,16 +131,21 @@ def _found(
     path, label = choice.path(), choice.label()
     check_filled(where, numbers, path, label)
     check_one_label(where, numbers, label)
+    unreadable: dict[str, str] = {}
+    if path.pictures and config.root is not None:
+        raise InputError(
+            f"expected no root with {where}, which holds the pictures themselves; received "
+            f"root={config.root!r}: leave it out"
+        )
     if path.pictures:
-        paths, files = _inside(place, table, path, shards, config)
-        unreadable: dict[str, str] = {}
+        paths, files = _inside(table, path, shards)
     else:
         paths, files, unreadable = _located(where, table, path, label, finder or root)
     split, group = choice.split(paths), choice.group()
     if group:
         check_spelling(where, "groups", group.counts)
     rows = table_rows(where, numbers, paths, label.values, split, group)
-    names = {PATH: path, LABEL: label, SPLIT: split and split.column, GROUP: group}
+    names = {PATH: path, LABEL: label, SPLIT: split, GROUP: group}
     reading = Reading(
         BY_TABLE,
         splits=split.splits if split else {},
@@ -151,18 +155,9 @@ def _found(
 
 
 def _inside(
-    place: Location,
-    table: TableContent,
-    path: TableColumn,
-    shards: Mapping[str, str],
-    config: DataConfig,
+    table: TableContent, path: TableColumn, shards: Mapping[str, str]
 ) -> tuple[list[str], Files]:
     """Return the names of the pictures that lie in the tables themselves, and what reads them."""
-    if config.root is not None:
-        raise InputError(
-            f"expected no root with {place.given}, which holds the pictures themselves; received "
-            f"root={config.root!r}: leave it out"
-        )
     folders = table.folders or [""] * len(table.numbers)
     paths = list(map(str.__add__, folders, path.values))
     at = {folder: number for number, folder in enumerate(shards)}
@@ -176,29 +171,35 @@ def _located(
 ) -> tuple[list[str], Files, dict[str, str]]:
     """Return the files that the paths of a table mean, what reads them, and why some have none."""
     folders = table.folders or [""] * len(table.numbers)
-    tidy = root.tidied_in if isinstance(root, PathFinder) else _tidied_remotely
-    paths = list(map(tidy, folders, path.values))
-    first = dict(zip(reversed(paths), reversed(table.numbers), strict=True))
+    tidy = root.tidied if isinstance(root, PathFinder) else _tidied_remotely
+    paths = list(map(tidy, path.values, folders))
+    numbers = _numbered(paths, table.numbers)
     reasons: dict[str, str] = {}
     if isinstance(root, PathFinder):
-        meant, lost = root.found(first)
-        lost.sort(key=lambda one: first[one.path])
-        if several := [one for one in lost if one.fits]:
-            labels_differ = len(set(zip(paths, label.values, strict=True))) > len(first)
-            raise _ambiguous(where, root, several, first, labels_differ)
-        near = {one.path: root.nearest(one.path) for one in lost[:_MOST_NEAREST] if one.is_gone}
-        lost = [replace(one, nearest=near.get(one.path)) for one in lost]
-        if lost and 2 * len(lost) >= len(first):
-            raise _not_there(where, root, lost, first, path.name)
-        reasons = {one.path: one.reason for one in lost}
-        paths = [meant.get(one, one) for one in paths] if meant else paths
-    reasons |= {one: why for one in paths if (why := why_unusable(one))}
-    unreadable = {one: f"{why} (row {first[one]})" for one, why in reasons.items()}
+        meant, lost = root.found(numbers)
+        lost = {one: lost[one] for one in sorted(lost, key=numbers.__getitem__)}
+        if several := {one: fits for one, fits in lost.items() if len(fits) > 1}:
+            labels_differ = len(set(zip(paths, label.values, strict=True))) > len(numbers)
+            raise _ambiguous(where, root, several, numbers, labels_differ)
+        if lost and 2 * len(lost) >= len(numbers):
+            raise _not_there(where, root, lost, numbers, path.name)
+        for at, (one, fits) in enumerate(lost.items()):
+            near = root.nearest(one) if at < _MOST_NEAREST and not fits else None
+            told = f"; nearest: {near}" if near else f"; {fits[0]} is another row's" if fits else ""
+            reasons[one] = f"No such file or directory{told}"
+        paths = [meant.get(one, one) for one in paths]
+        numbers = _numbered(paths, table.numbers)
+    reasons |= {one: why for one in numbers if (why := why_unusable(one))}
+    unreadable = {one: f"{why} (row {numbers[one]})" for one, why in reasons.items()}
     if isinstance(root, PathFinder):
-        numbers = dict(zip(reversed(paths), reversed(table.numbers), strict=True))
         return paths, ListedFiles(Path(root.root), numbers), unreadable
     # The place of a file in the folder, which need not be there.
     return paths, RemoteFiles(locate(f"{root.rstrip('/')}/_"), listed=False), unreadable
+
+
+def _numbered(paths: Sequence[str], numbers: Sequence[int]) -> dict[str, int]:
+    """Return the first row of each path."""
+    return dict(zip(reversed(paths), reversed(numbers), strict=True))
 
 
 def _root(place: Location, config: DataConfig) -> str:
@@ -207,7 +208,8 @@ def _root(place: Location, config: DataConfig) -> str:
         if place.remote:
             return place.given.rpartition("/")[0]
         return os.path.realpath(place.path if place.kind == FOLDER else place.path.parent)
-    root = locate_root(config.root)
+    resolved = resolve_location(config.root)
+    root = config.root if "://" in resolved else resolved
     if "://" not in root and not os.path.isdir(root):
         raise InputError(
             f"expected a folder that the paths of {place.given} are relative to, received "
@@ -216,55 +218,52 @@ def _root(place: Location, config: DataConfig) -> str:
     return root
 
 
-def locate_root(root: str) -> str:
-    """Return a root of paths in one way: the absolute path of a folder, or a URL as it is."""
-    resolved = resolve_location(root)
-    return root if "://" in resolved else resolved
-
-
-def _tidied_remotely(folder: str, path: str) -> str:
+def _tidied_remotely(path: str, folder: str) -> str:
     return path if "://" in path else posixpath.normpath(folder + path)
 
 
 def _not_there(
-    where: str, finder: PathFinder, lost: Sequence[Lost], numbers: Mapping[str, int], column: str
+    where: str,
+    finder: PathFinder,
+    lost: Mapping[str, Sequence[str]],
+    numbers: Mapping[str, int],
+    column: str,
 ) -> InputError:
-    examples = [f"{one.path!r} (row {numbers[one.path]})" for one in lost[:N_EXAMPLES]]
+    first = list(lost)[:N_EXAMPLES]
     pictures = [file for file in finder.files if is_picture_name(file)]
     there = f"there is no picture below {finder.root}"
-    if lost[0].taken:
-        there = f"several paths would mean {lost[0].taken}"
+    if lost[first[0]]:
+        there = f"several paths would mean {lost[first[0]][0]}"
     elif pictures:
-        nearest = next((one.nearest for one in lost if one.nearest), pictures[0])
+        nearest = next(filter(None, map(finder.nearest, first)), pictures[0])
         there = f"what is there is called {nearest}"
-    root = finder.elsewhere([one.path for one in lost[:N_EXAMPLES]]) or "DIR"
     return InputError(
         f"expected the pictures of {where} below {finder.root}, but {len(lost)} of {len(numbers)} "
-        f"are not there, e.g. {', '.join(examples)}; {there}: say where they are with --root "
-        f"{shlex.quote(root)}, or mend the column {column!r}"
+        f"are not there, e.g. {', '.join(f'{one!r} (row {numbers[one]})' for one in first)}; "
+        f"{there}: say where they are with --root {shlex.quote(finder.elsewhere(first) or 'DIR')}, "
+        f"or mend the column {column!r}"
     )
 
 
 def _ambiguous(
     where: str,
     finder: PathFinder,
-    several: Sequence[Lost],
+    several: Mapping[str, Sequence[str]],
     numbers: Mapping[str, int],
     labels_differ: bool,
 ) -> InputError:
     """Return the question for the files of paths; a root is offered where it decides them all."""
-    first = several[0]
-    folders = list(dict.fromkeys(posixpath.dirname(file) for file in first.fits))
-    roots = [str(Path(finder.root, folder)) for folder in folders[:_MOST_ROOTS]]
-    way_out = f"write the folders into the paths, such as {first.fits[0]}"
-    if len(folders) < len(first.fits):
+    path, fits = next(iter(several.items()))
+    folders = list(dict.fromkeys(map(posixpath.dirname, fits)))
+    way_out = f"write the folders into the paths, such as {fits[0]}"
+    if len(folders) < len(fits):
         way_out = "write names with their suffix into the table"
     elif not labels_differ:
-        fit = [root for root in roots if PathFinder(root).files_of(numbers) is not None]
-        ways = " or ".join(f"--root {shlex.quote(root)}" for root in fit[:N_EXAMPLES])
-        way_out = f"say which folder they are in with {ways}, or {way_out}" if fit else way_out
+        roots = [str(Path(finder.root, folder)) for folder in folders[:_MOST_ROOTS]]
+        roots = [root for root in roots if PathFinder(root).files_of(numbers) is not None]
+        ways = " or ".join(f"--root {shlex.quote(root)}" for root in roots[:N_EXAMPLES])
+        way_out = f"say which folder they are in with {ways}, or {way_out}" if roots else way_out
     return InputError(
         f"expected one file for each path of {where}, but several fit {len(several)} of "
-        f"{len(numbers)}, e.g. {named(first.fits)} for {first.path!r} (row {numbers[first.path]}): "
-        f"{way_out}"
+        f"{len(numbers)}, e.g. {named(fits)} for {path!r} (row {numbers[path]}): {way_out}"
     )

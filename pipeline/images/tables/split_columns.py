@@ -3,43 +3,18 @@
 import posixpath
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from pipeline.errors import InputError
-from pipeline.images.splitwords import split_named, splits_named, splits_within
+from pipeline.images.splitwords import split_named, splits_within
 from pipeline.images.tables.column_names import NONE, SPLIT, says, split_of_yes
-from pipeline.images.tables.content import TableColumn
+from pipeline.images.tables.content import MOST_SPLITS, TableColumn
 from pipeline.images.tables.labels import is_one_hot, one_hot
 from pipeline.system.units import named
 
-_MOST_SPLITS = 12
 _N_TRIED = 200
-_MARKS = re.compile(r"[\W\d_]+")
-
-
-@dataclass(frozen=True)
-class SplitColumn:
-    """What says the splits.
-
-    Args:
-        column: The words, row by row; those of a path are under the name of its column.
-        splits: What its values mean; values that are no splits are not there.
-    """
-
-    column: TableColumn
-    splits: Mapping[str, str]
-
-
-def split_column(column: TableColumn) -> SplitColumn:
-    """Return what the values of a column mean."""
-    yes = split_of_yes(column.name)
-    if yes is None or column.marks is None:
-        return SplitColumn(column, splits_named(column.counts))
-    no = "train" if yes != "train" else "test"
-    marks = dict(zip(column.values, column.marks, strict=True))
-    return SplitColumn(column, {value: yes if mark else no for value, mark in marks.items()})
+_NO_WORDS = re.compile(r"[\W\d_]+")
 
 
 def choose_split(
@@ -48,7 +23,7 @@ def choose_split(
     columns: Sequence[TableColumn],
     levels: Collection[TableColumn],
     labels: TableColumn,
-) -> SplitColumn | None:
+) -> TableColumn | None:
     """Return what says the splits; None where nothing does.
 
     Args:
@@ -61,26 +36,23 @@ def choose_split(
     Raises:
         InputError: Several may be it, or one may or may not.
     """
-    found: list[SplitColumn] = []
+    found: list[TableColumn] = []
     odd: list[TableColumn] = []
     hot = [one for one in columns if one.marks and split_of_yes(one.name)]
     if is_one_hot(hot):
-        meant = {one.name: split_of_yes(one.name) or "" for one in hot}
-        found.append(SplitColumn(one_hot(where, numbers, hot), meant))
-        columns = [one for one in columns if one not in hot]
+        called = [replace(one, name=split_of_yes(one.name) or "") for one in hot]
+        columns = [one for one in columns if one not in hot] + [one_hot(where, numbers, called)]
     for column in (*columns, *levels):
-        if column.pictures or not 0 < len(column.counts) <= _MOST_SPLITS:
+        if column.pictures or not column.has_few_values:
             continue
-        one = split_column(column)
-        means = {one.splits.get(value) for value in column.counts}
-        if column in levels and "" in column.values:
-            means.add(None)
+        said = column.values if column in levels else column.counts
+        means = set(map(column.splits.get, said))
         if None in means and _may_be_split(column, labels):
             odd.append(column)
         elif None not in means and (len(means) > 1 or column not in levels):
-            found.append(one)
+            found.append(column)
     if odd or any(_splits(one) != _splits(found[0]) for one in found[1:]):
-        raise _question(where, [one.column for one in found], odd)
+        raise _question(where, found, odd)
     return found[0] if found else None
 
 
@@ -93,8 +65,8 @@ def _may_be_split(column: TableColumn, labels: TableColumn) -> bool:
     return any(map(split_named, column.counts)) and not column.is_part_of(labels)
 
 
-def _splits(one: SplitColumn) -> list[str | None]:
-    return [one.splits.get(value) for value in one.column.values]
+def _splits(column: TableColumn) -> list[str | None]:
+    return list(map(column.splits.get, column.values))
 
 
 def path_levels(name: str, paths: Sequence[str]) -> Iterator[TableColumn]:
@@ -104,18 +76,19 @@ def path_levels(name: str, paths: Sequence[str]) -> Iterator[TableColumn]:
         name: The column that holds the paths.
         paths: n paths, as they mean files.
     """
-    folders = [posixpath.dirname(path) for path in paths]
+    folders = [path.rpartition("/")[0] for path in paths]
     parts = {folder: folder.split("/") for folder in set(folders)}
-    for level in zip_longest(*parts.values(), fillvalue=""):
-        if len(set(level)) <= _MOST_SPLITS + 1:
-            part = dict(zip(parts, level, strict=True))
+    for level in range(max(map(len, parts.values()))):
+        part = {folder: "".join(those[level : level + 1]) for folder, those in parts.items()}
+        if len(set(part.values())) <= MOST_SPLITS + 1:
             yield TableColumn(name, [part[folder] for folder in folders])
-    if len(set(map(_words, paths[:_N_TRIED]))) <= _MOST_SPLITS:
+    tried = set(map(_words, paths[:: max(1, len(paths) // _N_TRIED)]))
+    if tried != {""} and len(tried) <= MOST_SPLITS:
         yield TableColumn(name, list(map(_words, paths)))
 
 
 def _words(path: str) -> str:
-    return _MARKS.sub(" ", posixpath.splitext(posixpath.basename(path))[0]).strip()
+    return _NO_WORDS.sub(" ", posixpath.splitext(posixpath.basename(path))[0]).strip()
 
 
 def _question(where: str, found: Sequence[TableColumn], odd: Sequence[TableColumn]) -> InputError:

@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from pipeline.errors import InputError
@@ -56,18 +56,21 @@ def read_text(where: str, kind: str, content: bytes) -> TableContent:
         raise InputError(
             f"expected a table in {where}, received what is none ({error}): mend its quotes"
         ) from error
-    rows = [
-        (number, row)
-        for number, row in enumerate(records, _FIRST_ROW + n_above)
-        if any(map(str.strip, row))
+    first = _FIRST_ROW + n_above
+    numbers = [number for number, row in enumerate(records, first) if any(map(str.strip, row))]
+    rows = [records[number - first] for number in numbers]
+    _check_header(where, header, rows)
+    for number, row in zip(numbers, rows, strict=True):
+        if len(row) != len(header):
+            raise InputError(
+                f"expected {len(header)} values in row {number} of {where}, received {len(row)}: "
+                f"put quotes around values that hold {SEPARATORS[separator]}, which separates them"
+            )
+    columns = [
+        TableColumn(name.strip(), [row[at].strip() for row in rows])
+        for at, name in enumerate(header)
     ]
-    _check_lengths(where, rows, len(header), separator)
-    _check_header(where, header, [row for _, row in rows])
-    columns = list(zip(*(map(str.strip, row) for _, row in rows), strict=True))
-    return TableContent(
-        [TableColumn(name.strip(), columns[at] if rows else ()) for at, name in enumerate(header)],
-        [number for number, _ in rows],
-    )
+    return TableContent(columns, numbers)
 
 
 def _from_header(text: str, kind: str) -> tuple[str, int, Sequence[str]]:
@@ -122,17 +125,6 @@ def _fit(text: str, separator: str) -> tuple[bool, bool]:
     widths = {len(row) for row in rows}
     several = bool(rows) and len(rows[0]) > 1
     return several and len(widths) == 1, several
-
-
-def _check_lengths(
-    where: str, rows: Iterable[tuple[int, Sequence[str]]], n_columns: int, separator: str
-) -> None:
-    for number, row in rows:
-        if len(row) != n_columns:
-            raise InputError(
-                f"expected {n_columns} values in row {number} of {where}, received {len(row)}: put "
-                f"quotes around values that hold {SEPARATORS[separator]}, which separates them"
-            )
 
 
 def _check_header(where: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
