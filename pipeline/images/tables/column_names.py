@@ -6,6 +6,8 @@ from pipeline.images.splitwords import split_named
 
 PATH, LABEL, SPLIT, GROUP = "path", "label", "split", "group"
 ROLES = (PATH, LABEL, SPLIT, GROUP)
+ATTRIBUTE, PROPERTY = "attribute", "property"
+"""A label that in other tables is none (type, level); a group that a picture may show (person)."""
 NONE = "none"
 """What is typed where no column has a role."""
 ONE_HOT = "one-hot"
@@ -49,6 +51,10 @@ _GROUPS = re.compile(
     rf"(groups?|mrn|medicalrecordnumber|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER}))"
 )
 _WHOS = re.compile(rf"({_WHO})s?")
+_NAMES = {
+    **{PATH: _PATHS, LABEL: _LABEL_NAMES, SPLIT: _SPLITS, GROUP: _GROUPS},
+    **{ATTRIBUTE: _ATTRIBUTE_NAMES, PROPERTY: _WHOS},
+}
 _UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
 _BEFORE_SPLIT = re.compile(r"(?i)^(is|in|for|used?)[\W_]*((in|for|as)[\W_]*)?")
 
@@ -71,23 +77,12 @@ def says(role: str, name: str) -> bool:
     (False, False, False)
     """
     plain = plain_name(name)
-    known = {PATH: _PATHS, LABEL: _LABEL_NAMES, SPLIT: _SPLITS, GROUP: _GROUPS}[role]
-    return plain != "" and known.fullmatch(plain) is not None
+    return plain != "" and _NAMES[role].fullmatch(plain) is not None
 
 
 def is_unnamed(name: str) -> bool:
     """Say whether a column only numbers the rows, as spreadsheets and data frames write it."""
     return _UNNAMED.fullmatch(plain_name(name)) is not None
-
-
-def is_attribute(name: str) -> bool:
-    """Say whether a label's name is one that in other tables is no label's: type, level, tag."""
-    return _ATTRIBUTE_NAMES.fullmatch(plain_name(name)) is not None
-
-
-def may_be_property(name: str) -> bool:
-    """Say whether a group's name may also say what is in a picture: person, patient, video."""
-    return _WHOS.fullmatch(plain_name(name)) is not None
 
 
 def split_of_yes(name: str) -> str | None:

@@ -11,17 +11,17 @@ from itertools import islice
 from pipeline.config import DataConfig
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.images.tables.column_names import (
+    ATTRIBUTE,
     GROUP,
     LABEL,
     MOST_NAMED,
     NONE,
     ONE_HOT,
     PATH,
+    PROPERTY,
     ROLES,
     SPLIT,
-    is_attribute,
     is_unnamed,
-    may_be_property,
     plain_name,
     says,
     split_of_yes,
@@ -110,7 +110,7 @@ class ColumnChoice:
             for one in self._roles.values() if not candidates else ():
                 if says(PATH, one.name):
                     self._refuse_second(PATH, one)
-            self._roles[PATH] = self._one(PATH, "paths", candidates, free)
+            self._roles[PATH] = self._one(PATH, candidates, free)
         return self._roles[PATH]
 
     def _with_files(
@@ -142,14 +142,14 @@ class ColumnChoice:
             free = [one for one in self._others() if not is_unnamed(one.name)]
             candidates = self._called_so(free)
             marks = _marks([one for one in free if one not in candidates])
-            hot = not candidates and len(marks) > 1
-            if self._config.label_column == ONE_HOT or hot or is_one_hot(marks):
+            typed = self._config.label_column == ONE_HOT
+            if typed or is_one_hot(marks) or (not candidates and len(marks) > 1):
                 made = one_hot(self._where, self._table.numbers, marks)
-                if hot or self._config.label_column == ONE_HOT:
+                if typed or not candidates:
                     candidates, self._hot = [made], marks
                 elif len(candidates) > 1 or not candidates[0].divides_as(made):
                     candidates.append(made)
-            self._roles[LABEL] = self._one(LABEL, "labels", candidates, free)
+            self._roles[LABEL] = self._one(LABEL, candidates, free)
         return self._roles[LABEL]
 
     def _called_so(self, free: Sequence[TableColumn]) -> list[TableColumn]:
@@ -160,7 +160,7 @@ class ColumnChoice:
         ):
             raise headless(self._where, [one.name for one in self._table.columns])
         candidates = _classes([one for one in named_so if not one.pictures])
-        if candidates and all(is_attribute(one.name) for one in candidates):
+        if candidates and all(says(ATTRIBUTE, one.name) for one in candidates):
             others = [one for one in free if one not in named_so and one.in_words]
             return candidates + [one for one in others if _may_be_better(one, candidates[0])]
         return candidates or [one for one in free if len(free) == 1 and one.in_words]
@@ -176,13 +176,9 @@ class ColumnChoice:
             return None
         if said is not None and said is not path:
             return said
-        chosen = choose_split(
-            self._where,
-            self._table.numbers,
-            self._others() if said is None else [],
-            list(path_levels(path.name, paths)),
-            self._roles[LABEL],
-        )
+        others = self._others() if said is None else []
+        levels = list(path_levels(path.name, paths))
+        chosen = choose_split(self._where, self._table.numbers, others, levels, self._roles[LABEL])
         if chosen is not None:
             self._roles[SPLIT] = chosen
         elif said is not None:
@@ -207,11 +203,7 @@ class ColumnChoice:
         )
 
     def _one(
-        self,
-        role: str,
-        things: str,
-        candidates: Sequence[TableColumn],
-        free: Sequence[TableColumn],
+        self, role: str, candidates: Sequence[TableColumn], free: Sequence[TableColumn]
     ) -> TableColumn:
         """Return the only candidate; raise the question for one, or that there is none."""
         names = [one.name for one in candidates]
@@ -221,13 +213,13 @@ class ColumnChoice:
             ways = " or ".join(self._flag(role, name) for name in names[:MOST_NAMED])
             hot = f" ({ONE_HOT}: the column with a 1)" if candidates[-1].name == ONE_HOT else ""
             raise InputError(
-                f"expected one column of {things} in {self._where}, received "
+                f"expected one column of {role}s in {self._where}, received "
                 f"{named(names, MOST_NAMED)}{hot}: say which with {ways}"
             )
         header = named([one.name for one in self._table.columns], MOST_NAMED)
         raise InputError(
             f"expected the columns path and label (split and group if wanted) in {self._where}, "
-            f"received {header}: name the column of {things} {role!r}, or say which it is with "
+            f"received {header}: name the column of {role}s {role!r}, or say which it is with "
             f"{self._flag(role, free[0].name if len(free) == 1 else 'NAME')}"
         )
 
@@ -253,7 +245,7 @@ def _marks(free: Sequence[TableColumn]) -> list[TableColumn]:
 
 def _is_group(column: TableColumn) -> bool:
     """Say whether a column names what pictures are of, not whether such a thing is on them."""
-    return says(GROUP, column.name) and not (column.marks and may_be_property(column.name))
+    return says(GROUP, column.name) and not (column.marks and says(PROPERTY, column.name))
 
 
 def _classes(candidates: list[TableColumn]) -> list[TableColumn]:

@@ -163,8 +163,9 @@ class PathFinder:
     def nearest(self, path: str) -> str | None:
         """Return the file whose name is most like that of a path; None if none is alike."""
         stem = _stem(path)
-        at = bisect_left(self._stems, stem)
-        names = nearest_names(stem, self._stems[max(0, at - _N_BESIDE) : at + _N_BESIDE], 1)
+        stems = list(self._by_stem)
+        at = bisect_left(stems, stem)
+        names = nearest_names(stem, stems[max(0, at - _N_BESIDE) : at + _N_BESIDE], 1)
         return self._by_stem[names[0]] if names else None
 
     @cached_property
@@ -174,11 +175,7 @@ class PathFinder:
 
     @cached_property
     def _by_stem(self) -> Mapping[str, str]:
-        return {_stem(file): file for file in reversed(self.files)}
-
-    @cached_property
-    def _stems(self) -> Sequence[str]:
-        return sorted(self._by_stem)
+        return dict(sorted({_stem(file): file for file in reversed(self.files)}.items()))
 
 
 def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> list[str]:
