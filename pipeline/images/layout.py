@@ -1,8 +1,10 @@
 """Refuse data that nothing can be learnt from, each in one sentence with the way out."""
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import DataError
@@ -15,6 +17,7 @@ IN_NAMES = (
     "cat_1.jpg), or give a table of paths and labels"
 )
 HOW_TO = f"{LAY_OUT}, or {IN_NAMES}"
+_BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def check_layout(
         check_enough_classes(where, sum(n > 0 for n in counts.values()), len(small), min_per_class)
         found = [part for part in found if part.label not in small]
     classes = sorted(label for label, n in counts.items() if n and label not in small)
-    _check_spelling(where, classes)
+    check_spelling(where, "class names", classes)
     _check_train(where, found, ways)
     if len(classes) == 1:
         raise DataError(
@@ -96,16 +99,23 @@ def check_enough_classes(where: str, n_classes: int, n_small: int, min_per_class
         )
 
 
-def _check_spelling(where: str, classes: list[str]) -> None:
-    seen: dict[str, str] = {}
-    for label in classes:
-        key = unicodedata.normalize("NFC", label).strip().casefold()
-        if key in seen:
+def check_spelling(where: str, what: str, names: Iterable[str]) -> None:
+    """Raise DataError if two names are one in another case, form or number: ``1`` and ``1.0``."""
+    seen: dict[str | float, str] = {}
+    for name in names:
+        first = seen.setdefault(_plain(name), name)
+        if first != name:
             raise DataError(
-                f"expected class names that differ clearly, but {seen[key]!r} and {label!r} in "
-                f"{where} differ only by case, space or Unicode form: merge or rename them"
+                f"expected {what} that differ clearly, but {first!r} and {name!r} in {where} "
+                "differ only by case, space or Unicode form, or as numbers: merge or rename them"
             )
-        seen[key] = label
+
+
+def _plain(name: str) -> str | float:
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(name)
+    return _BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFC", name).strip().casefold())
 
 
 def _check_train(where: str, found: Sequence[Listing], ways: WaysOut) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain, islice
 from typing import Any
 
 from pipeline.images.names import is_picture_name
@@ -34,12 +35,12 @@ def _hint(path: str, label: str) -> str:
 
 def _picture_and_label(line: str) -> tuple[str, str] | None:
     for separator in (r"[\t,;|]", r"\s+"):
-        words = [word.strip().strip("\"'") for word in re.split(separator, line.strip())]
-        at = next((at for at, word in enumerate(words) if is_picture_name(word)), None)
-        others = [word for place, word in enumerate(words) if place != at and word]
-        after = [word for word in words[at + 1 :] if word] if at is not None else []
-        if at is not None and others:
-            return words[at], (after or others)[0]
+        words = [word.strip("\"' ") for word in re.split(separator, line.strip())]
+        path = next(filter(is_picture_name, words), "")
+        others = [word for word in words if word not in ("", path)]
+        after = filter(None, words[words.index(path) + 1 :]) if path else ()
+        if path and others:
+            return path, next(iter(after), others[0])
     return None
 
 
@@ -47,10 +48,9 @@ def json_hint(content: bytes) -> str:
     """Return how to make a table of JSON, or of a JSON value a line, with its first picture."""
     found = None
     if len(content) <= _MOST_JSON:
-        try:
-            found = _in_json(_parsed(content.decode("utf-8-sig")))
-        except ValueError:  # neither JSON nor UTF-8: the hint is the usual one
-            found = None
+        # Neither JSON nor UTF-8, nested without end, or odd: the hint is the usual one.
+        with suppress(ValueError, TypeError, RecursionError):
+            found = next(_in_json(_parsed(content.decode("utf-8-sig"))), None)
     return _hint(*(found or ("images/1.jpg", "cat")))
 
 
@@ -61,40 +61,36 @@ def _parsed(text: str) -> Any:
         return [json.loads(line) for line in islice(text.splitlines(), _N_LINES) if line.strip()]
 
 
-def _in_json(value: Any) -> tuple[str, str] | None:
-    """Return the path and the label of one picture, from the forms that are met often."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("images"), list) and isinstance(value.get("annotations"), list):
-            return _in_coco(value)
-        for key, held in value.items():
-            if is_picture_name(str(key)) and isinstance(held, str | int):
-                return str(key), str(held)
-            if isinstance(held, list) and held and is_picture_name(str(held[0])):
-                return str(held[0]), str(key)
-        lists = [held for held in value.values() if isinstance(held, list)]
-        return next(filter(None, map(_in_json, lists)), None)
-    return next(filter(None, map(_in_record, _records(value)[:_N_LINES])), None)
+def _in_json(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield paths and labels of pictures, from the forms that are met often."""
+    if isinstance(value, list):
+        yield from chain.from_iterable(map(_in_json, value))
+    if not isinstance(value, dict):
+        return
+    yield from _in_coco(value)
+    plain = {key: str(held) for key, held in value.items() if isinstance(held, str | int)}
+    path = next(filter(is_picture_name, plain.values()), "")
+    others = [key for key, held in plain.items() if held != path]
+    if path and others:
+        yield path, plain[next((key for key in others if says(LABEL, key)), others[0])]
+    for key, held in value.items():
+        if is_picture_name(key) and key in plain:
+            yield key, plain[key]
+        elif isinstance(held, list) and held and is_picture_name(str(held[0])):
+            yield str(held[0]), key
+        else:
+            yield from _in_json(held)
 
 
-def _in_record(record: Mapping[str, Any]) -> tuple[str, str] | None:
-    plain = {key: str(held) for key, held in record.items() if isinstance(held, str | int)}
-    path = next((held for held in plain.values() if is_picture_name(held)), None)
-    labels = [held for key, held in plain.items() if says(LABEL, key)]
-    others = [held for held in plain.values() if held != path]
-    label = next(iter([*labels, *others]), None)
-    return (path, label) if path and label else None
-
-
-def _in_coco(value: Mapping[str, Any]) -> tuple[str, str] | None:
-    paths = {one.get("id"): one.get("file_name") for one in _records(value["images"])}
-    classes = {one.get("id"): one.get("name") for one in _records(value.get("categories"))}
-    for one in _records(value["annotations"]):
-        path = paths.get(one.get("image_id"))
-        label = classes.get(one.get("category_id"), one.get("category_id"))
-        if path and label is not None:
-            return str(path), str(label)
-    return None
-
-
-def _records(value: Any) -> Sequence[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+def _in_coco(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    lists = {key: held for key, held in value.items() if isinstance(held, list)}
+    images, classes, annotations = (
+        [one for one in lists.get(key, ()) if isinstance(one, dict)]
+        for key in ("images", "categories", "annotations")
+    )
+    paths = {one.get("id"): one.get("file_name") for one in images}
+    names = {one.get("id"): one.get("name") for one in classes}
+    for one in annotations:
+        label = names.get(one.get("category_id"), one.get("category_id"))
+        if (path := paths.get(one.get("image_id"))) and label is not None:
+            yield str(path), str(label)

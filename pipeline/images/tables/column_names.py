@@ -2,8 +2,12 @@
 
 import re
 
+from pipeline.images.splitwords import split_named
+
 PATH, LABEL, SPLIT, GROUP = "path", "label", "split", "group"
 ROLES = (PATH, LABEL, SPLIT, GROUP)
+ATTRIBUTE, PROPERTY = "attribute", "property"
+"""A label that in other tables is none (type, level); a group that a picture may show (person)."""
 NONE = "none"
 """What is typed where no column has a role."""
 ONE_HOT = "one-hot"
@@ -19,29 +23,40 @@ _PATHS = re.compile(
 )
 _LABELS = (
     "label|class|classes|category|categories|target|breed|species|finding|diagnosis|diagnoses|"
-    "variety|varieties|disease|cultivar|pathology|condition|severity|emotion|groundtruth"
+    "variety|varieties|disease|cultivar|pathology|emotion|groundtruth"
 )
-_WHOLE_LABELS = "y|gt|dx|tag|type|kind|truth|grade|level|family|genus|expression|outcome"
-_LABEL_NAMES = re.compile(
-    rf"(.*({_LABELS})|{_WHOLE_LABELS})s?(names?|ids?|idx|index|codes?|num|number|no|text|str)?s?"
-)
+_WHOLE_LABELS = "y|gt|dx|truth"
+# Labels of some tables, and in others only something that is known about a picture.
+_ATTRIBUTES = "tag|type|kind|grade|level|family|genus|expression|outcome|.*condition|.*severity"
+_LABEL_NUMBER = "(names?|ids?|idx|index|codes?|num|number|no|text|str)?s?"
+_LABEL_NAMES = re.compile(rf"(.*({_LABELS})|{_WHOLE_LABELS}|{_ATTRIBUTES})s?{_LABEL_NUMBER}")
+_ATTRIBUTE_NAMES = re.compile(rf"({_ATTRIBUTES})s?{_LABEL_NUMBER}")
 _SPLITS = re.compile(
     r"(data|image|train(ing)?(val(idation)?)?(test)?)?"
     r"(sets?|subsets?|splits?|partitions?|phases?|usages?|datasets?|foldtype)(names?|types?|ids?)?"
+    r"|(k|cv)?folds?\d*(ids?|nos?|nrs?|numbers?|idx|index)?|cv\d*"
 )
-_WHO = "patient|subject|participant|individual|person|donor|case|lesion|slide|specimen|video|clip"
+_WHO = (
+    "patient|subject|subj|participant|individual|person|people|donor|proband|volunteer|identity|"
+    "case|lesion|slide|specimen|video|clip"
+)
 _WHO_BY_NUMBER = (
-    "session|sequence|seq|series|study|encounter|visit|burst|track|scene|animal|plant|tree|child|"
-    "owner|user|author|photographer|observer|camera|location|site|hospital|object|instance|product|"
-    "item|group"
+    "session|sequence|seq|series|study|encounter|visit|exam|accession|admission|burst|track|scene|"
+    "animal|plant|tree|child|owner|user|author|writer|photographer|observer|speaker|actor|camera|"
+    "location|site|hospital|farm|plot|batch|plate|object|instance|product|item|group|pat|pt|p|sub"
 )
 _NUMBER = "ids?|nos?|nrs?|nums?|numbers?|names?|uids?|uuids?|instanceuids?|keys?|codes?|index|idx"
-_GROUPS = re.compile(rf"groups?|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER})")
-_UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
-_YES_NO = re.compile(
-    r"(is|in|for|use|used)?(in|for|as)?(?P<split>train|training|test|testing|val|valid|validation)"
-    r"(images?|sets?|samples?|data|split)?"
+_GROUPS = re.compile(
+    rf"(anon(ymi[sz]ed)?|dicom|original|orig|unique|hashed)?"
+    rf"(groups?|mrn|medicalrecordnumber|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER}))"
 )
+_WHOS = re.compile(rf"({_WHO})s?")
+_NAMES = {
+    **{PATH: _PATHS, LABEL: _LABEL_NAMES, SPLIT: _SPLITS, GROUP: _GROUPS},
+    **{ATTRIBUTE: _ATTRIBUTE_NAMES, PROPERTY: _WHOS},
+}
+_UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
+_BEFORE_SPLIT = re.compile(r"(?i)^(is|in|for|used?)[\W_]*((in|for|as)[\W_]*)?")
 
 
 def plain_name(name: str) -> str:
@@ -62,8 +77,7 @@ def says(role: str, name: str) -> bool:
     (False, False, False)
     """
     plain = plain_name(name)
-    known = {PATH: _PATHS, LABEL: _LABEL_NAMES, SPLIT: _SPLITS, GROUP: _GROUPS}[role]
-    return plain != "" and known.fullmatch(plain) is not None
+    return plain != "" and _NAMES[role].fullmatch(plain) is not None
 
 
 def is_unnamed(name: str) -> bool:
@@ -72,10 +86,9 @@ def is_unnamed(name: str) -> bool:
 
 
 def split_of_yes(name: str) -> str | None:
-    """Return the word for the split that a column of yes and no says is meant.
+    """Return the split that a column of yes and no says is meant.
 
     >>> split_of_yes("is_training_image"), split_of_yes("is_valid"), split_of_yes("training_hours")
-    ('training', 'valid', None)
+    ('train', 'validation', None)
     """
-    found = _YES_NO.fullmatch(plain_name(name))
-    return found["split"] if found else None
+    return split_named(re.sub(_BEFORE_SPLIT, "", name.strip()))

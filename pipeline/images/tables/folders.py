@@ -1,7 +1,7 @@
 """Folders that hold tables instead of class folders, as hubs and labelling services write them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +43,22 @@ def tables_in(root: Path) -> list[TablePart]:
     folders, files = _listed(root)
     if any(map(is_picture_name, files)):
         return []
-    if shards := [name for name in files if name.lower().endswith(SHARD)]:
-        return _shards(root, "", shards)
-    if folders == [_DATA]:
-        shards = [name for name in _listed(root / _DATA)[1] if name.lower().endswith(SHARD)]
-        return _shards(root, f"{_DATA}/", shards)
-    return _in_split_folders(root, folders)
+    folder = "" if folders != [_DATA] or _shards(files) else f"{_DATA}/"
+    shards = _shards(_listed(root / folder)[1])
+    if not shards:
+        return _in_split_folders(root, folders)
+    # train-00000-of-00002.parquet: what follows the first mark is a number.
+    words = {name: name.partition("-")[0].removesuffix(SHARD) for name in shards}
+    splits = splits_named(set(words.values()))
+    _refuse_others(root, list(splits), sorted({*words.values()} - splits.keys()))
+    return [
+        TablePart(folder + name, f"{folder}{name}/", word if word in splits else None)
+        for name, word in words.items()
+    ]
+
+
+def _shards(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.lower().endswith(SHARD)]
 
 
 def _in_split_folders(root: Path, folders: Sequence[str]) -> list[TablePart]:
@@ -56,23 +66,18 @@ def _in_split_folders(root: Path, folders: Sequence[str]) -> list[TablePart]:
     parts = []
     for name in splits:
         inner, files = _listed(root / name)
-        shards = [file for file in files if file.lower().endswith(SHARD)]
         if not inner and ONE_HOT_TABLE in files:
             parts.append(TablePart(f"{name}/{ONE_HOT_TABLE}", f"{name}/", name))
-        elif not inner and shards and not any(map(is_picture_name, files)):
-            parts += [TablePart(f"{name}/{one}", f"{name}/{one}/", name) for one in shards]
+        elif not inner and _shards(files) and not any(map(is_picture_name, files)):
+            parts += [TablePart(f"{name}/{one}", f"{name}/{one}/", name) for one in _shards(files)]
         else:
             return []
-    kinds = {part.path.endswith(ONE_HOT_TABLE) for part in parts}
-    if len(kinds) != 1:
+    if len({part.path.endswith(ONE_HOT_TABLE) for part in parts}) != 1:
         return []
-    others = [name for name in folders if name not in splits and _holds_tables(root / name)]
+    beside = {name: _listed(root / name)[1] for name in folders if name not in splits}
+    others = [name for name, files in beside.items() if ONE_HOT_TABLE in files or _shards(files)]
     _refuse_others(root, list(splits), others)
     return parts
-
-
-def _holds_tables(folder: Path) -> bool:
-    return any(name.lower().endswith((SHARD, ONE_HOT_TABLE)) for name in _listed(folder)[1])
 
 
 def _refuse_others(root: Path, splits: Sequence[str], others: Sequence[str]) -> None:
@@ -82,17 +87,6 @@ def _refuse_others(root: Path, splits: Sequence[str], others: Sequence[str]) -> 
             f"{named(others)} beside them none; rename these to train, validation or test if they "
             f"are, else move them out of the folder"
         )
-
-
-def _shards(root: Path, folder: str, names: Sequence[str]) -> list[TablePart]:
-    # train-00000-of-00002.parquet: what follows the first mark is a number.
-    words = {name: name.partition("-")[0].removesuffix(SHARD) for name in names}
-    splits = splits_named(set(words.values()))
-    _refuse_others(root, list(splits), sorted({*words.values()} - splits.keys()))
-    return [
-        TablePart(folder + name, f"{folder}{name}/", word if word in splits else None)
-        for name, word in words.items()
-    ]
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:

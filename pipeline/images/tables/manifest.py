@@ -1,24 +1,17 @@
 """Rows of tables of pictures: path, label, and where wanted split and group."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import repeat
+from typing import NamedTuple
 
 from pipeline.errors import DataError, UnknownNameError
 from pipeline.images.names import SPLIT_NAMES
 from pipeline.images.tables.column_names import NONE
-from pipeline.images.tables.columns import Columns
-from pipeline.images.tables.text import TableContent
-
-Tidy = Callable[[str, str], str]
-"""Writes a path in one way, from the folder it is relative to, with a slash, and itself."""
-
-_MISSING = {"nan", "<na>", "null"}
-"""What programs write where there is no value."""
+from pipeline.images.tables.content import TableColumn
+from pipeline.images.tables.labels import is_missing
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(NamedTuple):
     """One picture of a manifest.
 
     Args:
@@ -36,81 +29,85 @@ class TableRow:
     group: str | None
 
 
-def table_rows(where: str, table: TableContent, columns: Columns, tidy: Tidy) -> list[TableRow]:
-    """Return the rows of a manifest, one per picture.
+def check_filled(
+    where: str, numbers: Sequence[int], paths: TableColumn, labels: TableColumn
+) -> None:
+    """Refuse rows without a path or a label.
+
+    Raises:
+        DataError: There is one.
+    """
+    missing = {""} if labels.classes else {"", *filter(is_missing, labels.counts)}
+    for number, path, label in zip(numbers, paths.values, labels.values, strict=True):
+        if not path or label in missing:
+            received = "none: fill it in"
+            if path and label:
+                received = (
+                    f"{label!r}, as for no value: fill it in, write another word if it is a class"
+                )
+            raise DataError(
+                f"expected a {'label' if path else 'path'} in row {number} of {where}, received "
+                f"{received}, or remove the row"
+            )
+
+
+def table_rows(
+    where: str,
+    numbers: Sequence[int],
+    paths: Sequence[str],
+    labels: Sequence[str],
+    split: TableColumn | None,
+    group: TableColumn | None,
+) -> Iterator[TableRow]:
+    """Yield the rows of a manifest, each path once, in their order.
 
     Args:
         where: The manifest, as the user named it.
-        table: What is in it.
-        columns: Which column says what.
-        tidy: Writes a path in one way, so that two rows for it are seen.
-
-    Returns:
-        The rows, in the manifest's order.
+        numbers: n row numbers.
+        paths: n paths, each written in one way.
+        labels: n labels.
+        split: What says the splits.
+        group: What says the groups.
 
     Raises:
         UnknownNameError: A split has no known name.
-        DataError: A row says nothing.
+        DataError: A row has no split while others have one, or says otherwise than another row.
     """
-    splits = columns.split.splits if columns.split else {}
-    path_at, group_at = columns.path, columns.group
-    split_at = columns.split.at if columns.split else None
-    folders = table.folders or repeat("", len(table.records))
-    rows = []
-    for number, record, label, folder in zip(
-        table.numbers, table.records, columns.labels, folders, strict=True
-    ):
-        path = record[path_at].strip()
-        if not path or not label or label.lower() in _MISSING:
-            raise DataError(
-                f"expected a {'label' if path else 'path'} in row {number} of {where}, received "
-                f"{repr(label) if path and label else 'none'}: fill it in, or remove the row"
-            )
-        split = None
-        if split_at is not None and (said := record[split_at].strip()):
-            split = splits.get(said) or _unknown_split(where, number, said)
-        group = None if group_at is None else record[group_at].strip() or None
-        rows.append(TableRow(number, tidy(folder, path), label, split, group))
-    _check_splits(where, rows)
-    return rows
-
-
-def _unknown_split(where: str, number: int, name: str) -> str:
-    hint = (
-        f"in row {number} of {where} give one of {', '.join(SPLIT_NAMES)}, or say --split-column "
-        f"{NONE}"
-    )
-    raise UnknownNameError("split", name, SPLIT_NAMES, hint)
-
-
-def _check_splits(where: str, rows: Sequence[TableRow]) -> None:
-    without = next((row for row in rows if row.split is None), None)
-    if without is not None and any(row.split for row in rows):
-        raise DataError(
-            f"expected a split in every row of {where} or in none, received none in row "
-            f"{without.number}: fill it in, or leave the column out (--split-column {NONE})"
-        )
-
-
-def distinct_rows(where: str, rows: Sequence[TableRow]) -> Iterator[TableRow]:
-    """Yield each path once; two rows that disagree on it are an error.
-
-    Raises:
-        DataError: A row says otherwise than another one.
-    """
+    splits = _splits(where, numbers, split) if split and split.counts else repeat(None)
+    alone = {"", *filter(is_missing, group.counts)} if group else set()
+    groups = (None if name in alone else name for name in group.values) if group else repeat(None)
     first: dict[str, TableRow] = {}
-    for row in rows:
+    for values in zip(numbers, paths, labels, splits, groups, strict=False):
+        row = TableRow(*values)
         same = first.setdefault(row.path, row)
         if same is row:
             yield row
-            continue
-        for name in ("label", "split", "group"):
-            if getattr(same, name) != getattr(row, name):
-                raise DataError(
-                    f"expected one {name} for {row.path} in {where}, received "
-                    f"{getattr(same, name)!r} in row {same.number} and {getattr(row, name)!r} in "
-                    f"row {row.number}: keep one of the two rows"
-                )
+        elif row[1:] != same[1:]:
+            raise _differ(where, same, row)
+
+
+def _splits(where: str, numbers: Sequence[int], split: TableColumn) -> Iterator[str]:
+    for number, said in zip(numbers, split.values, strict=True):
+        if said in split.splits:
+            yield split.splits[said]
+        elif said:
+            hint = f"in row {number} of {where} give one of {', '.join(SPLIT_NAMES)}, or say "
+            raise UnknownNameError("split", said, SPLIT_NAMES, f"{hint}--split-column {NONE}")
+        else:
+            raise DataError(
+                f"expected a split in every row of {where} or in none, received none in row "
+                f"{number}: fill it in, or leave the column out (--split-column {NONE})"
+            )
+
+
+def _differ(where: str, one: TableRow, other: TableRow) -> DataError:
+    names = ("label", "split", "group")
+    name = next(name for name in names if getattr(one, name) != getattr(other, name))
+    return DataError(
+        f"expected one {name} for {one.path} in {where}, received {getattr(one, name)!r} in row "
+        f"{one.number} and {getattr(other, name)!r} in row {other.number}: keep one of the two "
+        "rows; if these are two pictures, write their folders into the paths"
+    )
 
 
 def why_unusable(path: str) -> str | None:

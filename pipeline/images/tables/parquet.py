@@ -25,7 +25,7 @@ from pipeline.images.identity import Identities, Stamp, stamp_of_stat
 from pipeline.images.location import locate
 from pipeline.images.names import inner_path
 from pipeline.images.remote import open_remote
-from pipeline.images.tables.text import TableContent
+from pipeline.images.tables.content import TableColumn, TableContent
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -46,27 +46,18 @@ def read_parquet(where: str) -> TableContent:
         InputError: The package for it is missing, or it is no Parquet file.
     """
     file, _ = _opened(where)
-    header: list[str] = []
-    columns: list[list[str]] = []
-    pictures: set[int] = set()
-    named_classes: set[int] = set()
+    columns: list[TableColumn] = []
     with _told(where), file:
         classes = _class_names(file)
         for field in file.schema_arrow:
             names = classes.get(field.name)
             if (leaf := _pictures_leaf(file, field)) is not None:
-                pictures.add(len(header))
-                columns.append(_picture_names(file, field, leaf))
+                texts = _picture_names(file, field, leaf)
+                columns.append(TableColumn(field.name, texts, pictures=True))
             elif (values := _values(file, field)) is not None:
-                columns.append([_text(value, names) for value in values])
-            else:
-                continue
-            if names:
-                named_classes.add(len(header))
-            header.append(field.name)
-    records = list(zip(*columns, strict=True))
-    numbers = range(len(records))  # as data frames number them
-    return TableContent(header, records, numbers, None, pictures, named_classes)
+                texts = [_text(value, names).strip() for value in values]
+                columns.append(TableColumn(field.name.strip(), texts, classes=bool(names)))
+    return TableContent(columns, range(file.metadata.num_rows))  # as data frames number them
 
 
 def _opened(where: str) -> tuple["ParquetFile", Stamp]:
@@ -129,28 +120,25 @@ def _text(value: Any, classes: Sequence[str] | None) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
+def _leaves(field: Any) -> dict[str, str]:
+    """Return the types of the parts of a column, or of the column, by their paths in the file."""
+    if str(field.type).startswith("struct"):
+        return {f"{field.name}.{inner.name}": str(inner.type) for inner in field.type}
+    return {field.name: str(field.type)}
+
+
 def _pictures_leaf(file: "ParquetFile", field: Any) -> str | None:
     """Return where the bytes of pictures lie in a column; None if it holds none."""
-    from pyarrow import types
-
-    leaf = field.name
-    if types.is_struct(field.type):
-        kinds = {inner.name: inner.type for inner in field.type}
-        if "bytes" not in kinds or not _is_binary(kinds["bytes"]):
-            return None
-        leaf = f"{field.name}.bytes"
-    elif not _is_binary(field.type):
+    leaves = _leaves(field)
+    leaf = next((leaf for leaf in (field.name, f"{field.name}.bytes") if leaf in leaves), "")
+    if leaves.get(leaf) not in ("binary", "large_binary"):
         return None
     if not file.metadata.num_rows:
         return leaf  # one of several files, to which the others say what is in it
-    first = _first(file, leaf)
+    batches = file.iter_batches(_BLOCK_ROWS, columns=[leaf])
+    values = (value for batch in batches for value in _leaf_values(batch.column(0)))
+    first = next((value for value in values if value is not None), None)
     return leaf if isinstance(first, bytes) and not _is_text(first) else None
-
-
-def _is_binary(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _is_text(value: bytes) -> bool:
@@ -161,32 +149,23 @@ def _is_text(value: bytes) -> bool:
         return False
 
 
-def _first(file: "ParquetFile", leaf: str) -> Any:
-    """Return the first value of a column that is one."""
-    for batch in file.iter_batches(_BLOCK_ROWS, columns=[leaf]):
-        for value in _leaf_values(batch.column(0), leaf):
-            if value is not None:
-                return value
-    return None
-
-
-def _leaf_values(column: Any, leaf: str) -> list[Any]:
-    from pyarrow import types
-
-    if types.is_struct(column.type):
-        column = column.field(leaf.rpartition(".")[2])
+def _leaf_values(column: Any) -> list[Any]:
+    """Return the values of a column, or of the only part of it that was read."""
+    while column.type.num_fields:
+        column = column.flatten()[0]
     return list(column.to_pylist())
 
 
 def _values(file: "ParquetFile", field: Any) -> list[Any] | None:
     """Return a column of plain values, or the paths of pictures that lie elsewhere."""
-    from pyarrow import types
+    leaves = _leaves(field)
+    if {f"{field.name}.bytes", f"{field.name}.path"} <= leaves.keys():
+        return _read(file, f"{field.name}.path")
+    return _read(file, field.name) if not field.type.num_fields else None
 
-    if types.is_struct(field.type) and {"bytes", "path"} <= {inner.name for inner in field.type}:
-        return [(one or {}).get("path") for one in file.read([f"{field.name}.path"])[0].to_pylist()]
-    if types.is_nested(field.type):
-        return None
-    return list(file.read([field.name])[0].to_pylist())
+
+def _read(file: "ParquetFile", leaf: str) -> list[Any]:
+    return [value for chunk in file.read([leaf])[0].chunks for value in _leaf_values(chunk)]
 
 
 def _picture_names(file: "ParquetFile", field: Any, leaf: str) -> list[str]:
@@ -195,13 +174,11 @@ def _picture_names(file: "ParquetFile", field: Any, leaf: str) -> list[str]:
     They are if they differ, and if pictures that follow each other by name do so in the file too,
     or all fit in memory: a file is read in blocks of rows. Otherwise the row comes first.
     """
-    from pyarrow import types
-
     n_rows = file.metadata.num_rows
     inner: list[str] = [""] * n_rows
-    if types.is_struct(field.type) and "path" in {one.name for one in field.type}:
-        written = file.read([f"{field.name}.path"])[0].to_pylist()
-        inner = [inner_path(str((one or {}).get("path") or "")) or "" for one in written]
+    if f"{field.name}.path" in _leaves(field):
+        written = _read(file, f"{field.name}.path")
+        inner = [(inner_path(str(one or "")) or "").strip() for one in written]
     in_order = all(one < other for one, other in pairwise(inner))
     different = all(inner) and len(set(inner)) == n_rows
     if different and (in_order or _n_bytes(file, leaf) <= CACHE_BYTES):
@@ -213,13 +190,9 @@ def _picture_names(file: "ParquetFile", field: Any, leaf: str) -> list[str]:
 
 def _n_bytes(file: "ParquetFile", leaf: str) -> int:
     """Return how many bytes a column takes, before it is compressed."""
-    metadata = file.metadata
-    total = 0
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        columns = map(row_group.column, range(row_group.num_columns))
-        total += sum(one.total_uncompressed_size for one in columns if one.path_in_schema == leaf)
-    return total
+    groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+    columns = (group.column(at) for group in groups for at in range(group.num_columns))
+    return sum(one.total_uncompressed_size for one in columns if one.path_in_schema == leaf)
 
 
 class PictureColumn:
@@ -275,7 +248,7 @@ class PictureColumn:
         while self._next <= row:
             self._trim()
             try:
-                values = _leaf_values(next(self._batches).column(0), self._leaf)
+                values = _leaf_values(next(self._batches).column(0))
             except (OSError, ValueError, StopIteration) as error:
                 self._end = 0
                 raise OSError(EIO, f"Damaged Parquet file ({error})") from error

@@ -10,56 +10,20 @@ import posixpath
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from urllib.parse import unquote
 
 from pipeline.errors import nearest_names
 from pipeline.images.names import is_clutter, is_picture_name
 from pipeline.images.splitwords import split_named
 from pipeline.images.walk import Parts
-from pipeline.system.units import named
 
 _FOREIGN = re.compile(r"[a-zA-Z]:[\\/]|[\\/]|[a-z][a-z0-9+.-]*://|\.\.[\\/]|~")
 _FILE = "file://"
-_MOST_COMPARED = 5000
-_N_BESIDE = 200
+_N_BESIDE = 1000
 _WORTH_LISTING = 32
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A path that means no file, or several.
-
-    Args:
-        path: As the table has it.
-        fits: The files that it may mean.
-        taken: The file that it would mean, if another path did not.
-        nearest: The name that is most like it, where there is none that fits.
-    """
-
-    path: str
-    fits: tuple[str, ...] = ()
-    taken: str | None = None
-    nearest: str | None = None
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether nothing fits."""
-        return not self.fits and self.taken is None
-
-    @property
-    def reason(self) -> str:
-        """Why there is no picture."""
-        if self.fits:
-            return f"{len(self.fits)} files fit: {named(self.fits)}"
-        if self.taken:
-            return f"No such file or directory; {self.taken} is another row's"
-        near = f"; nearest: {self.nearest}" if self.nearest else ""
-        return f"No such file or directory{near}"
 
 
 class PathFinder:
@@ -72,22 +36,23 @@ class PathFinder:
     def __init__(self, root: str) -> None:
         self.root = root
         self._prefix = f"{root.rstrip(os.sep)}/"
+        self._endings: dict[tuple[int, bool], Mapping[Parts, list[str]]] = {}
+        self._fits: dict[Hashable, Sequence[str]] = {}
 
-    def tidied(self, path: str) -> str:
-        """Write one path in one way, so that two rows for it are seen."""
-        if path[0] == "~" or "://" in path:
-            if path.startswith(_FILE):
-                path = unquote(path.removeprefix(_FILE).removeprefix("localhost"))
-            if "://" in path:
-                return path
-            path = os.path.expanduser(path)
-        path = posixpath.normpath(path)
-        return path.removeprefix(self._prefix)
+    def tidied(self, path: str, folder: str = "") -> str:
+        """Write one path in one way, so that two rows for it are seen.
 
-    def tidied_in(self, folder: str, path: str) -> str:
-        """Write a path in one way that is relative to a folder below the root."""
-        own = folder and path[0] not in "/~" and "://" not in path
-        return self.tidied(folder + path if own else path)
+        Args:
+            path: As a table has it.
+            folder: Where that table lies below the root, with a slash at its end.
+        """
+        if path[0] not in "/~" and "://" not in path:
+            path = folder + path
+        if path.startswith(_FILE):
+            path = unquote(path.removeprefix(_FILE).removeprefix("localhost"))
+        if "://" in path:
+            return path
+        return posixpath.normpath(os.path.expanduser(path)).removeprefix(self._prefix)
 
     def is_there(self, path: str) -> bool:
         """Say whether something is at a tidy path."""
@@ -99,29 +64,30 @@ class PathFinder:
             return True
         return True
 
-    def found(self, paths: Collection[str]) -> tuple[dict[str, str], list[Lost]]:
+    def found(self, paths: Collection[str]) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
         """Return which files are meant by those tidy paths at which there is none.
 
         Args:
             paths: Different tidy paths.
 
         Returns:
-            The file by path, and the paths that mean none, or several.
+            The file by path; and the paths that mean none, with the files that fit: none, several,
+            or one that another path means as well.
         """
         meant: dict[str, str] = {}
-        lost: list[Lost] = []
+        lost: dict[str, Sequence[str]] = {}
         for path in self._unlisted(paths):
             if self.is_there(path):
                 continue
             slashed = self.tidied(path.replace("\\", "/"))
-            fits = [slashed] if slashed != path and self.is_there(slashed) else self.fits(path)
+            fits = (slashed,) if slashed != path and self.is_there(slashed) else self.fits(path)
             if len(fits) == 1:
                 meant[path] = fits[0]
             else:
-                lost.append(Lost(path, tuple(fits)))
-        claimed_twice = _claimed_twice(paths, meant) if meant else set()
-        lost += [Lost(path, taken=file) for path, file in meant.items() if file in claimed_twice]
-        return {path: file for path, file in meant.items() if file not in claimed_twice}, lost
+                lost[path] = fits
+        for path in _claimed_twice(paths, meant) if meant else ():
+            lost[path] = (meant.pop(path),)
+        return meant, lost
 
     def _unlisted(self, paths: Iterable[str]) -> Iterator[str]:
         """Yield paths that have still to be looked for, after a list of each folder with many."""
@@ -150,34 +116,57 @@ class PathFinder:
                 return folder
         return None
 
-    def fits(self, path: str) -> list[str]:
+    def fits(self, path: str) -> Sequence[str]:
         """Return the files below the root that a path may mean, sorted."""
         found = self._fitting(path)
         return found if found or "%" not in path else self._fitting(unquote(path))
 
-    def _fitting(self, path: str) -> list[str]:
+    def _fitting(self, path: str) -> Sequence[str]:
+        """Return the files that share most parts with a path, from the end, and do not contradict.
+
+        Thousands of paths may end alike where no file fits one of them: they share one answer.
+        """
         wanted = _keys(path)
-        if not wanted:
-            return []
-        files = self._by_name.get(wanted[-1], [])
-        if not files and not is_picture_name(wanted[-1]):
-            files = self._by_stem.get(wanted[-1], [])
-        shared = {file: _n_shared(wanted, _keys(file)) for file in files}
-        most = max(shared.values(), default=0)
-        best = sorted(file for file, n_shared in shared.items() if n_shared == most)
+        name = wanted[-1:]
+        by_stem = name not in self._ending(1, False) and not is_picture_name("".join(name))
+        n_shared, files = 1, self._ending(1, by_stem).get(name, [])
+        while len(files) > 1 and (
+            more := self._ending(n_shared + 1, by_stem).get(wanted[-1 - n_shared :])
+        ):
+            n_shared, files = n_shared + 1, more
+        if len(files) == 1:
+            only = _keys(posixpath.splitext(files[0])[0] if by_stem else files[0])
+            n_shared = len(posixpath.commonprefix((wanted[::-1], only[::-1])))
         foreign = _FOREIGN.match(path) is not None
-        home = posixpath.basename(self.root)
-        return [file for file in best if _agree(wanted, _keys(file), most, foreign, home)]
+        ours = wanted[:-n_shared]
+        alike = (wanted[-n_shared:], by_stem, foreign, bool(ours), frozenset(_splits(ours)))
+        if alike not in self._fits:
+            home = posixpath.basename(self.root)
+            self._fits[alike] = tuple(
+                file
+                for file in sorted(files)
+                if _agree(ours, _keys(file)[:-n_shared], n_shared, foreign, home)
+            )
+        return self._fits[alike]
+
+    def _ending(self, n_parts: int, by_stem: bool) -> Mapping[Parts, list[str]]:
+        """Return the files by so many parts at the end of their paths, without suffix if wanted."""
+        if (n_parts, by_stem) not in self._endings:
+            endings: dict[Parts, list[str]] = {}
+            for file in filter(is_picture_name, self.files) if by_stem else self.files:
+                parts = _keys(posixpath.splitext(file)[0] if by_stem else file)
+                if len(parts) >= n_parts:
+                    endings.setdefault(parts[-n_parts:], []).append(file)
+            self._endings[n_parts, by_stem] = endings
+        return self._endings[n_parts, by_stem]
 
     def nearest(self, path: str) -> str | None:
         """Return the file whose name is most like that of a path; None if none is alike."""
-        stem = posixpath.splitext((_keys(path) or ("",))[-1])[0]
-        stems = self._stems
-        if len(stems) > _MOST_COMPARED:
-            at = bisect_left(stems, stem)
-            stems = stems[max(0, at - _N_BESIDE) : at + _N_BESIDE]
-        names = nearest_names(stem, stems, 1)
-        return self._by_stem_of_any[names[0]] if names else None
+        stem = _stem(path)
+        stems = list(self._by_stem)
+        at = bisect_left(stems, stem)
+        names = nearest_names(stem, stems[max(0, at - _N_BESIDE) : at + _N_BESIDE], 1)
+        return self._by_stem[names[0]] if names else None
 
     @cached_property
     def files(self) -> list[str]:
@@ -185,97 +174,55 @@ class PathFinder:
         return list(_walk(self.root))
 
     @cached_property
-    def _by_name(self) -> Mapping[str, list[str]]:
-        return _grouped((_key(posixpath.basename(file)), file) for file in self.files)
-
-    @cached_property
-    def _by_stem(self) -> Mapping[str, list[str]]:
-        pictures = filter(is_picture_name, self.files)
-        return _grouped((_stem(file), file) for file in pictures)
-
-    @cached_property
-    def _by_stem_of_any(self) -> Mapping[str, str]:
-        return {_stem(file): file for file in reversed(self.files)}
-
-    @cached_property
-    def _stems(self) -> Sequence[str]:
-        return sorted(self._by_stem_of_any)
+    def _by_stem(self) -> Mapping[str, str]:
+        return dict(sorted({_stem(file): file for file in reversed(self.files)}.items()))
 
 
-def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> set[str]:
-    """Return the files that two different paths mean: one of them means something else."""
+def _claimed_twice(paths: Iterable[str], meant: Mapping[str, str]) -> list[str]:
+    """Return the paths whose file is meant by another one too: one of them means something else."""
     claims: dict[str, set[Parts]] = {}
     for path, file in meant.items():
         claims.setdefault(file, set()).add(_keys(path))
     for path in paths:
         if path in claims and path not in meant:
             claims[path].add(_keys(path))
-    return {file for file, those in claims.items() if len(those) > 1}
+    return [path for path, file in meant.items() if len(claims[file]) > 1]
 
 
 def _walk(root: str) -> Iterator[str]:
     """Yield visible files, links followed, every folder once; what cannot be listed has none."""
     entered: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        place = Path(root, folder)
-        try:
-            status = place.stat()
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
-        except OSError:
-            continue
+    for place, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(place)
         if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
             continue
         entered.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            if is_clutter(entry.name):
-                continue
-            if entry.is_dir():
-                waiting.append(f"{folder}{entry.name}/")
-            else:
-                yield folder + entry.name
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for key, value in pairs:
-        groups.setdefault(key, []).append(value)
-    return groups
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
+        prefix = "" if place == root else os.path.relpath(place, root).replace(os.sep, "/") + "/"
+        yield from (prefix + name for name in sorted(names) if not is_clutter(name))
 
 
 def _keys(path: str) -> Parts:
     """Return the folders and the name that a path of any machine leads through, without case."""
     if "://" in path:
         path = unquote(path.partition("://")[2].partition("?")[0])
-    text = _key(path).replace("\\", "/")
+    path = path if path.isascii() else unicodedata.normalize("NFC", path)
+    text = path.casefold().replace("\\", "/")
     text = text[2:] if text[1:3] == ":/" else text
     return tuple(part for part in text.split("/") if part not in ("", ".", ".."))
 
 
-def _key(name: str) -> str:
-    return (name if name.isascii() else unicodedata.normalize("NFC", name)).casefold()
+def _stem(path: str) -> str:
+    return posixpath.splitext((_keys(path) or ("",))[-1])[0]
 
 
-def _stem(file: str) -> str:
-    return _key(posixpath.splitext(posixpath.basename(file))[0])
-
-
-def _n_shared(wanted: Parts, file: Parts) -> int:
-    """Return how many parts are the same from the end; the names of the files are."""
-    n_shared = 1
-    while n_shared < min(len(wanted), len(file)) and wanted[-1 - n_shared] == file[-1 - n_shared]:
-        n_shared += 1
-    return n_shared
-
-
-def _agree(wanted: Parts, file: Parts, n_shared: int, foreign: bool, home: str) -> bool:
+def _agree(ours: Parts, theirs: Parts, n_shared: int, foreign: bool, home: str) -> bool:
     """Say whether the folders of a path and of a file do not contradict each other.
 
     They do where both have folders that the other has not, unless those of the path are of another
     machine, and both say the same split. A root that is a split folder is not another split's.
     """
-    ours, theirs = wanted[:-n_shared], file[:-n_shared]
     if not ours:
         return True
     if not theirs:

@@ -4,29 +4,34 @@ import os
 import posixpath
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from pipeline.config import DataConfig
 from pipeline.config.data import COLUMNS, LEVELS
 from pipeline.errors import DataError, InputError
 from pipeline.images.files import Files, ListedFiles
+from pipeline.images.layout import check_spelling
 from pipeline.images.location import FOLDER, JSON, PARQUET, Location, locate, resolve_location
 from pipeline.images.names import is_picture_name
 from pipeline.images.readings import BY_TABLE, Reading
 from pipeline.images.remote import RemoteFiles, read_remote
 from pipeline.images.tables.annotations import json_hint
-from pipeline.images.tables.column_names import GROUP, LABEL, ONE_HOT, PATH, SPLIT
-from pipeline.images.tables.columns import ColumnChoice, Columns
+from pipeline.images.tables.column_names import GROUP, LABEL, PATH, SPLIT
+from pipeline.images.tables.columns import ColumnChoice
+from pipeline.images.tables.content import TableColumn, TableContent, joined
 from pipeline.images.tables.folders import TablePart
-from pipeline.images.tables.manifest import TableRow, distinct_rows, table_rows, why_unusable
+from pipeline.images.tables.labels import check_one_label
+from pipeline.images.tables.manifest import TableRow, check_filled, table_rows, why_unusable
 from pipeline.images.tables.parquet import ParquetFiles, PictureColumn, read_parquet
-from pipeline.images.tables.paths import Lost, PathFinder
-from pipeline.images.tables.text import TableContent, joined, read_text
+from pipeline.images.tables.paths import PathFinder
+from pipeline.images.tables.text import read_text
 from pipeline.system.units import named
 
 N_EXAMPLES = 3
 _MOST_NEAREST = 100
+_MOST_ROOTS = 10
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,7 @@ def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig)
     refuse_settings(place.given, config, table=True)
     places = {part.prefix: str(place.path / part.path) for part in parts}
     contents = [_content(locate(path)) for path in places.values()]
-    read = [(part.prefix, part.split, one) for part, one in zip(parts, contents, strict=True)]
-    table = joined(place.given, read)
-    found = _found(place, table, places, config)
-    if len(table.header) == len(contents[0].header):
-        return found
-    # The column of splits is made of the names of the tables.
-    named_so = {role: name for role, name in found.reading.columns.items() if role != SPLIT}
-    return replace(found, reading=replace(found.reading, columns=named_so))
+    return _found(place, joined(place.given, parts, contents), places, config)
 
 
 def _content(place: Location) -> TableContent:
@@ -116,48 +114,85 @@ def _content(place: Location) -> TableContent:
 def _found(
     place: Location, table: TableContent, shards: Mapping[str, str], config: DataConfig
 ) -> FoundTable:
-    where = place.given
-    if not table.records:
+    where, numbers = place.given, table.numbers
+    if not numbers:
         raise DataError(f"expected rows of pictures in {where}, received none: add some")
     root = _root(place, config)
     finder = PathFinder(root) if "://" not in root else None
     look = finder.files_of if finder and table.folders is None else None
-    columns = ColumnChoice(where, table, config, look).columns()
-    reading = _reading(table, columns)
-    if columns.path in table.pictures:
-        if config.root is not None:
-            raise InputError(
-                f"expected no root with {where}, which holds the pictures themselves; received "
-                f"root={config.root!r}: leave it out"
-            )
-        rows = sorted(table_rows(where, table, columns, str.__add__), key=_by_path)
-        return FoundTable(rows, _inside(table, columns, shards), reading, {})
-    rows = table_rows(where, table, columns, finder.tidied_in if finder else _tidied_remotely)
+    choice = ColumnChoice(where, table, config, look)
+    path, label = choice.path(), choice.label()
+    check_filled(where, numbers, path, label)
+    check_one_label(where, numbers, label)
     unreadable: dict[str, str] = {}
-    if finder:
-        rows, unreadable = _with_files(where, finder, rows, reading.columns[PATH])
-    rows = sorted(distinct_rows(where, rows), key=_by_path)
-    numbers = {row.path: row.number for row in rows}
-    for path in filter(why_unusable, numbers):
-        unreadable[path] = f"{why_unusable(path)} (row {numbers[path]})"
-    files = ListedFiles(Path(root), numbers) if finder else _remote_files(root)
-    return FoundTable(rows, files, reading, unreadable)
+    if path.pictures and config.root is not None:
+        raise InputError(
+            f"expected no root with {where}, which holds the pictures themselves; received "
+            f"root={config.root!r}: leave it out"
+        )
+    if path.pictures:
+        paths, files = _inside(table, path, shards)
+    else:
+        paths, files, unreadable = _located(where, table, path, label, finder or root)
+    split, group = choice.split(paths), choice.group()
+    if group:
+        check_spelling(where, "groups", group.counts)
+    rows = table_rows(where, numbers, paths, label.values, split, group)
+    names = {PATH: path, LABEL: label, SPLIT: split, GROUP: group}
+    reading = Reading(
+        BY_TABLE,
+        splits=split.splits if split else {},
+        columns={role: one.name for role, one in names.items() if one and not one.made},
+    )
+    return FoundTable(sorted(rows, key=attrgetter("path")), files, reading, unreadable)
 
 
-def _by_path(row: TableRow) -> str:
-    return row.path
-
-
-def _inside(table: TableContent, columns: Columns, shards: Mapping[str, str]) -> ParquetFiles:
-    """Return the pictures that lie in the tables themselves, whose paths are known by prefix."""
-    column = table.header[columns.path]
-    folders = table.folders or [""] * len(table.records)
+def _inside(
+    table: TableContent, path: TableColumn, shards: Mapping[str, str]
+) -> tuple[list[str], Files]:
+    """Return the names of the pictures that lie in the tables themselves, and what reads them."""
+    folders = table.folders or [""] * len(table.numbers)
+    paths = list(map(str.__add__, folders, path.values))
     at = {folder: number for number, folder in enumerate(shards)}
-    rows = {
-        folder + record[columns.path]: (at[folder], number)
-        for record, folder, number in zip(table.records, folders, table.numbers, strict=True)
-    }
-    return ParquetFiles([PictureColumn(shard, column) for shard in shards.values()], rows)
+    rows = zip(map(at.__getitem__, folders), table.numbers, strict=True)
+    columns = [PictureColumn(shard, path.name) for shard in shards.values()]
+    return paths, ParquetFiles(columns, dict(zip(paths, rows, strict=True)))
+
+
+def _located(
+    where: str, table: TableContent, path: TableColumn, label: TableColumn, root: PathFinder | str
+) -> tuple[list[str], Files, dict[str, str]]:
+    """Return the files that the paths of a table mean, what reads them, and why some have none."""
+    folders = table.folders or [""] * len(table.numbers)
+    tidy = root.tidied if isinstance(root, PathFinder) else _tidied_remotely
+    paths = list(map(tidy, path.values, folders))
+    numbers = _numbered(paths, table.numbers)
+    reasons: dict[str, str] = {}
+    if isinstance(root, PathFinder):
+        meant, lost = root.found(numbers)
+        lost = {one: lost[one] for one in sorted(lost, key=numbers.__getitem__)}
+        if several := {one: fits for one, fits in lost.items() if len(fits) > 1}:
+            labels_differ = len(set(zip(paths, label.values, strict=True))) > len(numbers)
+            raise _ambiguous(where, root, several, numbers, labels_differ)
+        if lost and 2 * len(lost) >= len(numbers):
+            raise _not_there(where, root, lost, numbers, path.name)
+        for at, (one, fits) in enumerate(lost.items()):
+            near = root.nearest(one) if at < _MOST_NEAREST and not fits else None
+            told = f"; nearest: {near}" if near else f"; {fits[0]} is another row's" if fits else ""
+            reasons[one] = f"No such file or directory{told}"
+        paths = [meant.get(one, one) for one in paths]
+        numbers = _numbered(paths, table.numbers)
+    reasons |= {one: why for one in numbers if (why := why_unusable(one))}
+    unreadable = {one: f"{why} (row {numbers[one]})" for one, why in reasons.items()}
+    if isinstance(root, PathFinder):
+        return paths, ListedFiles(Path(root.root), numbers), unreadable
+    # The place of a file in the folder, which need not be there.
+    return paths, RemoteFiles(locate(f"{root.rstrip('/')}/_"), listed=False), unreadable
+
+
+def _numbered(paths: Sequence[str], numbers: Sequence[int]) -> dict[str, int]:
+    """Return the first row of each path."""
+    return dict(zip(reversed(paths), reversed(numbers), strict=True))
 
 
 def _root(place: Location, config: DataConfig) -> str:
@@ -166,7 +201,8 @@ def _root(place: Location, config: DataConfig) -> str:
         if place.remote:
             return place.url.rpartition("/")[0]
         return os.path.realpath(place.path if place.kind == FOLDER else place.path.parent)
-    root = locate_root(config.root)
+    resolved = resolve_location(config.root)
+    root = config.root if "://" in resolved else resolved
     if "://" not in root and not os.path.isdir(root):
         raise InputError(
             f"expected a folder that the paths of {place.given} are relative to, received "
@@ -175,84 +211,52 @@ def _root(place: Location, config: DataConfig) -> str:
     return root
 
 
-def locate_root(root: str) -> str:
-    """Return a root of paths in one way: the absolute path of a folder, or a URL as it is."""
-    resolved = resolve_location(root)
-    return root if "://" in resolved else resolved
-
-
-def _remote_files(root: str) -> RemoteFiles:
-    # The place of a file in the folder, which need not be there.
-    return RemoteFiles(locate(f"{root.rstrip('/')}/_"), listed=False)
-
-
-def _tidied_remotely(folder: str, path: str) -> str:
+def _tidied_remotely(path: str, folder: str) -> str:
     return path if "://" in path else posixpath.normpath(folder + path)
 
 
-def _with_files(
-    where: str, finder: PathFinder, rows: list[TableRow], column: str
-) -> tuple[list[TableRow], dict[str, str]]:
-    """Let rows name the files that they mean; return them, and why some have none."""
-    numbers = {row.path: row.number for row in reversed(rows)}
-    meant, lost = finder.found(numbers)
-    lost.sort(key=lambda one: numbers[one.path])
-    near = {one.path: finder.nearest(one.path) for one in lost[:_MOST_NEAREST] if one.is_gone}
-    lost = [replace(one, nearest=near.get(one.path)) for one in lost]
-    several = [one for one in lost if one.fits]
-    if several:
-        raise _ambiguous(where, finder, several, numbers)
-    if lost and 2 * len(lost) >= len(numbers):
-        raise _not_there(where, finder, lost, numbers, column)
-    if meant:
-        rows = [replace(row, path=meant[row.path]) if row.path in meant else row for row in rows]
-    return rows, {one.path: f"{one.reason} (row {numbers[one.path]})" for one in lost}
-
-
 def _not_there(
-    where: str, finder: PathFinder, lost: Sequence[Lost], numbers: Mapping[str, int], column: str
+    where: str,
+    finder: PathFinder,
+    lost: Mapping[str, Sequence[str]],
+    numbers: Mapping[str, int],
+    column: str,
 ) -> InputError:
-    examples = [f"{one.path!r} (row {numbers[one.path]})" for one in lost[:N_EXAMPLES]]
+    first = list(lost)[:N_EXAMPLES]
     pictures = [file for file in finder.files if is_picture_name(file)]
     there = f"there is no picture below {finder.root}"
-    if lost[0].taken:
-        there = f"several paths would mean {lost[0].taken}"
+    if lost[first[0]]:
+        there = f"several paths would mean {lost[first[0]][0]}"
     elif pictures:
-        nearest = next((one.nearest for one in lost if one.nearest), pictures[0])
+        nearest = next(filter(None, map(finder.nearest, first)), pictures[0])
         there = f"what is there is called {nearest}"
-    root = finder.elsewhere([one.path for one in lost[:N_EXAMPLES]]) or "DIR"
     return InputError(
         f"expected the pictures of {where} below {finder.root}, but {len(lost)} of {len(numbers)} "
-        f"are not there, e.g. {', '.join(examples)}; {there}: say where they are with --root "
-        f"{shlex.quote(root)}, or mend the column {column!r}"
+        f"are not there, e.g. {', '.join(f'{one!r} (row {numbers[one]})' for one in first)}; "
+        f"{there}: say where they are with --root {shlex.quote(finder.elsewhere(first) or 'DIR')}, "
+        f"or mend the column {column!r}"
     )
 
 
 def _ambiguous(
-    where: str, finder: PathFinder, several: Sequence[Lost], numbers: Mapping[str, int]
+    where: str,
+    finder: PathFinder,
+    several: Mapping[str, Sequence[str]],
+    numbers: Mapping[str, int],
+    labels_differ: bool,
 ) -> InputError:
-    first = several[0]
-    roots = [str(Path(finder.root, file).parent) for file in first.fits[:N_EXAMPLES]]
-    ways = " or ".join(f"--root {shlex.quote(root)}" for root in dict.fromkeys(roots))
-    way_out = f"say which folder they are in with {ways}, or write the folder into the paths"
-    if len(set(roots)) < len(roots):
+    """Return the question for the files of paths; a root is offered where it decides them all."""
+    path, fits = next(iter(several.items()))
+    folders = list(dict.fromkeys(map(posixpath.dirname, fits)))
+    way_out = f"write the folders into the paths, such as {fits[0]}"
+    if len(folders) < len(fits):
         way_out = "write names with their suffix into the table"
+    elif not labels_differ:
+        roots = [str(Path(finder.root, folder)) for folder in folders[:_MOST_ROOTS]]
+        roots = [root for root in roots if PathFinder(root).files_of(numbers) is not None]
+        ways = " or ".join(f"--root {shlex.quote(root)}" for root in roots[:N_EXAMPLES])
+        way_out = f"say which folder they are in with {ways}, or {way_out}" if roots else way_out
     return InputError(
         f"expected one file for each path of {where}, but several fit {len(several)} of "
-        f"{len(numbers)}, e.g. {named(first.fits)} for {first.path!r} (row {numbers[first.path]}): "
-        f"{way_out}"
-    )
-
-
-def _reading(table: TableContent, columns: Columns) -> Reading:
-    header = [name.strip() for name in table.header]
-    names: dict[str, str | None] = {
-        PATH: header[columns.path],
-        LABEL: ONE_HOT if columns.label is None else header[columns.label],
-        SPLIT: header[columns.split.at] if columns.split else None,
-        GROUP: None if columns.group is None else header[columns.group],
-    }
-    splits = columns.split.splits if columns.split else {}
-    return Reading(
-        BY_TABLE, splits=splits, columns={role: name for role, name in names.items() if name}
+        f"{len(numbers)}, e.g. {named(fits)} for {path!r} (row {numbers[path]}): {way_out}"
     )

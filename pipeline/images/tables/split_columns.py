@@ -1,109 +1,105 @@
-"""Which column of a table says the splits, and what its values mean."""
+"""What says the splits: a column of words, columns of yes and no, or the folders of the paths."""
 
+import posixpath
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from pipeline.errors import InputError
-from pipeline.images.names import SPLIT_NAMES
-from pipeline.images.splitwords import split_named, splits_named
-from pipeline.images.tables.column_names import MOST_NAMED, NONE, SPLIT, says, split_of_yes
-from pipeline.images.tables.one_hot import is_yes
-from pipeline.images.tables.text import TableContent
+from pipeline.images.splitwords import split_named, splits_within
+from pipeline.images.tables.column_names import NONE, SPLIT, says, split_of_yes
+from pipeline.images.tables.content import MOST_SPLITS, TableColumn
+from pipeline.images.tables.labels import is_one_hot, one_hot
 from pipeline.system.units import named
 
-_MOST_SPLITS = 12
-_FEW = 3
-_SOUNDS_SO = re.compile(r"(?i)train|test|val|dev|hold")
-
-
-@dataclass(frozen=True)
-class SplitColumn:
-    """A column that says the splits.
-
-    Args:
-        at: Where it stands.
-        splits: What its values mean; values that are no splits are not there.
-    """
-
-    at: int
-    splits: Mapping[str, str]
+_N_TRIED = 200
+_NO_WORDS = re.compile(r"[\W\d_]+")
 
 
 def choose_split(
-    where: str, table: TableContent, among: Sequence[int], known: int | None, *, none: bool
-) -> SplitColumn | None:
-    """Return the column of splits, where there is one.
+    where: str,
+    numbers: Sequence[int],
+    columns: Sequence[TableColumn],
+    levels: Collection[TableColumn],
+    labels: TableColumn,
+) -> TableColumn | None:
+    """Return what says the splits; None where nothing does.
 
     Args:
         where: The table, as the user named it.
-        table: What is in it.
-        among: Columns that have no other role.
-        known: The one that it is, where that was typed or is its name.
-        none: Whether it was said that no column is.
+        numbers: Its n row numbers.
+        columns: Columns that have no other role.
+        levels: What the paths say, as `path_levels` returns it.
+        labels: The labels. What follows from them, such as a folder for each, is no split.
 
     Raises:
-        InputError: Several columns may be it, or one may or may not.
+        InputError: Several may be it, or one may or may not.
     """
-    if none:
-        return None
-    if known is not None:
-        return SplitColumn(known, _meant(table, known))
-    found: list[SplitColumn] = []
-    odd: list[int] = []
-    for at in (at for at in among if at not in table.pictures):
-        values = table.distinct(at, _MOST_SPLITS)
-        meant = _meant(table, at) if 0 < len(values) <= _MOST_SPLITS else {}
-        if values and all(value in meant for value in values):
-            found.append(SplitColumn(at, meant))
-        elif _may_be_split(table.header[at], values):
-            odd.append(at)
-    if found and not odd and all(_same(table, found[0], other) for other in found[1:]):
-        return found[0]
-    if found or odd:
-        raise _question(where, table, sorted([*(one.at for one in found), *odd]))
-    return None
+    found: list[TableColumn] = []
+    odd: list[TableColumn] = []
+    hot = [one for one in columns if one.marks and split_of_yes(one.name)]
+    if is_one_hot(hot):
+        called = [replace(one, name=split_of_yes(one.name) or "") for one in hot]
+        columns = [one for one in columns if one not in hot] + [one_hot(where, numbers, called)]
+    for column in (*columns, *levels):
+        if column.pictures or not column.has_few_values:
+            continue
+        said = column.values if column in levels else column.counts
+        means = set(map(column.splits.get, said))
+        if None in means and _may_be_split(column, labels):
+            odd.append(column)
+        elif None not in means and (len(means) > 1 or column not in levels):
+            found.append(column)
+    if odd or any(_splits(one) != _splits(found[0]) for one in found[1:]):
+        raise _question(where, found, odd)
+    return found[0] if found else None
 
 
-def _meant(table: TableContent, at: int) -> dict[str, str]:
-    """Return what the values of a column mean, as far as they are splits."""
-    values = table.distinct(at, len(table.records))
-    word = split_of_yes(table.header[at])
-    if word is not None and all(is_yes(value) is not None for value in values):
-        yes = SPLIT_NAMES.get(word) or split_named(word) or "train"
-        no = "train" if yes != "train" else "test"
-        return {value: yes if is_yes(value) else no for value in values}
-    if len(values) > _MOST_SPLITS:
-        return {
-            value: SPLIT_NAMES[value.lower()] for value in values if value.lower() in SPLIT_NAMES
-        }
-    return splits_named(values)
-
-
-def _may_be_split(name: str, values: Sequence[str]) -> bool:
+def _may_be_split(column: TableColumn, labels: TableColumn) -> bool:
     """Say whether a column whose values are not all splits may be meant as the split."""
-    if not 1 < len(values) <= _MOST_SPLITS:
-        return False
-    several = len(set(splits_named(values).values())) > 1
-    called_so = says(SPLIT, name) and len(values) <= _FEW
-    return several or called_so or all(map(_SOUNDS_SO.search, values))
+    if says(SPLIT, column.name) or split_of_yes(column.name):
+        return len(set(column.values)) > 1
+    if len(set(splits_within(column.counts).values())) > 1:
+        return not column.divides_as(labels)
+    return any(map(split_named, column.counts)) and not column.is_part_of(labels)
 
 
-def _same(table: TableContent, one: SplitColumn, other: SplitColumn) -> bool:
-    return all(
-        one.splits.get(record[one.at].strip()) == other.splits.get(record[other.at].strip())
-        for record in table.records
-    )
+def _splits(column: TableColumn) -> list[str | None]:
+    return list(map(column.splits.get, column.values))
 
 
-def _question(where: str, table: TableContent, columns: Sequence[int]) -> InputError:
-    names = [table.header[at].strip() for at in columns]
-    values = table.distinct(columns[0], _MOST_SPLITS)
-    ways = [f"--split-column {shlex.quote(name)}" for name in names[:MOST_NAMED]]
+def path_levels(name: str, paths: Sequence[str]) -> Iterator[TableColumn]:
+    """Yield what may say the splits in the paths: their folders at each level, the files' names.
+
+    Args:
+        name: The column that holds the paths.
+        paths: n paths, as they mean files.
+    """
+    folders = [path.rpartition("/")[0] for path in paths]
+    parts = {folder: folder.split("/") for folder in set(folders)}
+    for level in range(max(map(len, parts.values()))):
+        part = {folder: "".join(those[level : level + 1]) for folder, those in parts.items()}
+        if len(set(part.values())) <= MOST_SPLITS + 1:
+            yield TableColumn(name, [part[folder] for folder in folders])
+    tried = set(map(_words, paths[:: max(1, len(paths) // _N_TRIED)]))
+    if tried != {""} and len(tried) <= MOST_SPLITS:
+        yield TableColumn(name, list(map(_words, paths)))
+
+
+def _words(path: str) -> str:
+    return _NO_WORDS.sub(" ", posixpath.splitext(posixpath.basename(path))[0]).strip()
+
+
+def _question(where: str, found: Sequence[TableColumn], odd: Sequence[TableColumn]) -> InputError:
+    seen = "; ".join(f"{one.name!r} with {named(one.counts)}" for one in (*found, *odd))
+    names = list(dict.fromkeys(one.name for one in found))
+    flags = " or ".join(f"--split-column {shlex.quote(name)}" for name in names)
+    ways = [f"say {flags}"] if names else []
+    if odd or len(names) < len(found):
+        ways = [*(ways if odd else ()), "write train, validation or test into a column split"]
     return InputError(
         f"expected one column of splits in {where} whose values are train, validation and test, "
-        f"received {named(names, MOST_NAMED)}, the first with {named(values)}: say which with "
-        f"{' or '.join(ways)} (after writing these values so), or --split-column {NONE}, and the "
-        "split is drawn"
+        f"received {seen}: {', or '.join(ways)}, or say --split-column {NONE}, and the split is "
+        "drawn"
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.config import DataConfig
-from pipeline.errors import InputError, UnknownNameError
+from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.images import scan
 from tests.images.tables.written import LABELS, NAMES, SPLITS, put, text_of
 
@@ -123,14 +123,74 @@ def test_names_that_are_typed_wrongly(tmp_path):
         UnknownNameError, match=r"unknown column 'bred'; nearest: breed; .*t.csv ha"
     ):
         read(tmp_path, ("file", "breed"), NAMES, LABELS, label_column="bred")
-    with pytest.raises(InputError, match="one role, received 'file' as path_column and label_co"):
-        read(tmp_path, ("file", "breed"), NAMES, LABELS, path_column="file", label_column="File")
+
+
+@pytest.mark.parametrize(
+    ("header", "settings", "message"),
+    [
+        (("file", "breed"), {"path_column": "file", "label_column": "File"}, "path and as label"),
+        (("path", "label"), {"label_column": "path"}, "'path' as path and as label: name another"),
+        (("file", "label"), {"label_column": "file"}, "'file' as label and as path: name another"),
+        (("path", "label"), {"group_column": "label"}, "with --label-column or --group-column"),
+        (("file", "split"), {"label_column": "split"}, r"-split-column \(none where there is none"),
+    ],
+)
+def test_a_column_has_one_role(tmp_path, header, settings, message):
+    with pytest.raises(InputError, match=f"one role, received .*{message}"):
+        read(tmp_path, header, NAMES, LABELS, **settings)
+
+
+def test_columns_of_one_name(tmp_path):
+    header, columns = ("file", "breed", "Breed"), (NAMES, LABELS, OTHER)
+    assert read(tmp_path, header, *columns, label_column="breed").labels == LABELS
+    with pytest.raises(InputError, match=r"one column breed in .* received several: keep one"):
+        read(tmp_path, ("file", "breed", "breed"), *columns, label_column="breed")
+
+
+@pytest.mark.parametrize("name", ["tag", "Type", "kind", "grade", "level", "family", "tag_name"])
+def test_doubtful_names_of_labels(tmp_path, name):
+    words = ("rose", "tulip", "daisy") * 2
+    with pytest.raises(InputError, match=f"--label-column {name} or --label-column flower"):
+        read(tmp_path, ("file", name, "flower"), NAMES, OTHER, words)
+    header = ("file", name, "size", "patient_id", "flower")  # numbers, groups, the same again
+    columns = (NAMES, OTHER, "112233", "pqrstu", ("x", "y") * 3)
+    assert read(tmp_path, header, *columns).reading.columns["label"] == name
+    with pytest.raises(InputError, match=f"{name} or --label-column class"):
+        read(tmp_path, ("file", name, "class"), NAMES, OTHER, words)
 
 
 @pytest.mark.parametrize("values", ["172394", ["", "", "", "", "", "7"], "111111"])
 def test_groups_that_keep_nothing_together_are_not_asked_about(tmp_path, values):
     header = ("file", "label", "patient_id")
     assert read(tmp_path, header, NAMES, LABELS, values).groups is None
+
+
+@pytest.mark.parametrize(
+    "name", ["subj", "MRN", "subject_id", "pid", "anon_patient_id", "PatientID", "plate_no"]
+)
+def test_names_of_groups(tmp_path, name):
+    with pytest.raises(InputError, match=f"--group-column {name}, or --group-column none"):
+        read(tmp_path, ("file", "label", name), NAMES, LABELS, "112233")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("person", ("yes", "no") * 3), ("video", "010101"), ("Patient", "TFTFTF")]
+)
+def test_what_is_on_a_picture_is_no_group(tmp_path, name, values):
+    assert read(tmp_path, ("file", "label", name), NAMES, LABELS, values).groups is None
+    with pytest.raises(InputError, match="told whether pictures of one"):
+        read(tmp_path, ("file", "label", f"{name}_id"), NAMES, LABELS, values)
+
+
+@pytest.mark.parametrize("missing", ["nan", "None", "<NA>", ""])
+def test_pictures_of_no_group(tmp_path, missing):
+    source = read(tmp_path, ("file", "label", "group"), NAMES, LABELS, [missing, *"11223"])
+    assert source.groups == (None, *"11223")
+
+
+def test_groups_in_two_spellings(tmp_path):
+    with pytest.raises(DataError, match="groups that differ clearly, but 'P1' and 'p1' in"):
+        read(tmp_path, ("file", "label", "group"), NAMES, LABELS, ["P1", "p1", *"2233"])
 
 
 def test_a_column_called_group_is_taken(tmp_path):

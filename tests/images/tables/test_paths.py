@@ -8,6 +8,7 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images import index, scan
+from pipeline.images.tables.paths import PathFinder
 from tests.images.tables.written import LABELS, NAMES, put, text_of
 
 IN = tuple(f"images/{name}" for name in NAMES)
@@ -88,6 +89,45 @@ def test_two_files_fit(tmp_path):
     source = read(tmp_path, NAMES, files, root=str(tmp_path / "masks"))
     assert source.paths == NAMES
     assert source.files.read("0.jpg") == b"masks/0.jpg"
+
+
+def test_a_root_is_offered_where_it_decides(tmp_path):
+    both = [f"{folder}/{name}" for folder in "ab" for name in NAMES]
+    with pytest.raises(InputError, match=rf"with --root {tmp_path}/1/a, or write the folders int"):
+        read(tmp_path / "1", NAMES, both[:-1])
+    with pytest.raises(
+        InputError, match=r"\(row 3\): write the folders into the paths, such as a/1"
+    ):
+        read(tmp_path / "2", NAMES, both[1:-1])
+    with pytest.raises(
+        InputError, match=r"\(row 2\): write the folders into the paths, such as a/0"
+    ):
+        read(tmp_path / "3", NAMES * 2, both, ["a"] * 6 + ["b"] * 6)
+    roots = f"with --root {tmp_path}/4/a/x or --root {tmp_path}/4/b/x, or"
+    with pytest.raises(InputError, match=roots):
+        read(tmp_path / "4", [f"x/{n}" for n in NAMES], [f"{c}/x/{n}" for c in "ab" for n in NAMES])
+
+
+@pytest.mark.parametrize(
+    ("path", "fits"),
+    [
+        ("/k/p1/image.png", ("p1/image.png",)),
+        ("/k/p1/scan/image.png", ("p1/scan/image.png",)),
+        ("/k/p3/scan/image.png", ("p1/scan/image.png", "p2/scan/image.png")),
+        ("k/p3/scan/image.png", ()),
+        ("/k/p3/image.png", ()),
+        ("image", ("p1/image.png", "p1/scan/image.png", "p2/image.png", "p2/scan/image.png")),
+        ("p2/scan/image", ("p2/scan/image.png",)),
+        ("p2/IMAGE.png", ("p2/image.png",)),
+    ],
+)
+def test_files_that_share_a_name(tmp_path, path, fits):
+    put(
+        tmp_path,
+        "",
+        *(f"{p}/{name}" for p in ("p1", "p2") for name in ("image.png", "scan/image.png")),
+    )
+    assert tuple(PathFinder(str(tmp_path)).fits(path)) == fits
 
 
 def test_two_suffixes_fit(tmp_path):

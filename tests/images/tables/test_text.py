@@ -78,3 +78,25 @@ def test_rows_are_numbered_as_a_spreadsheet_does(tmp_path):
     text = "sep=,\n" + text_of(("path", "label"), NAMES, (*LABELS[:5], ""))
     with pytest.raises(DataError, match="expected a label in row 8 of"):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "above", ["# made by me\n", "# a, b\n#\n", "\n \n", "# label, and\r\n\r\n", "sep=,\n# x\n"]
+)
+def test_comments_above_the_names(tmp_path, above):
+    text = above + text_of(("file", "label"), NAMES, (*LABELS[:5], ""))
+    row = 7 + above.count("\n")
+    with pytest.raises(DataError, match=f"expected a label in row {row} of"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("mark", ["#", "# ", "# note\n#"])
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_names_behind_a_mark_of_comments(tmp_path, mark, separator):
+    text = mark + text_of(("file", "label"), NAMES, LABELS, separator=separator)
+    assert read(tmp_path, text).reading.columns == {"path": "file", "label": "label"}
+
+
+def test_a_column_called_by_a_mark(tmp_path):
+    text = text_of(("#", "file", "label"), range(6), NAMES, LABELS)
+    assert read(tmp_path, text).labels == LABELS
