@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.errors import RunError
 from pipeline.runs.record import RunFolder
-from pipeline.system.files import atomic_path
+from pipeline.system.files import atomic_path, matching, readable
 from pipeline.system.typed import read_json, typed
 
 FOLDER = ".asked"
@@ -61,7 +61,7 @@ def asked(runs: Path, candidates: Sequence[RunFolder]) -> list[Asked]:
         for data in [run.dataset]
     ]
     known = {one.digest for one in of_runs}
-    noted = map(_read, sorted((runs / FOLDER).glob("[!.]*.json")))
+    noted = map(_read, matching(runs / FOLDER, "[!.]*.json"))
     return sorted([*of_runs, *(one for one in noted if one.digest in known)], key=_when)
 
 
@@ -71,7 +71,8 @@ def _when(one: Asked) -> str:
 
 def _read(path: Path) -> Asked:
     try:
-        read: Asked = typed(Asked, read_json(path))
+        with readable(path):
+            read: Asked = typed(Asked, read_json(path))
     except (OSError, ValueError) as error:
         raise RunError(
             f"expected which pictures were asked about in {path}, received: {error}; remove that "

@@ -16,7 +16,7 @@ from pipeline.heads.sound import FAULTS
 from pipeline.images import DecodeRecipe, ViewAverage
 from pipeline.runs.payload import PAYLOADS, Told, read_head, write_head
 from pipeline.runs.seal import check_seal, write_sealed
-from pipeline.system.files import sha256
+from pipeline.system.files import readable, sha256
 from pipeline.system.typed import MisreadError, read_json, record, typed
 
 FORMAT = "bottleneck-bundle"
@@ -128,7 +128,8 @@ class Description:
 def named_file(path: Path) -> Iterator[None]:
     """Name the file of a run that says what cannot be used; raises RunError."""
     try:
-        yield
+        with readable(path):
+            yield
     except (OSError, ValueError) as error:
         raise RunError(
             f"expected what can be used in {path}, received: {error}; restore it or train again"
@@ -215,7 +216,8 @@ def load_bundle(folder: Path, trust: bool = False) -> Bundle:
 
 def _description(path: Path) -> Description:
     try:
-        value = typed(Mapping[str, Any], read_json(path))
+        with readable(path):
+            value = typed(Mapping[str, Any], read_json(path))
         version = typed(int, value.get("format_version"))
         if value.get("format") == FORMAT and version > FORMAT_VERSION:
             raise RunError(

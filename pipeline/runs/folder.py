@@ -35,7 +35,14 @@ from pipeline.runs.record import (
     run_of,
 )
 from pipeline.runs.seal import FileDigest, check_seal, write_sealed
-from pipeline.system.files import atomic_folder, canonical_json, read_file, write_json
+from pipeline.system.files import (
+    atomic_folder,
+    canonical_json,
+    matching,
+    read_file,
+    readable,
+    write_json,
+)
 from pipeline.system.leftovers import remove_leftovers
 from pipeline.system.typed import MOST_BYTES, parse_json, read_json, typed
 
@@ -157,7 +164,8 @@ def load_run(path: Path) -> RunFolder:
         raise _damaged(path, f"{INFO} or {METRICS}: {error}") from error
     for name in RESULTS:
         try:
-            run.check_file(name)
+            with readable(path / name):
+                run.check_file(name)
         except (OSError, ValueError) as error:
             raise _damaged(path / name, error) from error
     return run
@@ -209,7 +217,8 @@ def load_finished(path: Path, experiment: Mapping[str, Any]) -> RunFolder | None
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = typed(Mapping[str, Any], read_json(path))
+        with readable(path):
+            value: dict[str, Any] = typed(Mapping[str, Any], read_json(path))
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
     return value
@@ -223,8 +232,12 @@ def _damaged(path: Path, reason: object) -> RunError:
 
 
 def run_folders(runs: Path) -> list[Path]:
-    """Return the run folders by name; whatever else lies there is left alone."""
-    return sorted(path.parent for path in runs.glob(f"[!.]*/{INFO}"))
+    """Return the run folders by name; whatever else lies there is left alone.
+
+    Raises:
+        StoreError: A folder may not be listed: it is not taken for absent.
+    """
+    return [path.parent for path in matching(runs, f"[!.]*/{INFO}")]
 
 
 def list_runs(runs: Path) -> list[RunFolder]:

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.errors import RunError
 from pipeline.images import Dataset
 from pipeline.system.cells import CellRows, cell
+from pipeline.system.files import readable
 
 COLUMNS = ["path", "digest", "split", "label", "prediction"]
 """Of the file, before a column ``p:<class>`` of probabilities for each class."""
@@ -82,7 +83,10 @@ def read_rows(path: Path, classes: Sequence[str], n: int) -> Iterator[dict[str, 
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ValueError("what is no file")
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with (
+            readable(path),
+            open(path, newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
             yield from _checked(CellRows(_lines(file)), classes, n)
     except (OSError, ValueError, csv.Error) as error:
         raise RunError(

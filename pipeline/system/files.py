@@ -206,6 +206,17 @@ def unreadable(path: Path | str, error: OSError | MemoryError) -> StoreError:
     return StoreError(f"cannot read {name}: {reason or error}; {way_out}, nothing is lost")
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise StoreError where a file that is there cannot be read: that says nothing about it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, MemoryError) as error:
+        raise unreadable(path, error) from error
+
+
 def expanded(path: Path | str) -> Path:
     """Return a path in which ``~`` and ``~user`` stand for home folders.
 

@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import time
@@ -294,3 +295,21 @@ def test_of_equals_the_head_is_best(tmp_path):
     way_out = "it began with b-head: give that one, or best"
     with pytest.raises(RunError, match=rf"received a-tuned with head='logistic' .*; {way_out}"):
         transplantable_head(load_run(tmp_path / "a-tuned"))
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics.json", "bundle/bundle.json"])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch, name):
+    make_run(tmp_path, "run", 0.9, HITS)
+    path = tmp_path / "run"
+    wanted, read = path / name, Path.read_bytes
+    (path / "bundle").mkdir(exist_ok=True)
+    (path / "bundle/bundle.json").touch()
+
+    def refuse(path):
+        if path == wanted:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StoreError, match=rf"cannot read .*{name}: Permission denied; make it read"):
+        load_bundle(load_run(path).path / "bundle")
