@@ -83,9 +83,8 @@ def _in_json(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _in_coco(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    lists = {key: held for key, held in value.items() if isinstance(held, list)}
     images, classes, annotations = (
-        [one for one in lists.get(key, ()) if isinstance(one, dict)]
+        [one for one in value.get(key) or () if isinstance(one, dict)]
         for key in ("images", "categories", "annotations")
     )
     paths = {one.get("id"): one.get("file_name") for one in images}

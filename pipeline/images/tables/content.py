@@ -91,8 +91,7 @@ class TableColumn:
 
     def divides_as(self, other: "TableColumn") -> bool:
         """Say whether two columns divide the rows alike, under whatever names."""
-        pairs = len(set(zip(self.values, other.values, strict=True)))
-        return pairs == len(set(self.values)) == len(set(other.values))
+        return self.is_part_of(other) and other.is_part_of(self)
 
     def is_part_of(self, other: "TableColumn") -> bool:
         """Say whether each value comes with one value of another column only."""

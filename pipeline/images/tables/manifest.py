@@ -40,14 +40,10 @@ def check_filled(
     missing = {""} if labels.classes else {"", *filter(is_missing, labels.counts)}
     for number, path, label in zip(numbers, paths.values, labels.values, strict=True):
         if not path or label in missing:
-            received = "none: fill it in"
-            if path and label:
-                received = (
-                    f"{label!r}, as for no value: fill it in, write another word if it is a class"
-                )
+            word = f"{label!r}, as for no value (write another word if it is a class)"
             raise DataError(
                 f"expected a {'label' if path else 'path'} in row {number} of {where}, received "
-                f"{received}, or remove the row"
+                f"{word if path and label else 'none'}: fill it in, or remove the row"
             )
 
 

@@ -138,7 +138,7 @@ def test_labels_that_differ(tmp_path, labels):
 @pytest.mark.parametrize("label", ["None", "NaN", "NA", "null", "#N/A"])
 def test_what_programs_write_for_no_label(tmp_path, label):
     with pytest.raises(
-        DataError, match=f"label in row 7 of .*{label}', as for no value: fill it in, wr"
+        DataError, match=f"label in row 7 of .*{label}', as for no value .write another w"
     ):
         read(tmp_path, ("image", "label"), NAMES, (*LABELS[:5], label))
 
