@@ -20,7 +20,7 @@ from pipeline.errors import StoreError
 from pipeline.images.files import Files
 from pipeline.images.identity import Identities
 from pipeline.images.sources import Source
-from pipeline.system.files import EXHAUSTED, atomic_path, unreadable
+from pipeline.system.files import EXHAUSTED, atomic_path, read_file, unreadable
 from pipeline.system.machine import N_WAITING_THREADS, thread_count
 from pipeline.system.progress import SILENT, Reporter
 
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 MAGIC = b"bottleneck-index 1\n"
 
+_MOST_BYTES = 1 << 34
 _COUNTS = np.dtype(("<i8", 3))
 
 
@@ -73,11 +74,11 @@ class DigestMemory:
     def _content(self) -> tuple[np.ndarray, np.ndarray, bytes] | None:
         """Return identities, digests and paths; None if there is nothing to be trusted."""
         try:
-            content = self.path.read_bytes()
+            content = read_file(self.path, _MOST_BYTES)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            logger.debug("%s is not used: %s", self.path, error.strerror)
+        except (OSError, ValueError) as error:
+            logger.debug("%s is not used: %s", self.path, error)
             return None
         start = len(MAGIC) + 32
         body = memoryview(content)[start:]

@@ -313,6 +313,15 @@ def test_remote_files_are_remembered_by_their_tags(memory, monkeypatch):
     assert sorted(read) == ["cats/1.jpg", "dogs/1.jpg"]
 
 
+def test_a_memory_that_is_no_file_is_not_used(tmp_path):
+    write(tmp_path / "pets", many(3))
+    memory = DigestMemory(tmp_path / "index", str(tmp_path / "pets"))
+    memory.path.parent.mkdir()
+    os.mkfifo(memory.path)
+    dataset = index(tmp_path / "pets", memory=tmp_path / "index", remember=False)
+    assert len(dataset) == 6
+
+
 @pytest.mark.parametrize(
     ("info", "settled"),
     [
