@@ -1,4 +1,7 @@
-"""What somebody could make on purpose: files that would run code, lead elsewhere, or never end."""
+"""What somebody could make on purpose: files that would run code, lead elsewhere, or never end.
+
+Runs are sealed again: whoever makes them can do that too.
+"""
 
 import io
 import json
@@ -13,6 +16,8 @@ from typing import Any
 
 import h5py
 import numpy as np
+
+from pipeline.runs.folder import seal_run
 
 CODE = f"open({'canary'!r}, 'w')"
 
@@ -58,6 +63,7 @@ def _info(**changes: Any) -> Forge:
                     part = part[name]
                 part[last] = new
             path.write_text(json.dumps(value), "utf-8")
+            seal_run(path.parent)
         return path.parent.name
 
     return forge
@@ -71,6 +77,7 @@ def _first_row(path: str) -> Forge:
             head, row, *rest = file.read_text("utf-8").splitlines()
             changed = ",".join([path, *row.split(",")[1:]])
             file.write_text("\n".join([head, changed, *rest]) + "\n", "utf-8")
+            seal_run(file.parent)
         return file.parent.name
 
     return forge

@@ -117,6 +117,7 @@ def main(words: Sequence[str] = ()) -> None:
     found: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory(prefix="hostile") as name:
         home = Path(name)
+        os.environ["XDG_STATE_HOME"] = str(home / "state")
         _make_project(home / "project")
         (home / "elsewhere").mkdir()
         Image.new("RGB", (8, 8), "red").save(home / "elsewhere/secret.png")
@@ -336,7 +337,6 @@ class _Watch:
 
     def __init__(self, folder: Path, events: Path) -> None:
         self._elsewhere = str(folder.parent / "elsewhere")
-        self._own = tuple(map(str, (folder, folder.parent / folder.name, tempfile.gettempdir())))
         self._events = os.open(events, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
@@ -349,7 +349,7 @@ class _Watch:
 
     def _opened(self, path: str, flags: int) -> None:
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        foreign = not path.startswith(("/dev/", "/proc/", *self._own))
+        foreign = not path.startswith(("/dev/", "/proc/", tempfile.gettempdir()))
         if path.startswith(self._elsewhere) or path == "/dev/zero" or (writes and foreign):
             self._note(f"files outside touched: {path}")
 

@@ -59,6 +59,11 @@ def pytest_ignore_collect(collection_path, config) -> bool | None:
     return True if left_out else None
 
 
+def pytest_unconfigure() -> None:
+    """Remove what the tests' commands remember."""
+    _STATE.cleanup()
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_imported():
     """Undo what the command line does to the package's log in this process: caplog sees it."""

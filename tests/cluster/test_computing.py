@@ -327,7 +327,7 @@ def test_search_finds_the_same(cluster, data, models, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "text", ["local:0", "local:-1", "local:two", "tcp://", "tcp://host", "foo", "http://a:1", ""]
+    "text", ["local:0", "local:-1", "local:two", "tcp://", "tcp://host", "foo", "http://a:1"]
 )
 def test_cluster_that_is_none_is_refused(tmp_path, capsys, text):
     said = refusal(capsys, ["features", str(tmp_path), "--cluster", text])

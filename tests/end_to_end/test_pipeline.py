@@ -272,7 +272,7 @@ def test_names_that_are_no_text(tmp_path):
     process = subprocess.run(
         [sys.executable, "-m", "pipeline", *arguments], capture_output=True, check=True
     )
-    assert b"12 pictures: caf\xe9 6, tea 6;" in process.stdout
+    assert rb"12 pictures: caf\xe9 6, tea 6;" in process.stdout  # what is no text is written out
     (path,) = tmp_path.glob("runs/*block2-ridge*/predictions.csv")
     assert b"caf\xe9" in path.read_bytes()
 

@@ -13,6 +13,7 @@ from pipeline.runs import find_run
 from pipeline.system.progress import SILENT
 from tests.conftest import write_picture
 from tests.runs.test_folder import CLASSES, HITS, make_run
+from tests.stored import reseal
 
 
 def test_classes_that_differ_are_named_by_three(tmp_path):
@@ -36,6 +37,7 @@ def test_a_run_alone_does_not_say_where_the_pictures_of_a_table_are(tmp_path, ro
     info = json.loads(path.read_text())
     info["dataset"]["indexing"] = {"root": root}
     path.write_text(json.dumps(info))
+    reseal(path.parent)
     config = FinetuneConfig(runs=tmp_path / "runs", cache=tmp_path / "cache", source="one")
     with pytest.raises(InputError, match=f"read here, received root={root} from one: run `pipelin"):
         finetuned(str(tmp_path / "t.csv"), config, SILENT)

@@ -1,12 +1,9 @@
 import os
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
-
-from pipeline.system.processes import interrupt_on_signals
 
 WORKERS = """
 import os, time
@@ -46,23 +43,30 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     assert not any(map(is_running, workers))
 
 
-@pytest.fixture
-def handlers():
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+SIGNALLED = """
+import signal, sys
+from pipeline.system.processes import interrupt_on_signals
+
+number = getattr(signal, sys.argv[1])
+signal.signal(number, getattr(signal, sys.argv[2]))
+interrupt_on_signals()
+try:
+    signal.raise_signal(number)
+    print("goes on")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_asks_to_end_interrupts(handlers, number):
-    signal.signal(number, signal.SIG_DFL)
-    interrupt_on_signals()
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(number)
-
-
-def test_what_nohup_ignores_stays_ignored(handlers):
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    interrupt_on_signals()
-    signal.raise_signal(signal.SIGHUP)
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("SIGTERM", "SIG_DFL", "interrupted"),
+        ("SIGHUP", "SIG_DFL", "interrupted"),
+        ("SIGHUP", "SIG_IGN", "goes on"),  # as under nohup
+    ],
+)
+def test_what_asks_to_end_interrupts(name, before, after):
+    command = [sys.executable, "-c", SIGNALLED, name, before]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == after
