@@ -1,7 +1,9 @@
 """What many tests need: small made pictures, and where real ones are if there are any."""
 
+import atexit
 import logging
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from pipeline.system.progress import Reporter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # What is remembered of a user's places is not remembered in the home of who runs the tests.
-_STATE = tempfile.TemporaryDirectory()
-os.environ["XDG_STATE_HOME"] = _STATE.name
+_STATE = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
+os.environ["XDG_STATE_HOME"] = _STATE
 ROOT = Path(__file__).resolve().parents[1]
 
 # What `make test-fast` leaves out besides tests that are marked slow: files and folders whose tests
@@ -57,11 +60,6 @@ def pytest_ignore_collect(collection_path, config) -> bool | None:
         collection_path.is_relative_to(ROOT / "tests" / name) for name in SLOW
     )
     return True if left_out else None
-
-
-def pytest_unconfigure() -> None:
-    """Remove what the tests' commands remember."""
-    _STATE.cleanup()
 
 
 @pytest.fixture(autouse=True)
