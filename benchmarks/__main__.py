@@ -1,7 +1,7 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
 The other parts take long: ``views``, ``scale``, ``cluster`` and ``finetuning`` five minutes,
-``soak`` ten, ``rows`` and ``tune`` half an hour, ``families`` more.
+``soak`` ten, ``hostile``, ``rows`` and ``tune`` half an hour, ``families`` more.
 """
 
 import sys
