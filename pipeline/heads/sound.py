@@ -61,6 +61,7 @@ def check_sklearn(head: SklearnHead) -> None:
         UnsoundError: It is no classifier of the head's classes, or what it holds does not fit.
     """
     from sklearn.pipeline import Pipeline
+    from threadpoolctl import threadpool_limits
 
     pipeline = head.pipeline
     if type(pipeline) is not Pipeline:
@@ -73,7 +74,7 @@ def check_sklearn(head: SklearnHead) -> None:
         _require(seen[0] >= 0 and seen[-1] < head.n_classes, f"classes up to {seen[-1]}")
         width = _width(pipeline[0])
         row = np.asarray(getattr(pipeline[0], "mean_", np.zeros(width)), np.float32)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1):  # threads for one row only wait
             warnings.simplefilter("ignore")
             head.scores(row.reshape(1, width))
     except FAULTS as error:
