@@ -21,6 +21,9 @@ from pipeline.runs.folder import seal_run
 
 CODE = f"open({'canary'!r}, 'w')"
 
+OF_LAST = "features/*top_activation*"
+"""The folder of the features that all commands here read."""
+
 Forge = Callable[[Path], str]
 """Puts something into a project; returns the run that ``RUN`` stands for in the command."""
 
@@ -109,7 +112,7 @@ def _pipe(pattern: str) -> Forge:
 
 def _shard(change: Callable[[h5py.File], None]) -> Forge:
     def forge(folder: Path) -> str:
-        path = next(folder.glob("features/*/shard-*.h5"))
+        path = next(folder.glob(f"{OF_LAST}/shard-*.h5"))
         with h5py.File(path, "r+", libver=("v110", "v110")) as file:
             change(file)
         return "best"
@@ -149,7 +152,9 @@ def _inflating(file: h5py.File) -> None:
 
 
 def _huge(file: h5py.File) -> None:
-    file[_features_of(file)].resize(2**38, axis=0)
+    name = _features_of(file)
+    del file[name]
+    file.create_dataset(name, (2**38, 1280), "f4", chunks=(16, 1280))
 
 
 def _png(width: int, height: int) -> bytes:
@@ -316,7 +321,7 @@ def _of_places() -> Iterator[Forgery]:
     yield "a bundle that is a pipe", _pipe("runs/*/bundle/bundle.json"), PREDICT, False
     for name in ("recipe.json", "shard-*.h5"):
         for command in (CLASSIFY, VERIFY, EXPLAIN):
-            yield f"{name} is a pipe", _pipe(f"features/*/{name}"), command, False
+            yield f"{name} is a pipe", _pipe(f"{OF_LAST}/{name}"), command, False
 
 
 def _of_shards() -> Iterator[Forgery]:
