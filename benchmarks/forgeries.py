@@ -86,13 +86,13 @@ def _first_row(path: str) -> Forge:
     return forge
 
 
-def _linked(pattern: str, target: str) -> Forge:
-    """Let a file be a symbolic link."""
+def _instead(pattern: str, make: Callable[[Path], object]) -> Forge:
+    """Let a file be something else."""
 
     def forge(folder: Path) -> str:
         path = next(folder.glob(pattern))
         path.unlink()
-        path.symlink_to(target)
+        make(path)
         return path.relative_to(folder / "runs").parts[0] if "runs" in path.parts else "best"
 
     return forge
@@ -100,14 +100,12 @@ def _linked(pattern: str, target: str) -> Forge:
 
 def _pipe(pattern: str) -> Forge:
     """Let a file be a pipe that nobody writes to."""
+    return _instead(pattern, os.mkfifo)
 
-    def forge(folder: Path) -> str:
-        path = next(folder.glob(pattern))
-        path.unlink()
-        os.mkfifo(path)
-        return path.relative_to(folder / "runs").parts[0] if "runs" in path.parts else "best"
 
-    return forge
+def _linked(pattern: str, target: str) -> Forge:
+    """Let a file be a symbolic link."""
+    return _instead(pattern, lambda path: path.symlink_to(target))
 
 
 def _shard(change: Callable[[h5py.File], None]) -> Forge:

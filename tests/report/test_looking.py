@@ -20,12 +20,16 @@ looking = pytest.mark.parametrize("words", LOOKING, ids=" ".join)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Two runs, one of which joins layers that are cached for the other."""
-    root = tmp_path_factory.mktemp("looking")
+    return classified(tmp_path_factory.mktemp("looking"), "lda,ridge")
+
+
+def classified(root, heads):
+    """Make pictures and runs, and return where."""
     for i in range(24):
         split = "test" if i % 3 == 0 else "train"
         write_picture(root / "data" / split / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
-    line = ["classify", str(root / "data"), *BASE, *places(root), "--heads", "lda,ridge"]
-    assert run([*line, "--quiet"]) == 0
+    line = ["classify", str(root / "data"), *BASE, *places(root), "--heads", heads, "--quiet"]
+    assert run(line) == 0
     return root
 
 

@@ -14,19 +14,13 @@ from pipeline.errors import InputError
 from pipeline.images import own
 from pipeline.report import write_report
 from tests.conftest import write_picture
-from tests.report.test_looking import BASE, places
+from tests.report.test_looking import classified, places
 from tests.stored import reseal
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    root = tmp_path_factory.mktemp("own")
-    for i in range(24):
-        split = "test" if i % 3 == 0 else "train"
-        write_picture(root / "data" / split / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
-    line = ["classify", str(root / "data"), *BASE, *places(root), "--heads", "ridge", "--quiet"]
-    assert run(line) == 0
-    return root
+    return classified(tmp_path_factory.mktemp("own"), "ridge")
 
 
 @pytest.fixture
