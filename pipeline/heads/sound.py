@@ -25,6 +25,7 @@ FAULTS = (
 MOST_FEATURES, MOST_WEIGHT = 1 << 24, 1e30
 MOST_JOBS = 1024
 _PLAIN = (bool, int, float, complex, str, bytes, np.generic, np.dtype, np.ufunc, slice, type)
+_METRICS = ("EuclideanDistance", "ManhattanDistance")
 _KERNELS = ("linear", "poly", "rbf", "sigmoid")
 
 
@@ -231,6 +232,7 @@ def _check_children(left: np.ndarray, right: np.ndarray, features: np.ndarray, w
 
 
 def _check_tree(tree: Any) -> None:
+    _require(0 < tree.node_count == tree.capacity, "a tree of another size")
     state = tree.__getstate__()
     nodes, values = state["nodes"], state["values"]
     left = nodes["left_child"]
@@ -323,6 +325,8 @@ def _check_neighbour_tree(tree: Any, n_bounds: int) -> None:
         n_bounds: What a node's bounds are: the two ends of a box, or a centre.
     """
     data, places, nodes, bounds = tree.get_arrays()
+    metric = tree.__getstate__()[11]
+    _require(type(metric).__name__[:-2] in _METRICS, "a tree of neighbours of another metric")
     n, n_nodes = len(data), len(nodes)
     _array(data, data.dtype, data.shape, "data")
     _require(data.ndim == 2 and n > 0 and n_nodes > 0, "a tree without data")

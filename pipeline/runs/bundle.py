@@ -16,6 +16,7 @@ from pipeline.heads.sound import FAULTS
 from pipeline.images import DecodeRecipe, ViewAverage
 from pipeline.runs.payload import PAYLOADS, Told, read_head, write_head
 from pipeline.runs.seal import check_seal, write_sealed
+from pipeline.system.arrays import check_members
 from pipeline.system.files import readable, sha256
 from pipeline.system.typed import MisreadError, read_json, record, typed
 
@@ -62,8 +63,11 @@ class Bundle:
         Keras reads it in safe mode, which runs no code of the file.
         """
         import keras
+        import tensorflow as tf
 
+        assert self.model_path is not None
         try:
+            check_members(self.model_path)
             model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
             shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
             side = self.decoding.size
@@ -71,7 +75,7 @@ class Bundle:
                 raise ValueError(f"a model from {shapes[0]} to {shapes[1]}")
             if not all(np.isfinite(weight).all() for weight in model.get_weights()):
                 raise ValueError("NaN or infinity in its weights")
-        except FAULTS as error:
+        except (*FAULTS, tf.errors.OpError) as error:
             raise RunError(
                 f"expected a model of {len(self.classes)} classes in {self.model_path}, received "
                 f"{type(error).__name__}: {error}; restore the file or train again"

@@ -10,7 +10,13 @@ import numpy as np
 from pipeline.errors import RunError
 from pipeline.heads import FittedHead, NetworkHead, SklearnHead
 from pipeline.heads.rowwise import ROWWISE
-from pipeline.heads.sound import FAULTS, check_network, check_sklearn, is_sound
+from pipeline.heads.sound import (
+    FAULTS,
+    MOST_FEATURES,
+    check_network,
+    check_sklearn,
+    is_sound,
+)
 from pipeline.system.arrays import read_array, read_arrays, read_members
 from pipeline.system.typed import parse_json
 from pipeline.system.units import named
@@ -22,6 +28,7 @@ PAYLOADS = {
     "model": "model.keras",
 }
 
+_TREE = ("sklearn.tree._tree", "Tree")
 SCHEMA, MOST_DEPTH = "schema.json", 400
 """Of skops' files; ensembles of pipelines go deep, and Python reads twice as deep."""
 
@@ -169,12 +176,11 @@ def _load_sklearn(path: Path) -> Any:
     """Read a scikit-learn pipeline; raises ValueError for whatever else is there."""
     from skops import io
 
-    for name, data in read_members(path).items():
-        if name == SCHEMA:
-            parse_json(data, depth=MOST_DEPTH)
-        else:
-            read_array(data)
+    members = read_members(path)
+    schema = parse_json(members.pop(SCHEMA, b""), depth=MOST_DEPTH)
+    arrays = {name: read_array(data) for name, data in members.items()}
     try:
+        _check_trees(schema, arrays)
         asked_for = set(io.get_untrusted_types(file=path))
         if foreign := sorted(asked_for - ADMITTED_TYPES):
             raise RunError(
@@ -184,6 +190,50 @@ def _load_sklearn(path: Path) -> Any:
         return io.load(path, trusted=sorted(asked_for))
     except FAULTS as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _check_trees(schema: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Require of every decision tree what its constructor believes: it is C code.
+
+    What an object's number stands for may be said several times, and the first time counts.
+
+    Raises:
+        FAULTS: A tree is made of something else, or of what is not the same each time.
+    """
+    trees, said = list[Any](), dict[Any, list[Any]]()
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            said.setdefault(value.get("__id__"), []).append(value)
+            loader, of = value.get("__loader__"), (value.get("__module__"), value.get("__class__"))
+            if loader == "TreeNode" or (of == _TREE and loader != "TypeNode"):
+                trees.append(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    for tree in trees:
+        parts = _parts_of(tree, arrays)
+        if any(one != part for part in parts for one in said[part["__id__"]]):
+            raise ValueError("a decision tree that is not the same each time")
+
+
+def _parts_of(tree: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Any]:
+    """Return what a decision tree is made of, once it is what C code believes it to be."""
+    args, state = tree["__reduce__"]["args"], tree["content"]
+    n_features, n_classes, n_outputs = args["content"]
+    tables = [n_classes, *(state["content"][name] for name in ("nodes", "values"))]
+    parts = [tree, args, n_features, n_outputs, state, *tables]
+    loaders = ["TreeNode", "TupleNode", "JsonNode", "JsonNode", "DictNode", *["NdArrayNode"] * 3]
+    kinds = [(one["type"], one["__module__"], one["__class__"]) for one in tables]
+    counts, nodes, values = (arrays[one["file"]] for one in tables)
+    right = [one["__loader__"] for one in parts] == loaders
+    right &= kinds == [("numpy", "numpy", "ndarray")] * 3
+    right &= n_outputs["content"] == "1" and 0 < int(n_features["content"]) <= MOST_FEATURES
+    right &= (counts.shape, nodes.ndim, values.ndim) == ((1,), 1, 3)
+    if not right or not 0 < counts[0] <= MOST_FEATURES:
+        raise ValueError("a decision tree that is made of something else")
+    return parts
 
 
 def _load_joblib(path: Path, told: Told) -> Any:

@@ -1,6 +1,7 @@
 """Arrays in a zip, as NumPy and skops write them, which anybody may have written.
 
-Nothing is inflated, no pickle is read, and no array is larger than what the file holds of it.
+Nothing is inflated beyond a limit, no pickle is read, and no array is larger than what the file
+holds of it.
 """
 
 import ast
@@ -8,6 +9,9 @@ import math
 import os
 import re
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -20,30 +24,47 @@ _HEADER = re.compile(
 _MAGIC = b"\x93NUMPY\x01\x00"
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, packed: int = 0) -> dict[str, np.ndarray]:
     """Return the arrays of an ``.npz`` file that `numpy.savez` wrote, by name.
+
+    Args:
+        path: The file.
+        packed: Bytes up to which members may be deflated, as `numpy.savez_compressed` does.
 
     Raises:
         OSError: It cannot be read.
         ValueError: It is something else.
     """
-    members = read_members(path)
+    members = read_members(path, packed)
     return {name.removesuffix(".npy"): read_array(data) for name, data in members.items()}
 
 
-def read_members(path: Path) -> dict[str, bytes]:
-    """Return the members of a zip that packs nothing, by name; raises OSError and ValueError."""
+def read_members(path: Path, packed: int = 0) -> dict[str, bytes]:
+    """Return the members of a zip by name; raises OSError and ValueError, as `read_arrays` does."""
+    with _opened(path, packed) as file:
+        return {one.filename: file.read(one) for one in file.infolist()}
+
+
+def check_members(path: Path) -> None:
+    """Raise ValueError where a file is no zip, or packs something: that could have no end."""
+    with _opened(path, 0):
+        pass
+
+
+@contextmanager
+def _opened(path: Path, packed: int) -> Iterator[zipfile.ZipFile]:
+    kinds = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)[: 2 if packed else 1]
     try:
-        with zipfile.ZipFile(path) as packed:
-            found = packed.infolist()
+        with zipfile.ZipFile(path) as file:
+            found = file.infolist()
             if len({one.filename for one in found}) < len(found):
                 raise ValueError("a member of the same name twice")
-            if any(one.compress_type or one.file_size != one.compress_size for one in found):
+            if any(one.compress_type not in kinds for one in found):
                 raise ValueError("a member that is compressed")
-            if sum(one.file_size for one in found) > os.path.getsize(path):
+            if sum(one.file_size for one in found) > (packed or os.path.getsize(path)):
                 raise ValueError("more than the file holds")
-            return {one.filename: packed.read(one) for one in found}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            yield file
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(str(error) or "half a zip") from error
 
 

@@ -1,5 +1,8 @@
 """Crafted heads, each of which would end the process or lie: refused before C code sees them."""
 
+import json
+import zipfile
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -24,12 +27,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
+from skops import io
 
 from pipeline.errors import RunError
 from pipeline.heads import NetworkHead, SklearnHead
 from pipeline.heads.sound import UnsoundError, check_network, check_sklearn
 from pipeline.runs import load_bundle, save_head
+from pipeline.runs.payload import Told, read_head
 from pipeline.runs.seal import FileDigest
+from pipeline.system.arrays import read_members
 from tests.stored import change_json, reseal
 
 CLASSES = ("a", "b", "c")
@@ -193,8 +199,6 @@ def test_crafted_heads_are_refused(estimator, craft):
 
 
 def test_a_crafted_file_is_refused_in_one_sentence(tmp_path):
-    from skops import io
-
     save_head(tmp_path / "b", SklearnHead(fitted(TREE), 3), CLASSES, {})
     made = fitted(TREE)
     with_nodes(made[-1].tree_, left_child=1 << 40)
@@ -204,6 +208,61 @@ def test_a_crafted_file_is_refused_in_one_sentence(tmp_path):
     reseal(tmp_path / "b")
     with pytest.raises(RunError, match=r"expected a head of 3 classes in .*head\.skops, .*circles"):
         load_bundle(tmp_path / "b")
+
+
+def of_args(place, **changes):
+    return lambda tree: tree["__reduce__"]["args"]["content"][place].update(changes)
+
+
+def of_state(name, **changes):
+    return lambda tree: tree["content"]["content"][name].update(changes)
+
+
+def swapped(tree):
+    given = tree["__reduce__"]["args"]["content"]
+    tree["content"]["content"]["nodes"]["file"] = given[1]["file"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        of_args(2, content=str(1 << 31)),
+        of_args(2, content="0"),
+        of_args(0, content="-3"),
+        of_args(1, type="json", content=[]),
+        of_args(1, **{"__class__": "int64"}),
+        of_state("nodes", **{"__class__": "int64"}),
+        of_state("nodes", type="json", content=[], shape=None),
+        of_state("node_count", content="0", __id__=1),
+        swapped,
+        lambda tree: tree.update({"__loader__": "ConstructorFromReduceNode"}),
+        lambda tree: tree.update({"__loader__": "ObjectNode"}),
+        lambda tree: tree.update({"__class__": "ndarray", "__module__": "numpy"}) or swapped(tree),
+        lambda tree: tree["content"].update({"content": {}}),
+        lambda tree: tree.update(copy={**tree["content"], "content": {}}),
+    ],
+)
+def test_trees_whose_making_would_end_the_process_are_refused(tmp_path, change):
+    path = tmp_path / "head.skops"
+    io.dump(fitted(TREE), path)
+    members = read_members(path)
+    schema = json.loads(members["schema.json"])
+    (tree,) = (one for one in below(schema) if one.get("__loader__") == "TreeNode")
+    change(tree)
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, data in {**members, "schema.json": json.dumps(schema)}.items():
+            packed.writestr(name, data)
+    with pytest.raises(RunError, match=r"expected .* in .*head\.skops, received"):
+        read_head("sklearn", path, Told(), 3)
+
+
+def below(value):
+    """Yield a JSON value's objects."""
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value:
+        if isinstance(one, dict | list):
+            yield from below(one)
 
 
 def layers(*shapes):

@@ -5,12 +5,10 @@ at all, so that several searches may share the folder, and one that is killed le
 finished. What cannot be read as it was written is searched again.
 """
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,8 +16,9 @@ from pipeline.classify.search.trial import Cuts, Trial, Unit
 from pipeline.errors import InputError
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.runs import experiment_digest
+from pipeline.system.arrays import read_arrays
 from pipeline.system.files import atomic_path, write_json
-from pipeline.system.typed import read_json
+from pipeline.system.typed import MOST_BYTES, read_json
 
 UnitKey = Callable[[Cuts, Sequence[HeadSpec], int], Mapping[str, Any]]
 
@@ -117,18 +116,13 @@ class SearchMemory:
     def get(self, unit: Unit, n_rows: int) -> list[Trial] | None:
         """Return what was measured of a unit on that many pictures, or None."""
         try:
-            with (
-                self._path(unit, n_rows).open("rb") as file,
-                np.load(file, allow_pickle=False) as kept,
-            ):
-                arrays = [kept[name] for name in ARRAYS]
+            kept = read_arrays(self._path(unit, n_rows), MOST_BYTES)
+            arrays = [kept[name] for name in ARRAYS]
             return [
                 Trial(unit.cuts, spec, right, losses, float(factor), float(seconds))
                 for spec, right, losses, factor, seconds in zip(unit.specs, *arrays, strict=True)
             ]
-        except (FileNotFoundError, ValueError, TypeError, KeyError, EOFError):
-            return None
-        except (BadZipFile, zlib.error):
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
     def put(self, unit: Unit, n_rows: int, trials: Sequence[Trial]) -> None:

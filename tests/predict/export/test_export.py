@@ -492,3 +492,23 @@ def test_packages_that_are_missing(project, tmp_path, monkeypatch, name, package
     words = rf"received no {package}; pip install 'bottleneck-pipeline\[{name}\]'"
     with pytest.raises(InputError, match=words):
         exported(project, tmp_path / f"m.{name}")
+
+
+def test_whole_models_that_cannot_predict_are_refused(copy):
+    with_whole_model(copy)
+    folder = run_of(copy, "logistic") / "bundle"
+    bundle = load_bundle(folder)
+    model = bundle.model()
+    for classes, spoil, words in (
+        (
+            ("a", "b", "c", "d"),
+            lambda weight: weight,
+            r"a model from \(32, 32",
+        ),
+        (bundle.classes, lambda weight: weight * np.nan, "NaN or infinity in its weights"),
+    ):
+        model.set_weights([spoil(weight) for weight in model.get_weights()])
+        shutil.rmtree(folder)
+        save_model(folder, model, classes, bundle.base)
+        with pytest.raises(RunError, match=rf"expected a model of . classes in .*keras, .*{words}"):
+            load_bundle(folder).model()
