@@ -33,7 +33,7 @@ RgbPicture = Image.Image | np.ndarray
 Box = tuple[float, float, float, float]
 """Left, upper, right and lower edge of what is shown of a picture, in its pixels."""
 
-# Values that are handed over at once: what is larger goes in strips, or its copies would be many.
+# Values that are scaled at once: larger pictures go in strips, or their copies would be large too.
 _STRIP = 12_000_000
 # A weight has 16 bits with its sign, and as many binary places as fit, but at most these.
 _WEIGHT_BITS, _MOST_PLACES = 15, 21
@@ -94,20 +94,29 @@ def scale(
     if recipe.version == 1:
         image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
         return np.asarray(image.resize(size, INTERPOLATIONS[recipe.interpolation], box=box))
-    left, top, right, lower = box or (0.0, 0.0, *size_of(picture))
-    pixels = np.asarray(picture)
-    if fast is None:
-        rows = _weighted(pixels, top, lower - top, size[1])
-        turned = np.ascontiguousarray(rows.transpose(1, 0, 2))
-        return _weighted(turned, left, right - left, size[0]).transpose(1, 0, 2)
-    if pixels.size <= _STRIP:
-        return _fast(pixels, size, (left, top, right, lower))
-    step = max(1, _STRIP // (3 * len(pixels)))
-    strips = (pixels[:, at : at + step] for at in range(0, pixels.shape[1], step))
-    shrunk = [
-        _fast(strip, (len(strip[0]), size[1]), (0, top, len(strip[0]), lower)) for strip in strips
-    ]
-    return _fast(np.concatenate(shrunk, axis=1), size, (left, 0, right, size[1]))
+    width, height = size_of(picture)
+    left, top, right, lower = box or (0.0, 0.0, width, height)
+    step = max(1, _STRIP // (3 * height))
+    if width <= step:
+        return _scale(np.asarray(picture), size, (left, top, right, lower))
+    strips = (_columns(picture, at, min(at + step, width)) for at in range(0, width, step))
+    lowered = [_scale(one, (len(one[0]), size[1]), (0, top, len(one[0]), lower)) for one in strips]
+    return _scale(np.concatenate(lowered, axis=1), size, (left, 0, right, size[1]))
+
+
+def _columns(picture: RgbPicture, start: int, end: int) -> np.ndarray:
+    if isinstance(picture, Image.Image):
+        return np.asarray(picture.crop((start, 0, end, picture.height)))
+    return picture[:, start:end]
+
+
+def _scale(pixels: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:
+    if fast is not None:
+        return _fast(pixels, size, box)
+    left, top, right, lower = box
+    rows = _weighted(pixels, top, lower - top, size[1])
+    turned = np.ascontiguousarray(rows.transpose(1, 0, 2))
+    return _weighted(turned, left, right - left, size[0]).transpose(1, 0, 2)
 
 
 _local = threading.local()
@@ -165,13 +174,9 @@ def _weighted(pixels: np.ndarray, start: float, length: float, n: int) -> np.nda
     if length == n and start == round(start):
         return pixels[int(start) : int(start) + n]
     weights, places = _weights(limit, start, length, n)
-    flat = pixels.reshape(limit, -1)
-    result = np.empty((n, flat.shape[1]), np.uint8)
-    step = max(1, _STRIP // limit)
-    for at in range(0, flat.shape[1], step):
-        sums = weights @ flat[:, at : at + step].astype(np.int32)
-        result[:, at : at + step] = np.minimum((sums + (1 << places - 1)) >> places, 255)
-    return result.reshape(n, others, 3)
+    sums = weights @ pixels.reshape(limit, -1).astype(np.int32)
+    rounded = np.minimum((sums + (1 << places - 1)) >> places, 255)
+    return rounded.astype(np.uint8).reshape(n, others, 3)
 
 
 @lru_cache(maxsize=64)
