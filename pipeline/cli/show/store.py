@@ -40,8 +40,8 @@ def explanation(value: Value) -> None:
             print(f"read from {recipe}, which holds the same and more")
     if value["older_decoder"]:
         print(
-            "decoder version 1, with which this cache was begun; version 2 takes half the time, "
-            "and changes pixels by a grey level or two: another --cache begins with it"
+            "decoder version 1, with which this cache was begun; version 2 takes about half the "
+            "time, and changes pixels by a grey level or two: another --cache begins with it"
         )
     if value["views"] is not None:
         print(f"views: {value['views']['cached']} cached, {value['views']['missing']} missing")
