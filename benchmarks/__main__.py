@@ -11,6 +11,7 @@ from benchmarks import (
     arithmetic,
     blocks,
     cluster,
+    decoding,
     families,
     finetuning,
     folders,
@@ -26,6 +27,7 @@ from benchmarks import (
 
 PARTS = {
     "speed": speed.main,
+    "decoding": decoding.main,
     "arithmetic": arithmetic.main,
     "accuracy": accuracy.main,
     "heads": heads.main,

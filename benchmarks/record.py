@@ -7,7 +7,15 @@ from importlib import metadata
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-LIBRARIES = ("openvino", "tensorflow", "numpy", "pillow", "scikit-learn")
+LIBRARIES = (
+    "openvino",
+    "tensorflow",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "simplejpeg",
+    "cykooz-resizer",
+)
 
 
 def main() -> None:

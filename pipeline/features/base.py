@@ -6,6 +6,7 @@ model itself is built, by Keras, on `build`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.backbones.backbone import TOP, BackboneSpec
@@ -17,6 +18,7 @@ from pipeline.config import DTYPES, TRAINING_PRECISIONS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.features.store import Recipe
 from pipeline.features.store.recipe import CutName
+from pipeline.features.store.folders import holds
 from pipeline.images import DecodeRecipe, ViewRecipe
 from pipeline.system.startup import import_tensorflow
 from pipeline.system.typed import record
@@ -200,7 +202,20 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     top = any(spec.needs_top(cut.layer) for cut in cuts)
     weights, seed = config.weights, config.seed
     source = resolve_weights(spec, weights, seed, include_top=top, image_size=size, fetch=fetch)
-    return FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
+    base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
+    return _as_begun(base, config.cache)
+
+
+def _as_begun(base: FrozenBase, cache: Path) -> FrozenBase:
+    """Let a cache go on with the version of the decoder that it was begun with.
+
+    What an earlier program computed is read on, and what is missing is made to match; the newest
+    version is for what no version has been used for yet.
+    """
+    earlier = replace(base, decoding=replace(base.decoding, version=1))
+    if holds(cache, base.recipe) or not holds(cache, earlier.recipe):
+        return base
+    return earlier
 
 
 def inputs_of(config: FeaturesConfig, base: FrozenBase) -> tuple[Input, ...]:

@@ -1,6 +1,7 @@
 """Where features land: the pictures as they are in one cache, their augmented views in another."""
 
 import importlib.metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.config import FeaturesConfig
@@ -10,11 +11,14 @@ from pipeline.features.store.remote import RemoteCache
 from pipeline.images import ViewRecipe
 
 VERSIONED = ("tensorflow", "keras", "openvino", "numpy", "h5py", "pillow")
+MAYBE = ("simplejpeg", "cykooz-resizer")
+"""Others stand in for them where they are not installed."""
 
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that touch a feature's value."""
-    return {name: importlib.metadata.version(name) for name in VERSIONED}
+    there = (*VERSIONED, *(name for name in MAYBE if find_spec(name.replace("-", "_"))))
+    return {name: importlib.metadata.version(name) for name in there}
 
 
 class Caches:

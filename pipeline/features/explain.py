@@ -1,7 +1,7 @@
 """Saying what the cache holds of a data set, what it lacks, and what differs from what it holds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Explanation:
         unreadable: Other recipes that could not be looked into: ``[{"path", "reason"}]``.
         failed: Pictures that are left out: ``[{"path", "reason"}]``.
         found: Pictures that were found: ``images`` and ``failed`` together.
+        older_decoder: Whether the cache was begun with an older version of the decoder than there
+            is by now, and goes on with it.
     """
 
     recipe: str
@@ -58,6 +60,7 @@ class Explanation:
     unreadable: list[dict[str, str]] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
     found: int = 0
+    older_decoder: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
@@ -96,6 +99,7 @@ def explain(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Expla
         missing_paths=[dataset.paths[row] for row in missing[:MAX_PATHS]],
         failed=failed,
         found=dataset.n_found,
+        older_decoder=base.decoding != replace(base.decoding, version=0),
     )
     if result.missing:
         _find_nearest(config.cache, base.recipe, digests, result)

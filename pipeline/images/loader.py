@@ -14,12 +14,12 @@ from time import perf_counter
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
 
 from pipeline.errors import DecodeError, InputError
 from pipeline.images.decode import decode_remarked
-from pipeline.images.recipe import DecodeRecipe, resize
+from pipeline.images.recipe import DecodeRecipe
 from pipeline.images.remarks import N_NUMBERS, Remark
+from pipeline.images.scale import RgbPicture, resize
 from pipeline.images.views import ViewRecipe, make_view
 from pipeline.system.files import EXHAUSTED, unreadable
 from pipeline.system.machine import thread_count
@@ -132,9 +132,9 @@ class RowLoader:
             return Failure(row, str(error), transient=False)
         return [self._view(image, digest, number) for number in numbers], remark
 
-    def _view(self, image: Image.Image, digest: bytes, number: int) -> np.ndarray:
+    def _view(self, image: RgbPicture, digest: bytes, number: int) -> np.ndarray:
         if number == 0:
-            return np.asarray(resize(image, self.recipe))
+            return resize(image, self.recipe)
         assert self.view_recipe is not None  # the loader asked for it
         return make_view(image, self.recipe, self.view_recipe, digest, number)
 

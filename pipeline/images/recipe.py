@@ -1,4 +1,4 @@
-"""The decode recipe, and the resizing it asks for.
+"""The decode recipe.
 
 Every field decides the value of features, so the whole recipe goes into their cache key.
 """
@@ -20,7 +20,8 @@ INTERPOLATIONS = {
 }
 JPEG_MODES = ("full", "scaled")
 JPEG_SCALES = (8, 4, 2)
-VERSION = 1
+FAST = "bilinear"
+"""The interpolation that has a version 2, see `pipeline.images.scale`."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class DecodeRecipe:
         interpolation: ``"box"``, ``"bilinear"``, ``"hamming"``, ``"bicubic"`` or ``"lanczos"``;
             all of them antialiased when they shrink.
         version: Version of the rules themselves. It grows whenever the same file would give
-            other numbers.
+            other numbers: 1 or, for ``"bilinear"`` alone, 2. 0 becomes the newest there is.
         jpeg: ``"full"`` decodes every pixel; ``"scaled"`` lets libjpeg decode large pictures at a
             fraction of their size (see :func:`jpeg_scale`), faster and not bit-identical.
 
@@ -43,13 +44,13 @@ class DecodeRecipe:
         InputError: If a value is none of these.
 
     >>> DecodeRecipe(224).to_dict()
-    {'size': 224, 'resize': 'squash', 'interpolation': 'bilinear', 'version': 1}
+    {'size': 224, 'resize': 'squash', 'interpolation': 'bilinear', 'version': 2}
     """
 
     size: int
     resize: str = "squash"
     interpolation: str = "bilinear"
-    version: int = VERSION
+    version: int = 0
     jpeg: str = "full"
 
     def __post_init__(self) -> None:
@@ -66,9 +67,13 @@ class DecodeRecipe:
             if name not in known:
                 hint = f"choose one of {', '.join(known)}"
                 raise UnknownNameError(kind, str(name), known, hint)
-        if self.version != VERSION:
+        versions = (1, 2) if self.interpolation == FAST else (1,)
+        if self.version == 0 and type(self.version) is int:
+            object.__setattr__(self, "version", versions[-1])
+        if type(self.version) is not int or self.version not in versions:
             raise InputError(
-                f"this program decodes by version {VERSION} of its rules; received "
+                f"this program decodes {self.interpolation} by version "
+                f"{' or '.join(map(str, versions))} of its rules; received "
                 f"version={self.version!r}: use the program version that made this recipe, or "
                 "compute the features again"
             )
@@ -105,35 +110,3 @@ def jpeg_scale(size: tuple[int, int], recipe: DecodeRecipe) -> int:
         if divides and min(width, height) // scale >= enough:
             return scale
     return 1
-
-
-def resize(image: Image.Image, recipe: DecodeRecipe) -> Image.Image:
-    """Bring an RGB image to the square that the recipe asks for.
-
-    Args:
-        image: An image of mode RGB.
-        recipe: Size, resize mode and interpolation.
-
-    Returns:
-        An RGB image of ``recipe.size`` × ``recipe.size`` pixels.
-    """
-    filter_ = INTERPOLATIONS[recipe.interpolation]
-    square = (recipe.size, recipe.size)
-    if recipe.resize == "crop":
-        side = min(image.size)
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        return image.resize(square, filter_, box=(left, top, left + side, top + side))
-    if recipe.resize == "pad":
-        return _pad(image, recipe.size, filter_)
-    return image.resize(square, filter_)
-
-
-def _pad(image: Image.Image, side: int, filter_: Image.Resampling) -> Image.Image:
-    scale = side / max(image.size)
-    # A side never vanishes: of a picture 1 × 9000 a line of one pixel remains.
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    canvas = Image.new("RGB", (side, side))
-    canvas.paste(
-        image.resize((width, height), filter_), ((side - width) // 2, (side - height) // 2)
-    )
-    return canvas

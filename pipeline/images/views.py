@@ -32,7 +32,8 @@ from PIL import Image
 
 from pipeline.config import MAX_VIEWS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError
-from pipeline.images.recipe import DecodeRecipe, resize
+from pipeline.images.recipe import DecodeRecipe
+from pipeline.images.scale import RgbPicture, resize, size_of
 from pipeline.images.window import Window, show, whole
 
 CHANGES = ("crop", "flip", "shift", "zoom", "rotate", "brightness", "contrast")
@@ -101,12 +102,12 @@ class ViewRecipe:
 
 
 def make_view(
-    image: Image.Image, decoding: DecodeRecipe, view: ViewRecipe, digest: bytes, number: int
+    image: RgbPicture, decoding: DecodeRecipe, view: ViewRecipe, digest: bytes, number: int
 ) -> np.ndarray:
     """Return one augmented version of a picture.
 
     Args:
-        image: The whole picture, upright, of mode RGB.
+        image: The whole picture.
         decoding: Size, resize mode and interpolation of the result.
         view: Which changes, and the seed.
         digest: SHA-256 of the picture file's bytes.
@@ -122,9 +123,9 @@ def make_view(
         raise InputError(f"augmented views are numbered from 1; received number={number}")
     draws = {name: _draw(view, digest, number, name) for name in view.changes}
     if _GEOMETRIC & draws.keys():
-        shown = show(image, _window(whole(image.size, decoding), draws), decoding)
+        shown = show(image, _window(whole(size_of(image), decoding), draws), decoding)
     else:
-        shown = resize(image, decoding)
+        shown = Image.fromarray(resize(image, decoding))
     pixels = np.asarray(_recolour(shown, draws))
     flipped = "flip" in draws and draws["flip"][0] < 0.5
     return np.ascontiguousarray(pixels[:, ::-1]) if flipped else pixels

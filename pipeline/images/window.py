@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from pipeline.images.recipe import INTERPOLATIONS, DecodeRecipe
+from pipeline.images.recipe import DecodeRecipe
+from pipeline.images.scale import RgbPicture, scale, size_of
 
 # Pixels of the finer grid to a pixel of the result.
 _FINER = 1.25
@@ -57,11 +58,11 @@ def whole(size: tuple[int, int], recipe: DecodeRecipe) -> Window:
     return Window((width - side) / 2, (height - side) / 2, side, side)
 
 
-def show(image: Image.Image, window: Window, recipe: DecodeRecipe) -> Image.Image:
+def show(image: RgbPicture, window: Window, recipe: DecodeRecipe) -> Image.Image:
     """Return what the window shows, as the square that the recipe asks for.
 
     Args:
-        image: An image of mode RGB.
+        image: The whole picture.
         window: Some of it must lie on the image.
         recipe: Size, interpolation, and whether black or a mirror image lies beyond the picture.
 
@@ -70,20 +71,22 @@ def show(image: Image.Image, window: Window, recipe: DecodeRecipe) -> Image.Imag
     """
     if window.degrees:
         return _turned(image, window, recipe)
-    x = _on_grid(window.left, window.width, image.width, recipe.size)
-    y = _on_grid(window.top, window.height, image.height, recipe.size)
+    width, height = size_of(image)
+    x = _on_grid(window.left, window.width, width, recipe.size)
+    y = _on_grid(window.top, window.height, height, recipe.size)
     return _tile(image, x, y, recipe)
 
 
-def _turned(image: Image.Image, window: Window, recipe: DecodeRecipe) -> Image.Image:
+def _turned(image: RgbPicture, window: Window, recipe: DecodeRecipe) -> Image.Image:
     size, angle = recipe.size, math.radians(window.degrees)
     cos, sin = math.cos(angle), math.sin(angle)
     # The corners of a turned square reach beyond the square itself.
     margin = (cos + abs(sin) - 1) / 2 + _SUPPORT / size
     wider = window.part(-margin, -margin, 1 + 2 * margin, 1 + 2 * margin)
     x_scale, y_scale = _FINER * size / window.width, _FINER * size / window.height
-    x = _at_scale(wider.left, wider.width, image.width, x_scale)
-    y = _at_scale(wider.top, wider.height, image.height, y_scale)
+    width, height = size_of(image)
+    x = _at_scale(wider.left, wider.width, width, x_scale)
+    y = _at_scale(wider.top, wider.height, height, y_scale)
     # From a point of the result, seen from its middle, turned, to the tile's pixels.
     x_step, y_step = x.scale * window.width / size, y.scale * window.height / size
     middle_x = x.pixel(window.left + window.width / 2)
@@ -156,16 +159,10 @@ def _overlap(start: float, length: float, limit: int) -> tuple[float, float]:
     return low, high
 
 
-def _tile(image: Image.Image, x: _Axis, y: _Axis, recipe: DecodeRecipe) -> Image.Image:
+def _tile(image: RgbPicture, x: _Axis, y: _Axis, recipe: DecodeRecipe) -> Image.Image:
     """Resize the part of the picture that is shown, and fill up what lies beyond it."""
-    inside = image.resize(
-        (x.n_pixels, y.n_pixels),
-        INTERPOLATIONS[recipe.interpolation],
-        box=(x.low, y.low, x.high, y.high),
-    )
+    inside = scale(image, (x.n_pixels, y.n_pixels), recipe, (x.low, y.low, x.high, y.high))
     beyond = ((y.before, y.after), (x.before, x.after), (0, 0))
-    if not any(map(any, beyond)):
-        return inside
-    if recipe.resize == "pad":
-        return Image.fromarray(np.pad(np.asarray(inside), beyond))
-    return Image.fromarray(np.pad(np.asarray(inside), beyond, "symmetric"))
+    if any(map(any, beyond)):
+        inside = np.pad(inside, beyond, "constant" if recipe.resize == "pad" else "symmetric")
+    return Image.fromarray(inside)

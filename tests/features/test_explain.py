@@ -136,3 +136,40 @@ def test_what_people_see(dataset, config, capsys):
     assert "37 pictures, 1 of them copies: 0 cached, 36 missing, 0 cannot be decoded" in said
     assert "decoding.resize: cached crop, wanted squash" in said
     assert "… and 16 more" in said
+
+
+def by_version_1(config):
+    base = frozen_base(config)
+    return replace(base, decoding=replace(base.decoding, version=1)).recipe
+
+
+def test_a_cache_goes_on_with_the_decoder_that_it_was_begun_with(dataset, config, capsys):
+    old = by_version_1(config)
+    assert frozen_base(config).decoding.version == 2
+    pretend(config, dataset.digests[:30], recipe=old)
+    result = explain(config, frozen_base(config), dataset)
+    assert (result.recipe, result.cached, result.missing) == (old.id, 30, 6)
+    explanation(result.to_dict())
+    assert "decoder version 1, with which this cache was begun" in capsys.readouterr().out
+    elsewhere = replace(config, cache=config.cache / "new")
+    result = explain(elsewhere, frozen_base(elsewhere), dataset)
+    assert (result.older_decoder, result.missing) == (False, 36)
+
+
+def test_a_wider_cache_of_version_1_goes_on_too(dataset, config):
+    pretend(config, dataset.digests, recipe=by_version_1(config))
+    narrow = replace(config, layers="top")
+    assert explain(narrow, frozen_base(narrow), dataset).missing == 0
+    wide = replace(config, layers="block1,block4,top")
+    assert frozen_base(wide).decoding.version == 2
+    changed = explain(wide, frozen_base(wide), dataset).changed
+    assert changed["decoding.version"] == {"cached": 1, "wanted": 2}
+
+
+def test_where_both_versions_are_cached_the_newest_is_read(dataset, config):
+    old = by_version_1(config)
+    pretend(config, dataset.digests[:10])
+    pretend(config, dataset.digests, recipe=old)
+    result = explain(config, frozen_base(config), dataset)
+    assert (result.cached, result.nearest, result.older_decoder) == (10, old.id, False)
+    assert result.changed == {"decoding.version": {"cached": 1, "wanted": 2}}

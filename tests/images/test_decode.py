@@ -218,7 +218,7 @@ def test_recipe_round_trip():
         ({"size": True}, r"received size=True"),
         ({"size": 8, "resize": "squish"}, r"unknown resize mode 'squish'; nearest: squash"),
         ({"size": 8, "interpolation": "nearest"}, r"unknown interpolation 'nearest'.*bilinear"),
-        ({"size": 8, "version": 2}, r"received version=2: use the program version"),
+        ({"size": 8, "version": 3}, r"received version=3: use the program version"),
     ],
 )
 def test_recipes_that_mean_nothing_are_refused(arguments, message):

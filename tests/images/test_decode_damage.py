@@ -121,7 +121,11 @@ JPEGS = {
 
 
 @pytest.mark.parametrize("name", JPEGS)
-@pytest.mark.parametrize("recipe", [None, DecodeRecipe(8, jpeg="scaled")], ids=["full", "scaled"])
+@pytest.mark.parametrize(
+    "recipe",
+    [None, DecodeRecipe(8), DecodeRecipe(8, jpeg="scaled")],
+    ids=["full", "version 2", "scaled"],
+)
 def test_a_jpeg_closed_behind_a_cut_is_refused(name, recipe):
     image, options = JPEGS[name]
     data = encode(image, "JPEG", **options)

@@ -21,6 +21,7 @@ for path in sorted(p for p in root.rglob("*") if p.is_file() and p.name != "MANI
     data = path.read_bytes()
     try:
         outcome = decode_full(data).size
+        assert decode_full(data, DecodeRecipe(32)).tobytes() == decode_full(data).tobytes()
         assert decode(data, DecodeRecipe(32)).shape == (32, 32, 3)
     except DecodeError as error:
         outcome = str(error)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.images import CHANGES, DecodeRecipe, ViewRecipe, make_view
-from pipeline.images.recipe import resize
+from pipeline.images.scale import resize
 
 EVERYTHING = ",".join(CHANGES)
 MOVING = "crop,flip,shift,zoom,rotate"

@@ -34,6 +34,7 @@ def test_a_head_on_frozen_features():
     assert run.params == {"C": 1.0, "max_iter": 2000}
     assert run.recipe.cuts == (("top_activation", "avg"),)
     assert (run.weights, run.decoding.resize, run.decoding.jpeg) == ("default", "squash", "full")
+    assert (run.decoding.version, run.recipe.decoding["version"]) == (1, 1)
     assert run.dataset.classes == ("cats", "dogs")
     assert run.dataset.pictures == {"train": 32, "validation": 0, "test": 16}
     assert run.fine_tuning is run.mode is None

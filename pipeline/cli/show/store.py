@@ -39,6 +39,11 @@ def explanation(value: Value) -> None:
     for recipe in value["served_by"]:
         if recipe != value["recipe"]:
             say(f"read from {recipe}, which holds the same and more")
+    if value["older_decoder"]:
+        say(
+            "decoder version 1, with which this cache was begun; version 2 takes about half the "
+            "time, and changes pixels by a grey level or two: another --cache begins with it"
+        )
     if value["views"] is not None:
         say(f"views: {value['views']['cached']} cached, {value['views']['missing']} missing")
     if value["nearest"]:

@@ -106,6 +106,16 @@ def covering_folders(
             yield folder, found
 
 
+def holds(root: Path, recipe: Recipe) -> bool:
+    """Return whether there is a folder for a recipe; what is damaged there shows when it is read.
+
+    Raises:
+        NewerFormatError: A newer version of this program wrote the exact one.
+        StoreError: One of them may not be read.
+    """
+    return next(covering_folders(root, recipe, lambda *_: None), None) is not None
+
+
 def _read_in(folder: Path, on_damage: OnDamage, expected: Recipe | None = None) -> Recipe | None:
     """Read a folder's recipe; None where there is none, or none any more."""
     path = folder / RECIPE_NAME

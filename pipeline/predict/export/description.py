@@ -58,12 +58,13 @@ def recipe_in_words(recipe: DecodeRecipe) -> str:
     'scale it to 224 × 224 pixels whatever its aspect ratio'
     """
     resizing = _RESIZING[recipe.resize].format(size=recipe.size)
+    nearly = ", but for a grey level here and there" if recipe.version > 1 else ""
     scaled = " (JPEG: at a half, quarter or eighth, where that leaves twice the size or more)"
     return (
         f"decode the picture as RGB, 8 bits a channel, with its EXIF orientation applied"
         f"{scaled if recipe.jpeg == 'scaled' else ''}; {resizing}; antialiased, as Pillow's "
-        f"Image.resize does with Resampling.{recipe.interpolation.upper()}; give it as it is, 0 to "
-        f"255: the preprocessing is inside the model"
+        f"Image.resize does with Resampling.{recipe.interpolation.upper()}{nearly}; give it as "
+        f"it is, 0 to 255: the preprocessing is inside the model"
     )
 
 

@@ -286,6 +286,8 @@ def test_the_description_lies_inside_and_beside(project, tmp_path, name):
         (DecodeRecipe(96, "crop"), "cut out its largest centred square and scale that to 96 × 96"),
         (DecodeRecipe(96, "pad", "lanczos"), "centre it on black, 96 × 96 pixels"),
         (DecodeRecipe(96, "pad", "lanczos"), "Resampling.LANCZOS"),
+        (DecodeRecipe(96), "Resampling.BILINEAR, but for a grey level here and there; give"),
+        (DecodeRecipe(96, version=1), "Resampling.BILINEAR; give"),
         (DecodeRecipe(96, jpeg="scaled"), "JPEG: at a half, quarter or eighth"),
     ],
 )
