@@ -18,7 +18,7 @@ from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.images import Dataset, index
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_keras, require_framework
 
 logger = logging.getLogger(__name__)
 
@@ -110,14 +110,15 @@ def finetuned(
     from pipeline.finetune.task import check_classes
     from pipeline.runs import index_settings, note_asked, source_run, transplantable_head
 
+    require_framework("tensorflow", "fine-tuning")
     as_then = index_settings(config.runs, config.source, data)
     dataset = indexed(data, FeaturesConfig(cache=config.cache, **as_then), reporter)
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
     base = frozen_from_dict(source.base)
+    import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
     found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
-    import_tensorflow()
     from pipeline.finetune.finetune import finetune
 
     tuned = finetune(config, found, source, reporter)

@@ -6,11 +6,14 @@ have the names of the catalog in every process.
 
 import random
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
+from keras.initializers import Ones, RandomNormal, TruncatedNormal, VarianceScaling, Zeros
 
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.backbones.cuts import SEVERAL, Cut, as_float32, pool
@@ -127,7 +130,7 @@ def _build(
 ) -> keras.Model:
     """Append a base to a tensor, with its weights; the model starts where the tensor does."""
     spec.check_image_size(image_size, include_top)
-    with _drawing_from(source.seed):
+    with _nothing_drawn() if source.path else _drawing_from(source.seed):
         model = _construct(spec, x, image_size, include_top)
     _rename_as_in_fresh_process(model)
     load_weights(model, spec, source)
@@ -150,6 +153,33 @@ def _drawing_from(seed: int | None) -> Iterator[None]:
         yield
     finally:
         random.setstate(before)
+
+
+@contextmanager
+def _nothing_drawn() -> Iterator[None]:
+    """Let this thread's layers begin with zeros, as every weight of them comes from a file.
+
+    JAX compiles a program for each shape that it draws: half a minute for a base, for nothing.
+    """
+    here, kinds = (
+        threading.get_ident(),
+        (VarianceScaling, TruncatedNormal, RandomNormal, Ones, Zeros),
+    )
+    before = {cls: cls.__call__ for cls in kinds}
+
+    def zeros(self: Any, shape: Any, dtype: Any = None, **others: Any) -> Any:
+        if threading.get_ident() != here:  # somebody else's layers
+            kind = next(cls for cls in kinds if isinstance(self, cls))
+            return before[kind](self, shape, dtype, **others)
+        return np.zeros(shape, dtype)
+
+    try:
+        for cls in kinds:
+            cls.__call__ = zeros
+        yield
+    finally:
+        for cls, call in before.items():
+            cls.__call__ = call
 
 
 def _construct(spec: BackboneSpec, x: Any, image_size: int, include_top: bool) -> keras.Model:

@@ -1,6 +1,5 @@
 """Where features land: the pictures as they are in one cache, their augmented views in another."""
 
-import importlib.metadata
 from pathlib import Path
 
 from pipeline.config import FeaturesConfig
@@ -8,13 +7,15 @@ from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache, Recipe
 from pipeline.features.store.remote import RemoteCache
 from pipeline.images import ViewRecipe
+from pipeline.system.startup import installed_version
 
-VERSIONED = ("tensorflow", "keras", "openvino", "numpy", "h5py", "pillow")
+VERSIONED = ("tensorflow", "jax", "torch", "keras", "openvino", "numpy", "h5py", "pillow")
 
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that touch a feature's value."""
-    return {name: importlib.metadata.version(name) for name in VERSIONED}
+    found = {name: installed_version(name) for name in VERSIONED}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 class Caches:
