@@ -69,7 +69,8 @@ def check_layers(
         UnknownNameError: If a name is of no layer of the backbone.
         InputError: If the architecture cannot take the input size.
     """
-    model = _construct(spec, _images(image_size), image_size, include_top)
+    with _nothing_drawn():
+        model = _construct(spec, _images(image_size), image_size, include_top)
     _rename_as_in_fresh_process(model)
     for name in names:
         _output_of(model, spec, name)
@@ -130,7 +131,7 @@ def _build(
 ) -> keras.Model:
     """Append a base to a tensor, with its weights; the model starts where the tensor does."""
     spec.check_image_size(image_size, include_top)
-    with _nothing_drawn() if source.path else _drawing_from(source.seed):
+    with _nothing_drawn() if source.seed is None else _drawing_from(source.seed):
         model = _construct(spec, x, image_size, include_top)
     _rename_as_in_fresh_process(model)
     load_weights(model, spec, source)
@@ -139,14 +140,11 @@ def _build(
 
 
 @contextmanager
-def _drawing_from(seed: int | None) -> Iterator[None]:
-    """Let initial weights be those of a seed, if there is one, and leave later draws as they were.
+def _drawing_from(seed: int) -> Iterator[None]:
+    """Let initial weights be those of a seed, and leave later draws as they were.
 
     Keras draws the seeds of its initializers from Python's generator, and from nothing else.
     """
-    if seed is None:
-        yield
-        return
     before = random.getstate()
     random.seed(seed)
     try:
@@ -157,7 +155,7 @@ def _drawing_from(seed: int | None) -> Iterator[None]:
 
 @contextmanager
 def _nothing_drawn() -> Iterator[None]:
-    """Let this thread's layers begin with zeros, as every weight of them comes from a file.
+    """Let this thread's layers begin with zeros: their weights come from a file, or do not matter.
 
     JAX compiles a program for each shape that it draws: half a minute for a base, for nothing.
     """

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from pipeline.backbones.backbone import BackboneSpec
-from pipeline.backbones.weights import resolve_weights
+from pipeline.backbones.weights import WeightsSource
 from pipeline.system.startup import import_keras
 
 
@@ -70,7 +70,7 @@ def summarize(
     from pipeline.backbones.build import build_base
 
     size = spec.backbone.input_size if image_size is None else image_size
-    base = build_base(spec, resolve_weights(spec, "none"), size, include_top)
+    base = build_base(spec, WeightsSource("none", None, ""), size, include_top)
     points: dict[str, list[str]] = {}
     for point, layer in spec.cut_points().items():
         points.setdefault(layer, []).append(point)

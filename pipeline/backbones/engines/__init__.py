@@ -21,7 +21,7 @@ from pipeline.backbones.engines.devices import device_of
 from pipeline.backbones.engines.kept import discard, find_kept, keep
 from pipeline.backbones.engines.network import Device, GivenNetwork, Network, Outputs, brief
 from pipeline.errors import InputError, StoreError
-from pipeline.system.startup import import_framework, import_keras, keras_order
+from pipeline.system.startup import import_keras, keras_order, require_framework
 
 __all__ = [
     "ENGINES",
@@ -119,6 +119,10 @@ def _on_framework(name: str, network: Network, precision: str, batch_size: int) 
         from pipeline.backbones.engines.jax import JaxEngine
 
         return JaxEngine(model, batch_size, device)
+    if name == "torch":
+        from pipeline.backbones.engines.torch import TorchEngine
+
+        return TorchEngine(model, batch_size, device)
     from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 
     return TensorFlowEngine(model, batch_size, device)
@@ -152,8 +156,8 @@ def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
 
 def _convert(network: Network, batch_size: int, models: Path) -> Engine:
     """Convert and keep a model that agrees with TensorFlow; else say so and stay with that."""
+    require_framework("tensorflow", f"converting {network.name} for OpenVINO, once")
     logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, models)
-    import_framework("tensorflow", f"converting {network.name} for OpenVINO, once")
     device = device_of("tensorflow")
     import_keras("tensorflow")
     from pipeline.backbones.engines.conversion import convert, differences, parity_images
