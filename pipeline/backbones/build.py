@@ -21,7 +21,7 @@ from pipeline.backbones.efficientnet_lite import efficientnet_lite
 from pipeline.backbones.loading import load_weights, snake_case
 from pipeline.backbones.preprocessing import preprocessing_layers
 from pipeline.backbones.weights import WeightsSource
-from pipeline.errors import UnknownNameError
+from pipeline.errors import InputError, UnknownNameError
 
 # Given by Keras itself, although it looks like an automatic name.
 _NOT_AUTOMATIC = {"reshape_2"}
@@ -185,13 +185,21 @@ def _construct(spec: BackboneSpec, x: Any, image_size: int, include_top: bool) -
     if row.module == "efficientnet_lite":
         return efficientnet_lite(row.name, x, include_top)
     # Weights are loaded by us: Keras would take only a subset of the formats, and download.
-    return getattr(keras.applications, row.name)(
-        include_top=include_top,
-        weights=None,
-        input_tensor=x,
-        input_shape=(image_size, image_size, 3),
-        **spec.arguments,
-    )
+    try:
+        return getattr(keras.applications, row.name)(
+            include_top=include_top,
+            weights=None,
+            input_tensor=x,
+            input_shape=(image_size, image_size, 3),
+            **spec.arguments,
+        )
+    except ValueError as error:
+        if (backend := keras.config.backend()) not in str(error):
+            raise
+        raise InputError(
+            f"expected a base that Keras has on {backend}, received {spec}: {error}; choose "
+            f"another --engine"
+        ) from error
 
 
 def _rename_as_in_fresh_process(model: keras.Model) -> None:
