@@ -48,7 +48,7 @@ class FeaturesConfig(DataConfig, HasModels):
     """Arithmetic of the base: float32; mixed_float16 or mixed_bfloat16 for GPUs."""
 
     engine: str = "auto"
-    """What runs the base: openvino, tensorflow, jax, torch; auto: what sees a GPU, else OpenVINO."""
+    """What runs the base: openvino, tensorflow, jax, torch; auto: one with a GPU, else OpenVINO."""
 
     dtype: str = "float32"
     """Stored type of the features: float32, or float16 for half the disk."""
