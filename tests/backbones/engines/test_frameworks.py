@@ -63,11 +63,12 @@ def test_batch_is_halved_until_it_fits_and_no_picture_is_lost(trial):
         np.testing.assert_allclose(found[f"halved_{at}"], vector, rtol=1e-5)
 
 
-def test_engine_says_what_it_is_and_imports_no_other(trial, framework):
+def test_engine_says_what_it_is_and_does_without_tensorflow(trial, framework):
     described = trial[1]
     assert described["name"] == framework
     assert described["shapes"] == [[4], [8, 8, 4]]
-    assert described["imported"] == [framework]
+    assert framework in described["imported"]
+    assert "tensorflow" not in described["imported"]
     assert described["told"][0].startswith(f"engine: {framework} ")
     assert described["told"][0].endswith(" on the processor (asked for)")
 
