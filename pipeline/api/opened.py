@@ -18,7 +18,7 @@ from pipeline.errors import InputError, UnknownNameError
 from pipeline.features import Caches, left_out_of
 from pipeline.features.base import FrozenBase
 from pipeline.images import SPLITS, Dataset
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_framework
 from pipeline.system.units import named
 
 if TYPE_CHECKING:
@@ -272,8 +272,7 @@ class OpenedFeatures:
         """
         if batch_size < 1:
             raise InputError(f"expected at least 1 row a batch, received batch_size={batch_size}")
-        import_tensorflow()
-        import tensorflow as tf
+        tf = import_framework("tensorflow", "to_tf_data")
 
         passes = count(seed)
 

@@ -20,7 +20,7 @@ from pipeline.images import Dataset, index
 from pipeline.images.own import is_own
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_keras, require_framework
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +112,7 @@ def finetuned(
     from pipeline.finetune.task import check_classes
     from pipeline.runs import index_settings, note_asked, source_run, transplantable_head
 
+    require_framework("tensorflow", "fine-tuning")
     as_then = index_settings(config.runs, config.source, data)
     if (root := as_then.get("root")) is not None and not is_own(root):
         raise InputError(
@@ -124,8 +125,8 @@ def finetuned(
     check_classes(dataset, source)
     transplantable_head(source)
     base = source.frozen()
+    import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
     found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
-    import_tensorflow()
     from pipeline.finetune.finetune import finetune
 
     tuned = finetune(config, found, source, reporter)

@@ -47,8 +47,8 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         resize: How a picture becomes square: squash, crop, pad.
         interpolation: bilinear, bicubic or lanczos.
         jpeg: JPEG decoding: full, or scaled.
-        precision: Arithmetic of the base: float32 or mixed_float16.
-        engine: auto, openvino or tensorflow.
+        precision: Arithmetic of the base: float32, mixed_float16 or mixed_bfloat16.
+        engine: auto, openvino, tensorflow, jax or torch.
         dtype: Stored type of the features: float32 or float16.
         batch_size: Pictures per step; changes no value.
         random_state: Seed of random weights, with ``weights="none"``; no part of any other. An int,

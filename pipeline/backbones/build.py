@@ -6,11 +6,14 @@ have the names of the catalog in every process.
 
 import random
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
+from keras.initializers import Ones, RandomNormal, TruncatedNormal, VarianceScaling, Zeros
 
 from pipeline.backbones.backbone import BackboneSpec
 from pipeline.backbones.cuts import SEVERAL, Cut, as_float32, pool
@@ -18,7 +21,7 @@ from pipeline.backbones.efficientnet_lite import efficientnet_lite
 from pipeline.backbones.loading import load_weights, snake_case
 from pipeline.backbones.preprocessing import preprocessing_layers
 from pipeline.backbones.weights import WeightsSource
-from pipeline.errors import UnknownNameError
+from pipeline.errors import InputError, UnknownNameError
 
 # Given by Keras itself, although it looks like an automatic name.
 _NOT_AUTOMATIC = {"reshape_2"}
@@ -66,7 +69,8 @@ def check_layers(
         UnknownNameError: If a name is of no layer of the backbone.
         InputError: If the architecture cannot take the input size.
     """
-    model = _construct(spec, _images(image_size), image_size, include_top)
+    with _nothing_drawn():
+        model = _construct(spec, _images(image_size), image_size, include_top)
     _rename_as_in_fresh_process(model)
     for name in names:
         _output_of(model, spec, name)
@@ -127,7 +131,7 @@ def _build(
 ) -> keras.Model:
     """Append a base to a tensor, with its weights; the model starts where the tensor does."""
     spec.check_image_size(image_size, include_top)
-    with _drawing_from(source.seed):
+    with _nothing_drawn() if source.seed is None else _drawing_from(source.seed):
         model = _construct(spec, x, image_size, include_top)
     _rename_as_in_fresh_process(model)
     load_weights(model, spec, source)
@@ -136,14 +140,11 @@ def _build(
 
 
 @contextmanager
-def _drawing_from(seed: int | None) -> Iterator[None]:
-    """Let initial weights be those of a seed, if there is one, and leave later draws as they were.
+def _drawing_from(seed: int) -> Iterator[None]:
+    """Let initial weights be those of a seed, and leave later draws as they were.
 
     Keras draws the seeds of its initializers from Python's generator, and from nothing else.
     """
-    if seed is None:
-        yield
-        return
     before = random.getstate()
     random.seed(seed)
     try:
@@ -152,18 +153,53 @@ def _drawing_from(seed: int | None) -> Iterator[None]:
         random.setstate(before)
 
 
+@contextmanager
+def _nothing_drawn() -> Iterator[None]:
+    """Let this thread's layers begin with zeros: their weights come from a file, or do not matter.
+
+    JAX compiles a program for each shape that it draws: half a minute for a base, for nothing.
+    """
+    here, kinds = (
+        threading.get_ident(),
+        (VarianceScaling, TruncatedNormal, RandomNormal, Ones, Zeros),
+    )
+    before = {cls: cls.__call__ for cls in kinds}
+
+    def zeros(self: Any, shape: Any, dtype: Any = None, **others: Any) -> Any:
+        if threading.get_ident() != here:  # somebody else's layers
+            kind = next(cls for cls in kinds if isinstance(self, cls))
+            return before[kind](self, shape, dtype, **others)
+        return np.zeros(shape, dtype)
+
+    try:
+        for cls in kinds:
+            cls.__call__ = zeros
+        yield
+    finally:
+        for cls, call in before.items():
+            cls.__call__ = call
+
+
 def _construct(spec: BackboneSpec, x: Any, image_size: int, include_top: bool) -> keras.Model:
     row = spec.backbone
     if row.module == "efficientnet_lite":
         return efficientnet_lite(row.name, x, include_top)
     # Weights are loaded by us: Keras would take only a subset of the formats, and download.
-    return getattr(keras.applications, row.name)(
-        include_top=include_top,
-        weights=None,
-        input_tensor=x,
-        input_shape=(image_size, image_size, 3),
-        **spec.arguments,
-    )
+    try:
+        return getattr(keras.applications, row.name)(
+            include_top=include_top,
+            weights=None,
+            input_tensor=x,
+            input_shape=(image_size, image_size, 3),
+            **spec.arguments,
+        )
+    except ValueError as error:
+        if (backend := keras.config.backend()) not in str(error):
+            raise
+        raise InputError(
+            f"expected a base that Keras has on {backend}, received {spec}: {error}; choose "
+            f"another --engine"
+        ) from error
 
 
 def _rename_as_in_fresh_process(model: keras.Model) -> None:

@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 from pipeline.backbones.backbone import BackboneSpec
-from pipeline.backbones.weights import resolve_weights
-from pipeline.system.startup import import_tensorflow
+from pipeline.backbones.weights import WeightsSource
+from pipeline.system.startup import import_keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class NetworkSummary:
 def summarize(
     spec: BackboneSpec, image_size: int | None = None, include_top: bool = False
 ) -> NetworkSummary:
-    """List the layers of a base. Imports TensorFlow; needs no weights.
+    """List the layers of a base. Imports Keras; needs no weights.
 
     Args:
         spec: The backbone.
@@ -66,11 +66,11 @@ def summarize(
     Raises:
         InputError: If the architecture cannot take the input size.
     """
-    import_tensorflow()
+    import_keras()
     from pipeline.backbones.build import build_base
 
     size = spec.backbone.input_size if image_size is None else image_size
-    base = build_base(spec, resolve_weights(spec, "none"), size, include_top)
+    base = build_base(spec, WeightsSource("none", None, ""), size, include_top)
     points: dict[str, list[str]] = {}
     for point, layer in spec.cut_points().items():
         points.setdefault(layer, []).append(point)

@@ -15,7 +15,7 @@ from pipeline.backbones.backbone import BackboneSpec
 from pipeline.backbones.weight_formats import SUFFIXES, check_readable
 from pipeline.errors import InputError, WeightsError
 from pipeline.system.files import expanded
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_keras, keras_order
 
 DEFAULT, IMAGENET, NONE = "default", "imagenet", "none"
 _CHOICES = "default, imagenet, none, or the path of a .weights.h5, .h5, .hdf5 or .keras file"
@@ -72,8 +72,10 @@ def resolve_weights(
     'none'
     """
     if weights == NONE:
-        # Another Keras may draw other numbers from the same seed.
+        # Another Keras, or what it runs on, may draw other numbers from the same seed.
         decides = f"none seed={seed} keras={metadata.version('keras')}"
+        if (backend := next(iter(keras_order()), "tensorflow")) != "tensorflow":
+            decides += f" on {backend}"
         return WeightsSource("none", None, hashlib.sha256(decides.encode()).hexdigest(), seed)
     if weights not in (DEFAULT, IMAGENET):
         return _from_file("file", _user_file(spec, weights))
@@ -132,7 +134,7 @@ def _imagenet_file(
             f"downloads nothing; `pipeline features` does, or give a file with --weights PATH"
         )
     if not path.is_file():
-        import_tensorflow()
+        import_keras()
         from pipeline.backbones.download import download_imagenet
 
         download_imagenet(spec, path, include_top=include_top, image_size=image_size)

@@ -30,6 +30,7 @@ from pipeline.runs import (
     learning_curve_of,
 )
 from pipeline.system.progress import SILENT, Reporter
+from pipeline.system.startup import require_framework
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,8 @@ def _learning_curve(
 
 def check_settings(config: ClassifyConfig) -> None:
     """Raise what `classify` would raise about its settings, before any picture is read."""
-    heads_of(config, np.zeros(1, int))
+    if any(spec.head.name == "dense" for spec in heads_of(config, np.zeros(1, int))):
+        require_framework("tensorflow", "the head dense")
 
 
 def check(config: ClassifyConfig, dataset: Dataset) -> None:

@@ -4,7 +4,6 @@ A worker opens the base once for a job and keeps it for the tasks that follow. N
 Dask, so that any process that can import this package may be a worker.
 """
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -26,6 +25,7 @@ from pipeline.features.base import FrozenBase, frozen_from_dict
 from pipeline.features.passes import PictureRows
 from pipeline.features.preflight import bytes_of_row, check_memory
 from pipeline.images.sources import opened_files
+from pipeline.system.startup import installed_version
 
 VERSIONED = (
     *("bottleneck-pipeline", "tensorflow", "keras", "openvino", "numpy", "h5py", "pillow"),
@@ -44,7 +44,7 @@ Plain = dict[str, Any]
 def installed() -> dict[str, str]:
     """Return the versions of what computes here."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, **{name: importlib.metadata.version(name) for name in VERSIONED}}
+    return {"python": python, **{name: installed_version(name) or "none" for name in VERSIONED}}
 
 
 def sent_config(config: FeaturesConfig) -> Plain:
@@ -77,7 +77,7 @@ def look(job: Plain, token: Plain, pictures: Plain) -> Plain:
             "recipe": base.recipe.digest,
             "cache": _unseen_cache(token),
             "pictures": _unseen_picture(pictures),
-            "engine": choose_engine(config.engine, config.precision),
+            "engine": choose_engine(config.engine, config.precision).engine,
         }
     except PipelineError as error:
         return _failed(error)

@@ -45,10 +45,10 @@ class FeaturesConfig(DataConfig, HasModels):
     """Antialiased resampling filter: bilinear, bicubic, lanczos."""
 
     precision: str = "float32"
-    """Arithmetic of the base: float32, or mixed_float16 for GPUs with tensor cores."""
+    """Arithmetic of the base: float32; mixed_float16 or mixed_bfloat16 for GPUs."""
 
     engine: str = "auto"
-    """What runs the base: auto (TensorFlow on a GPU, else OpenVINO), openvino, tensorflow."""
+    """What runs the base: openvino, tensorflow, jax, torch; auto: one with a GPU, else OpenVINO."""
 
     dtype: str = "float32"
     """Stored type of the features: float32, or float16 for half the disk."""

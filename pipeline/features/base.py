@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pipeline.backbones.backbone import TOP, BackboneSpec
 from pipeline.backbones.catalog import parse_backbone
 from pipeline.backbones.cuts import BEST, BLOCKS, CONCAT, EACH, POOLINGS, Cut
-from pipeline.backbones.engines import check_engine
+from pipeline.backbones.engines import check_engine, prefer_engine
 from pipeline.backbones.weights import WeightsSource, resolve_weights
 from pipeline.config import DTYPES, TRAINING_PRECISIONS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.features.store import Recipe
-from pipeline.features.store.recipe import CutName
 from pipeline.features.store.folders import holds
+from pipeline.features.store.recipe import CutName
 from pipeline.images import DecodeRecipe, ViewRecipe
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_keras
 from pipeline.system.typed import record
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class FrozenBase:
         points = set(self.spec.cut_points().values())
         names = [cut.layer for cut in self.cuts if cut.layer not in points]
         if names:
-            import_tensorflow()
+            import_keras()
             from pipeline.backbones.build import check_layers
 
             check_layers(self.spec, self.decoding.size, self.with_top, names)
@@ -187,6 +187,7 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
         WeightsError: The weights are not there.
     """
     check_engine(config.engine, config.precision)
+    prefer_engine(config.engine)
     ViewRecipe(config.view_policy, config.seed)
     spec = parse_backbone(config.backbone)
     size = spec.backbone.input_size if config.side is None else config.side

@@ -1,7 +1,5 @@
 """Where features land: the pictures as they are in one cache, their augmented views in another."""
 
-import importlib.metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.config import FeaturesConfig
@@ -9,16 +7,18 @@ from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache, Recipe
 from pipeline.features.store.remote import RemoteCache
 from pipeline.images import ViewRecipe
+from pipeline.system.startup import installed_version
 
-VERSIONED = ("tensorflow", "keras", "openvino", "numpy", "h5py", "pillow")
-MAYBE = ("simplejpeg", "cykooz-resizer")
-"""Others stand in for them where they are not installed."""
+VERSIONED = (
+    *("tensorflow", "jax", "torch", "keras", "openvino", "numpy", "h5py", "pillow"),
+    *("simplejpeg", "cykooz-resizer"),
+)
 
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that touch a feature's value."""
-    there = (*VERSIONED, *(name for name in MAYBE if find_spec(name.replace("-", "_"))))
-    return {name: importlib.metadata.version(name) for name in there}
+    found = {name: installed_version(name) for name in VERSIONED}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 class Caches:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 import keras
 import numpy as np
 
+from pipeline.backbones.engines.network import Device
 from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 from pipeline.errors import DataError
 from pipeline.finetune.maps import CachedExamples, cache_maps
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_examples(
-    task: Task, network: BaseWithHead, on_gpu: bool, reporter: Reporter
+    task: Task, network: BaseWithHead, device: Device, reporter: Reporter
 ) -> "DecodedExamples | CachedExamples":
     """Return the examples of a mode; caches the activations that ``tail`` needs first.
 
@@ -31,7 +32,7 @@ def open_examples(
         StoreError: The disk cannot hold the activations.
     """
     if task.config.mode != TAIL:
-        examples = DecodedExamples(task, network.whole, on_gpu)
+        examples = DecodedExamples(task, network.whole, device)
         examples.check(task.test)
         return examples
     boundary, lowest = boundary_of(network, task.base, task.config.unfreeze), network.learning[0]
@@ -54,14 +55,14 @@ class DecodedExamples:
     Args:
         task: The pictures, and which views of them there are.
         whole: Pictures to probabilities.
-        on_gpu: Whether there is one.
+        device: What computes.
     """
 
     network = boundary = None
 
-    def __init__(self, task: Task, whole: keras.Model, on_gpu: bool) -> None:
+    def __init__(self, task: Task, whole: keras.Model, device: Device) -> None:
         self._task, self._dataset = task, task.dataset
-        self._engine = TensorFlowEngine(whole, task.config.batch_size, on_gpu)
+        self._engine = TensorFlowEngine(whole, task.config.batch_size, device)
 
     def batches(self, epoch: int) -> Iterator[TrainingBatch]:
         """Yield the training batches of an epoch, given its number."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.engines.tensorflow import configure_devices
+from pipeline.backbones.engines.devices import device_of
 from pipeline.config import FinetuneConfig, to_dict
 from pipeline.errors import InputError
 from pipeline.evaluate import evaluate
@@ -119,12 +119,12 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
     folder of the runs has room for a checkpoint, which is larger than a run.
     """
     began, config = monotonic(), task.config
-    on_gpu = configure_devices(config.precision)
+    device = device_of("tensorflow", config.precision)
     start = fit_starting_head(task)
     devices = all_devices()
     with devices.scope():
         network = build_network(task, start.head)
-    examples = open_examples(task, network, on_gpu, reporter)
+    examples = open_examples(task, network, device, reporter)
     before = examples.probabilities(task.validation)
     initial = initial_figures(task, before, start)
     try:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.backbones.boundary import Boundary, find_boundary
 from pipeline.backbones.cuts import Cut
-from pipeline.backbones.engines.tensorflow import dtype_policy
+from pipeline.backbones.engines.framework import dtype_policy
 from pipeline.backbones.unfreeze import block_factors, freeze, unfreeze
 from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase

@@ -22,7 +22,7 @@ from pipeline.heads.estimators import catalog_estimator
 from pipeline.heads.fitted import FittedHead, NetworkHead, SklearnHead, all_classes
 from pipeline.heads.ridge import RidgePath
 from pipeline.heads.sample import Folds, Sample
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_framework
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def fit_head(spec: HeadSpec, sample: Sample) -> FittedHead:
         path = RidgePath(sample, spec.preparation, spec.class_weight)
         head = next(path.heads((spec.params["alpha"],)))
     elif spec.head.name == "dense":
-        import_tensorflow()
+        import_framework("tensorflow", "the head dense")
         from pipeline.heads.dense_grid import fit_dense_heads
 
         (head,) = fit_dense_heads([spec], sample)

@@ -13,7 +13,7 @@ from pipeline.heads.fit import MANY_CLASSES, fit_head, fitting_threads, linear_h
 from pipeline.heads.fitted import FittedHead
 from pipeline.heads.ridge import RidgePath
 from pipeline.heads.sample import Folds, Sample
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_framework
 
 Scored = tuple[int, np.ndarray, np.ndarray]
 """A place in the list of heads, held-out rows (h,), and their scores (h, k)."""
@@ -57,7 +57,7 @@ def _each(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, Fitt
 
 
 def _dense(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
-    import_tensorflow()
+    import_framework("tensorflow", "the head dense")
     from pipeline.heads.dense_grid import fit_dense_heads
 
     yield from enumerate(fit_dense_heads(specs, sample))

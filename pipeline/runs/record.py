@@ -5,7 +5,6 @@ default where it is read.
 """
 
 import datetime
-import importlib.metadata
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from pipeline.runs.bundle import DESCRIPTION, Bundle, load_bundle, named_file
 from pipeline.runs.figures import EpochRow, FinalTest, InitialFigures, SelectionFigures
 from pipeline.runs.predictions import read_rows
 from pipeline.runs.seal import FileDigest
+from pipeline.system.startup import installed_version
 from pipeline.system.typed import Count, MisreadError, record
 
 FORMAT = "bottleneck-run"
@@ -272,7 +272,7 @@ def info_of(run: RunFolder) -> dict[str, Any]:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(),
-        "versions": {name: _version(name) for name in VERSIONED},
+        "versions": {name: installed_version(name) for name in VERSIONED},
         "python": platform.python_version(),
         "kind": run.kind,
         "experiment": run.experiment,
@@ -306,13 +306,6 @@ def metrics_of(run: RunFolder) -> dict[str, Any]:
         initial = None if tuned.initial is None else asdict(tuned.initial)
         metrics |= {"initial": initial, "epochs": tuned.epochs}
     return metrics | {"test": run.test.to_dict()}
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree, not installed
-        return None
 
 
 def run_of(path: Path, info: Mapping[str, Any], metrics: Mapping[str, Any]) -> RunFolder:

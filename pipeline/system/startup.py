@@ -1,22 +1,33 @@
-"""Importing TensorFlow and OpenVINO: late, once, and without what nobody asked them for.
+"""Importing Keras, its frameworks and OpenVINO: late, once, without what nobody asked them for.
+
+Keras reads what it runs on when it is imported, once a process: `prefer_keras` says it beforehand,
+`import_keras` imports it.
 
 TensorFlow's native notices are written to file descriptor 2, which belongs to whoever started the
 process. The command line, and the processes that it starts, may redirect it; a program that imports
 the package has it left alone.
 """
 
+import importlib.util
+import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from importlib import import_module, metadata
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 
 _OWNED = "PIPELINE_OWNS_STDERR"
+
+EXTRAS = {"tensorflow": "gpu", "jax": "gpu-jax", "torch": "gpu-torch"}
+"""What Keras can run on, the default first, and the extra that installs each for a GPU."""
+
+_preferred: str | None = None
 
 _forked = False
 _left_in_parent = False
@@ -26,6 +37,116 @@ _left_in_parent = False
 def own_stderr() -> None:
     """Let this process, and those that it starts, hold back what native parts print."""
     os.environ[_OWNED] = "1"
+
+
+def installed(name: str) -> bool:
+    """Return whether a package can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # refused by who embeds us, or half imported
+        return False
+
+
+def imported_backend() -> str | None:
+    """Return what Keras runs on in this process; None while it is not imported."""
+    keras = sys.modules.get("keras")
+    return None if keras is None else str(keras.config.backend())
+
+
+def prefer_keras(backend: str | None) -> None:
+    """Say what Keras is to run on once it is imported; None leaves it to `import_keras`."""
+    global _preferred
+    _preferred = backend
+
+
+def keras_order() -> list[str]:
+    """Return what Keras runs on here, or may run on, best first; all of it is installed.
+
+    What was preferred comes first, then what the user configured Keras for, then the default.
+    """
+    if (backend := imported_backend()) is not None:
+        return [backend]
+    names = dict.fromkeys((_preferred, configured_backend(), *EXTRAS))
+    return [name for name in names if name in EXTRAS and installed(name)]
+
+
+def configured_backend() -> str | None:
+    """Return what the user told Keras to run on; its own default is no such word."""
+    if told := os.environ.get("KERAS_BACKEND"):
+        return told
+    home = os.environ.get("KERAS_HOME")
+    path = (Path(home) if home else Path.home() / ".keras") / "keras.json"
+    try:
+        told = json.loads(path.read_text("utf-8")).get("backend")
+    except (OSError, ValueError, AttributeError):  # Keras too does without it
+        return None
+    return None if told == next(iter(EXTRAS)) else told
+
+
+def import_keras(backend: str | None = None) -> None:
+    """Import Keras on a framework, or on the first one of `keras_order`.
+
+    Raises:
+        InputError: It runs on another one already, or the framework is absent or broken.
+    """
+    there = imported_backend()
+    if there is not None and backend not in (None, there):
+        raise InputError(
+            f"expected Keras on {backend}, received a process that has imported Keras on {there}, "
+            f"which holds until it ends; use a process of its own, or set KERAS_BACKEND={backend} "
+            f"before Keras is imported"
+        )
+    chosen = backend or next(iter(keras_order()), "tensorflow")
+    import_framework(chosen, f"Keras on {chosen}")
+    if there is None:
+        _import_keras_on(chosen)
+
+
+def _import_keras_on(backend: str) -> None:
+    before = os.environ.get("KERAS_BACKEND")
+    os.environ["KERAS_BACKEND"] = backend
+    try:
+        with held_back_stderr():
+            import keras  # noqa: F401
+    finally:  # what we start decides for itself
+        os.environ.pop("KERAS_BACKEND")
+        if before is not None:
+            os.environ["KERAS_BACKEND"] = before
+
+
+def require_framework(name: str, purpose: str) -> None:
+    """Raise InputError where what is needed for a purpose is not installed; imports nothing."""
+    if not installed(name):
+        raise InputError(
+            f"expected {name} for {purpose}, which is not installed; run: pip install {name}"
+        )
+
+
+def import_framework(name: str, purpose: str) -> Any:
+    """Import what Keras runs on, and return it.
+
+    Raises:
+        InputError: It is not installed, or it is and cannot be imported.
+    """
+    require_framework(name, purpose)
+    try:
+        if name == "tensorflow":
+            import_tensorflow()
+        return import_module(name)
+    except (ImportError, OSError, AttributeError) as error:  # a library that is missing, a version
+        raise InputError(
+            f"expected {name} for {purpose}, which is installed and cannot be imported "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:300]}); install it again, or "
+            f"choose --engine openvino"
+        ) from error
+
+
+def installed_version(name: str) -> str | None:
+    """Return a distribution's version; None where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def import_tensorflow() -> None:

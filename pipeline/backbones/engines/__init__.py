@@ -1,22 +1,32 @@
 """Running a frozen base fast. Knows tensors and models; never files, labels or caches."""
 
-import importlib.util
 import logging
-import os
+import sys
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from pipeline.backbones.engines.choice import (
+    ENGINES,
+    PRECISIONS,
+    ChosenEngine,
+    check_engine,
+    choose_engine,
+    keras_engine,
+    prefer_engine,
+)
+from pipeline.backbones.engines.devices import device_of
 from pipeline.backbones.engines.kept import discard, find_kept, keep
-from pipeline.backbones.engines.network import GivenNetwork, Network, Outputs, brief
-from pipeline.errors import InputError, StoreError, UnknownNameError
-from pipeline.system.startup import import_tensorflow
+from pipeline.backbones.engines.network import Device, GivenNetwork, Network, Outputs, brief
+from pipeline.errors import InputError, StoreError
+from pipeline.system.startup import import_keras, keras_order, require_framework
 
 __all__ = [
     "ENGINES",
     "PRECISIONS",
+    "Device",
     "Engine",
     "GivenNetwork",
     "Network",
@@ -24,13 +34,11 @@ __all__ = [
     "choose_engine",
     "find_kept",
     "open_engine",
+    "prefer_engine",
 ]
 
 logger = logging.getLogger(__name__)
 
-
-ENGINES = ("auto", "openvino", "tensorflow")
-PRECISIONS = ("float32", "mixed_float16")
 PARITY_LIMIT = 1e-4
 """Greatest difference between engines that passes, as a share of an output's greatest value."""
 
@@ -38,7 +46,15 @@ PARITY_LIMIT = 1e-4
 class Engine(Protocol):
     """Something that computes a base's outputs batch after batch."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What computes: a name of `ENGINES`."""
+        ...
+
+    @property
+    def device(self) -> Device:
+        """What it computes on, and how much memory that has."""
+        ...
 
     @property
     def trial_size(self) -> int:
@@ -51,7 +67,9 @@ class Engine(Protocol):
         ...
 
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
-        """Yield the outputs of each batch, in order.
+        """Yield the outputs of each batch, in order, some batches behind what is taken.
+
+        Closing it waits for what is on its way.
 
         Args:
             batches: Arrays (k, size, size, 3) uint8, RGB; k may differ from batch to batch.
@@ -62,21 +80,6 @@ class Engine(Protocol):
         ...
 
 
-def check_engine(engine: str, precision: str) -> None:
-    """Raise `InputError` for an engine or a precision that does not exist."""
-    if engine not in ENGINES:
-        raise UnknownNameError("engine", engine, ENGINES, f"known: {', '.join(ENGINES)}")
-    if precision not in PRECISIONS:
-        raise InputError(
-            f"expected a precision of {', '.join(PRECISIONS)}, received precision={precision!r}"
-        )
-    if engine == "openvino" and precision != "float32":
-        raise InputError(
-            f"expected precision=float32 for the engine openvino, received precision={precision}; "
-            f"use --engine tensorflow"
-        )
-
-
 def open_engine(
     network: Network, engine: str, precision: str, batch_size: int, models: Path
 ) -> Engine:
@@ -84,7 +87,7 @@ def open_engine(
 
     Args:
         network: What to run; built under the precision's dtype policy, if at all.
-        engine: One of `ENGINES`; auto is TensorFlow where there is a GPU, else OpenVINO.
+        engine: One of `ENGINES`; auto is what sees a GPU, else OpenVINO, else what Keras runs on.
         precision: One of `PRECISIONS`.
         batch_size: Pictures per step, at least 1.
         models: Folder of the converted models.
@@ -92,57 +95,45 @@ def open_engine(
     check_engine(engine, precision)
     if batch_size < 1:
         raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
-    if choose_engine(engine, precision) == "openvino":
-        return _openvino(network, batch_size, models)
-    return _tensorflow(network, precision, batch_size)
+    chosen = choose_engine(engine, precision)
+    if chosen.engine == "openvino" and engine == "auto" and not _can_run(network, models):
+        reason = f"{chosen.reason}; OpenVINO would need TensorFlow once, to convert the base"
+        chosen = ChosenEngine(keras_engine(), reason)
+    if chosen.engine == "openvino":
+        opened = _openvino(network, batch_size, models)
+    else:
+        opened = _on_framework(chosen.engine, network, precision, batch_size)
+    version = sys.modules[opened.name].__version__.partition("-")[0]
+    logger.info("engine: %s %s on %s (%s)", opened.name, version, opened.device, chosen.reason)
+    return opened
 
 
-# What the drivers of NVIDIA (Linux, WSL) and AMD leave, seen without any library.
-_DEVICE_FILES = ("dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/gpus", "dev/dxg", "dev/kfd")
-_METAL = "tensorflow_metal"
+def _on_framework(name: str, network: Network, precision: str, batch_size: int) -> Engine:
+    device = device_of(name, precision)
+    import_keras(name)
+    from pipeline.backbones.engines.framework import dtype_policy
 
-
-def may_have_gpu(system: Path = Path("/")) -> bool:
-    """Return whether TensorFlow may find a GPU here; False is certain, True has to be asked.
-
-    Answered from the system, so that a machine without a GPU never pays for TensorFlow.
-
-    Args:
-        system: The root of the file system to look at.
-    """
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return False
-    if importlib.util.find_spec(_METAL):  # elsewhere TensorFlow knows a GPU by this plug-in alone
-        return True
-    return any((system / file).exists() for file in _DEVICE_FILES)
-
-
-def choose_engine(engine: str, precision: str) -> str:
-    """Return which engine a request means here; without a GPU that needs no TensorFlow."""
-    if engine != "auto":
-        return engine
-    if precision != "float32":
-        return "tensorflow"
-    if not may_have_gpu():
-        return "openvino"
-    import_tensorflow()
-    from pipeline.backbones.engines.tensorflow import configure_devices
-
-    return "tensorflow" if configure_devices(precision) else "openvino"
-
-
-def _tensorflow(network: Network, precision: str, batch_size: int) -> Engine:
-    import_tensorflow()
-    from pipeline.backbones.engines.tensorflow import (
-        TensorFlowEngine,
-        configure_devices,
-        dtype_policy,
-    )
-
-    on_gpu = configure_devices(precision)
     with dtype_policy(precision):
         model = network.build()
-    return TensorFlowEngine(model, batch_size, on_gpu)
+    if name == "jax":
+        from pipeline.backbones.engines.jax import JaxEngine
+
+        return JaxEngine(model, batch_size, device)
+    if name == "torch":
+        from pipeline.backbones.engines.torch import TorchEngine
+
+        return TorchEngine(model, batch_size, device)
+    from pipeline.backbones.engines.tensorflow import TensorFlowEngine
+
+    return TensorFlowEngine(model, batch_size, device)
+
+
+def _can_run(network: Network, models: Path) -> bool:
+    """Return whether OpenVINO has the network, or TensorFlow can convert it here."""
+    if keras_order()[:1] == ["tensorflow"]:
+        return True
+    kept = find_kept(models, network)
+    return kept is not None and kept.accepted
 
 
 def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
@@ -151,7 +142,7 @@ def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
         return _convert(network, batch_size, models)
     if not kept.accepted:
         _say_refused(kept.differences)
-        return _tensorflow(network, "float32", batch_size)
+        return _on_framework("tensorflow", network, "float32", batch_size)
     from pipeline.backbones.engines.openvino import OpenVINOEngine, told_as_a_fault
 
     try:
@@ -165,13 +156,14 @@ def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
 
 def _convert(network: Network, batch_size: int, models: Path) -> Engine:
     """Convert and keep a model that agrees with TensorFlow; else say so and stay with that."""
+    require_framework("tensorflow", f"converting {network.name} for OpenVINO, once")
     logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, models)
-    import_tensorflow()
+    device = device_of("tensorflow")
+    import_keras("tensorflow")
     from pipeline.backbones.engines.conversion import convert, differences, parity_images
     from pipeline.backbones.engines.openvino import OpenVINOEngine
-    from pipeline.backbones.engines.tensorflow import TensorFlowEngine, configure_devices
+    from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 
-    on_gpu = configure_devices("float32")
     model = network.build()
     images = parity_images(model.inputs[0].shape[1])
     reference = TensorFlowEngine(model, len(images))
@@ -180,7 +172,7 @@ def _convert(network: Network, batch_size: int, models: Path) -> Engine:
         engine = OpenVINOEngine(converted, network, batch_size)
     except RuntimeError as error:  # what OpenVINO raises for an operation that it does not know
         logger.warning("OpenVINO cannot run %s, TensorFlow does: %s", network.name, brief(error))
-        return TensorFlowEngine(model, batch_size, on_gpu)
+        return TensorFlowEngine(model, batch_size, device)
     found = differences(next(reference.run([images])), next(engine.run([images])), network)
     accepted = max(found.values()) <= PARITY_LIMIT
     try:
@@ -190,7 +182,7 @@ def _convert(network: Network, batch_size: int, models: Path) -> Engine:
     if accepted:
         return engine
     _say_refused(found)
-    return TensorFlowEngine(model, batch_size, on_gpu)
+    return TensorFlowEngine(model, batch_size, device)
 
 
 def _say_refused(differences: Mapping[str, float]) -> None:

@@ -8,11 +8,34 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from pipeline.system.units import size_text
+
 if TYPE_CHECKING:
     import keras
 
 Outputs = tuple[np.ndarray, ...]
 """What an engine computes of a batch: a float32 array per output, row-aligned with the batch."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """What an engine computes on.
+
+    Args:
+        name: As its maker calls it.
+        gpu: Whether it is one.
+        memory: Bytes that there are in all; None where the framework does not say.
+    """
+
+    name: str
+    gpu: bool = False
+    memory: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.memory is None else f"{self.name} ({size_text(self.memory)})"
+
+
+PROCESSOR = Device("the processor")
 
 
 class Network(Protocol):

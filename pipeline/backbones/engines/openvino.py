@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from pipeline.backbones.engines.network import Network, Outputs, brief
+from pipeline.backbones.engines.network import PROCESSOR, Network, Outputs, brief
 from pipeline.errors import InputError
 from pipeline.system.startup import import_openvino
 
@@ -52,7 +52,7 @@ class OpenVINOEngine:
         batch_size: Pictures in the batches that will come, to have requests enough.
     """
 
-    name = "openvino"
+    name, device = "openvino", PROCESSOR
 
     def __init__(self, model: Any, network: Network, batch_size: int) -> None:
         wanted = [model.output(name) for name in network.outputs]

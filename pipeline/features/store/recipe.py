@@ -32,7 +32,7 @@ class Recipe:
         decoding: Version, resize mode and interpolation of the decoder.
         view: Policy and seed of augmented views; ``{"policy": "clean"}`` is the picture itself.
         dtype: Stored dtype of the features.
-        precision: Arithmetic of the base, float32 or mixed_float16.
+        precision: Arithmetic of the base, float32, mixed_float16 or mixed_bfloat16.
     """
 
     backbone: str

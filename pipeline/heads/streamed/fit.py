@@ -25,7 +25,7 @@ from pipeline.heads.streamed.fits import Fits
 from pipeline.heads.streamed.source import PART, Blocks, BlockSample, ChunkSource, read_ahead
 from pipeline.heads.streamed.sums import GroupSums, Products
 from pipeline.system.progress import SILENT, Reporter
-from pipeline.system.startup import import_tensorflow
+from pipeline.system.startup import import_framework
 
 SVM_ITERATIONS = 5000
 
@@ -191,7 +191,7 @@ def _by_descent(spec: HeadSpec, source: ChunkSource, fits: Fits) -> list[Network
 
 
 def _dense(spec: HeadSpec, source: ChunkSource, fits: Fits) -> list[NetworkLayers]:
-    import_tensorflow()
+    import_framework("tensorflow", "the head dense")
     from pipeline.heads.streamed.network import fit_networks
 
     sums = _sums(spec, source, fits, "none" if spec.preparation.pca is None else "groups")

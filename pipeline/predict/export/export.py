@@ -23,7 +23,7 @@ from pipeline.predict.labelling import bundle_predictor
 from pipeline.runs import Bundle, RunFolder, find_run
 from pipeline.runs.payload import PAYLOADS
 from pipeline.system.files import write_json
-from pipeline.system.startup import held_back_stderr, import_tensorflow
+from pipeline.system.startup import held_back_stderr, import_keras
 
 if TYPE_CHECKING:
     from pipeline.predict.export.writers import Runtime
@@ -109,6 +109,7 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     run = find_run(config.runs, target)
     _check_head(run)
     bundle = run.bundle()
+    import_keras("tensorflow")  # which every format is made of
     expected = _expected(run, bundle, config.models)
     described = describe_model(run, bundle, wanted)
     difference = _write(wanted, out, bundle, described, expected)
@@ -151,7 +152,6 @@ def _expected(run: RunFolder, bundle: Bundle, models: Path) -> Expected:
     recipe, source = bundle.decoding, f"test pictures of {run.dataset.name}"
     images = _tested(run, recipe)
     if not len(images):
-        import_tensorflow()
         from pipeline.backbones.engines.conversion import parity_images
 
         images, source = parity_images(recipe.size), "made-up pictures"
@@ -186,11 +186,10 @@ def _write(
     wanted: Format, out: Path, bundle: Bundle, described: dict[str, Any], expected: Expected
 ) -> float:
     """Publish a model that agrees with the run; return how far it is from it."""
-    import_tensorflow()
-    from pipeline.backbones.engines.tensorflow import configure_devices
+    from pipeline.backbones.engines.devices import device_of
     from pipeline.predict.export.writers import whole_model
 
-    configure_devices()
+    device_of("tensorflow")
     model = whole_model(bundle)
     with published(wanted, out) as temporary:
         with held_back_stderr():  # converters and runtimes talk, of nothing that concerns a user

@@ -4,7 +4,9 @@ import pytest
 import tensorflow as tf
 
 from pipeline.backbones.engines import GivenNetwork, open_engine
-from pipeline.backbones.engines.tensorflow import TensorFlowEngine, configure_devices
+from pipeline.backbones.engines.devices import device_of
+from pipeline.backbones.engines.network import Device
+from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 from pipeline.errors import InputError, UnknownNameError
 
 
@@ -56,21 +58,13 @@ class Exhausted:
     """Stands in for a device: refuses steps above a size as TensorFlow does, without a GPU."""
 
     def __init__(self, engine, limit):
-        self.engine, self.limit = engine, limit
-        self.compile = engine._compile
-        engine._compile = self.recompile
-        self.recompile()
+        self.submit, self.limit = engine.submit, limit
+        engine.submit = self.limited
 
-    def recompile(self):
-        self.compile()
-        step, size = self.engine._step, self.engine.batch_size
-
-        def limited(images):
-            if size > self.limit:
-                raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
-            return step(images)
-
-        self.engine._step = limited
+    def limited(self, images):
+        if len(images) > self.limit:
+            raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+        return self.submit(images)
 
 
 def test_batch_is_halved_until_it_fits(caplog):
@@ -96,7 +90,7 @@ def test_xla_gives_the_same_outputs():
     """The path that a GPU takes, compiled for this machine's processor."""
     model, given = small_model(), batches(4, 2)
     plain = list(TensorFlowEngine(model, 4).run(iter(given)))
-    compiled = list(TensorFlowEngine(model, 4, on_gpu=True).run(iter(given)))
+    compiled = list(TensorFlowEngine(model, 4, Device("a card", gpu=True)).run(iter(given)))
     for ours, theirs in zip(compiled, plain, strict=True):
         np.testing.assert_allclose(ours[0], theirs[0], atol=1e-5)
 
@@ -112,9 +106,9 @@ def test_mixed_precision_is_built_as_asked_and_leaves_no_trace(tmp_path):
 
 
 def test_tf32_is_off_for_float32_only():
-    configure_devices("float32")
+    device_of("tensorflow", "float32")
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
-    configure_devices("mixed_float16")
+    device_of("tensorflow", "mixed_float16")
     assert tf.config.experimental.tensor_float_32_execution_enabled()
 
 

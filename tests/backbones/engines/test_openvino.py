@@ -11,7 +11,9 @@ import openvino
 import pytest
 
 import pipeline.backbones.engines as engines
-from pipeline.backbones.engines import GivenNetwork, kept, may_have_gpu, open_engine
+from pipeline.backbones.engines import GivenNetwork, choice, kept, open_engine
+from pipeline.backbones.engines.choice import may_have_gpu
+from pipeline.backbones.engines.network import PROCESSOR, Device
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError, StoreError
 from pipeline.features.base import frozen_base
@@ -232,7 +234,7 @@ def test_folder_that_cannot_be_written_is_no_obstacle(tmp_path, caplog):
 
 
 def test_mixed_precision_is_for_tensorflow(models):
-    with pytest.raises(InputError, match="use --engine tensorflow"):
+    with pytest.raises(InputError, match="use --engine tensorflow, jax or torch"):
         open_engine(network(), "openvino", "mixed_float16", 8, models)
     assert open_engine(network(), "auto", "mixed_float16", 8, models).name == "tensorflow"
 
@@ -250,20 +252,16 @@ def test_devices_are_seen_without_tensorflow(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("gpu", "expected"), [(False, "openvino"), (True, "openvino")])
 def test_choice_without_a_gpu(models, monkeypatch, gpu, expected):
     """Where a device file is there, TensorFlow has the last word; in these tests it sees none."""
-    monkeypatch.setattr(engines, "may_have_gpu", lambda: gpu)
-    monkeypatch.setattr(
-        "pipeline.backbones.engines.tensorflow.configure_devices", lambda precision: False
-    )
+    monkeypatch.setattr(choice, "may_have_gpu", lambda: gpu)
+    monkeypatch.setattr(choice, "device_of", lambda name: PROCESSOR)
     assert open_engine(network(), "auto", "float32", 8, models).name == expected
 
 
 def test_choice_with_a_gpu(models, monkeypatch):
-    monkeypatch.setattr(engines, "may_have_gpu", lambda: True)
-    monkeypatch.setattr(
-        "pipeline.backbones.engines.tensorflow.configure_devices", lambda precision: True
-    )
-    assert engines.choose_engine("auto", "float32") == "tensorflow"
-    assert engines.choose_engine("openvino", "float32") == "openvino"
+    monkeypatch.setattr(choice, "may_have_gpu", lambda: True)
+    monkeypatch.setattr(choice, "device_of", lambda name: Device("a card", gpu=True))
+    assert engines.choose_engine("auto", "float32").engine == "tensorflow"
+    assert engines.choose_engine("openvino", "float32").engine == "openvino"
 
 
 @pytest.mark.parametrize(

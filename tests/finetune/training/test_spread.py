@@ -20,7 +20,7 @@ from pipeline.finetune.augment import augmentation
 from pipeline.backbones import Cut, parse_backbone, resolve_weights
 from pipeline.backbones.build import build_extractor
 from pipeline.backbones.unfreeze import unfreeze
-from pipeline.backbones.engines.tensorflow import dtype_policy
+from pipeline.backbones.engines.framework import dtype_policy
 from pipeline.heads import NetworkHead
 from pipeline.heads.transplant import transplant
 from pipeline.finetune.training.plan import Plan

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.backbones import Cut, parse_backbone, resolve_weights
 from pipeline.backbones.build import build_extractor
-from pipeline.backbones.engines.tensorflow import dtype_policy
+from pipeline.backbones.engines.framework import dtype_policy
 from pipeline.backbones.unfreeze import unfreeze
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.evaluate import log_loss

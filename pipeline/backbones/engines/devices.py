@@ -1,0 +1,69 @@
+"""What each framework computes on, and how it is told to compute alike everywhere.
+
+Memory of a GPU is taken as it is needed, and float32 is float32: the ten-bit mantissa of TF32 would
+make features differ from a processor's by 1e-3. Imports frameworks late, and never Keras.
+"""
+
+import logging
+import os
+
+from pipeline.backbones.engines.network import PROCESSOR, Device, brief
+from pipeline.errors import InputError
+from pipeline.system.startup import import_framework
+
+logger = logging.getLogger(__name__)
+
+
+def device_of(name: str, precision: str = "float32") -> Device:
+    """Import a framework, make its results and memory predictable, return what it computes on.
+
+    Raises:
+        InputError: It cannot be imported, or finds nothing to compute on.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax takes 3/4 else
+    import_framework(name, f"--engine {name}")
+    try:
+        return {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[name](precision)
+    except RuntimeError as error:  # a driver that is too old, a card that is taken or gone
+        raise InputError(
+            f"expected {name} to find what it computes on, it fails: {brief(error)}; mend the "
+            f"driver, or choose --engine openvino"
+        ) from error
+
+
+def _tensorflow(precision: str) -> Device:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:  # a program that embeds us has used the GPU already: its choice holds
+            logger.info("memory growth of %s was decided before", gpu.name)
+    tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
+    if not gpus:
+        return PROCESSOR
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return Device(details.get("device_name", gpus[0].name), gpu=True)
+
+
+def _jax(precision: str) -> Device:
+    import jax
+
+    # Its precision is said where the engine computes.
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return PROCESSOR
+    return Device(device.device_kind, True, (device.memory_stats() or {}).get("bytes_limit"))
+
+
+def _torch(precision: str) -> Device:
+    import torch
+
+    # "tf32" for the 16-bit recipes, whose sums are of 32 bits.
+    torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
+    torch.backends.cudnn.allow_tf32 = precision != "float32"
+    if not torch.cuda.is_available():
+        return PROCESSOR
+    properties = torch.cuda.get_device_properties(0)
+    return Device(properties.name, True, properties.total_memory)

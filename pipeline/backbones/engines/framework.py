@@ -1,0 +1,149 @@
+"""What the engines on a framework's device have in common. A Keras module, of no framework.
+
+Batches of one shape, so that nothing is compiled twice; the next batch is on its way while the one
+before is fetched; a batch for which the memory does not suffice is halved and tried again.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from pipeline.backbones.engines.network import Device, Outputs, brief
+from pipeline.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def dtype_policy(precision: str) -> Iterator[None]:
+    """Build models in ``precision`` inside the context, and leave the global policy as it was."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@dataclass(frozen=True)
+class _Dispatched:
+    """A batch that was dispatched in steps of ``size``; None where memory did not suffice."""
+
+    images: np.ndarray
+    size: int
+    steps: list[Any] | None
+
+
+class FrameworkEngine(ABC):
+    """Compute a model's outputs step by step on a framework's device.
+
+    Args:
+        model: Input (None, size, size, 3) RGB 0–255; one output or a list of them.
+        batch_size: Pictures per step; the last step of a batch is filled up.
+        device: What computes.
+    """
+
+    name: ClassVar[str]
+    failures: ClassVar[tuple[type[Exception], ...]]
+    """What the framework raises where a device fails, whatever the reason."""
+
+    def __init__(self, model: keras.Model, batch_size: int, device: Device) -> None:
+        self.model, self.batch_size, self.device = model, batch_size, device
+
+    @abstractmethod
+    def submit(self, images: np.ndarray) -> Any:
+        """Dispatch (batch_size, size, size, 3) uint8 without waiting; return what `fetch` takes."""
+
+    @abstractmethod
+    def fetch(self, step: Any) -> Sequence[np.ndarray]:
+        """Wait for a step; return its outputs in float32."""
+
+    @abstractmethod
+    def out_of_memory(self, error: Exception) -> bool:
+        """Return whether one of the `failures` means that less at a time would do."""
+
+    @property
+    def trial_size(self) -> int:
+        """Pictures of one step."""
+        return self.batch_size
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of one picture's features, output by output."""
+        return tuple(tuple(output.shape[1:]) for output in self.model.outputs)
+
+    def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
+        """Yield one float32 array per output for each batch, in order."""
+        in_flight: _Dispatched | None = None
+        for images in batches:
+            started = self._start(images)
+            if in_flight is not None:
+                yield self._finish(in_flight)
+            in_flight = started
+        if in_flight is not None:
+            yield self._finish(in_flight)
+
+    def _start(self, images: np.ndarray) -> _Dispatched:
+        """Dispatch a batch; without steps when the memory does not suffice already now."""
+        size = self.batch_size
+        starts = range(0, len(images), size)
+        try:
+            with self._failures_told():
+                steps = [self.submit(_pad(images[at : at + size], size)) for at in starts]
+        except MemoryError:
+            return _Dispatched(images, size, None)
+        return _Dispatched(images, size, steps)
+
+    def _finish(self, started: _Dispatched) -> Outputs:
+        """Fetch a dispatched batch; where the memory did not suffice, start it again, smaller."""
+        while True:
+            try:
+                if started.steps is not None:
+                    with self._failures_told():
+                        fetched = [self.fetch(step) for step in started.steps]
+                    return self._joined(fetched, len(started.images))
+            except MemoryError:
+                pass
+            images, size = started.images, started.size
+            del started  # gives its memory back
+            if size == self.batch_size:  # else the batch before has halved it already
+                self._halve()
+            started = self._start(images)
+
+    def _joined(self, fetched: list[Sequence[np.ndarray]], n_images: int) -> Outputs:
+        if not fetched:  # a batch in which no picture could be decoded
+            return tuple(np.empty((0, *shape), np.float32) for shape in self.output_shapes)
+        return tuple(np.concatenate(column)[:n_images] for column in zip(*fetched, strict=True))
+
+    def _halve(self) -> None:
+        if self.batch_size == 1:
+            raise InputError(
+                f"expected memory for at least one picture at a time, {self.device} has less free; "
+                f"choose a smaller --image-size or --backbone, or --engine openvino"
+            )
+        self.batch_size //= 2
+        logger.warning("out of device memory: going on with batches of %d", self.batch_size)
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """Turn what a framework raises into MemoryError, or into one sentence."""
+        try:
+            yield
+        except self.failures as error:
+            if self.out_of_memory(error):
+                raise MemoryError(brief(error)) from error
+            raise InputError(
+                f"expected {self.device} to compute, {self.name} fails: {brief(error)}; what was "
+                f"computed before is kept; begin again, or choose --engine openvino"
+            ) from error
+
+
+def _pad(images: np.ndarray, size: int) -> np.ndarray:
+    missing = size - len(images)
+    return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images

@@ -1,0 +1,122 @@
+"""The engine on PyTorch: the base as one traced graph of one shape, channels last, no gradients.
+
+Keras' layers cost more time in Python than a GPU needs for them, and its convolutions copy every
+map twice. ``torch.compile`` cannot follow them: it takes minutes. Traced once, the graph is plain
+PyTorch; what depends on weights alone is computed once, and the copies go.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from torch.fx import GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pipeline.backbones.engines.framework import FrameworkEngine
+from pipeline.backbones.engines.network import PROCESSOR, Device
+
+_aten = torch.ops.aten
+
+
+class TorchEngine(FrameworkEngine):
+    """Compute with PyTorch."""
+
+    name = "torch"
+    failures = (RuntimeError,)
+
+    def __init__(self, model: keras.Model, batch_size: int, device: Device = PROCESSOR) -> None:
+        super().__init__(model, batch_size, device)
+        self._place = torch.device("cuda" if device.gpu else "cpu")
+        self._steps: dict[int, Callable[[Any], list[Any]]] = {}
+
+    def submit(self, images: np.ndarray) -> Any:
+        """Dispatch a step, and the way back of its outputs; a new number of pictures is traced."""
+        given = torch.from_numpy(np.ascontiguousarray(images))
+        if not self.device.gpu:
+            return self._step(given)(given), None
+        given = given.pin_memory().to(self._place, non_blocking=True)
+        outputs = [
+            torch.empty(output.shape, dtype=output.dtype, pin_memory=True).copy_(output, True)
+            for output in self._step(given)(given)
+        ]
+        fetched = torch.cuda.Event()
+        fetched.record()
+        return outputs, fetched
+
+    def fetch(self, step: Any) -> Sequence[np.ndarray]:
+        """Wait for a step's outputs."""
+        outputs, fetched = step
+        if fetched is not None:
+            fetched.synchronize()
+        return [output.numpy() for output in outputs]
+
+    def out_of_memory(self, error: Exception) -> bool:
+        """A GPU has a type for that; a processor says so in the text alone."""
+        return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+    def _step(self, images: Any) -> Callable[[Any], list[Any]]:
+        if len(images) not in self._steps:
+            self._steps = {len(images): traced(self.model, images)}
+        step = self._steps[len(images)]
+
+        def computed(images: Any) -> list[Any]:
+            with torch.inference_mode():
+                return step(images)
+
+        return computed
+
+
+def traced(model: keras.Model, images: Any) -> Callable[[Any], list[Any]]:
+    """Return a model as one graph for pictures of one shape.
+
+    Args:
+        model: A Keras model on PyTorch.
+        images: (n, size, size, 3) uint8, where it is to compute.
+    """
+
+    def forward(images: Any) -> list[Any]:
+        outputs = model(images.float(), training=False)
+        return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+    with torch.no_grad():
+        # Without operations that write over their inputs, nothing is changed by leaving copies out.
+        module = make_fx(torch.func.functionalize(forward))(images)
+        _fold(module)
+        _leave_out_copies(module)
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module
+
+
+def _fold(module: GraphModule) -> None:
+    """Compute once what depends on weights alone."""
+    known: dict[Node, Any] = {}
+    for node in list(module.graph.nodes):
+        needs = node.all_input_nodes
+        if node.op == "get_attr":
+            known[node] = _attribute(module, str(node.target)).detach()
+        elif node.op == "call_function" and needs and all(given in known for given in needs):
+            args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), known.__getitem__)
+            known[node] = node.target(*args, **kwargs)
+    for number, (node, value) in enumerate(known.items()):
+        if node.op == "call_function" and any(user not in known for user in node.users):
+            module.register_buffer(f"folded_{number}", value)
+            with module.graph.inserting_before(node):
+                node.replace_all_uses_with(module.graph.get_attr(f"folded_{number}"))
+
+
+def _attribute(module: Any, path: str) -> Any:
+    for part in path.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def _leave_out_copies(module: GraphModule) -> None:
+    """Let maps stay as they lie: channels last, seen as channels first by convolutions."""
+    for node in module.graph.nodes:
+        if node.target is _aten.clone.default:
+            node.replace_all_uses_with(node.args[0])
+        elif node.target in (_aten.view.default, _aten._unsafe_view.default):
+            node.target = _aten.reshape.default
