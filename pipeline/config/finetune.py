@@ -77,6 +77,9 @@ class FinetuneConfig:
     batch_size: int = 32
     """Pictures per training step."""
 
+    weights: str | None = None
+    """Where the weights of the base are, if not where the run says."""
+
     tensorboard: Path | None = None
     """Folder for a TensorBoard log of the epochs."""
 

@@ -55,7 +55,7 @@ class Bundle:
     def frozen(self, *, look: bool = False) -> FrozenBase:
         """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
         with named_file(self.path):
-            return frozen_from_dict(self.base, look=look)
+            return frozen_from_dict(self.base, look=look, of_run=True)
 
     def model(self) -> Any:
         """Load the whole model, a ``keras.Model``; raises RunError where it is none that predicts.

@@ -8,13 +8,19 @@ import datetime
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from pipeline.config import DataConfig, FeaturesConfig
-from pipeline.errors import RunError
-from pipeline.features.base import FrozenBase, SavedBase, decoding_from_dict, frozen_from_dict
+from pipeline.errors import InputError, RunError
+from pipeline.features.base import (
+    FrozenBase,
+    SavedBase,
+    decoding_from_dict,
+    frozen_from_dict,
+    with_weights,
+)
 from pipeline.features.store import Recipe
 from pipeline.features.table import FeatureTable
 from pipeline.heads import HeadSpec, parse_head
@@ -215,18 +221,24 @@ class RunFolder:
         """What fine-tuning let learn; None for a head on frozen features."""
         return None if self.fine_tuning is None else str(self.config.get("mode", "full"))
 
-    def frozen(self, *, look: bool = False) -> FrozenBase:
-        """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
+    def frozen(self, *, look: bool = False, weights: str | None = None) -> FrozenBase:
+        """Make its base again, on weights that the user names; RunError where that is none."""
         with named_file(self.path / INFO):
-            return frozen_from_dict(self.base, look=look)
+            base = self.base if weights is None else with_weights(self.base, weights)
+            return frozen_from_dict(base, look=look, of_run=True)
 
     def check_file(self, name: str) -> None:
         """Raise ValueError or OSError where a file is not what it was when it was written."""
         if self.files is not None and name in self.files:
             self.files[name].check(self.path / name)
 
-    def bundle(self, trust: bool = False) -> Bundle:
-        """Load what predicts; raises RunError when it is damaged, or could run code unasked."""
+    def bundle(self, trust: bool = False, weights: str | None = None) -> Bundle:
+        """Load what predicts; raises RunError when it is damaged, or could run code unasked.
+
+        Args:
+            trust: As in `load_bundle`.
+            weights: Where the user says that those of its base are; None where the run says.
+        """
         folder = self.path / "bundle"
         with named_file(folder / DESCRIPTION):
             self.check_file(f"bundle/{DESCRIPTION}")
@@ -237,7 +249,15 @@ class RunFolder:
                 f"expected the classes and the base of {self.path / INFO} in {folder / DESCRIPTION}"
                 f", received others: one of them was altered; restore it or train again"
             )
-        return bundle
+        if weights is None:
+            return bundle
+        if bundle.head is None:
+            raise InputError(
+                f"expected no --weights for {self.name}, which is a whole model and has its own, "
+                f"received {weights=!s}"
+            )
+        with named_file(bundle.path):
+            return replace(bundle, base=with_weights(bundle.base, weights))
 
     def tested(self) -> list[tuple[str, str]]:
         """Return path (relative to the data's root) and hex digest of each test picture."""
