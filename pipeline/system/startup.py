@@ -8,6 +8,7 @@ process. The command line, and the processes that it starts, may redirect it; a 
 the package has it left alone.
 """
 
+import ctypes
 import importlib.util
 import json
 import os
@@ -28,6 +29,9 @@ EXTRAS = {"tensorflow": "gpu", "jax": "gpu-jax", "torch": "gpu-torch"}
 """What Keras can run on, the default first, and the extra that installs each for a GPU."""
 
 _preferred: str | None = None
+
+_cores: dict[int, Any] = {}
+"""OpenVINO's, by the process: one that was forked leaves its parent's alone."""
 
 _forked = False
 _left_in_parent = False
@@ -216,6 +220,20 @@ def import_openvino() -> Any:
     finally:
         if absent:
             del sys.modules["openvino_telemetry"]
+
+
+def openvino_core() -> Any:
+    """Return OpenVINO's core, one a process, which stays for good.
+
+    Its CPU plugin gives the thread that compiles first a stack for signals, and takes the memory
+    away with the core. Where another thread does that, or two cores go in the order they came, the
+    stack stays in use, and the next signal ends the process by a segmentation fault.
+    """
+    if os.getpid() not in _cores:
+        core = import_openvino().Core()
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(core))  # at the end of the interpreter, too
+        _cores[os.getpid()] = core
+    return _cores[os.getpid()]
 
 
 @contextmanager

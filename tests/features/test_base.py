@@ -31,7 +31,9 @@ def test_weights_that_a_command_has_named_are_found_for_its_runs(own):
     assert frozen_from_dict(base, of_run=True).source.path == own
 
 
-@pytest.mark.parametrize("place", ["own", "fifo", "/dev/zero", "/etc/hostname", "https://host/w.h5"])
+@pytest.mark.parametrize(
+    "place", ["own", "fifo", "/dev/zero", "/etc/hostname", "https://host/w.h5"]
+)
 def test_what_only_a_run_names_is_not_opened(own, tmp_path, place):
     os.mkfifo(tmp_path / "fifo")
     path = {"own": own, "fifo": tmp_path / "fifo"}.get(place, place)
