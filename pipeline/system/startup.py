@@ -8,14 +8,14 @@ process. The command line, and the processes that it starts, may redirect it; a 
 the package has it left alone.
 """
 
-import ctypes
 import importlib.util
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module, metadata
 from pathlib import Path
@@ -29,9 +29,6 @@ EXTRAS = {"tensorflow": "gpu", "jax": "gpu-jax", "torch": "gpu-torch"}
 """What Keras can run on, the default first, and the extra that installs each for a GPU."""
 
 _preferred: str | None = None
-
-_cores: dict[int, Any] = {}
-"""OpenVINO's, by the process: one that was forked leaves its parent's alone."""
 
 _forked = False
 _left_in_parent = False
@@ -222,18 +219,16 @@ def import_openvino() -> Any:
             del sys.modules["openvino_telemetry"]
 
 
-def openvino_core() -> Any:
-    """Return OpenVINO's core, one a process, which stays for good.
+def compile_openvino(model: Any, settings: Mapping[str, str]) -> Any:
+    """Compile a model of OpenVINO for the CPU, in a thread of its own.
 
-    Its CPU plugin gives the thread that compiles first a stack for signals, and takes the memory
-    away with the core. Where another thread does that, or two cores go in the order they came, the
-    stack stays in use, and the next signal ends the process by a segmentation fault.
+    OpenVINO's plugin gives the thread in which it is loaded a stack for signals, and takes the
+    memory away when it goes: where it is not the last one, or goes in another thread, signals of
+    the first thread would find no stack, and end the process by a segmentation fault.
     """
-    if os.getpid() not in _cores:
-        core = import_openvino().Core()
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(core))  # at the end of the interpreter, too
-        _cores[os.getpid()] = core
-    return _cores[os.getpid()]
+    core = import_openvino().Core()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(core.compile_model, model, "CPU", settings).result()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pipeline.system.files import (
     set_aside,
     sha256,
 )
-from pipeline.system.startup import import_openvino, openvino_core
+from pipeline.system.startup import import_openvino
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -68,8 +68,9 @@ class KeptModel:
 
     def read(self) -> "ov.Model":
         """Load the model; raises RuntimeError where OpenVINO cannot."""
-        model: ov.Model = openvino_core().read_model(*(self.folder / name for name in FILES))
-        return model
+        ov = import_openvino()
+
+        return ov.Core().read_model(self.folder / FILES[0], self.folder / FILES[1])
 
     def damage(self) -> str | None:
         """Return which file is not what it was; None where all are.
