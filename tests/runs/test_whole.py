@@ -39,7 +39,7 @@ def of_layers(kind, **values):
         for layer in config["config"]["layers"]:
             if layer["class_name"] == kind:
                 layer["config"].update(values)
-                layer.pop("build_config", None)
+            layer.pop("build_config", None)
         return config
 
     return change
