@@ -160,11 +160,11 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
     """Load a run or an ImageNet classifier and make it ready to label."""
     if target.startswith(IMAGENET):
         backbone = target.removeprefix(IMAGENET)
-        return imagenet_predictor(backbone, config.weights, config.models, config.batch_size)
+        return imagenet_predictor(backbone, config.weights, config.converted, config.batch_size)
     if config.weights != PredictConfig.weights:
         raise InputError(
             f"expected --weights beside {IMAGENET}BACKBONE only, received "
             f"weights={config.weights!r} for {target!r}: a run has its own"
         )
     run = find_run(config.runs, target)
-    return bundle_predictor(run.name, run.bundle(config.trust), config.models, config.batch_size)
+    return bundle_predictor(run.name, run.bundle(config.trust), config.converted, config.batch_size)

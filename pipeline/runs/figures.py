@@ -88,6 +88,24 @@ class TriedRow(TypedDict):
     seconds: NotRequired[float]
 
 
+class ComparedBase(TypedDict):
+    """A row of ``bases.json``."""
+
+    backbone: str
+    weights: str
+    n_parameters: int | None
+    images_per_second: float | None
+    bytes_per_image: int | None
+    sample_accuracy: Share | None
+    sample_ci95: tuple[Share, Share] | None
+    sample: int | None
+    accuracy: float | None
+    ci95: tuple[float, float] | None
+    dropped: str | None
+    chosen: bool
+    pareto: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class SelectionFigures:
     """What a run was chosen by: never a figure of the final test.
