@@ -77,6 +77,9 @@ class FinetuneConfig:
     batch_size: int = 32
     """Pictures per training step."""
 
+    anyway: bool = False
+    """Train even where no gain could be told from chance by the pictures that decide."""
+
     tensorboard: Path | None = None
     """Folder for a TensorBoard log of the epochs."""
 
