@@ -1,7 +1,7 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
 The other parts take long: ``views``, ``scale``, ``cluster`` and ``finetuning`` five minutes,
-``soak`` ten, ``hostile``, ``rows`` and ``tune`` half an hour, ``families`` more.
+``bases`` and ``soak`` ten, ``hostile``, ``rows`` and ``tune`` half an hour, ``families`` more.
 """
 
 import sys
@@ -9,6 +9,7 @@ import sys
 from benchmarks import (
     accuracy,
     arithmetic,
+    bases,
     blocks,
     cluster,
     decoding,
@@ -36,6 +37,7 @@ PARTS = {
     "views": views.main,
     "scale": scale.main,
     "blocks": blocks.main,
+    "bases": bases.main,
     "folders": folders.main,
     "rows": rows.main,
     "soak": soak.main,

@@ -84,7 +84,7 @@ class Run:
         """What labels, opened in the process that asks: an engine neither travels nor forks."""
         if self._opened is None or self._opened[0] != os.getpid():
             config = self._config
-            made = bundle_predictor(self.name, self._bundle, config.models, config.batch_size)
+            made = bundle_predictor(self.name, self._bundle, config.converted, config.batch_size)
             self._opened = os.getpid(), made
         return self._opened[1]
 

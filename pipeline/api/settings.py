@@ -78,6 +78,9 @@ class ClassifySettings(FeaturesSettings, total=False):
     class_weight: str
     calibrate: bool
     max_error: float | None
+    models: AnyPath | None
+    sample: int | None
+    budget: str | None
     learning_curve: bool
     jobs: int
     runs: AnyPath
@@ -103,6 +106,7 @@ class FinetuneSettings(TypedDict, total=False):
     label_smoothing: float
     validation_fraction: float
     batch_size: int
+    anyway: bool
     tensorboard: AnyPath | None
     seed: int
     cache: AnyPath

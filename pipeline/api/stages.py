@@ -86,22 +86,46 @@ def classified(
     data: str, config: ClassifyConfig, reporter: Reporter
 ) -> tuple["Classification", Extraction]:
     """Run stage 2 on a location, after stage 1 for what is missing."""
-    from pipeline.classify.classify import check, check_settings, classify
+    from pipeline.classify.bases import contenders
+    from pipeline.classify.classify import check, check_settings, classify, joined
     from pipeline.runs import note_asked
 
     check_settings(config)
-    base = resolve(config)
+    bases = contenders(config)
     dataset = indexed(data, config, reporter)
     check(config, dataset)
-    found = _extracted(config, base, dataset, reporter)
-    workers: AbstractContextManager[MeasureUnits | None] = nullcontext()
-    if config.cluster is not None:
-        from pipeline.cluster.searching import search_workers
 
-        workers = search_workers(config.cluster)
-    classification = classify(config, found, reporter, workers)
+    def extracted(one: ClassifyConfig, base: FrozenBase, some: Dataset) -> CachedFeatures:
+        return _extracted(one, base, some, reporter)
+
+    contest = None
+    if len(bases) > 1:
+        from pipeline.api.bases import Contest
+
+        contest = Contest(config, dataset, bases, extracted)
+    kept = bases if contest is None else contest.run()
+    found = [extracted(one.config, one.base, dataset) for one in kept]
+    among = None if contest is None else contest.among(found)
+    each = [
+        classify(one.config, cached, reporter, _searching(config), among)
+        for one, cached in zip(kept, found, strict=True)
+    ]
     note_asked(config.runs, dataset.location, dataset.name, dataset.digest)
-    return classification, found.extraction
+    if contest is None:
+        return each[0], found[0].extraction
+    comparison = contest.comparison
+    classification = joined(config, dict(zip(comparison.alive, each, strict=True)), comparison.rows)
+    place = [one.best.name for one in each].index(classification.best.name)
+    return classification, found[place].extraction
+
+
+def _searching(config: ClassifyConfig) -> AbstractContextManager["MeasureUnits | None"]:
+    """Return what measures the pieces of a search: workers, where there are some."""
+    if config.cluster is None:
+        return nullcontext()
+    from pipeline.cluster.searching import search_workers
+
+    return search_workers(config.cluster)
 
 
 def finetuned(

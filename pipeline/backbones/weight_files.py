@@ -125,3 +125,22 @@ def _leaves(container: "h5py.Group", prefix: str) -> Iterator[tuple[str, str, li
             name = variables.attrs.get("name", "")
             arrays = [_values(variables, index) for index in sorted(variables, key=int)]
             yield prefix + key, str(name), arrays
+
+
+def count_values(path: Path) -> int:
+    """Return how many values of weights a file holds, by what it says of their shapes."""
+    import h5py
+
+    n_values = 0
+
+    def add(name: str, node: object) -> None:
+        nonlocal n_values
+        if isinstance(node, h5py.Dataset) and not name.startswith("optimizer"):
+            n_values += node.size
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.get("model_weights", file).visititems(add)
+    except (OSError, RuntimeError, ValueError):
+        return 0
+    return n_values

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
+from pipeline.classify.bases import BaseRow, ChosenBase, mark_pareto
 from pipeline.classify.experiment import Experiment, Result
 from pipeline.classify.learning_curve import learning_curve
 from pipeline.classify.pace import Pace
@@ -26,6 +27,7 @@ from pipeline.runs import (
     RunFolder,
     best_run,
     is_transplantable,
+    keep_bases,
     keep_learning_curve,
     learning_curve_of,
 )
@@ -47,6 +49,7 @@ class Classification:
         leaked: Test pictures that are byte-identical to a training picture.
         contradictory: Pictures that are byte-identical to one of another class.
         curve: Whether more pictures would help the best run's head; None unless asked for.
+        bases: What is known of each of several bases; empty where one alone was asked for.
     """
 
     results: tuple[Result, ...]
@@ -54,6 +57,7 @@ class Classification:
     leaked: int
     contradictory: int
     curve: Mapping[str, Any] | None = None
+    bases: tuple[BaseRow, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value."""
@@ -64,6 +68,7 @@ class Classification:
             "leaked": self.leaked,
             "contradictory": self.contradictory,
             "learning_curve": self.curve,
+            "bases": [row.to_dict() for row in self.bases],
         }
 
 
@@ -72,6 +77,7 @@ def classify(
     cached: CachedFeatures,
     reporter: Reporter = SILENT,
     workers: AbstractContextManager[MeasureUnits | None] = THIS_MACHINE,
+    among: ChosenBase | None = None,
 ) -> Classification:
     """Train every head on every input and keep each experiment as a run.
 
@@ -86,6 +92,7 @@ def classify(
             features do not fit in memory and are learnt in blocks.
         workers: What measures a search's pieces of work; entered for the search alone, so that
             what workers hold is free when the heads are trained. This machine if left out.
+        among: The bases that this one is compared with, if any.
 
     Raises:
         DataError: Too few pictures for what was asked.
@@ -104,6 +111,7 @@ def classify(
         heads = heads_of(config, table.labels("train"))
         parts = (config, table, selection)
         experiments = [Experiment(*parts, joined, spec) for joined in inputs for spec in heads]
+    experiments = [replace(experiment, among=among) for experiment in experiments]
     for experiment in experiments:
         check_fits(experiment.spec, table.n_bytes(experiment.joined))
 
@@ -116,6 +124,32 @@ def classify(
         curve = _learning_curve(experiments[place], best, reporter)
     used = table.used
     return Classification(tuple(results), best, used.n_leaked, used.n_contradictory, curve)
+
+
+def joined(
+    config: ClassifyConfig, found: Mapping[int, Classification], rows: Sequence[BaseRow]
+) -> Classification:
+    """Return what came of several bases as one: the best of all, and what is known of each base.
+
+    Args:
+        config: Where the runs are.
+        found: What came of the bases that were not dropped, by their place among ``rows``.
+        rows: All bases; what their heads came to is added.
+    """
+    best = best_run([one.best for one in found.values()], config.runs)
+    mark_pareto(rows)
+    for place, one in found.items():
+        selection, row = one.best.selection, rows[place]
+        row.accuracy, row.ci95 = selection.accuracy, selection.ci95
+        row.chosen = one.best.name == best.name
+    told = [row.to_dict() for row in rows]
+    keep_bases(best, told)
+    from pipeline.evaluate.plots import plot_bases
+
+    plot_bases(told, best.path / "plots" / "bases.svg")
+    chosen = next(one for one in found.values() if one.best.name == best.name)
+    results = tuple(result for one in found.values() for result in one.results)
+    return replace(chosen, results=results, bases=tuple(rows))
 
 
 def _run(experiments: Sequence[Experiment], reporter: Reporter) -> list[Result]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.classify.bases import ChosenBase
 from pipeline.classify.learning import Learner, ScoresOfViews, learner_of
 from pipeline.classify.search.memory import SearchedHead
 from pipeline.classify.selection import Selection, selection_figures
@@ -66,6 +67,7 @@ class Result:
         run, selection, test = self.run, self.run.selection, self.run.test
         return {
             "run": run.name,
+            "backbone": run.recipe.backbone,
             "head": run.head,
             "layers": list(run.layers),
             "params": run.params,
@@ -102,6 +104,7 @@ class Experiment:
         joined: The input.
         spec: The head.
         searched: What a search says of this head; None where nothing was searched.
+        among: The bases that this one was chosen among; None where one alone was asked for.
     """
 
     config: ClassifyConfig
@@ -110,6 +113,7 @@ class Experiment:
     joined: Input
     spec: HeadSpec
     searched: SearchedHead | None = None
+    among: ChosenBase | None = None
 
     def run(self, reporter: Reporter = SILENT) -> Result:
         """Answer from the run folder, or train and write it."""
@@ -202,7 +206,11 @@ class Experiment:
         probabilities = _mean([view * factor for view in views])
         figures = selection_figures(selection.how, places, probabilities, given)
         if self.searched is not None:
-            figures = _humbled(figures, self.searched)
+            n, less = len(self.searched.candidates), self.searched.optimism
+            figures = _humbled(figures, f"{n}", n, less)
+        if self.among is not None:
+            n, less = len(self.among.bases), self.among.optimism
+            figures = _humbled(figures, f"{n} bases", n, less)
         if self.config.max_error is not None:
             _, first = np.unique(places, return_index=True)  # each picture once
             limit = self.config.max_error
@@ -243,6 +251,8 @@ class Experiment:
             key["max_error"] = config.max_error
         if self.searched is not None:
             key["search"] = self.searched.search
+        if self.among is not None:
+            key["among"] = self.among.to_dict()
         return key
 
 
@@ -266,18 +276,19 @@ def _mean(views: ScoresOfViews) -> np.ndarray:
     return mean_over_views([softmax(view) for view in views])
 
 
-def _humbled(selection: SelectionFigures, searched: SearchedHead) -> SelectionFigures:
+def _humbled(figures: SelectionFigures, what: str, n: int, less: float) -> SelectionFigures:
     """Take off what being the best of many candidates adds, and say of how many."""
-    assert selection.accuracy is not None, "nothing was judged"
-    assert selection.ci95 is not None, "nothing was judged"
-    (low, high), n, less = selection.ci95, len(searched.candidates), searched.optimism
+    assert figures.accuracy is not None, "nothing was judged"
+    assert figures.ci95 is not None, "nothing was judged"
+    low, high = figures.ci95
+    said = " and " if figures.candidates else ", corrected for choosing among "
     return replace(
-        selection,
-        by=f"{selection.by}, corrected for choosing among {n}",
-        accuracy=selection.accuracy - less,
+        figures,
+        by=f"{figures.by}{said}{what}",
+        accuracy=figures.accuracy - less,
         ci95=(max(0.0, low - less), high - less),
-        uncorrected=selection.accuracy,
-        candidates=n,
+        uncorrected=figures.accuracy if figures.uncorrected is None else figures.uncorrected,
+        candidates=n * (figures.candidates or 1),
     )
 
 

@@ -63,8 +63,10 @@ class ClusterComputation(Computation):
     def _convert(self, engines: set[str]) -> None:
         """Convert the base once, here, where a worker would otherwise: all of them only load it."""
         config = self.config
-        if "openvino" in engines and find_kept(config.models, self.base) is None:
-            open_engine(self.base, "openvino", config.precision, config.batch_size, config.models)
+        if "openvino" in engines and find_kept(config.converted, self.base) is None:
+            open_engine(
+                self.base, "openvino", config.precision, config.batch_size, config.converted
+            )
 
     def _open(self, workers: Workers, job: Plain) -> Plain:
         """Let every worker load the base; return what one says of it."""

@@ -167,7 +167,7 @@ def _opened(job_text: str) -> _Opened:
     job = json.loads(job_text)
     config, base = received_config(job["config"]), frozen_from_dict(job["base"])
     _check_same(job, base)
-    engine = open_engine(base, config.engine, config.precision, config.batch_size, config.models)
+    engine = open_engine(base, config.engine, config.precision, config.batch_size, config.converted)
     size = base.decoding.size
     batch = (config.batch_size, size, size, 3)
     memory = check_memory(bytes_of_row(engine.output_shapes, base.dtype), batch)

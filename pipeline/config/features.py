@@ -15,6 +15,7 @@ from pipeline.config.fields import (
     HasModels,
     expand_paths,
     require,
+    seconds_of,
     side_of,
 )
 
@@ -24,7 +25,8 @@ class FeaturesConfig(DataConfig, HasModels):
     """Stage 1: which frozen base, which of its layers, and how a picture gets there."""
 
     backbone: str = "EfficientNetLite0"
-    """Pretrained base, arguments in brackets: "MobileNet(alpha=0.25)"; see `pipeline backbones`."""
+    """Pretrained base, arguments in brackets: "MobileNet(alpha=0.25)"; see `pipeline backbones`.
+    `classify` compares several, "VGG16,ResNet50", or all whose weights are at hand: available."""
 
     layers: str = "top"
     """Cut layers, separated by commas: block1 … blockN, top, or any Keras layer name."""
@@ -133,6 +135,16 @@ class ClassifyConfig(FeaturesConfig):
     max_error: float | None = None
     """Largest share of wrong answers; `predict` says "don't know" to pictures too unsure for it."""
 
+    models: Path | None = None
+    """Folder of weights files, each taken for the base that it fits, where several are compared."""
+
+    sample: int | None = None
+    """Pictures of a class on which several bases are first judged; from the budget if left out."""
+
+    budget: str | None = None
+    """Time for computing features where several bases are compared, such as 90s, 10m or 2h; if left
+    out, half of what all pictures would take through all of them."""
+
     learning_curve: bool = False
     """Say whether more pictures would help: trains the best head on growing parts of train."""
 
@@ -149,7 +161,14 @@ class ClassifyConfig(FeaturesConfig):
         require(self, "class_weight", self.class_weight in CLASS_WEIGHTS, "none or balanced")
         error = self.max_error
         require(self, "max_error", error is None or 0 < error < 1, "between 0 and 1")
+        require(self, "sample", self.sample is None or self.sample >= 2, "at least 2")
+        require(self, "budget", self.budget_seconds != 0, "as 90s, 10m or 2h")
         require(self, "jobs", self.jobs == -1 or self.jobs >= 1, "at least 1, or -1 for all cores")
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The budget in seconds; None where none was given, 0 where it cannot be read."""
+        return None if self.budget is None else seconds_of(self.budget)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ class HasModels:
     cache: Path
 
     @property
-    def models(self) -> Path:
+    def converted(self) -> Path:
         """Folder of the converted models."""
         return self.cache / MODELS
 
@@ -75,6 +75,16 @@ def side_of(image_size: object) -> int | None:
             "become squares"
         )
     return int(sides[0])
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a duration such as 90s, 10m or 1.5h; 0 where it is none.
+
+    >>> seconds_of("90s"), seconds_of("10m"), seconds_of("1.5h"), seconds_of("soon")
+    (90.0, 600.0, 5400.0, 0.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h)", text.strip().lower())
+    return 0.0 if found is None else float(found[1]) * {"s": 1, "h": 3600}.get(found[2], 60)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

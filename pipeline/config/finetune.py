@@ -80,6 +80,9 @@ class FinetuneConfig:
     weights: str | None = None
     """Where the weights of the base are, if not where the run says."""
 
+    anyway: bool = False
+    """Train even where no gain could be told from chance by the pictures that decide."""
+
     tensorboard: Path | None = None
     """Folder for a TensorBoard log of the epochs."""
 

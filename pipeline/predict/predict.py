@@ -161,7 +161,7 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
     if target.startswith(IMAGENET):
         backbone = target.removeprefix(IMAGENET)
         weights = config.weights or DEFAULT
-        return imagenet_predictor(backbone, weights, config.models, config.batch_size)
+        return imagenet_predictor(backbone, weights, config.converted, config.batch_size)
     run = find_run(config.runs, target)
     bundle = run.bundle(config.trust, config.weights)
-    return bundle_predictor(run.name, bundle, config.models, config.batch_size)
+    return bundle_predictor(run.name, bundle, config.converted, config.batch_size)

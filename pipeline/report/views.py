@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.evaluate.plots.bases import bases_chart
 from pipeline.report.choice import Chosen
 from pipeline.report.commands import Commands, Notes
 from pipeline.report.detail import detail_payload, detail_view
 from pipeline.report.findings import MOST_LISTED, MOST_OF_A_GROUP
 from pipeline.report.material import Material
 from pipeline.report.tables import heatmap_view
-from pipeline.runs import RunFolder
+from pipeline.runs import RunFolder, bases_of
 from pipeline.system.visible import visible
 
 
@@ -122,6 +123,7 @@ def _set_view(
         "leaderboard": standings_view(chosen, anchors),
         "compare": commands.compare(),
         "heatmap": heatmap_view(chosen.runs),
+        "bases": _bases_view(chosen.runs),
         "search": commands.search(first),
         "runs": runs,
         "n_pictures": len(album),
@@ -134,6 +136,19 @@ def _set_view(
         "unreadable": [tuple(map(visible, one)) for one in material.unreadable[:MOST_LISTED]],
         "findings": _findings_view(material, commands, notes),
     }
+
+
+def _bases_view(runs: Sequence[RunFolder]) -> dict[str, Any] | None:
+    """Return the bases that were compared, as the best run that knows of some says; or None."""
+    rows = next(filter(None, map(bases_of, runs)), None)
+    if rows is None:
+        return None
+    chart = bases_chart(rows)
+    shown = [
+        {**row, "name": visible(row["backbone"]), "dropped": visible(row["dropped"] or "")}
+        for row in rows
+    ]
+    return {"rows": shown, "chart": None if chart is None else chart.svg()}
 
 
 def _counts(run: RunFolder) -> str:

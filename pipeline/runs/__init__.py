@@ -12,7 +12,9 @@ from pipeline.runs.choose import (
 )
 from pipeline.runs.figures import FinalTest, InitialFigures, SelectionFigures
 from pipeline.runs.folder import (
+    bases_of,
     experiment_digest,
+    keep_bases,
     keep_learning_curve,
     learning_curve_of,
     list_runs,
@@ -42,11 +44,13 @@ __all__ = [
     "RunFolder",
     "SelectionFigures",
     "Standing",
+    "bases_of",
     "best_run",
     "experiment_digest",
     "find_run",
     "index_settings",
     "is_transplantable",
+    "keep_bases",
     "keep_learning_curve",
     "leaderboard",
     "learning_curve_of",

@@ -58,6 +58,14 @@ class EpochRow(TypedDict):
     seconds: NotRequired[float]
 
 
+class MixtureRow(TypedDict):
+    """A mean of the model before fine-tuning and the kept one."""
+
+    share: Share
+    validation_loss: float
+    validation_accuracy: float
+
+
 class CurvePointRow(TypedDict):
     """A point of a learning curve."""
 
@@ -86,6 +94,24 @@ class TriedRow(TypedDict):
     accuracy: Share | None
     log_loss: float | None
     seconds: NotRequired[float]
+
+
+class ComparedBase(TypedDict):
+    """A row of ``bases.json``."""
+
+    backbone: str
+    weights: str
+    n_parameters: int | None
+    images_per_second: float | None
+    bytes_per_image: int | None
+    sample_accuracy: Share | None
+    sample_ci95: tuple[Share, Share] | None
+    sample: int | None
+    accuracy: float | None
+    ci95: tuple[float, float] | None
+    dropped: str | None
+    chosen: bool
+    pareto: bool
 
 
 @dataclass(frozen=True, kw_only=True)

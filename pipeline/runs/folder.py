@@ -8,6 +8,7 @@
     search.json       what a search tried of this head, where there was one
     history.csv       fine-tuning only: one row per epoch
     learning_curve.json   added later, where it was asked for
+    bases.json        added later, where several bases were compared and this run was the best
 
 A run folder appears whole or not at all, and nothing in it is changed afterwards. ``run.json`` says
 the digests of the others, see `pipeline.runs.seal`; plots are not covered.
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunError
-from pipeline.runs.figures import LearningCurveRow, TriedRow
+from pipeline.runs.figures import ComparedBase, LearningCurveRow, TriedRow
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import (
     FORMAT,
@@ -48,8 +49,8 @@ from pipeline.system.leftovers import remove_leftovers
 from pipeline.system.typed import MOST_BYTES, parse_json, read_json, typed
 
 METRICS = "metrics.json"
-LEARNING_CURVE, SEARCH = "learning_curve.json", "search.json"
-RESULTS = (METRICS, PREDICTIONS, LEARNING_CURVE, SEARCH)
+LEARNING_CURVE, SEARCH, BASES = "learning_curve.json", "search.json", "bases.json"
+RESULTS = (METRICS, PREDICTIONS, LEARNING_CURVE, SEARCH, BASES)
 """What a run is read with; its bundle is looked at when it is opened."""
 
 
@@ -111,10 +112,19 @@ def write_run(run: RunFolder, rows: PredictionRows) -> None:
 
 def keep_learning_curve(run: RunFolder, curve: Mapping[str, Any]) -> Mapping[str, Any]:
     """Add a learning curve, as plain JSON values, to a run's folder; return it as it was given."""
-    write_json(run.path / LEARNING_CURVE, curve)
-    if run.files is not None:
-        _seal(run.path, [LEARNING_CURVE])
+    _keep(run, LEARNING_CURVE, curve)
     return curve
+
+
+def keep_bases(run: RunFolder, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add what is known of the bases that a run's own was chosen among to its folder."""
+    _keep(run, BASES, rows)
+
+
+def _keep(run: RunFolder, name: str, value: Any) -> None:
+    write_json(run.path / name, value)
+    if run.files is not None:
+        _seal(run.path, [name])
 
 
 def learning_curve_of(run: RunFolder) -> LearningCurveRow | None:
@@ -134,6 +144,15 @@ def search_of(run: RunFolder) -> list[TriedRow]:
         RunError: The file is damaged.
     """
     return _more(run, SEARCH, list[TriedRow]) or []
+
+
+def bases_of(run: RunFolder) -> list[ComparedBase]:
+    """Return what was kept by `keep_bases`; nothing where one base alone was asked for.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    return _more(run, BASES, list[ComparedBase]) or []
 
 
 def _more(run: RunFolder, name: str, kind: Any) -> Any:

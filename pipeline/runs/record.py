@@ -26,7 +26,13 @@ from pipeline.features.table import FeatureTable
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import DecodeRecipe
 from pipeline.runs.bundle import DESCRIPTION, Bundle, load_bundle, named_file
-from pipeline.runs.figures import EpochRow, FinalTest, InitialFigures, SelectionFigures
+from pipeline.runs.figures import (
+    EpochRow,
+    FinalTest,
+    InitialFigures,
+    MixtureRow,
+    SelectionFigures,
+)
 from pipeline.runs.predictions import read_rows
 from pipeline.runs.seal import FileDigest
 from pipeline.system.startup import installed_version
@@ -104,6 +110,8 @@ class FineTuning:
         devices: Accelerators that shared a batch.
         initial: Where it began; None in runs that do not say it.
         epochs: Figures of epoch 0 (before training) and of every epoch, see `Epoch`.
+        mixtures: Means of the weights of epoch 0 and of the kept epoch, of which the one with the
+            lowest loss is the model; empty where epoch 0 was kept.
     """
 
     from_run: str = "best"
@@ -114,6 +122,7 @@ class FineTuning:
     devices: int = 1
     initial: InitialFigures | None = None
     epochs: tuple[EpochRow, ...] = ()
+    mixtures: tuple[MixtureRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +334,7 @@ def metrics_of(run: RunFolder) -> dict[str, Any]:
     if (tuned := run.fine_tuning) is not None:
         initial = None if tuned.initial is None else asdict(tuned.initial)
         metrics |= {"initial": initial, "epochs": tuned.epochs}
+        metrics |= {"mixtures": tuned.mixtures} if tuned.mixtures else {}
     return metrics | {"test": run.test.to_dict()}
 
 

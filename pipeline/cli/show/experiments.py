@@ -11,12 +11,16 @@ MAX_PAIRS = 5
 def classification(value: Value) -> None:
     """Print one row per experiment, best first, the best run, and what it gets wrong."""
     data(value["data"])
+    if value["bases"]:
+        _bases(value["bases"])
     rows = sorted(value["results"], key=_standing)
+    several = len(value["bases"]) > 1
     headers = ("head", "layers", "selection", "95 % interval", "test", "95 % interval", "log loss")
-    listed = table(*headers, "seconds")
+    listed = table(*(("base", *headers) if several else headers), "seconds")
     for row in rows:
         test = row["test"]
         listed.add_row(
+            *([row["backbone"]] if several else []),
             row["head"],
             "+".join(row["layers"]),
             figure(row["selection_accuracy"]),
@@ -41,6 +45,39 @@ def classification(value: Value) -> None:
     left_out(value["failed"], value["data"]["found"])
     tuned = ", or pipeline finetune" if value["can_finetune"] else ""
     say(f"next: pipeline predict {value['best']} PICTURES{tuned}")
+
+
+def _bases(rows: Sequence[Value]) -> None:
+    """Print a row per base that was compared: how good, how fast, how large, and why it went."""
+    headers = (
+        "base",
+        "on a sample",
+        "95 % interval",
+        "on all",
+        "pictures/s",
+        "bytes",
+        "parameters",
+    )
+    listed = table(*headers, "")
+    for row in rows:
+        rate, n_parameters = row["images_per_second"], row["n_parameters"]
+        fate = "dropped" if row["dropped"] else "chosen" if row["chosen"] else ""
+        listed.add_row(
+            row["backbone"],
+            figure(row["sample_accuracy"]),
+            interval(row["sample_ci95"]),
+            figure(row["accuracy"]),
+            "" if rate is None else f"{rate:,.0f}",
+            f"{row['bytes_per_image']:,}",
+            "" if n_parameters is None else f"{n_parameters:,}",
+            ", ".join(filter(None, (fate, "best of its speed" if row["pareto"] else ""))),
+        )
+    n = rows[0]["sample"]
+    say(f"bases, by the same ridge regression on up to {n} training pictures of each class:")
+    print_table(listed)
+    for row in rows:
+        if row["dropped"]:
+            say(f"{row['backbone']} was dropped {row['dropped']}")
 
 
 def _standing(row: Value) -> tuple[float, float]:

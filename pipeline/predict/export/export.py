@@ -110,7 +110,7 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     _check_head(run)
     bundle = run.bundle(weights=config.weights)
     import_keras("tensorflow")  # which every format is made of
-    expected = _expected(run, bundle, config.models)
+    expected = _expected(run, bundle, config.converted)
     described = describe_model(run, bundle, wanted)
     difference = _write(wanted, out, bundle, described, expected)
     exported = ExportedModel(
