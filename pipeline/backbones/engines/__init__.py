@@ -66,6 +66,10 @@ class Engine(Protocol):
         """Shape of one picture's outputs, in order."""
         ...
 
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return uint8 memory for the pictures of a batch, where the engine fetches them best."""
+        ...
+
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield the outputs of each batch, in order, some batches behind what is taken.
 
