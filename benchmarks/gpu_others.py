@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.gpu_parts import DATA, FILES_SECONDS, settings, some_photos
-from pipeline.backbones.engines.framework import dtype_policy
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import frozen_base
 from pipeline.features.store.writer import SHARD_BYTES
@@ -93,8 +92,7 @@ def _model(work: Path, base: str) -> tuple[Any, str, bool]:
         model.fc = torch.nn.Identity()
         return model, "torchvision", True
     import_keras("torch")
-    with dtype_policy("float32"):
-        model = frozen_base(FeaturesConfig(**settings(work, base, "torch"))).build()
+    model = frozen_base(FeaturesConfig(**settings(work, base, "torch"))).build()
     return model, "Keras on PyTorch (torchvision and timm have none here)", False
 
 
@@ -137,7 +135,7 @@ def finetune(note: Callable[..., None], work: Path) -> None:
     """Note the seconds of an epoch of fine-tuning, on TensorFlow."""
     data, places = some_photos(work, 64), ["--cache", str(work / "cache"), "--runs", "runs"]
     for command in (
-        ["classify", str(data), "--heads", "ridge", "--test", "0.2"],
+        ["classify", str(data), "--heads", "ridge"],
         ["finetune", str(data), "--epochs", "2"],
     ):
         began = perf_counter()

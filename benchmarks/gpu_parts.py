@@ -244,8 +244,8 @@ def card_memory(engine: str) -> int | None:
 def _run(part: str, given: dict[str, Any]) -> None:
     from benchmarks import gpu_others
 
-    parts = {"prepare": prepare, "agreement": agreement, "decode": decode, "speed": speed}
-    function: Any = parts.get(part) or getattr(gpu_others, part)
+    ours = {"prepare": prepare, "agreement": agreement, "decode": decode, "speed": speed}
+    function: Any = ours.get(part) or getattr(gpu_others, part)
     wanted = function.__code__.co_varnames[: function.__code__.co_argcount]
     values = {name: value for name, value in given.items() if name in wanted}
     with notes_of(given["notes"]) as note:
