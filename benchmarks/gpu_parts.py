@@ -235,7 +235,7 @@ def card_memory(engine: str) -> int | None:
     if engine == "jax":
         import jax
 
-        return (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+        return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     import tensorflow as tf
 
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])

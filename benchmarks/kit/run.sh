@@ -9,8 +9,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT INT TERM
 mkdir -p "$out"
 "$python" "$kit/unpack.py" "$kit/wheels" "$scratch/site" 2>&1 | tee "$out/unpacked.txt"
+cp -r "$kit/code" "$scratch/"
 cd "$scratch"
-PYTHONPATH="$kit/code:$scratch/site${PYTHONPATH:+:$PYTHONPATH}" XDG_CACHE_HOME="$scratch" \
-    PYTHONDONTWRITEBYTECODE=1 \
+PYTHONPATH="$scratch/code:$scratch/site${PYTHONPATH:+:$PYTHONPATH}" XDG_CACHE_HOME="$scratch" \
     "$python" -m benchmarks gpu --budget "${BUDGET:-540}" --out "$out" "$@" 2>&1 |
     tee "$out/printed.txt"

@@ -1,5 +1,6 @@
-"""Unpack the wheels that this Python lacks: ``python unpack.py WHEELS SITE``. Needs nothing else."""
+"""Unpack the wheels that this Python lacks: ``python unpack.py WHEELS SITE``."""
 
+import platform
 import re
 import sys
 import zipfile
@@ -17,12 +18,13 @@ def main() -> None:
     version = sys.version_info[:2]
     if not PYTHONS[0] <= version <= PYTHONS[1]:
         sys.exit(
-            "expected Python 3.11 to 3.13, received %d.%d; say which with PYTHON=/path" % version
+            f"expected Python 3.11 to 3.13, received {platform.python_version()}; say which with "
+            f"PYTHON=/path/to/python"
         )
     site.mkdir(parents=True)
     for path in sorted(wheels.glob("*.whl")):
-        name, _, python, abi, _ = path.stem.split("-", 4)
-        if abi not in ("none", "abi3", "cp%d%d" % version):
+        name, _, _, abi, _ = path.stem.split("-", 4)
+        if abi not in ("none", "abi3", "cp{}{}".format(*version)):
             continue
         with zipfile.ZipFile(path) as wheel:
             modules = _modules(wheel.namelist())

@@ -39,6 +39,7 @@ class Forecast:
         disk_free: What the disk of the cache holds.
         memory_bytes: What the process may need.
         seconds: About how long; None where it is too little to try.
+        engine_rate: Pictures a second of the engine alone; None where it was not tried.
     """
 
     rows: int
@@ -46,6 +47,7 @@ class Forecast:
     disk_free: int
     memory_bytes: int
     seconds: float | None
+    engine_rate: float | None = None
 
 
 def forecast(
@@ -72,11 +74,12 @@ def forecast(
     """
     row_bytes = bytes_of_row(engine.output_shapes, dtype)
     disk_bytes, free = check_disk(len(work), row_bytes, cache)
-    memory, seconds = check_memory(row_bytes, batch, engine.device.count), None
+    memory = check_memory(row_bytes, batch, engine.device.count)
+    seconds = rate = None
     if len(work) >= MIN_TRIALS * engine.trial_size:
-        computing = len(work) * _engine_seconds(engine, batch[1:])
-        seconds = computing + len(work.rows) * decode_seconds()
-    return Forecast(len(work), disk_bytes, free, memory, seconds)
+        of_one = _engine_seconds(engine, batch[1:])
+        seconds, rate = len(work) * of_one + len(work.rows) * decode_seconds(), 1 / of_one
+    return Forecast(len(work), disk_bytes, free, memory, seconds, rate)
 
 
 def bytes_of_row(shapes: Iterable[tuple[int, ...]], dtype: str) -> int:

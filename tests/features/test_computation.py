@@ -44,13 +44,15 @@ def test_disk_is_rows_times_features(tmp_path):
 
 def test_small_work_is_not_tried_first():
     engine = Engine((10,))
-    assert foresee(engine, 100).seconds is None
+    assert foresee(engine, 100).seconds is foresee(engine, 100).engine_rate is None
     assert engine.ran == 0
 
 
 def test_large_work_is_tried():
     engine = Engine((10,))
-    assert foresee(engine, 4 * preflight.MIN_TRIALS).seconds >= 0.001 * 800
+    seen = foresee(engine, 4 * preflight.MIN_TRIALS)
+    assert seen.seconds >= 0.001 * 800
+    assert seen.seconds == pytest.approx(0.001 * 800 + 800 / seen.engine_rate)
     assert engine.ran == 8
 
 

@@ -52,7 +52,7 @@ def _jax(precision: str) -> Device:
     import jax
 
     # Its precision is said where the engine computes.
-    first, *others = jax.local_devices()
+    first, *others = jax.devices()
     if first.platform == "cpu":
         return replace(PROCESSOR, count=1 + len(others))
     memory = (first.memory_stats() or {}).get("bytes_limit")

@@ -29,7 +29,7 @@ class JaxEngine(FrameworkEngine):
             [variable.value for variable in model.trainable_variables],
             [variable.value for variable in model.non_trainable_variables],
         )
-        self._places = jax.local_devices()[: device.count]
+        self._places = jax.devices()[: device.count]
         self._weights = [jax.device_put(weights, place) for place in self._places]
         # Exact float32, so that features may stand beside other engines' in one cache.
         exact = model.dtype_policy.name == "float32"
@@ -61,8 +61,8 @@ class JaxEngine(FrameworkEngine):
         return [np.asarray(output) for output in step]
 
     def out_of_memory(self, error: Exception) -> bool:
-        """JAX says so in the text alone."""
-        return "RESOURCE_EXHAUSTED" in str(error)
+        """JAX and its libraries say so in the text alone."""
+        return any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "ALLOC_FAILED"))
 
 
 def keep_compiled() -> None:

@@ -19,6 +19,7 @@ from pipeline.backbones.engines.framework import FrameworkEngine
 from pipeline.backbones.engines.network import PROCESSOR, Device
 
 _aten = torch.ops.aten
+_NO_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 class TorchEngine(FrameworkEngine):
@@ -36,8 +37,12 @@ class TorchEngine(FrameworkEngine):
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return memory for pictures that a GPU fetches from by itself."""
-        made: np.ndarray = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.gpu).numpy()
-        return made
+        try:
+            made = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.gpu)
+        except RuntimeError:  # the system gives no more of it: the way is longer then, not closed
+            return super().empty(shape)
+        pictures: np.ndarray = made.numpy()
+        return pictures
 
     def place(self, images: np.ndarray, card: int) -> Any:
         """Send pictures to a device."""
@@ -74,8 +79,10 @@ class TorchEngine(FrameworkEngine):
         return [output.numpy() for output in outputs]
 
     def out_of_memory(self, error: Exception) -> bool:
-        """A GPU has a type for that; a processor says so in the text alone."""
-        return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+        """PyTorch has a type for that; its libraries and a processor say so in the text alone."""
+        if isinstance(error, torch.OutOfMemoryError):
+            return True
+        return any(words in str(error) for words in _NO_MEMORY)
 
 
 def traced(model: keras.Model, images: Any) -> Callable[[Any], list[Any]]:
