@@ -142,18 +142,20 @@ def _all(session: Session, has_card: bool) -> None:
     """Run every part, what matters most first."""
     cores = core_count()
     n_photos = min(MOST_PHOTOS, PHOTOS_PER_CORE * cores) if has_card else PHOTOS_WITHOUT_CARD
-    session.run("prepare", device="cpu", n_photos=n_photos, bases=BASES)
-    engines = list(_agreeing(session, has_card))
+    session.run("prepare", device="cpu", n_photos=n_photos)
+    written = [bool(session.run("weights", device="cpu", base=base)) for base in BASES[1:]]
+    bases = [base for base, there in zip(BASES, (True, *written), strict=True) if there]
+    engines = list(_agreeing(session, bases, has_card))
     decode = session.run("decode", device="cpu", limit=30)
     ceiling = max((note["rate"] for note in decode), default=None)
-    for base in BASES:
+    for base in bases:
         for engine in engines:
             session.run(
                 "speed", engine=engine, base=base, decode_ceiling=ceiling, has_card=has_card
             )
         if installed("torch"):
             session.run("loader", base=base, has_card=has_card, workers=cores)
-        if base == BASES[0] and engines:
+        if base == bases[0] and engines:
             quickest = engines[0 if has_card else -1]
             session.run("kill", engine=quickest, n_photos=4 * n_photos // 5)
             if installed("tensorflow"):
@@ -164,7 +166,7 @@ def _all(session: Session, has_card: bool) -> None:
         session.results["finetune"] = "not run: fine-tuning runs on TensorFlow, not installed here"
 
 
-def _agreeing(session: Session, has_card: bool) -> Iterator[str]:
+def _agreeing(session: Session, bases: list[str], has_card: bool) -> Iterator[str]:
     """Compare all engines with one on the processor; yield those that are to be timed."""
     present = [name for name in ENGINES if installed(name)]
     if not installed("tensorflow") and "openvino" in present:
@@ -172,13 +174,13 @@ def _agreeing(session: Session, has_card: bool) -> Iterator[str]:
     session.results["engines"] = present
     if not present:
         return
-    session.run("agreement", device="cpu", engine=present[-1], bases=BASES, reference=True)
+    session.run("agreement", device="cpu", engine=present[-1], bases=bases, reference=True)
     for name in present:
         if name == "openvino" or (not has_card and name == present[-1]):
             if not has_card:
                 yield name
             continue
-        notes = session.run("agreement", engine=name, bases=BASES, reference=False)
+        notes = session.run("agreement", engine=name, bases=bases, reference=False)
         if any(note.get("gpu") for note in notes) or not has_card:
             yield name
 

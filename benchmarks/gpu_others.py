@@ -112,7 +112,9 @@ def kill(note: Callable[..., None], work: Path, engine: str, n_photos: int) -> N
     process.send_signal(signal.SIGKILL)
     process.wait()
     n_shards = len(_shards(cache))
-    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    again = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    if again.returncode:
+        sys.exit(again.stderr)
     done = json.loads(again.stdout)
     check = [sys.executable, "-m", "pipeline", "verify", "--cache", str(cache)]
     whole = subprocess.run(check, capture_output=True).returncode == 0

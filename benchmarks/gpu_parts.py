@@ -30,8 +30,8 @@ N_MADE = 400
 DATA = "photos"
 
 
-def prepare(note: Callable[..., None], work: Path, n_photos: int, bases: list[str]) -> None:
-    """Write photos, and seeded weights for the bases that have none in a package."""
+def prepare(note: Callable[..., None], work: Path, n_photos: int) -> None:
+    """Write photos."""
     room = shutil.disk_usage(work).free // 4
     n_photos = min(n_photos, room // 80_000)
     write_photos(work / DATA, min(N_MADE, n_photos))
@@ -42,10 +42,13 @@ def prepare(note: Callable[..., None], work: Path, n_photos: int, bases: list[st
         path = made[number % len(made)].with_name(f"{number}-again.jpg")
         path.write_bytes(data[:2] + comment + data[2:])
     note(photos=n_photos, bytes=sum(path.stat().st_size for path in made) // len(made))
+
+
+def weights(note: Callable[..., None], work: Path, base: str) -> None:
+    """Write seeded weights for a base that has none in a package."""
     import_keras()
-    for base in bases:
-        if not base.startswith("EfficientNetLite"):
-            _write_weights(base, _weights(work, base))
+    _write_weights(base, _weights(work, base))
+    note(base=base, bytes=_weights(work, base).stat().st_size)
 
 
 def _weights(work: Path, base: str) -> Path:
@@ -56,7 +59,10 @@ def _write_weights(base: str, path: Path) -> None:
     """Write weights of one seed: frameworks draw others from the same seed."""
     import keras
 
-    model = getattr(keras.applications, base)(weights=None, include_top=False)
+    from pipeline.backbones.build import _nothing_drawn
+
+    with _nothing_drawn():
+        model = getattr(keras.applications, base)(weights=None, include_top=False)
     rng = np.random.default_rng(0)
     for variable in model.variables:
         shape, kind = variable.shape, variable.path.rpartition("/")[2]
@@ -91,6 +97,8 @@ def agreement(
     """Note the greatest difference from the reference, as a share of the greatest value."""
     images = _compared(work)
     for base in bases:
+        if not (_weights(work, base).exists() or base.startswith("EfficientNetLite")):
+            continue  # told by the part that was to write them
         given = settings(work, base, engine, batch_size=len(images))
         running, _ = opened(work, given)
         (outputs,) = next(running.run(iter([images])))
@@ -122,6 +130,7 @@ def decode(note: Callable[..., None], work: Path) -> None:
         began, n_images = perf_counter(), 0
         for batch in load_batches(loader, range(len(paths)), 64, n_threads=n_threads):
             n_images += len(batch.rows)
+            assert not batch.failed, batch.failed[0]
             if perf_counter() - began > FILES_SECONDS:
                 break
         note(threads=n_threads or "all", rate=n_images / (perf_counter() - began))
@@ -244,7 +253,13 @@ def card_memory(engine: str) -> int | None:
 def _run(part: str, given: dict[str, Any]) -> None:
     from benchmarks import gpu_others
 
-    ours = {"prepare": prepare, "agreement": agreement, "decode": decode, "speed": speed}
+    ours = {
+        "prepare": prepare,
+        "weights": weights,
+        "agreement": agreement,
+        "decode": decode,
+        "speed": speed,
+    }
     function: Any = ours.get(part) or getattr(gpu_others, part)
     wanted = function.__code__.co_varnames[: function.__code__.co_argcount]
     values = {name: value for name, value in given.items() if name in wanted}
