@@ -85,6 +85,10 @@ class OpenVINOEngine:
         """Shape of one picture's features, output by output."""
         return tuple(tuple(output.shape)[1:] for output in self._outputs)
 
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return memory for the pictures of a batch."""
+        return np.empty(shape, np.uint8)
+
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield one float32 array per output for each batch, in order."""
         on_the_way: deque[Requests] = deque()
