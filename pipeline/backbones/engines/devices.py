@@ -6,6 +6,7 @@ make features differ from a processor's by 1e-3. Imports frameworks late, and ne
 
 import logging
 import os
+import warnings
 from dataclasses import replace
 
 from pipeline.backbones.engines.network import PROCESSOR, Device, brief
@@ -51,6 +52,8 @@ def _tensorflow(precision: str) -> Device:
 def _jax(precision: str) -> Device:
     import jax
 
+    # It warns of every fork; workers of ours become another program at once.
+    warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
     # Its precision is said where the engine computes.
     first, *others = jax.devices()
     if first.platform == "cpu":
