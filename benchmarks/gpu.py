@@ -157,7 +157,7 @@ def _all(session: Session, has_card: bool) -> None:
             session.run("loader", base=base, has_card=has_card, workers=cores)
         if base == bases[0] and engines:
             quickest = engines[0 if has_card else -1]
-            session.run("kill", engine=quickest, n_photos=4 * n_photos // 5)
+            session.run("kill", engine=quickest, n_photos=512 if has_card else 256)
             if installed("tensorflow"):
                 session.run("finetune")
     if not installed("torch"):
