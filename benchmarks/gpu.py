@@ -28,7 +28,7 @@ BASES = ("EfficientNetLite0", "ResNet50", "VGG16")
 ENGINES = ("jax", "torch", "tensorflow", "openvino")
 SECONDS = {True: 300, False: 240}
 """In all; with a card, and without."""
-LIMIT = {True: 75, False: 90}
+LIMIT = {True: 100, False: 90}
 """Of one part."""
 LEAST = 5
 """Seconds that a part is started for."""
