@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.backbones.weights import DEFAULT
 from pipeline.config import PredictConfig
-from pipeline.errors import InputError
 from pipeline.images import find_pictures
 from pipeline.images.leftout import check_some, check_strictly
 from pipeline.images.remarks import sentences
@@ -160,11 +160,8 @@ def open_predictor(config: PredictConfig, target: str) -> Predictor:
     """Load a run or an ImageNet classifier and make it ready to label."""
     if target.startswith(IMAGENET):
         backbone = target.removeprefix(IMAGENET)
-        return imagenet_predictor(backbone, config.weights, config.converted, config.batch_size)
-    if config.weights != PredictConfig.weights:
-        raise InputError(
-            f"expected --weights beside {IMAGENET}BACKBONE only, received "
-            f"weights={config.weights!r} for {target!r}: a run has its own"
-        )
+        weights = config.weights or DEFAULT
+        return imagenet_predictor(backbone, weights, config.converted, config.batch_size)
     run = find_run(config.runs, target)
-    return bundle_predictor(run.name, run.bundle(config.trust), config.converted, config.batch_size)
+    bundle = run.bundle(config.trust, config.weights)
+    return bundle_predictor(run.name, bundle, config.converted, config.batch_size)

@@ -25,6 +25,7 @@ from pipeline.runs.folder import (
     read_metrics,
     run_name,
     search_of,
+    whole_runs,
     write_run,
 )
 from pipeline.runs.leaderboard import Standing, leaderboard
@@ -67,5 +68,6 @@ __all__ = [
     "search_of",
     "source_run",
     "transplantable_head",
+    "whole_runs",
     "write_run",
 ]

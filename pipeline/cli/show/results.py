@@ -243,6 +243,8 @@ def finetuned(value: Value) -> None:
     """Print what fine-tuning started from, its epochs, and where it ended."""
     initial, test = value["initial"], value["test"]
     data(value["data"])
+    if not value["trained"]:
+        say(f"nothing was trained: {value['outlook']['sentence']}; --anyway trains all the same")
     say(f"from {value['from']}")
     if initial is not None:  # runs of the first versions do not say it
         say(
@@ -253,13 +255,22 @@ def finetuned(value: Value) -> None:
     if value["reused"]:  # else each was printed as it ended
         for epoch in value["epochs"]:
             say(epoch_line(epoch))
-    say(f"kept epoch {value['kept_epoch']}")
+    if value["trained"]:
+        share = _best_share(value["mixtures"])
+        mixed = "" if share is None else f", {share:.0%} of the way from the head to it"
+        say(f"kept epoch {value['kept_epoch']}{mixed}")
     say(f"run {value['run']}{' (from disk)' if value['reused'] else ''}")
     say(
         f"accuracy on {test['n']} {test['split']} pictures: {test['accuracy']:.4f}, 95 % interval "
         f"{interval(test['ci95'])}"
     )
     left_out(value["failed"], value["data"]["found"])
+
+
+def _best_share(mixtures: Sequence[Value]) -> float | None:
+    """Return how much of the kept epoch is in the model; None where that is all of it."""
+    best = min(mixtures, key=lambda one: one["validation_loss"], default={"share": 1.0})
+    return None if best["share"] == 1 else best["share"]
 
 
 def predictions(value: Value) -> None:
