@@ -16,7 +16,6 @@ from PIL import Image
 from benchmarks.gpu_parts import DATA, FILES_SECONDS, settings, some_photos
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import frozen_base
-from pipeline.features.store.writer import SHARD_BYTES
 from pipeline.system.startup import import_keras, installed
 
 SIDE = 224
@@ -98,9 +97,10 @@ def _model(work: Path, base: str) -> tuple[Any, str, bool]:
 
 def kill(note: Callable[..., None], work: Path, engine: str, n_photos: int) -> None:
     """Kill stage 1 in the middle; note what of it is kept, and that going on completes it."""
-    data, cache = some_photos(work, n_photos // 2 + 1), work / "cache-of-killed"
+    data, cache = some_photos(work, n_photos), work / "cache-of-killed"
     command = [sys.executable, "-m", "pipeline", "features", str(data), "--cache", str(cache)]
-    command += ["--engine", engine, "--pooling", "none"]  # large rows, so that shards fill up
+    # Large rows of little work, so that shards fill up.
+    command += ["--engine", engine, "--layers", "block1", "--pooling", "none"]
     with (work / "killed.txt").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, stdout=log)
     began = monotonic()
@@ -122,7 +122,6 @@ def kill(note: Callable[..., None], work: Path, engine: str, n_photos: int) -> N
         killed_at_work=at_work,
         shards_then=n_shards,
         kept=done["reused"],
-        rows_of_a_shard=SHARD_BYTES // (49 * 1280 * 4),
         computed_then=done["computed"],
         pictures=done["images"],
         whole=whole,
