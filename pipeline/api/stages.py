@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
-from pipeline.errors import InputError
+from pipeline.errors import DataError, InputError, UnclearError
 from pipeline.features import Computation, resolve
 from pipeline.features.base import FrozenBase
 from pipeline.features.explain import Explanation, explain
@@ -18,6 +18,7 @@ from pipeline.features.export import ExportedFeatures, check_export, export_feat
 from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.images import Dataset, index
 from pipeline.images.own import is_own
+from pipeline.images.pool import index_pool
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_keras, require_framework
@@ -77,9 +78,35 @@ def _extracted(
     return extract(config, base, dataset, reporter, compute, mend=mend)
 
 
-def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extraction:
-    """Run stage 1 on a location, and mend the cache for it; return what was done."""
-    return cached(data, config, reporter, mend=True).extraction
+def features(
+    data: str, config: FeaturesConfig, reporter: Reporter, *, unlabelled: bool = False
+) -> Extraction:
+    """Run stage 1 on a location, and mend the cache for it; return what was done.
+
+    Args:
+        data: The location.
+        config: The base, and how the location is read.
+        reporter: Told how it goes on.
+        unlabelled: Take all pictures as they lie, without labels; what can be nothing else is
+            taken so anyway.
+    """
+    base = resolve(config)  # first: a wrong name shows before any picture is read
+    if not unlabelled:
+        try:
+            dataset = indexed(data, config, reporter)
+        except UnclearError as error:
+            if not error.is_pool:
+                raise DataError(f"{error}, or --unlabelled to take them without labels") from error
+            logger.info("no labels are seen in %s: its pictures are taken without", data)
+        else:
+            return _extracted(config, base, dataset, reporter, mend=True).extraction
+    dataset = pooled(data, config, reporter)
+    return _extracted(config, base, dataset, reporter, mend=True).extraction.without_labels()
+
+
+def pooled(data: str, config: FeaturesConfig, reporter: Reporter) -> Dataset:
+    """Index a location without labels, with the digests remembered beside the cache."""
+    return index_pool(data, config, memory=config.cache / "index", reporter=reporter)
 
 
 def classified(

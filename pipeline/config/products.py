@@ -29,7 +29,11 @@ class PredictConfig(HasModels):
     """Pictures per step."""
 
     cache: Path = CACHE
-    """Folder of the feature cache; beside it lie the converted models."""
+    """Folder of the feature cache, from which pictures are answered that are in it; beside it lie
+    the converted models."""
+
+    cache_features: bool = False
+    """Keep features of these pictures; those of a place that `features` knows are kept anyway."""
 
     runs: Path = RUNS
     """Folder of the runs."""

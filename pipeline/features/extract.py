@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -59,6 +59,7 @@ class Extraction:
         reading: How the source was read, see `pipeline.images.readings.Reading`.
         remarks: What pictures lose as they are decoded, a sentence for each way.
         found: Pictures that were found: ``images`` and ``failed`` together.
+        labelled: Whether they have labels; a pool has none, nor classes and splits.
     """
 
     recipe: str
@@ -81,6 +82,11 @@ class Extraction:
     reading: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     found: int = 0
+    labelled: bool = True
+
+    def without_labels(self) -> "Extraction":
+        """Return the same of a pool."""
+        return replace(self, labelled=False, classes={}, splits={})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value, with the reasons of ``failed`` by their kind."""

@@ -6,6 +6,7 @@ The command and the API label by the same function, so that both say the same of
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,14 +15,19 @@ import numpy as np
 from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
 from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
+from pipeline.features.base import FrozenBase
 from pipeline.features.store.blocks import side_by_side
-from pipeline.heads import FittedHead, NetworkHead, softmax
+from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fitted import centred
 from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches, paired
 from pipeline.runs import Bundle
 
 Computing = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
 """From batches of pictures (k, s, s, 3) uint8 to what is computed of each: (k, n_classes)."""
+
+
+Scoring = Callable[[np.ndarray], np.ndarray]
+"""From features (n, d) to scores (n, n_classes)."""
 
 
 class Readable(Protocol):
@@ -61,6 +67,9 @@ class Predictor:
         judge: From the outputs of each view, (n, n_classes) each, to probabilities (n, n_classes).
         test_views: Augmented views that a picture is judged by, beside the picture as it is.
         threshold: Lowest probability of the likeliest class that is answered.
+        base: The frozen base whose features a head scores, without its weights; None where there
+            is no head of its own.
+        score: From features of that base, (n, d), to what ``judge`` takes of each view.
     """
 
     classes: Sequence[str]
@@ -69,6 +78,8 @@ class Predictor:
     judge: Callable[[Sequence[np.ndarray]], np.ndarray]
     test_views: ViewAverage | None = None
     threshold: float | None = None
+    base: FrozenBase | None = None
+    score: Scoring | None = None
 
     def label(self, pictures: Readable, batch_size: int) -> Generator[Labelled, None, None]:
         """Label pictures as they come, decoded and judged exactly as in training.
@@ -118,20 +129,26 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
     """
     base, decoding = bundle.frozen(look=True), bundle.decoding
     if bundle.head is None:
-        engine = _model_engine(name, bundle, base.precision, models, batch_size)
-        return Predictor(bundle.classes, decoding, _only_output(engine), _as_it_is)
+        whole = _model_engine(name, bundle, base.precision, models, batch_size)
+        return Predictor(bundle.classes, decoding, _only_output(whole), _as_it_is)
     # Weights are looked for when the model has to be built: a kept one is run without them.
     network = GivenNetwork(base.name, base.identity, base.outputs, lambda: bundle.frozen().build())
-    engine = open_engine(network, "auto", base.precision, batch_size, models)
+
+    @cache
+    def engine() -> Engine:
+        return open_engine(network, "auto", base.precision, batch_size, models)
+
     # Bundles hold heads as they were fitted; what all classes share would only cost digits.
     head = centred(bundle.head) if isinstance(bundle.head, NetworkHead) else bundle.head
     return Predictor(
         bundle.classes,
         decoding,
-        _scores(engine, head, len(bundle.classes)),
+        _scores(engine, head.scores, len(bundle.classes)),
         _mean_probabilities,
         bundle.test_views,
         bundle.threshold,
+        base,
+        head.scores,
     )
 
 
@@ -174,15 +191,18 @@ def _model_engine(
     return open_engine(network, "auto", precision, batch_size, models)
 
 
-def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Computing:
-    """Return what turns batches into scores: the engine's outputs, flat, and a head."""
+def _scores(engine: Callable[[], Engine], score: Scoring, n_classes: int) -> Computing:
+    """Return what turns batches into scores: the engine's outputs, flat, and a head.
+
+    The engine is opened with the first batch: where all features are cached there is none.
+    """
 
     def scores(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
-        for outputs in engine.run(batches):
+        for outputs in engine().run(batches):
             if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
                 yield np.empty((0, n_classes))
                 continue
-            yield head.scores(side_by_side(outputs))
+            yield score(side_by_side(outputs))
 
     return scores
 

@@ -16,7 +16,8 @@ from pipeline.images import find_pictures
 from pipeline.images.leftout import check_some, check_strictly
 from pipeline.images.remarks import sentences
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
-from pipeline.runs import find_run
+from pipeline.predict.pools import label_pool
+from pipeline.runs import Bundle, find_run
 from pipeline.system.cells import cell
 from pipeline.system.files import check_free, output_path
 from pipeline.system.progress import SILENT, Reporter
@@ -90,7 +91,7 @@ def predict(
             wanted.
         target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
         paths: Picture files, folders and archives of them.
-        reporter: Is told after each batch.
+        reporter: Is told of files, of computing, and after each batch.
         keep: Whether to return the predictions; without, memory does not grow with the pictures,
             but for their names.
 
@@ -103,14 +104,14 @@ def predict(
     if config.csv is not None:
         check_free(config.csv, config.overwrite, "csv")  # before any picture is read
     pictures = find_pictures(paths)
-    predictor = open_predictor(config, target)
+    predictor, bundle = open_predictor(config, target)
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []
     remarks: list[np.ndarray] = []
     n = 0
     reporter.advance("predict", 0, len(pictures))
     with _table(config.csv, predictor.classes) as write:
-        for labelled in predictor.label(pictures, config.batch_size):
+        for labelled in label_pool(config, predictor, pictures, reporter, bundle):
             failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
             for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
                 prediction = _prediction(pictures.name(row), values, predictor, config.top)
@@ -156,15 +157,17 @@ def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -
     return Prediction(path, None if unsure else label, probability, listed)
 
 
-def open_predictor(config: PredictConfig, target: str) -> Predictor:
-    """Load a run or an ImageNet classifier and make it ready to label."""
+def open_predictor(config: PredictConfig, target: str) -> tuple[Predictor, Bundle | None]:
+    """Load a run or an ImageNet classifier and make it ready to label; with the run's bundle."""
     if target.startswith(IMAGENET):
         backbone = target.removeprefix(IMAGENET)
-        return imagenet_predictor(backbone, config.weights, config.converted, config.batch_size)
+        parts = (config.weights, config.converted, config.batch_size)
+        return imagenet_predictor(backbone, *parts), None
     if config.weights != PredictConfig.weights:
         raise InputError(
             f"expected --weights beside {IMAGENET}BACKBONE only, received "
             f"weights={config.weights!r} for {target!r}: a run has its own"
         )
     run = find_run(config.runs, target)
-    return bundle_predictor(run.name, run.bundle(config.trust), config.converted, config.batch_size)
+    bundle = run.bundle(config.trust)
+    return bundle_predictor(run.name, bundle, config.converted, config.batch_size), bundle

@@ -146,11 +146,15 @@ def where_time_went(where: Value) -> str:
 
 def data(value: Value) -> None:
     """Say which pictures there are."""
+    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
+    if not value.get("labelled", True):
+        say(f"{pictures(value)} without labels{copies}")
+        not_used(value["ignored"], 3)
+        return
     classes = ", ".join(f"{name} {count}" for name, count in value["classes"].items())
     if len(value["classes"]) > MAX_LISTED:
         classes = f"{len(value['classes'])} classes"
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
-    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
     say(f"{pictures(value)}: {classes}; {splits}{copies}")
     not_used(value["ignored"], 3)
 
