@@ -6,6 +6,7 @@ command and a cache opened once: what follows is handed them.
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,7 @@ def classified(
     """Run stage 2 on a location, after stage 1 for what is missing."""
     from pipeline.classify.bases import contenders
     from pipeline.classify.classify import check, check_settings, classify, joined
+    from pipeline.classify.corrected import before_and_after
     from pipeline.runs import note_asked
 
     check_settings(config)
@@ -138,11 +140,19 @@ def classified(
         for one, cached in zip(kept, found, strict=True)
     ]
     note_asked(config.runs, dataset.location, dataset.name, dataset.digest)
-    if contest is None:
-        return each[0], found[0].extraction
-    comparison = contest.comparison
-    classification = joined(config, dict(zip(comparison.alive, each, strict=True)), comparison.rows)
-    place = [one.best.name for one in each].index(classification.best.name)
+    classification, place = each[0], 0
+    if contest is not None:
+        comparison = contest.comparison
+        alive = dict(zip(comparison.alive, each, strict=True))
+        classification = joined(config, alive, comparison.rows)
+        place = [one.best.name for one in each].index(classification.best.name)
+    if dataset.corrections is not None:
+        one = kept[place]
+        as_it_was = index(data, replace(config, corrections=None), memory=config.cache / "index")
+        before = extracted(one.config, one.base, as_it_was)
+        run = classification.best
+        change = before_and_after(one.config, before, found[place], run, reporter)
+        classification = replace(classification, change=change)
     return classification, found[place].extraction
 
 
@@ -165,6 +175,12 @@ def finetuned(
 
     require_framework("tensorflow", "fine-tuning")
     as_then = index_settings(config.runs, config.source, data)
+    if (table := as_then.get("corrections")) is not None and not is_own(table):
+        raise InputError(
+            f"expected corrections of {data} that a command of yours has read here, received "
+            f"corrections={table} from {config.source}: run `pipeline classify {data} "
+            f"--corrections {table}` first, if you mean it"
+        )
     if (root := as_then.get("root")) is not None and not is_own(root):
         raise InputError(
             f"expected paths of {data} that are relative to a place which a command of yours has "

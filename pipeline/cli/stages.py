@@ -54,6 +54,7 @@ def classify(
         **classification.to_dict(),
         "data": extraction.to_dict(),
         "reading": extraction.reading,
+        "corrections": extraction.corrections,
         "failed": extraction.failed,
     }
     show.result(value, output.json, show.classification)

@@ -29,7 +29,7 @@ from pipeline.system.progress import SILENT, Reporter
 
 logger = logging.getLogger(__name__)
 
-OF_DATA = ("found", "images", "copies", "classes", "splits", "ignored", "reading")
+OF_DATA = ("found", "images", "copies", "classes", "splits", "ignored", "reading", "corrections")
 
 
 @dataclass
@@ -60,6 +60,7 @@ class Extraction:
         remarks: What pictures lose as they are decoded, a sentence for each way.
         found: Pictures that were found: ``images`` and ``failed`` together.
         labelled: Whether they have labels; a pool has none, nor classes and splits.
+        corrections: What a table of corrections did; None without one.
     """
 
     recipe: str
@@ -83,6 +84,7 @@ class Extraction:
     remarks: list[str] = field(default_factory=list)
     found: int = 0
     labelled: bool = True
+    corrections: dict[str, Any] | None = None
 
     def without_labels(self) -> "Extraction":
         """Return the same of a pool."""
@@ -165,6 +167,7 @@ def extract(
         ignored=list(dataset.ignored),
         reading=dataset.reading.to_dict(),
         found=dataset.n_found,
+        corrections=None if dataset.corrections is None else dataset.corrections.to_dict(),
     )
     in_flux: dict[bytes, str] = {}
     work = find_work(config, dataset, caches.clean, caches.viewed)

@@ -21,6 +21,11 @@ def cell(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
+def read_cell(text: str) -> str:
+    """Return the text that `cell` wrote."""
+    return text[1:] if _WRITTEN.match(text) else text
+
+
 class CellRows(Iterator[list[str]]):
     """Rows of CSV whose texts were written with `cell`; stands where ``csv.reader`` does.
 
@@ -33,7 +38,7 @@ class CellRows(Iterator[list[str]]):
 
     def __next__(self) -> list[str]:
         """Return the texts of the next row."""
-        return [text[1:] if _WRITTEN.match(text) else text for text in next(self._rows)]
+        return [read_cell(text) for text in next(self._rows)]
 
     @property
     def line_num(self) -> int:
