@@ -135,6 +135,9 @@ class ClassifyConfig(FeaturesConfig):
     max_error: float | None = None
     """Largest share of wrong answers; `predict` says "don't know" to pictures too unsure for it."""
 
+    min_typical: float | None = None
+    """How typical of train a picture has to be, 0.01: `predict` answers "unknown" below that."""
+
     models: Path | None = None
     """Folder of weights files, each taken for the base that it fits, where several are compared."""
 
@@ -161,6 +164,8 @@ class ClassifyConfig(FeaturesConfig):
         require(self, "class_weight", self.class_weight in CLASS_WEIGHTS, "none or balanced")
         error = self.max_error
         require(self, "max_error", error is None or 0 < error < 1, "between 0 and 1")
+        least = self.min_typical
+        require(self, "min_typical", least is None or 0 < least < 1, "between 0 and 1")
         require(self, "sample", self.sample is None or self.sample >= 2, "at least 2")
         require(self, "budget", self.budget_seconds != 0, "as 90s, 10m or 2h")
         require(self, "jobs", self.jobs == -1 or self.jobs >= 1, "at least 1, or -1 for all cores")

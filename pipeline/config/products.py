@@ -19,6 +19,10 @@ class PredictConfig(HasModels):
     trust: bool = False
     """Load a head that only joblib could store; reading it can run any code. Know its maker."""
 
+    min_typical: float | None = None
+    """How typical of the run's training pictures a picture has to be, 0.01; else it is "unknown".
+    What the run says if left out."""
+
     csv: Path | None = None
     """File to write: path, label, probability, and a probability per class; a row a picture."""
 
@@ -45,6 +49,8 @@ class PredictConfig(HasModels):
         expand_paths(self)
         for name in ("top", "batch_size"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
+        least = self.min_typical
+        require(self, "min_typical", least is None or 0 < least < 1, "between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)

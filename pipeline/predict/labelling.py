@@ -19,6 +19,7 @@ from pipeline.features.base import FrozenBase
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fitted import centred
+from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches, paired
 from pipeline.runs import Bundle
 
@@ -48,12 +49,14 @@ class Labelled:
         probabilities: (n, n_classes), row-aligned; the mean over the views that are averaged.
         failed: The pictures that have none.
         remarks: What pictures lost as they were decoded, (k, 4) int32, in no order.
+        typical: (n,), how typical each is of what the run learnt from; NaN where nothing says it.
     """
 
     rows: np.ndarray
     probabilities: np.ndarray
     failed: tuple[Failure, ...]
     remarks: np.ndarray
+    typical: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ class Predictor:
         threshold: Lowest probability of the likeliest class that is answered.
         base: The frozen base whose features a head scores, without its weights; None where there
             is no head of its own.
-        score: From features of that base, (n, d), to what ``judge`` takes of each view.
+        score: From features of that base, (n, d), to what ``judge`` takes of each view: scores,
+            and in a last column how typical the picture is, where the run says it.
+        min_typical: How typical a picture has to be to be called something.
     """
 
     classes: Sequence[str]
@@ -80,6 +85,26 @@ class Predictor:
     threshold: float | None = None
     base: FrozenBase | None = None
     score: Scoring | None = None
+    min_typical: float | None = None
+
+    def answer(
+        self, rows: np.ndarray, views: Sequence[np.ndarray], failed: tuple[Failure, ...], lost: Any
+    ) -> Labelled:
+        """Judge pictures by the outputs of each of their views, the first as they are."""
+        plain = views[0]
+        typical = plain[:, -1] if self._says_typical(plain) else np.full(len(plain), np.nan)
+        return Labelled(rows, self._judged(views), failed, lost, typical)
+
+    def _says_typical(self, outputs: np.ndarray) -> bool:
+        return outputs.shape[1] > len(self.classes)
+
+    def _judged(self, views: Sequence[np.ndarray]) -> np.ndarray:
+        return self.judge([view[:, : len(self.classes)] for view in views])
+
+    def unknown(self, labelled: Labelled) -> np.ndarray:
+        """Return which pictures are too untypical to be called anything: (n,) bool."""
+        least = 0.0 if self.min_typical is None else self.min_typical
+        return labelled.typical < least
 
     def label(self, pictures: Readable, batch_size: int) -> Generator[Labelled, None, None]:
         """Label pictures as they come, decoded and judged exactly as in training.
@@ -98,7 +123,7 @@ class Predictor:
         wanted = [numbers] * len(pictures)
         batches = load_batches(loader, range(len(pictures)), batch_size, views=wanted)
         n_views, rows = len(numbers), np.empty(0, np.int64)
-        waiting = np.empty((0, len(self.classes)))
+        waiting = np.empty((0, 0))
         with closing(paired(self.outputs, batches)) as computed:
             for batch, outputs in computed:
                 # The views of a picture come one after another, maybe in two batches.
@@ -107,12 +132,12 @@ class Predictor:
                 n = len(rows) // n_views * n_views
                 views = [waiting[view:n:n_views] for view in range(n_views)]
                 remarks = batch.remarks[batch.views == 0]
-                yield Labelled(rows[:n:n_views], self.judge(views), batch.failed, remarks)
+                yield self.answer(rows[:n:n_views], views, batch.failed, remarks)
                 rows, waiting = rows[n:], waiting[n:]
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of pictures as they are, (n, s, s, 3) uint8: (n, n_classes)."""
-        return self.judge([np.concatenate(list(self.outputs(iter([images]))))])
+        return self._judged([np.concatenate(list(self.outputs(iter([images]))))])
 
 
 def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -> Predictor:
@@ -140,16 +165,28 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
 
     # Bundles hold heads as they were fitted; what all classes share would only cost digits.
     head = centred(bundle.head) if isinstance(bundle.head, NetworkHead) else bundle.head
+    score = head.scores if bundle.density is None else _with_typical(head.scores, bundle.density)
+    n_columns = len(bundle.classes) + (bundle.density is not None)
     return Predictor(
         bundle.classes,
         decoding,
-        _scores(engine, head.scores, len(bundle.classes)),
+        _scores(engine, score, n_columns),
         _mean_probabilities,
         bundle.test_views,
         bundle.threshold,
         base,
-        head.scores,
+        score,
+        bundle.min_typical,
     )
+
+
+def _with_typical(scores: Scoring, density: Density) -> Scoring:
+    """Add a column that says how typical pictures are to what a head says of their features."""
+
+    def both(features: np.ndarray) -> np.ndarray:
+        return np.column_stack([scores(features), density.typical(features)])
+
+    return both
 
 
 def imagenet_predictor(backbone: str, weights: str, models: Path, batch_size: int) -> Predictor:
@@ -191,7 +228,7 @@ def _model_engine(
     return open_engine(network, "auto", precision, batch_size, models)
 
 
-def _scores(engine: Callable[[], Engine], score: Scoring, n_classes: int) -> Computing:
+def _scores(engine: Callable[[], Engine], score: Scoring, n_columns: int) -> Computing:
     """Return what turns batches into scores: the engine's outputs, flat, and a head.
 
     The engine is opened with the first batch: where all features are cached there is none.
@@ -200,7 +237,7 @@ def _scores(engine: Callable[[], Engine], score: Scoring, n_classes: int) -> Com
     def scores(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
         for outputs in engine().run(batches):
             if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
-                yield np.empty((0, n_classes))
+                yield np.empty((0, n_columns))
                 continue
             yield score(side_by_side(outputs))
 

@@ -117,7 +117,8 @@ def _from_cache(
     assert predictor.score is not None
     if not len(rows):
         nothing = np.empty((0, len(predictor.classes)))
-        return Labelled(rows, nothing, failed, np.empty((0, N_NUMBERS), np.int32))
+        remarks = np.empty((0, N_NUMBERS), np.int32)
+        return Labelled(rows, nothing, failed, remarks, np.empty(0))
     cuts, wanted = [(cut.layer, cut.pooling) for cut in predictor.base.cuts], digests[rows]
     scores: np.ndarray | None = None
     for places, features in cache.blocks(cuts, wanted):
@@ -125,7 +126,7 @@ def _from_cache(
         scores = np.empty((len(rows), some.shape[1])) if scores is None else scores
         scores[places] = some
     assert scores is not None
-    return Labelled(rows, predictor.judge([scores]), failed, cache.remarks(wanted))
+    return predictor.answer(rows, [scores], failed, cache.remarks(wanted))
 
 
 def _in_order(parts: list[Labelled]) -> Labelled:
@@ -136,6 +137,7 @@ def _in_order(parts: list[Labelled]) -> Labelled:
         np.concatenate([one.probabilities for one in parts])[order],
         tuple(failure for one in parts for failure in one.failed),
         np.concatenate([one.remarks for one in parts]),
+        np.concatenate([one.typical for one in parts])[order],
     )
 
 

@@ -257,7 +257,7 @@ def test_a_row_for_each_picture_that_could_be_read(project, tmp_path, capsys):
     assert "1 of 2 pictures is left out:" in printed
     assert "bad.png: " in printed
     (row,) = table(out)
-    assert list(row) == ["path", "label", "probability", "p:blue", "p:green", "p:red"]
+    assert list(row) == ["path", "label", "probability", "p:blue", "p:green", "p:red", "typical"]
     assert row["path"] == str(tmp_path / 'pictures/a, "b".png')
     assert row["label"] == CLASSES[int(np.argmax(figures(row)))]
     assert float(row["probability"]) == max(figures(row))
@@ -389,3 +389,48 @@ def test_a_pool_has_no_labels_in_json(tmp_path, capsys):
     assert run(["features", str(pool), *flags, "--unlabelled"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert (value["labelled"], value["images"], value["classes"]) == (False, 2, {})
+
+
+# Of none of the classes
+
+
+def test_how_typical_a_picture_is_is_told(project, tmp_path):
+    """The same from files and from the cache, in the CSV and in the API."""
+    test = project / "data" / "test"
+    found = label(project, [test], csv=tmp_path / "out.csv")
+    typical = [one.typical for one in found.predictions]
+    assert all(0 < one <= 1 for one in typical)
+    again = label(project, [test], cache="features")
+    assert [one.typical for one in again.predictions] == pytest.approx(typical)
+    rows = table(tmp_path / "out.csv")
+    assert [float(row["typical"]) for row in rows] == pytest.approx(typical)
+    assert not any(one.unknown for one in found.predictions)
+
+
+def test_what_is_not_typical_enough_is_unknown(project, tmp_path, capsys):
+    test = project / "data" / "test"
+    found = label(project, [test], min_typical=0.4, csv=tmp_path / "out.csv")
+    for one, row in zip(found.predictions, table(tmp_path / "out.csv"), strict=True):
+        assert one.unknown == (one.typical < 0.4)
+        assert (one.label is None) == one.unknown
+        assert row["label"] == ("unknown" if one.unknown else one.label)
+    assert 0 < sum(one.unknown for one in found.predictions) < 27
+    arguments = ["predict", "best", str(test), *places(project, "fresh"), "--min-typical", "0.4"]
+    assert run(arguments) == 0
+    assert ": unknown; " in capsys.readouterr().out
+
+
+def test_a_run_that_does_not_say_it_still_predicts(project, tmp_path):
+    folder = tmp_path / "runs" / "old"
+    shutil.copytree(run_of(project, "logistic"), folder)
+    description = json.loads((folder / "bundle" / "bundle.json").read_text())
+    del description["typical"]
+    (folder / "bundle" / "bundle.json").write_text(json.dumps(description))
+    (folder / "bundle" / "typical.npz").unlink()
+    reseal(folder)
+    config = PredictConfig(cache=project / "fresh", runs=tmp_path / "runs")
+    found = predict(config, "old", [project / "data" / "test" / "red"])
+    assert {(one.typical, one.unknown) for one in found.predictions} == {(None, False)}
+    config = PredictConfig(cache=project / "fresh", runs=tmp_path / "runs", min_typical=0.1)
+    with pytest.raises(InputError, match="for min_typical=0.1, received old, which is fine-tuned"):
+        predict(config, "old", [project / "data" / "test" / "red"])

@@ -42,6 +42,12 @@ def classification(value: Value) -> None:
     mistaken(best["test"]["confused"][:MAX_PAIRS], best["test"]["mistakes"][:MAX_PAIRS])
     if value["learning_curve"] is not None:
         learned(value["learning_curve"])
+    if (typical := best["typical"]) is not None:
+        say(
+            f"less typical of train than {typical['least']:g}: {typical['below']} of "
+            f"{typical['n']} test pictures, {typical['share']['value']:.1%}, 95 % interval "
+            f"{interval(typical['share']['ci95'])}"
+        )
     if value.get("before") is not None:
         before, after = (figure(value[name]["accuracy"]) for name in ("before", "after"))
         say(

@@ -253,6 +253,7 @@ def predictions(value: Value) -> None:
     for row in value["predictions"]:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
         unsure = "don't know; " if row["label"] is None else ""
+        unsure = "unknown; " if row["unknown"] else unsure
         say(f"{row['path']}: {unsure}{listed}")
     left_out(value["failed"], value["labelled"] + len(value["failed"]), each=True)
 
