@@ -60,10 +60,10 @@ def cached(
 ) -> CachedFeatures:
     """Run stage 1 on a location: what is in the cache is not computed again, nor mended."""
     base = resolve(config)  # first: a wrong name shows before any picture is read
-    return _extracted(config, base, indexed(data, config, reporter), reporter, mend=mend)
+    return computed(config, base, indexed(data, config, reporter), reporter, mend=mend)
 
 
-def _extracted(
+def computed(
     config: FeaturesConfig,
     base: FrozenBase,
     dataset: Dataset,
@@ -71,6 +71,7 @@ def _extracted(
     *,
     mend: bool = False,
 ) -> CachedFeatures:
+    """Run stage 1 on pictures, in this process or on a cluster."""
     compute = Computation
     if config.cluster is not None:
         from pipeline.cluster.computing import ClusterComputation
@@ -100,9 +101,9 @@ def features(
                 raise DataError(f"{error}, or --unlabelled to take them without labels") from error
             logger.info("no labels are seen in %s: its pictures are taken without", data)
         else:
-            return _extracted(config, base, dataset, reporter, mend=True).extraction
+            return computed(config, base, dataset, reporter, mend=True).extraction
     dataset = pooled(data, config, reporter)
-    return _extracted(config, base, dataset, reporter, mend=True).extraction.without_labels()
+    return computed(config, base, dataset, reporter, mend=True).extraction.without_labels()
 
 
 def pooled(data: str, config: FeaturesConfig, reporter: Reporter) -> Dataset:
@@ -125,7 +126,7 @@ def classified(
     check(config, dataset)
 
     def extracted(one: ClassifyConfig, base: FrozenBase, some: Dataset) -> CachedFeatures:
-        return _extracted(one, base, some, reporter)
+        return computed(one, base, some, reporter)
 
     contest = None
     if len(bases) > 1:
@@ -193,7 +194,7 @@ def finetuned(
     transplantable_head(source)
     base = source.frozen()
     import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
-    found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
+    found = computed(stage1_config(config, source, base), base, dataset, reporter)
     from pipeline.finetune.finetune import finetune
 
     tuned = finetune(config, found, source, reporter)

@@ -6,7 +6,7 @@ command line's business.
 """
 
 from pipeline.config.data import USUAL, DataConfig
-from pipeline.config.features import CheckConfig, ClassifyConfig, FeaturesConfig
+from pipeline.config.features import CheckConfig, ClassifyConfig, FeaturesConfig, SimilarConfig
 from pipeline.config.fields import (
     CACHE,
     CLASS_WEIGHTS,
@@ -46,6 +46,7 @@ __all__ = [
     "FinetuneConfig",
     "PredictConfig",
     "ReportConfig",
+    "SimilarConfig",
     "side_of",
     "to_dict",
 ]

@@ -191,3 +191,21 @@ class CheckConfig(FeaturesConfig):
         require(self, "folds", self.folds >= 2, "at least 2")
         similar = self.similarity
         require(self, "similarity", similar is None or 0 < similar <= 1, "above 0, up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarConfig(FeaturesConfig):
+    """Looking for pictures that are like others: which features to look with, and how many."""
+
+    n: int = 10
+    """Pictures to list for each; near-duplicates of one another count once."""
+
+    out: Path | None = None
+    """Contact sheet to write: a file that ends in .html or .png."""
+
+    overwrite: bool = False
+    """Replace the sheet if it is there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "n", 1 <= self.n <= 1000, "from 1 to 1000")

@@ -432,5 +432,7 @@ def test_a_run_that_does_not_say_it_still_predicts(project, tmp_path):
     found = predict(config, "old", [project / "data" / "test" / "red"])
     assert {(one.typical, one.unknown) for one in found.predictions} == {(None, False)}
     config = PredictConfig(cache=project / "fresh", runs=tmp_path / "runs", min_typical=0.1)
-    with pytest.raises(InputError, match="for min_typical=0.1, received old, which is fine-tuned"):
+    with pytest.raises(
+        InputError, match=r"for min_typical=0\.1, received old, which is fine-tuned"
+    ):
         predict(config, "old", [project / "data" / "test" / "red"])

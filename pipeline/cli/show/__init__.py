@@ -2,6 +2,7 @@
 
 from pipeline.cli.show.check import checked
 from pipeline.cli.show.experiments import classification, leaderboard
+from pipeline.cli.show.pools import similar
 from pipeline.cli.show.results import (
     LogHandler,
     backbones,
@@ -39,6 +40,7 @@ __all__ = [
     "report",
     "result",
     "settings",
+    "similar",
     "text",
     "verification",
 ]

@@ -1,0 +1,17 @@
+"""How it looks what is like what, and what to label next."""
+
+from pipeline.cli.show.results import Value, left_out, say
+
+
+def similar(value: Value) -> None:
+    """Print the neighbours of each picture, the nearest first."""
+    for one in value["queries"]:
+        copies = f", which is {one['copies']} times in the pool" if one["copies"] > 1 else ""
+        there = ", which is in the pool" if one["copies"] == 1 else copies
+        say(f"{one['path']}{there}:")
+        for each in one["neighbours"]:
+            more = f" and {len(each['folded'])} like it" if each["folded"] else ""
+            say(f"  {each['similarity']:.4f} {each['path']}{more}")
+    if value["out"] is not None:
+        say(f"contact sheet: {value['out']}")
+    left_out(value["failed"], len(value["queries"]) + len(value["failed"]))
