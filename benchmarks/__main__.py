@@ -18,10 +18,12 @@ from benchmarks import (
     folders,
     heads,
     hostile,
+    nearest,
     rows,
     scale,
     soak,
     speed,
+    suggest,
     tuning,
     views,
 )
@@ -44,6 +46,8 @@ PARTS = {
     "cluster": cluster.main,
     "families": families.main,
     "hostile": hostile.main,
+    "suggest": suggest.main,
+    "nearest": nearest.main,
 }
 USUAL = ("speed", "arithmetic", "accuracy")
 

@@ -209,3 +209,33 @@ class SimilarConfig(FeaturesConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, "n", 1 <= self.n <= 1000, "from 1 to 1000")
+
+
+STRATEGIES = ("both", "uncertain", "margin", "badge", "typical", "centres")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestConfig(FeaturesConfig):
+    """Choosing what to label next: how many, and how. A run has a base of its own."""
+
+    n: int = 20
+    """Pictures to suggest."""
+
+    strategy: str | None = None
+    """both (unsure and unlike what is labelled), uncertain, margin, badge; typical and centres need
+    no run. If left out, both with a run, typical without."""
+
+    trust: bool = False
+    """Load a head that only joblib could store; reading it can run any code. Know its maker."""
+
+    overwrite: bool = False
+    """Replace the table if it is there."""
+
+    runs: Path = RUNS
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "n", self.n >= 1, "at least 1")
+        known = self.strategy is None or self.strategy in STRATEGIES
+        require(self, "strategy", known, "as " + ", ".join(STRATEGIES))

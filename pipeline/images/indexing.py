@@ -148,6 +148,10 @@ def _dataset(
         held = np.zeros(len(own), bool)
         fraction, seed = config.test_fraction, config.seed
         held[own] = hold_out(keys[own], labels[own], fraction, purpose="test", seed=seed)
+        for label in np.unique(labels[~own]).tolist():
+            mine = np.flatnonzero(own & (labels == label))
+            if len(mine) and not held[mine].any():  # there are others now to learn from
+                held |= own & (keys == keys[mine[0]]).all(axis=1)
         splits = np.where(held, "test", "train")
     return Dataset(
         location=source.location,

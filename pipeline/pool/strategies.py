@@ -4,12 +4,13 @@ Each strategy takes candidates of unit length (n, d), those that are labelled (m
 probabilities (n, k), and returns row numbers, the most wanted first.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 Strategy = Callable[[np.ndarray, np.ndarray, np.ndarray, int, int], np.ndarray]
-"""From candidates, labelled ones, probabilities, how many, and a seed, to rows (at most so many)."""
+"""From candidates, labelled ones, probabilities, how many, and a seed, to rows, at most so many."""
 
 NEAR = 20
 """Neighbours by which a picture is typical of its surroundings."""
@@ -107,13 +108,36 @@ def by_centres(
     unit: np.ndarray, labelled: np.ndarray, probabilities: np.ndarray, n: int, seed: int
 ) -> np.ndarray:
     """Take again and again what is farthest from all that is labelled (k-centre, Sener 2018)."""
+    return _farthest(unit, labelled, n)
+
+
+def by_unsure_centres(
+    unit: np.ndarray, labelled: np.ndarray, probabilities: np.ndarray, n: int, seed: int
+) -> np.ndarray:
+    """Take what is farthest from all that is labelled, of the half that the head is less sure of.
+
+    What it is sure of is left alone, however odd.
+    """
+    order = np.argsort(margins(probabilities), kind="stable")
+    unsure = order[: max(n, len(order) // 2)]
+    return unsure[_farthest(unit[unsure], labelled, n)]
+
+
+def _farthest(unit: np.ndarray, labelled: np.ndarray, n: int) -> np.ndarray:
+    """Return rows, each the farthest from labelled ones and from those before it.
+
+    The first is what is most like all others where nothing is labelled.
+    """
     nearest = np.full(len(unit), -np.inf)
     for block in np.array_split(labelled, max(1, len(labelled) // 1000)):
         if len(block):
             nearest = np.maximum(nearest, (unit @ block.T).max(axis=1))
     chosen: list[int] = []
     for _ in range(min(n, len(unit))):
-        place = int(nearest.argmin()) if np.isfinite(nearest).any() else 0
+        if chosen or len(labelled):
+            place = int(nearest.argmin())
+        else:
+            place = int((unit @ unit.mean(axis=0)).argmax())
         chosen.append(place)
         nearest = np.maximum(nearest, unit @ unit[place])
         nearest[chosen] = np.inf
@@ -123,14 +147,18 @@ def by_centres(
 def _clusters(unit: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Number rows by the group that they are in: (n,) int, every number from 0 on once or more."""
     from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     kind = KMeans if len(unit) <= 20_000 else MiniBatchKMeans
-    found = kind(n, n_init=1, random_state=seed).fit_predict(unit)
+    with warnings.catch_warnings():  # pictures may have the very same features
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = kind(n, n_init=1, random_state=seed).fit_predict(unit)
     numbers: np.ndarray = np.unique(found, return_inverse=True)[1]
     return numbers
 
 
 STRATEGIES: dict[str, Strategy] = {
+    "both": by_unsure_centres,
     "uncertain": by_uncertain_clusters,
     "margin": by_margin,
     "badge": by_badge,

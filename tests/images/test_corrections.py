@@ -105,6 +105,16 @@ def test_other_pictures_join_train(data, tmp_path, packed):
     assert list(after.paths) == sorted(after.paths)
 
 
+def test_a_class_of_one_picture_is_tested_once_there_are_more_to_learn_from(data, tmp_path):
+    write_picture(data / "fox" / "1.png", 500)
+    write_picture(tmp_path / "fox2.png", 501)
+    after = index(
+        data, DataConfig(corrections=table(tmp_path, ("fox2.png", "fox")), min_per_class=2)
+    )
+    splits = dict(zip(after.paths, after.splits.tolist(), strict=True))
+    assert (splits["fox/1.png"], splits[str(tmp_path / "fox2.png")]) == ("test", "train")
+
+
 def test_with_given_splits_other_pictures_join_train_too(pictures, tmp_path):
     write_picture(tmp_path / "new.png", 77)
     file = table(tmp_path, ("new.png", "red"), ("train/red/1.png", "blue"))

@@ -2,7 +2,7 @@
 
 from pipeline.cli.show.check import checked
 from pipeline.cli.show.experiments import classification, leaderboard
-from pipeline.cli.show.pools import similar
+from pipeline.cli.show.pools import similar, suggested
 from pipeline.cli.show.results import (
     LogHandler,
     backbones,
@@ -41,6 +41,7 @@ __all__ = [
     "result",
     "settings",
     "similar",
+    "suggested",
     "text",
     "verification",
 ]
