@@ -223,7 +223,7 @@ class SuggestConfig(FeaturesConfig):
 
     strategy: str | None = None
     """both (unsure and unlike what is labelled), uncertain, margin, badge; typical and centres need
-    no run. If left out, both with a run, typical without."""
+    no run. If left out, both with a run, centres without."""
 
     trust: bool = False
     """Load a head that only joblib could store; reading it can run any code. Know its maker."""

@@ -11,7 +11,7 @@ NARROW = 128
 CERTAIN = 0.95
 """Similarity from which on two pictures are one and the same for who looks, as `check` has it."""
 
-Blocks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
+FeaturePass = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 """Makes a pass over features: places (b,) and rows (b, d) float32."""
 
 
@@ -63,7 +63,9 @@ class Neighbour:
     folded: tuple[int, ...]
 
 
-def nearest(queries: np.ndarray, standard: Standard, blocks: Blocks, n: int) -> list[np.ndarray]:
+def nearest(
+    queries: np.ndarray, standard: Standard, blocks: FeaturePass, n: int
+) -> list[np.ndarray]:
     """Return the n nearest rows of each query, the nearest first.
 
     Args:

@@ -24,7 +24,7 @@ from pipeline.system.units import size_text
 
 logger = logging.getLogger(__name__)
 
-WITHOUT_RUN = ("typical", "centres")
+WITHOUT_RUN = ("centres", "typical")
 UNSURE = 0.5
 """Margin between two classes below which a picture is told to be unsure."""
 REASONS = {
