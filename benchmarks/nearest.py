@@ -1,7 +1,7 @@
 """How long `similar` takes for a query: ``python -m benchmarks nearest``, on made features."""
 
 from collections.abc import Iterator
-from time import monotonic
+from time import monotonic, process_time
 
 import numpy as np
 
@@ -24,11 +24,13 @@ def main() -> None:
                 yield np.arange(begin, begin + len(some)), some
 
         for n_queries in (1, 10):
-            began = monotonic()
+            began, busy = monotonic(), process_time()
             found = nearest(features[:n_queries], standard, blocks, 41)
-            took = (monotonic() - began) / n_queries
+            took, cores = (monotonic() - began) / n_queries, (process_time() - busy) / n_queries
             assert [int(one[0, 0]) for one in found] == list(range(n_queries))
-            print(f"{n} rows of {WIDTH}, {n_queries} at once: {took:.3f} s a query")
+            print(
+                f"{n} x {WIDTH}, {n_queries} at once: {took:.3f} s a query, {cores:.3f} s of a core"
+            )
         began = monotonic()
         features @ features[:1].T
         alone = monotonic() - began

@@ -7,7 +7,7 @@ import numpy as np
 
 CLIP = 5.0
 MOST_FOR_MOMENTS = 20_000
-NARROW = 128
+NARROW, FEW = 128, 16
 CERTAIN = 0.95
 """Similarity from which on two pictures are one and the same for who looks, as `check` has it."""
 
@@ -77,6 +77,16 @@ def nearest(
     Returns:
         For each query (k, 2) float64: row number, similarity; equal ones by row number.
     """
+    from threadpoolctl import threadpool_limits
+
+    # Few queries need the memory's whole speed and no second core, for which a product would wait.
+    with threadpool_limits(1 if len(queries) <= FEW else None):
+        return _nearest(queries, standard, blocks, n)
+
+
+def _nearest(
+    queries: np.ndarray, standard: Standard, blocks: FeaturePass, n: int
+) -> list[np.ndarray]:
     unit = standard.unit(np.asarray(queries, np.float32))
     best = [np.empty((0, 2)) for _ in unit]
     for places, features in blocks():
