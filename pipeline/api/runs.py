@@ -77,7 +77,7 @@ class Run:
 
     @cached_property
     def _bundle(self) -> Bundle:
-        return self._folder.bundle(self._config.trust)
+        return self._folder.bundle(self._config.trust, self._config.weights)
 
     @property
     def _predictor(self) -> Predictor:
@@ -171,6 +171,7 @@ def load_run(
     cache: AnyPath = PredictConfig.cache,
     batch_size: int = PredictConfig.batch_size,
     trust: bool = PredictConfig.trust,
+    weights: str | None = PredictConfig.weights,
 ) -> Run:
     """Open a finished run, to label pictures with it.
 
@@ -185,6 +186,7 @@ def load_run(
         cache: Folder of the feature cache; the converted models lie in it.
         batch_size: Pictures per step.
         trust: Load a head that only joblib could store; reading it can run any code.
+        weights: File of the base's weights, if it is not where the run says.
 
     Returns:
         What labels pictures.
@@ -201,5 +203,5 @@ def load_run(
         True
     """
     settings = {"runs": runs, "cache": cache, "batch_size": batch_size, "trust": trust}
-    config = filled(PredictConfig, settings, "load_run")
+    config = filled(PredictConfig, {**settings, "weights": weights}, "load_run")
     return Run(find_run(config.runs, location("run", run)), config)

@@ -192,7 +192,7 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
-    base = source.frozen()
+    base = source.frozen(weights=config.weights)
     import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
     found = computed(stage1_config(config, source, base), base, dataset, reporter)
     from pipeline.finetune.finetune import finetune

@@ -13,8 +13,9 @@ class PredictConfig(HasModels):
     top: int = 5
     """How many of the likeliest classes to list for each picture."""
 
-    weights: str = "default"
-    """For imagenet:BACKBONE only: where its weights with the top are."""
+    weights: str | None = None
+    """Where the weights of the base are, if not where the run says; of imagenet:BACKBONE, those
+    with the top."""
 
     trust: bool = False
     """Load a head that only joblib could store; reading it can run any code. Know its maker."""
@@ -59,6 +60,9 @@ class ExportConfig(HasModels):
 
     format: str | None = None
     """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
+
+    weights: str | None = None
+    """Where the weights of the base are, if not where the run says."""
 
     overwrite: bool = False
     """Replace the model, and the JSON file beside it, if they are there."""

@@ -22,7 +22,6 @@ from pipeline.images.sources import Source
 from pipeline.images.splits import rows_of_bytes
 from pipeline.images.tables.content import TableContent
 from pipeline.images.tables.text import read_text
-from pipeline.system.cells import read_cell
 from pipeline.system.units import counted, named
 
 DROP = "drop"
@@ -151,8 +150,9 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
             f"out: rename the class"
         )
     empty = True
-    for values in zip(table.numbers, paths, digests, columns["label"], strict=True):
-        number, path, digest, label = values[0], *map(read_cell, values[1:])
+    for number, path, digest, label in zip(
+        table.numbers, paths, digests, columns["label"], strict=True
+    ):
         if not label:
             continue
         empty = False

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.backbones.weights import DEFAULT
 from pipeline.config import PredictConfig
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
@@ -184,15 +185,10 @@ def open_predictor(config: PredictConfig, target: str) -> tuple[Predictor, Bundl
     """Load a run or an ImageNet classifier and make it ready to label; with the run's bundle."""
     if target.startswith(IMAGENET):
         backbone = target.removeprefix(IMAGENET)
-        parts = (config.weights, config.converted, config.batch_size)
+        parts = (config.weights or DEFAULT, config.converted, config.batch_size)
         return imagenet_predictor(backbone, *parts), None
-    if config.weights != PredictConfig.weights:
-        raise InputError(
-            f"expected --weights beside {IMAGENET}BACKBONE only, received "
-            f"weights={config.weights!r} for {target!r}: a run has its own"
-        )
     run = find_run(config.runs, target)
-    bundle = run.bundle(config.trust)
+    bundle = run.bundle(config.trust, config.weights)
     if config.min_typical is not None:
         if bundle.density is None:
             raise InputError(

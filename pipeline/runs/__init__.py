@@ -26,6 +26,7 @@ from pipeline.runs.folder import (
     run_name,
     search_of,
     typical_of,
+    whole_runs,
     write_run,
 )
 from pipeline.runs.leaderboard import Standing, leaderboard
@@ -70,5 +71,6 @@ __all__ = [
     "source_run",
     "transplantable_head",
     "typical_of",
+    "whole_runs",
     "write_run",
 ]

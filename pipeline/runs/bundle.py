@@ -12,12 +12,12 @@ import numpy as np
 from pipeline.errors import RunError
 from pipeline.features.base import FrozenBase, decoding_from_dict, frozen_from_dict
 from pipeline.heads import FittedHead
-from pipeline.heads.sound import FAULTS
 from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, ViewAverage
 from pipeline.runs.payload import PAYLOADS, Told, read_head, write_head
 from pipeline.runs.seal import check_seal, write_sealed
-from pipeline.system.arrays import check_members, read_arrays
+from pipeline.runs.whole import read_whole
+from pipeline.system.arrays import read_arrays
 from pipeline.system.files import readable, sha256
 from pipeline.system.typed import MisreadError, Share, read_json, record, typed
 from pipeline.system.units import named
@@ -67,32 +67,12 @@ class Bundle:
     def frozen(self, *, look: bool = False) -> FrozenBase:
         """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
         with named_file(self.path):
-            return frozen_from_dict(self.base, look=look)
+            return frozen_from_dict(self.base, look=look, of_run=True)
 
     def model(self) -> Any:
-        """Load the whole model, a ``keras.Model``; raises RunError where it is none that predicts.
-
-        Keras reads it in safe mode, which runs no code of the file.
-        """
-        import keras
-        import tensorflow as tf
-
+        """Load the whole model, see `read_whole`."""
         assert self.model_path is not None
-        try:
-            check_members(self.model_path)
-            model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
-            shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
-            side = self.decoding.size
-            if shapes != ((side, side, 3), (len(self.classes),)):
-                raise ValueError(f"a model from {shapes[0]} to {shapes[1]}")
-            if not all(np.isfinite(weight).all() for weight in model.get_weights()):
-                raise ValueError("NaN or infinity in its weights")
-        except (*FAULTS, tf.errors.OpError) as error:
-            raise RunError(
-                f"expected a model of {len(self.classes)} classes in {self.model_path}, received "
-                f"{type(error).__name__}: {error}; restore the file or train again"
-            ) from error
-        return model
+        return read_whole(self.model_path, self.decoding.size, len(self.classes))
 
     @property
     def decoding(self) -> DecodeRecipe:

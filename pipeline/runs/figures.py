@@ -67,6 +67,14 @@ class EpochRow(TypedDict):
     seconds: NotRequired[float]
 
 
+class MixtureRow(TypedDict):
+    """A mean of the model before fine-tuning and the kept one."""
+
+    share: Share
+    validation_loss: float
+    validation_accuracy: float
+
+
 class CurvePointRow(TypedDict):
     """A point of a learning curve."""
 

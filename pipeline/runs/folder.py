@@ -17,6 +17,7 @@ the digests of the others, see `pipeline.runs.seal`; plots are not covered.
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -192,7 +193,7 @@ def load_run(path: Path) -> RunFolder:
     try:
         run = run_of(path, info, metrics)
     except ValueError as error:
-        raise _damaged(path, f"{INFO} or {METRICS}: {error}") from error
+        raise _damaged(path / f"{INFO} or {METRICS}", error) from error
     for name in RESULTS:
         try:
             with readable(path / name):
@@ -269,6 +270,20 @@ def run_folders(runs: Path) -> list[Path]:
         StoreError: A folder may not be listed: it is not taken for absent.
     """
     return [path.parent for path in matching(runs, f"[!.]*/{INFO}")]
+
+
+def whole_runs(runs: Path, *, predictions: bool = False) -> tuple[list[RunFolder], list[RunError]]:
+    """Read all runs, by name, maybe with their predictions; and why others cannot be used."""
+    whole: list[RunFolder] = []
+    altered: list[RunError] = []
+    for path in run_folders(runs):
+        try:
+            run = load_run(path)
+            deque(run.predictions() if predictions else (), maxlen=0)
+            whole.append(run)
+        except RunError as error:
+            altered.append(error)
+    return whole, altered
 
 
 def list_runs(runs: Path) -> list[RunFolder]:
