@@ -27,6 +27,8 @@ PARTS = (
     "families",
     "hostile",
     "gpu",
+    "suggest",
+    "nearest",
 )
 USUAL = ("speed", "arithmetic", "accuracy")
 

@@ -131,6 +131,7 @@ class DataCheck:
             "splits": self.used.counts()["splits"],
             "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
             "reading": dataset.reading.to_dict(),
+            "corrections": dataset.corrections and dataset.corrections.to_dict(),
             "tree": dataset.tree(),
             "unused": list(dataset.ignored),
             "unreadable": [dict(failure) for failure in self.unreadable],

@@ -132,7 +132,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
 
 WIDTH = 100
 
-OF_OUTPUT = ("json", "quiet", "overwrite")
+OF_OUTPUT = ("json", "quiet", "overwrite", "unlabelled")
 """What belongs to one call and not into a file."""
 
 TABLES = ("features", "classify", "finetune", "check", "predict", "export", "report")

@@ -20,6 +20,10 @@ class PredictConfig(HasModels):
     trust: bool = False
     """Load a head that only joblib could store; reading it can run any code. Know its maker."""
 
+    min_typical: float | None = None
+    """How typical of the run's training pictures a picture has to be, 0.01; else it is "unknown".
+    What the run says if left out."""
+
     csv: Path | None = None
     """File to write: path, label, probability, and a probability per class; a row a picture."""
 
@@ -30,7 +34,11 @@ class PredictConfig(HasModels):
     """Pictures per step."""
 
     cache: Path = CACHE
-    """Folder of the feature cache; beside it lie the converted models."""
+    """Folder of the feature cache, from which pictures are answered that are in it; beside it lie
+    the converted models."""
+
+    cache_features: bool = False
+    """Keep features of these pictures; those of a place that `features` knows are kept anyway."""
 
     runs: Path = RUNS
     """Folder of the runs."""
@@ -42,6 +50,8 @@ class PredictConfig(HasModels):
         expand_paths(self)
         for name in ("top", "batch_size"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
+        least = self.min_typical
+        require(self, "min_typical", least is None or 0 < least < 1, "between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@
     plots/            how good it is, drawn
     search.json       what a search tried of this head, where there was one
     history.csv       fine-tuning only: one row per epoch
+    typical.json      how typical the final test is of train, and the least typical pictures
     learning_curve.json   added later, where it was asked for
     bases.json        added later, where several bases were compared and this run was the best
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunError
-from pipeline.runs.figures import ComparedBase, LearningCurveRow, TriedRow
+from pipeline.runs.figures import ComparedBase, LearningCurveRow, TriedRow, TypicalRow
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import (
     FORMAT,
@@ -50,7 +51,8 @@ from pipeline.system.typed import MOST_BYTES, parse_json, read_json, typed
 
 METRICS = "metrics.json"
 LEARNING_CURVE, SEARCH, BASES = "learning_curve.json", "search.json", "bases.json"
-RESULTS = (METRICS, PREDICTIONS, LEARNING_CURVE, SEARCH, BASES)
+TYPICAL_TEST = "typical.json"
+RESULTS = (METRICS, PREDICTIONS, LEARNING_CURVE, SEARCH, BASES, TYPICAL_TEST)
 """What a run is read with; its bundle is looked at when it is opened."""
 
 
@@ -153,6 +155,16 @@ def bases_of(run: RunFolder) -> list[ComparedBase]:
         RunError: The file is damaged.
     """
     return _more(run, BASES, list[ComparedBase]) or []
+
+
+def typical_of(run: RunFolder) -> TypicalRow | None:
+    """Return how typical the final test is of train; None where the run does not say it.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    row: TypicalRow | None = _more(run, TYPICAL_TEST, TypicalRow)
+    return row
 
 
 def _more(run: RunFolder, name: str, kind: Any) -> Any:

@@ -166,11 +166,15 @@ def starved(value: Value) -> None:
 
 def data(value: Value) -> None:
     """Say which pictures there are."""
+    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
+    if not value.get("labelled", True):
+        say(f"{pictures(value)} without labels{copies}")
+        not_used(value["ignored"], 3)
+        return
     classes = ", ".join(f"{name} {count}" for name, count in value["classes"].items())
     if len(value["classes"]) > MAX_LISTED:
         classes = f"{len(value['classes'])} classes"
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
-    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
     say(f"{pictures(value)}: {classes}; {splits}{copies}")
     not_used(value["ignored"], 3)
 
@@ -280,6 +284,7 @@ def predictions(value: Value) -> None:
     for row in value["predictions"]:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
         unsure = "don't know; " if row["label"] is None else ""
+        unsure = "unknown; " if row["unknown"] else unsure
         say(f"{row['path']}: {unsure}{listed}")
     left_out(value["failed"], value["labelled"] + len(value["failed"]), each=True)
 

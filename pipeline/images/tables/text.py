@@ -135,7 +135,7 @@ def _check_header(where: str, header: Sequence[str], rows: Sequence[Sequence[str
             f"expected the columns path and label (split and group if wanted) in {where}, received "
             "none: name the columns in the first row"
         )
-    if len(header) == 1:
+    if len(header) == 1 and not says(PATH, header[0]):
         lines = [header[0], *(row[0] for row in rows[:9])]
         raise InputError(
             f"expected columns with a comma, semicolon, tab or bar between them in {where}, "
