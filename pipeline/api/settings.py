@@ -38,6 +38,7 @@ class DataSettings(TypedDict, total=False):
     split_column: str | None
     group_column: str | None
     root: AnyPath | None
+    corrections: AnyPath | None
     min_per_class: int
     test_fraction: float
     seed: int
@@ -78,6 +79,7 @@ class ClassifySettings(FeaturesSettings, total=False):
     class_weight: str
     calibrate: bool
     max_error: float | None
+    min_typical: float | None
     models: AnyPath | None
     sample: int | None
     budget: str | None
@@ -106,6 +108,7 @@ class FinetuneSettings(TypedDict, total=False):
     label_smoothing: float
     validation_fraction: float
     batch_size: int
+    weights: str | None
     anyway: bool
     tensorboard: AnyPath | None
     seed: int
@@ -165,7 +168,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         and all(isinstance(v, str) for v in value)
     ):
         return ",".join(value)
-    if name == "root" and isinstance(value, PathLike):
+    if name in ("root", "corrections") and isinstance(value, PathLike):
         return fspath(value)
     number = {int: Integral, float: Real}.get(kind)
     if number is not None and isinstance(value, number) and not isinstance(value, bool):

@@ -107,7 +107,7 @@ def wider(name, hint):
         return {str, PathLike[str]}
     if name == "image_size":
         return {tuple[int, int]}
-    if name == "root":
+    if name in ("root", "corrections"):
         return {PathLike[str]}
     return {Sequence[str]} if name in LISTS else set()
 
