@@ -52,6 +52,7 @@ for act in (engines.clear, lambda: opened("fourth"), engines.clear):
     thread = Thread(target=act)
     thread.start()
     thread.join()
+signal.signal(int(sys.argv[1]), signal.SIG_DFL)  # whoever runs this may ignore it
 interrupt_on_signals()
 try:
     signal.raise_signal(int(sys.argv[1]))
