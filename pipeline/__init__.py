@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         PipelineError,
         RunError,
         StoreError,
+        UnclearError,
         UnknownNameError,
         WeightsError,
     )
@@ -55,6 +56,7 @@ __all__ = [
     "StoreError",
     "Trained",
     "TrainedHead",
+    "UnclearError",
     "UnknownNameError",
     "WeightsError",
     "__version__",

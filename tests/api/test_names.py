@@ -20,7 +20,8 @@ FUNCTIONS = ["extract_features", "open_features", "train_classifier", "load_run"
 RESULTS = ["Extraction", "FineTuned", "OpenedFeatures", "Run", "Trained", "TrainedHead"]
 ERRORS = [
     *("ClusterError", "DamagedShardError", "DataError", "DecodeError", "InputError"),
-    *("NewerFormatError", "PipelineError", "RunError", "StoreError", "UnknownNameError"),
+    *("NewerFormatError", "PipelineError", "RunError", "StoreError", "UnclearError"),
+    "UnknownNameError",
     "WeightsError",
 ]
 
@@ -59,7 +60,7 @@ def fields(kind, *left_out):
         ("open_features", ["data"], fields(FeaturesConfig)),
         ("train_classifier", ["data"], ["progress", *fields(ClassifyConfig)]),
         ("fine_tune", ["data"], ["from_run", "progress", *fields(FinetuneConfig, "source")]),
-        ("load_run", ["run"], ["runs", "cache", "batch_size", "trust"]),
+        ("load_run", ["run"], ["runs", "cache", "batch_size", "trust", "weights"]),
         (
             "FrozenFeatures",
             ["backbone"],
