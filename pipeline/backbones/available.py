@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
@@ -14,7 +15,7 @@ from pipeline.backbones.weight_files import count_values
 from pipeline.backbones.weight_formats import HDF5, stored_as
 from pipeline.backbones.weights import DEFAULT, resolve_weights
 from pipeline.calls import format_call, split_calls
-from pipeline.errors import InputError, WeightsError
+from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.system.units import counted, named
 
 AVAILABLE = "available"
@@ -62,6 +63,8 @@ def named_bases(backbone: str, weights: str = DEFAULT, folder: Path | None = Non
                 f"weights={weights!r} too; name the bases, or leave --weights out"
             )
         return _at_hand(own)
+    if get_close_matches(backbone.strip(), [AVAILABLE]):
+        raise UnknownNameError("backbone", backbone, [AVAILABLE], "that is all that are at hand")
     names = split_calls(backbone)
     given = split_calls(weights) if len(names) > 1 else [weights]
     if len(given) not in (1, len(names)):

@@ -42,6 +42,12 @@ def contenders(config: ClassifyConfig) -> list[Contender]:
     found = named_bases(config.backbone, config.weights, config.models)
     if found.note:
         logger.info("%s", found.note)
+    for name in ("sample", "budget"):
+        if len(found.bases) == 1 and getattr(config, name) is not None:
+            raise InputError(
+                f"expected several bases for --{name}, received backbone={config.backbone}: name "
+                f"more with commas, or leave --{name} out"
+            )
     alone = replace(config, models=None, sample=None, budget=None)
     own = [replace(alone, backbone=one.backbone, weights=one.weights) for one in found.bases]
     bases = [Contender(one, resolve(one)) for one in own]

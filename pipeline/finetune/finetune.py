@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines.devices import device_of
+from pipeline.backbones.unfreeze import ALL, AUTO
 from pipeline.config import FinetuneConfig, to_dict
 from pipeline.errors import InputError
 from pipeline.evaluate import evaluate
@@ -120,11 +122,15 @@ def finetune(
     name = run_name(task.name_parts, digest)
     if (finished := load_finished(config.runs / name, task.key())) is not None:
         return Finetuned(finished, reused=True)
+    augmentation(task.changed.names, config.seed)  # wrong names show, whatever comes of it
+    if config.unfreeze not in (ALL, AUTO) and not config.unfreeze.isdigit():
+        lowest = task.base.spec.resolve_layer(config.unfreeze)
+        task.base.with_cuts([Cut(lowest, "avg")]).check_layers()
     start = fit_starting_head(task)
     outlook = look_ahead(task, start)
-    logger.info("%s", outlook.sentence)
     if not (outlook.visible or config.anyway):
         return Finetuned(source, reused=True, outlook=outlook)
+    logger.info("%s", outlook.sentence)
     _run(task, name, start, Checkpoint(config.runs, digest), reporter)
     return Finetuned(load_run(config.runs / name), reused=False)
 

@@ -69,6 +69,8 @@ def test_with_time_for_all_both_see_all_pictures(compared, folder, capsys):
 
 
 def test_what_cannot_be_compared_is_refused(folder):
+    with pytest.raises(InputError, match="several bases for --sample, received backbone=VGG16"):
+        pipeline.train_classifier("digits", backbone="VGG16", weights="none", sample=5)
     with pytest.raises(InputError, match="expected bases that differ, received VGG16 twice"):
         pipeline.train_classifier("digits", backbone="VGG16,VGG16()", weights="none")
     with pytest.raises(InputError, match=r"unknown backbone 'VGG17'"):

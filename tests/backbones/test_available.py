@@ -66,6 +66,11 @@ def test_a_folder_that_helps_nobody_is_refused(weights, tmp_path):
         named_bases("available", folder=tmp_path / "other")
 
 
+def test_available_is_spelt_so():
+    with pytest.raises(InputError, match="unknown backbone 'availabel'; nearest: available"):
+        named_bases("availabel")
+
+
 def test_available_names_its_own_weights():
     with pytest.raises(InputError, match="received weights='none' too"):
         named_bases("available", "none")

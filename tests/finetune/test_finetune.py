@@ -546,6 +546,19 @@ def test_where_nothing_can_be_shown_the_head_stays(project, tmp_path, capsys):
     assert "kept epoch" not in told
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--unfreeze", "blok4"], "unknown layer 'blok4'; nearest: block"),
+        (["--augment", "flipp"], "unknown augmentation 'flipp'; nearest: flip"),
+    ],
+)
+def test_wrong_names_show_although_nothing_would_be_trained(project, capsys, flags, sentence):
+    asked = [part for part in command(project, "finetune", *flags) if part != "--anyway"]
+    assert run(asked) == 2
+    assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("wrong", "visible"), [(0, False), (5, False), (6, True), (60, True)])
 def test_what_could_be_chance_is_not_worth_it(wrong, visible):
     """Six repaired mistakes, and none made, are the fewest that are no chance: 2 · 0.5⁶ < 0.05."""

@@ -247,9 +247,10 @@ def finetuned(value: Value) -> None:
     """Print what fine-tuning started from, its epochs, and where it ended."""
     initial, test = value["initial"], value["test"]
     data(value["data"])
-    if not value["trained"]:
+    if value["trained"]:
+        say(f"from {value['from']}")
+    else:
         say(f"nothing was trained: {value['outlook']['sentence']}; --anyway trains all the same")
-    say(f"from {value['from']}")
     if initial is not None:  # runs of the first versions do not say it
         say(
             f"before training, on the {initial['n']} validation pictures: whole model "
@@ -263,7 +264,8 @@ def finetuned(value: Value) -> None:
         share = _best_share(value["mixtures"])
         mixed = "" if share is None else f", {share:.0%} of the way from the head to it"
         say(f"kept epoch {value['kept_epoch']}{mixed}")
-    say(f"run {value['run']}{' (from disk)' if value['reused'] else ''}")
+    whose = "run" if value["trained"] else "the head stays:"
+    say(f"{whose} {value['run']}{' (from disk)' if value['trained'] and value['reused'] else ''}")
     say(
         f"accuracy on {test['n']} {test['split']} pictures: {test['accuracy']:.4f}, 95 % interval "
         f"{interval(test['ci95'])}"
