@@ -19,6 +19,10 @@ from tests.backbones.engines.trial import LAYERS, SIZES, base_settings, batches,
 ROOT = Path(__file__).resolve().parents[3]
 
 
+KEEP_ALL = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+"""A quick machine compiles small networks in less than the second from which JAX keeps them."""
+
+
 @pytest.fixture(scope="module", params=["jax", "torch"])
 def framework(request):
     if importlib.util.find_spec(request.param) is None:
@@ -33,7 +37,7 @@ def trial(framework, tmp_path_factory):
     given = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     process = subprocess.run(
         [sys.executable, "-m", "tests.backbones.engines.trial", framework, folder / "out.npz"],
-        env=given | {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        env=given | {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(ROOT)} | KEEP_ALL,
         cwd=ROOT,
         capture_output=True,
         text=True,
