@@ -15,6 +15,7 @@ LEVELS = [
     {"cli"},
     {"api"},
     {"report", "cluster"},
+    {"evidence"},
     {"check", "classify", "finetune", "predict"},
     {"runs"},
     {"features"},

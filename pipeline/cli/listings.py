@@ -120,7 +120,7 @@ WIDTH = 100
 OF_OUTPUT = ("json", "quiet", "overwrite")
 """What belongs to one call and not into a file."""
 
-TABLES = ("features", "classify", "finetune", "check", "predict", "export", "report")
+TABLES = ("features", "classify", "finetune", "check", "predict", "evidence", "export", "report")
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,18 @@ def predictions(value: Value) -> None:
     left_out(value["failed"], value["labelled"] + len(value["failed"]), each=True)
 
 
+def evidence(value: Value) -> None:
+    """Say where the maps are and how they were made, and of each picture what it was called."""
+    for row in value["pictures"]:
+        given = "" if row["label"] is None else f", given {row['label']}"
+        answer = f"{row['answer']} {row['probability']:.3f}{given}"
+        say(f"{row['path']}: {answer}; for it, and instead of {row['against']}: {row['file']}")
+    say(f"{value['sheet']}: {counted(len(value['pictures']), 'map')}, {value['method']['about']}")
+    for note in value["notes"]:
+        say(f"note: {note}")
+    left_out(value["failed"], len(value["pictures"]) + len(value["failed"]), each=True)
+
+
 def backbones(value: Value) -> None:
     """Print the catalog."""
     counted_so = "parameters without top"
