@@ -15,8 +15,7 @@ from pipeline.images import DecodeRecipe
 
 SIDE = 288
 FOR, AGAINST = (84, 39, 143), (230, 97, 1)
-_COVER = 0.8
-_PALE = 0.55
+_COVER, _PALE, _UNSEEN = 0.8, 0.55, 0.6
 _GAP, _FOOT, _TEXT = 8, 46, 13
 _NOTHING = 1e-9
 
@@ -61,14 +60,14 @@ def coloured(image: Image.Image, values: np.ndarray, end: float) -> Image.Image:
         values: (height, width); NaN stays pale and without a colour.
         end: What is covered most.
     """
-    grey = np.asarray(image.convert("L"), np.float32)[..., None]
-    pale = 255 - (255 - grey) * _PALE
-    strength = np.clip(np.nan_to_num(values) / end, -1, 1)[..., None]
-    colour = np.where(strength > 0, np.array(FOR), np.array(AGAINST))
-    cover = _COVER * np.abs(strength)
-    mixed = (1 - cover) * pale + cover * colour
-    seen = ~np.isnan(values)[..., None]
-    return Image.fromarray(np.where(seen, mixed, 255 - (255 - pale) * 0.4).astype(np.uint8))
+    made = image.convert("L").point(lambda grey: round(255 - (255 - grey) * _PALE)).convert("RGB")
+    strength = np.nan_to_num(np.asarray(values, np.float32)) / end
+    for colour, towards in ((FOR, strength), (AGAINST, -strength)):
+        cover = np.clip(towards, 0, 1) * (_COVER * 255)
+        made.paste(colour, mask=Image.fromarray(cover.astype(np.uint8)))
+    unseen = np.isnan(values) * np.uint8(_UNSEEN * 255)
+    made.paste("white", mask=Image.fromarray(unseen))
+    return made
 
 
 def panels(

@@ -146,3 +146,38 @@ def test_an_empty_folder_is_filled(project, tmp_path):
     picture = project / "data" / "test" / "green" / "1.png"
     found = written(project, [picture], tmp_path / "maps", against="green")
     assert (tmp_path / "maps" / found.pictures[0].file).is_file()
+
+
+# From Python
+
+
+def test_arrays_are_the_maps(project, tmp_path):
+    test = project / "data" / "test"
+    loaded = pipeline.load_run(run_of(project, "logistic"), cache=project / "features")
+    cells, found = loaded.evidence(test), written(project, [test], tmp_path / "maps").pictures
+    assert cells.shape == (12, 8, 8)
+    np.testing.assert_allclose(cells.sum((1, 2)), [one.sum for one in found], atol=1e-5)
+    probabilities = np.sort(loaded.predict_proba(test), axis=1)
+    odds = np.log(probabilities[:, 1] / probabilities[:, 0])
+    instead = loaded.evidence(test, against="blue")
+    assert not np.allclose(instead.sum((1, 2)), odds)  # the bias is no part of it
+    bias = odds - instead.sum((1, 2))
+    called_blue = loaded.predict(test) == "blue"
+    np.testing.assert_allclose(np.abs(bias), np.abs(bias[0]), atol=1e-4)
+    assert (np.sign(bias[called_blue]) != np.sign(bias[~called_blue][0])).all()
+
+
+def test_pixels_will_do_and_bad_ones_are_told(project):
+    loaded = pipeline.load_run(run_of(project, "knn"), cache=project / "features")
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3), np.uint8)
+    assert loaded.evidence(images, grid=2).shape == (2, 2, 2)
+    with pytest.raises(UnknownNameError, match="unknown class 'red'"):
+        loaded.evidence(images, against="red")
+    gone = [project / "data" / "test" / "blue" / "1.png", project / "runs" / "bad.png"]
+    gone[1].write_bytes(b"no picture")
+    with pytest.raises(DataError, match="expected every picture to be readable, 1 of 2 are not"):
+        loaded.evidence(gone, grid=2)
+    cells = loaded.evidence(gone, grid=2, strict=False)
+    gone[1].unlink()
+    assert np.isfinite(cells[0]).all()
+    assert np.isnan(cells[1]).all()
