@@ -79,12 +79,14 @@ def evidence(
 class ExportFlags(ExportConfig):
     """Settings of the one model."""
 
+    evidence: Annotated[bool, SWITCH] = ExportConfig.evidence
     overwrite: Annotated[bool, SWITCH] = ExportConfig.overwrite
 
 
 @command(
     "pipeline export best model.keras",
     "pipeline export best model.onnx --overwrite",
+    "pipeline export best model.keras --evidence",
 )
 def export(
     run: str,

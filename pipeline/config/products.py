@@ -82,6 +82,10 @@ class ExportConfig(HasModels):
     format: str | None = None
     """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
 
+    evidence: bool = False
+    """Give the model a second output: what each cell of a picture adds to each class's score. For
+    linear heads on averages of maps."""
+
     overwrite: bool = False
     """Replace the model, and the JSON file beside it, if they are there."""
 
