@@ -46,12 +46,14 @@ def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> None:
 class ReportFlags(ReportConfig):
     """Settings of the report."""
 
+    evidence: Annotated[bool, SWITCH] = ReportConfig.evidence
     overwrite: Annotated[bool, SWITCH] = ReportConfig.overwrite
 
 
 @command(
     "pipeline report --out report.html",
     "pipeline report best --out best.html --map pca,tsne",
+    "pipeline report best --out best.html --evidence",
 )
 def report(
     *run: str, out: Path, config: ReportFlags = ReportFlags(), output: Output = DEFAULT_OUTPUT

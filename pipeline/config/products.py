@@ -114,6 +114,10 @@ class ReportConfig:
     most_pictures: int = 5000
     """Most pictures in the file; of more, a seeded sample that keeps the mistakes."""
 
+    evidence: bool = False
+    """Ask the runs in detail where their answers come from, and whether some place gives a class
+    away; the base then sees up to 500 pictures again."""
+
     overwrite: bool = False
     """Replace the file if it is there."""
 
