@@ -7,6 +7,7 @@ from pipeline.evaluate import reliability
 from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
 from pipeline.evaluate.plots.ranking import ranking_charts
 from pipeline.evaluate.plots.training import epoch_charts, learning_chart
+from pipeline.report.closer import NOT_ASKED
 from pipeline.report.commands import Commands, Missing, Notes
 from pipeline.report.findings import MOST_LISTED
 from pipeline.report.material import Detail
@@ -148,7 +149,8 @@ def _large(thumbnail: Thumbnail) -> dict[str, Any]:
 def _closer(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
     """Return where the answers come from: confused pairs, and what tells each class apart."""
     closer, run = detail.closer, detail.run
-    again = commands.report([run.name], "--evidence")
+    # Where it was asked for, the command says so already.
+    again = commands.report([run.name], *(["--evidence"] if closer.reason == NOT_ASKED else []))
     if closer.reason:
         missing = notes.add("where the answers come from", run.name, closer.reason, again)
         return {"missing": missing}
@@ -159,6 +161,7 @@ def _closer(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
 
     return {
         "missing": None,
+        "again": again,
         "about": closer.about,
         "pairs": [
             {
