@@ -1,7 +1,8 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
 The other parts take long: ``views``, ``scale``, ``cluster`` and ``finetuning`` five minutes,
-``bases`` and ``soak`` ten, ``hostile``, ``rows`` and ``tune`` half an hour, ``families`` more.
+``bases``, ``evidence`` and ``soak`` ten, ``hostile``, ``rows`` and ``tune`` half an hour,
+``families`` more.
 """
 
 import sys
@@ -13,6 +14,7 @@ from benchmarks import (
     blocks,
     cluster,
     decoding,
+    evidence,
     families,
     finetuning,
     folders,
@@ -38,6 +40,7 @@ PARTS = {
     "scale": scale.main,
     "blocks": blocks.main,
     "bases": bases.main,
+    "evidence": evidence.main,
     "folders": folders.main,
     "rows": rows.main,
     "soak": soak.main,
