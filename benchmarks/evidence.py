@@ -107,7 +107,10 @@ def _along(
             whole, empty = (image, _mean(image)) if deleting else (_blurred(image), image)
             yield np.stack([_mixed(whole, empty, order[:n]) for n in range(0, GRID**2 + 1, STEP)])
 
-    probabilities = [predictor.judge([outputs]) for outputs in predictor.outputs(steps())]
+    probabilities = [
+        predictor.judge([outputs[:, : len(predictor.classes)]])
+        for outputs in predictor.outputs(steps())
+    ]
     return float(
         np.mean([one[:, answer].mean() for one, answer in zip(probabilities, answers, strict=True)])
     )

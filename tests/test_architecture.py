@@ -14,6 +14,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"api"},
+    {"pool"},
     {"report", "cluster"},
     {"evidence"},
     {"check", "classify", "finetune", "predict"},

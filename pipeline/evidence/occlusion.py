@@ -78,6 +78,7 @@ class Occlusion:
         return made
 
     def _origin(self, outputs: np.ndarray) -> Origin:
-        scores = np.log(np.maximum(self.predictor.judge([outputs]), _SMALLEST))
+        probabilities = self.predictor.judge([outputs[:, : len(self.predictor.classes)]])
+        scores = np.log(np.maximum(probabilities, _SMALLEST))
         lost = (scores[0] - scores[1:]).reshape(self.grid, self.grid, -1)
         return Origin(scores[0], lambda classes: lost[..., list(classes)])

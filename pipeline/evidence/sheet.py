@@ -120,7 +120,7 @@ def write_maps(
     if target.startswith("imagenet:"):
         raise InputError(f"expected a run, received {target!r}: an ImageNet top is no run of yours")
     pictures, run = find_pictures(paths), find_run(config.runs, target)
-    bundle = run.bundle(config.trust)
+    bundle = run.bundle(config.trust, config.weights)
     against = None if config.against is None else class_number(bundle.classes, config.against)
     labels = known_labels(run, bundle.classes)
     explainer = open_explainer(run.name, bundle, config.converted, config.batch_size, config.grid)
