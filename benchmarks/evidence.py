@@ -32,7 +32,7 @@ from pipeline.runs import RunFolder, find_run
 N_PICTURES, GRID, STEP, BATCH = 200, 7, 7, 32
 LAYERS = ("top", "block5+top")
 SQUARE, MARGIN = 32, 4
-PER_CLASS, N_DRAWS = 80, 3
+PER_CLASS, N_DRAWS = (80, 300), 3
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         for layers in LAYERS:
             run = _trained(folder, photos, layers)
             _curves(folder, run, sorted((photos / "test").rglob("*.jpg"))[:N_PICTURES], layers)
-        _cost(folder, _trained(folder, photos, LAYERS[0]), photos / "test" / "cats")
+        _cost(folder, _trained(folder, photos, LAYERS[0]), Path(material))
         _alarms(folder, run=_trained(folder, photos, LAYERS[0]), material=Path(material))
 
 
@@ -133,10 +133,11 @@ def _blurred(image: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(len(image) / 16)))
 
 
-def _cost(folder: Path, run: RunFolder, pictures: Path) -> None:
-    """Print what 100 maps take beside labelling the same pictures."""
+def _cost(folder: Path, run: RunFolder, material: Path) -> None:
+    """Print what 100 maps take beside labelling the same pictures, which no cache has seen."""
+    pictures = sorted((material / "caltech10" / "test" / "airplanes").iterdir())[:100]
     places = ("--cache", str(folder / "features"), "--runs", str(folder / "runs"))
-    words = (run.name, str(pictures), *places, "--json")
+    words = (run.name, *map(str, pictures), *places, "--json")
 
     def maps(number: int) -> Finished:
         return pipeline("evidence", *words, "--out", str(folder / f"maps{number}"))
@@ -153,33 +154,33 @@ def _alarms(folder: Path, run: RunFolder, material: Path) -> None:
     bundle = run.bundle()
     origins = open_origins(bundle, folder / "features" / "models", BATCH)
     assert origins is not None
-    clean = marked = n_halves = found = 0
-    for name in ("cats_dogs_small", "caltech10"):
-        paths = [
-            path
-            for group in sorted((material / name / "train").iterdir())
-            for path in sorted(group.iterdir())[:PER_CLASS]
-        ]
-        labels = np.unique([path.parent.name for path in paths], return_inverse=True)[1]
-        images = [decode(path.read_bytes(), bundle.decoding) for path in paths]
-        maps = _maps(origins, images)
-        alarms = [one for one in _judged(maps, labels, 0) if one.alarm]
-        n_classes = labels.max() + 1
-        print(f"{name}, {n_classes} classes as they are: {len(alarms)} raise an alarm", flush=True)
-        for number in range(n_classes):
-            rows = np.flatnonzero(labels == number)
-            square = _maps(origins, [_squared(images[row]) for row in rows])
-            for seed in range(N_DRAWS):
-                halves = np.random.default_rng(seed).permutation(np.arange(len(rows)) % 2)
-                plain, mark = maps[rows], halves[:, None, None, None] == 1
-                alarms = [one for one in _judged(plain, halves, seed) if one.alarm]
-                judged = _judged(np.where(mark, square, plain), halves, seed)
-                clean += bool(alarms)
-                marked += any(one.alarm for one in judged)
-                found += any(one.alarm == "in the upper left corner" for one in judged)
-                n_halves += 1
-    print(f"halves of a class, drawn at random: {clean} of {n_halves} raise an alarm")
-    print(f"the same with a square in one half: {marked}, {found} of them for its corner")
+    for most in PER_CLASS:
+        halves = []
+        for name in ("cats_dogs_small", "caltech10"):
+            groups = sorted((material / name / "train").iterdir())
+            paths = [sorted(group.iterdir())[:most] for group in groups]
+            chosen = [one for one in paths if len(one) == most]
+            images = [
+                [decode(path.read_bytes(), bundle.decoding) for path in one] for one in chosen
+            ]
+            maps = [_maps(origins, one) for one in images]
+            labels = np.repeat(np.arange(len(maps)), most)
+            alarms = sum(bool(one.alarm) for one in _judged(np.concatenate(maps), labels, 0))
+            print(f"{name}, {len(maps)} classes of {most}: {alarms} raise an alarm", flush=True)
+            for own, clean in zip(images, maps, strict=True):
+                square = _maps(origins, [_squared(image) for image in own])
+                halves += [_halves(clean, square, seed) for seed in range(N_DRAWS)]
+        clean, found = np.sum(halves, axis=0)
+        print(f"halves of {most} pictures of a class: {clean} of {len(halves)} raise an alarm")
+        print(f"with a square in one half: {found} of {len(halves)} for its corner", flush=True)
+
+
+def _halves(clean: np.ndarray, square: np.ndarray, seed: int) -> tuple[bool, bool]:
+    """Return whether random halves raise an alarm, and whether a mark in one of them is found."""
+    labels = np.random.default_rng(seed).permutation(np.arange(len(clean)) % 2)
+    marked = np.where(labels[:, None, None, None] == 1, square, clean)
+    plain, told = ([one.alarm for one in _judged(m, labels, seed)] for m in (clean, marked))
+    return any(plain), "in the upper left corner" in told
 
 
 def _squared(image: np.ndarray) -> np.ndarray:
