@@ -16,6 +16,7 @@ LEVELS = [
     {"api"},
     {"pool"},
     {"report", "cluster"},
+    {"evidence"},
     {"check", "classify", "finetune", "predict"},
     {"runs"},
     {"features"},

@@ -1,15 +1,15 @@
 """A finished run that labels pictures: paths, folders, or arrays."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pipeline.api.pictures import given_pictures
+from pipeline.api.pictures import Given, given_pictures
 from pipeline.api.settings import AnyPath, filled, location
-from pipeline.config import PredictConfig
+from pipeline.config import EvidenceConfig, PredictConfig
 from pipeline.errors import DataError
 from pipeline.images import Failure
 from pipeline.predict.labelling import Predictor, bundle_predictor
@@ -154,14 +154,68 @@ class Run:
                 failed += labelled.failed
                 probabilities[labelled.rows] = labelled.probabilities
                 unknown[labelled.rows] = self._predictor.unknown(labelled)
-        if failed and strict:
-            first = failed[0]
-            raise DataError(
-                f"expected every picture to be readable, {len(failed)} of {len(given)} are not, "
-                f"first {given.name(first.row)}: {first.reason}; mend or remove them, or pass "
-                f"strict=False"
-            )
+        _check_read(given, failed, strict)
         return probabilities, unknown
+
+    def evidence(
+        self,
+        pictures: Pictures,
+        *,
+        against: str | None = None,
+        grid: int = EvidenceConfig.grid,
+        strict: bool = True,
+    ) -> np.ndarray:
+        """Return where in each picture the run's answer comes from.
+
+        The answer is the likeliest class of the picture as it is. Of a linear head the cells add up
+        exactly, without the bias, to the answer's score, or to how far it is above the score of
+        ``against``; scores are centred, their mean over the classes is 0. Of any other run a cell
+        is what the logarithm of the probability, or of the ratio of both, loses where the cell is
+        covered.
+
+        Args:
+            pictures: As for `predict`.
+            against: The class that the answer is held against, the runner-up where the answer is
+                that class itself; None for the answer alone.
+            grid: Squares a side that are covered, where the head is not linear.
+            strict: Raise where a picture cannot be read; else its cells are NaN.
+
+        Returns:
+            (n, h, w) float, rows in the order of the pictures; cells are equal parts of the square
+            that the base sees, from top to bottom and left to right.
+
+        Raises:
+            InputError: ``pictures`` are nothing of these, or there is no such class.
+            DataError: A picture cannot be read or decoded, or there is none.
+        """
+        from pipeline.evidence.explain import class_number, open_explainer, opponent
+
+        config = EvidenceConfig(grid=grid, batch_size=self._config.batch_size)
+        other = None if against is None else class_number(tuple(self.classes), against)
+        given = given_pictures(pictures)
+        models = self._config.converted
+        failed: list[Failure] = []
+        cells: dict[int, np.ndarray] = {}
+        with safe_after_fork():
+            made = open_explainer(self.name, self._bundle, models, config.batch_size, config.grid)
+            for part in made.explain(given, lambda _, scores: opponent(scores, other)):
+                failed += part.failed
+                for one in part.found:
+                    cells[one.row] = one.of_answer if against is None else one.instead
+        _check_read(given, failed, strict or not cells)
+        shape = next(iter(cells.values())).shape
+        nothing = np.full(shape, np.nan)
+        return np.stack([cells.get(row, nothing) for row in range(len(given))])
+
+
+def _check_read(given: Given, failed: Sequence[Failure], strict: bool) -> None:
+    if failed and strict:
+        first = failed[0]
+        raise DataError(
+            f"expected every picture to be readable, {len(failed)} of {len(given)} are not, "
+            f"first {given.name(first.row)}: {first.reason}; mend or remove them, or pass "
+            f"strict=False"
+        )
 
 
 def load_run(

@@ -61,12 +61,14 @@ def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> int:
 class ReportFlags(ReportConfig):
     """Settings of the report."""
 
+    evidence: Annotated[bool, SWITCH] = ReportConfig.evidence
     overwrite: Annotated[bool, SWITCH] = ReportConfig.overwrite
 
 
 @command(
     "pipeline report --out report.html",
     "pipeline report best --out best.html --map pca,tsne",
+    "pipeline report best --out best.html --evidence",
 )
 def report(
     *run: str, out: Path, config: ReportFlags = ReportFlags(), output: Output = DEFAULT_OUTPUT
@@ -135,7 +137,7 @@ WIDTH = 100
 OF_OUTPUT = ("json", "quiet", "overwrite", "unlabelled")
 """What belongs to one call and not into a file."""
 
-TABLES = ("features", "classify", "finetune", "check", "predict", "export", "report")
+TABLES = ("features", "classify", "finetune", "check", "predict", "evidence", "export", "report")
 
 
 @dataclass(frozen=True)

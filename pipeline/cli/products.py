@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Output, command
-from pipeline.config import ExportConfig, PredictConfig
+from pipeline.config import EvidenceConfig, ExportConfig, PredictConfig
 from pipeline.system.files import expanded
 
 
@@ -47,17 +47,46 @@ def predict(
     show.result(predictions.to_dict(), output.json, show.predictions)
 
 
+@command(
+    "pipeline evidence best photo.jpg --out maps",
+    "pipeline evidence best ~/new-pictures --out maps --against cats",
+)
+def evidence(
+    run: str,
+    paths: Annotated[list[Path], Parameter(consume_multiple=True)],
+    /,
+    *,
+    out: Path,
+    config: Annotated[EvidenceConfig, FLAT] = EvidenceConfig(),
+    output: Output = DEFAULT_OUTPUT,
+) -> None:
+    """Show where in pictures a run's answers come from: a map for each, and a page of them.
+
+    Args:
+        run: Name or folder of a run, or best.
+        paths: Picture files, folders, and .zip or .tar files of pictures.
+        out: Folder to write; it must be new or empty.
+    """
+    from pipeline.evidence.sheet import write_maps
+
+    pictures = [expanded(path) for path in paths]
+    written = write_maps(config, run, pictures, expanded(out), output.reporter)
+    show.result(written.to_dict(), output.json, show.evidence)
+
+
 @FLAT
 @dataclass(frozen=True, kw_only=True)
 class ExportFlags(ExportConfig):
     """Settings of the one model."""
 
+    evidence: Annotated[bool, SWITCH] = ExportConfig.evidence
     overwrite: Annotated[bool, SWITCH] = ExportConfig.overwrite
 
 
 @command(
     "pipeline export best model.keras",
     "pipeline export best model.onnx --overwrite",
+    "pipeline export best model.keras --evidence",
 )
 def export(
     run: str,

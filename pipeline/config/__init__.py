@@ -29,7 +29,7 @@ from pipeline.config.fields import (
     to_dict,
 )
 from pipeline.config.finetune import FinetuneConfig
-from pipeline.config.products import ExportConfig, PredictConfig, ReportConfig
+from pipeline.config.products import EvidenceConfig, ExportConfig, PredictConfig, ReportConfig
 
 __all__ = [
     "CACHE",
@@ -47,6 +47,7 @@ __all__ = [
     "CheckConfig",
     "ClassifyConfig",
     "DataConfig",
+    "EvidenceConfig",
     "ExportConfig",
     "FeaturesConfig",
     "FinetuneConfig",

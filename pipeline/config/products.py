@@ -55,11 +55,50 @@ class PredictConfig(HasModels):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceConfig(HasModels):
+    """Where in a picture the answers of a run come from."""
+
+    against: str | None = None
+    """Class that the answer is held against; left out, the true class of a mistake where the run
+    knows it, else the runner-up."""
+
+    grid: int = 7
+    """Squares a side that are covered, where the head is not linear: GRID² + 1 passes a picture."""
+
+    weights: str | None = None
+    """Where the weights of the base are, if not where the run says."""
+
+    trust: bool = False
+    """Load a head that only joblib could store; reading it can run any code. Know its maker."""
+
+    batch_size: int = 32
+    """Pictures per step."""
+
+    cache: Path = CACHE
+    """Folder of the feature cache; beside it lie the converted models."""
+
+    runs: Path = RUNS
+    """Folder of the runs."""
+
+    strict: bool = False
+    """Treat a picture that cannot be read as an error instead of reporting it."""
+
+    def __post_init__(self) -> None:
+        expand_paths(self)
+        require(self, "batch_size", self.batch_size >= 1, "at least 1")
+        require(self, "grid", 2 <= self.grid <= 32, "from 2 to 32")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportConfig(HasModels):
     """One file, or folder, that predicts without this program."""
 
     format: str | None = None
     """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
+
+    evidence: bool = False
+    """Give the model a second output: what each cell of a picture adds to each class's score. For
+    linear heads on averages of maps."""
 
     weights: str | None = None
     """Where the weights of the base are, if not where the run says."""
@@ -91,6 +130,10 @@ class ReportConfig:
 
     most_pictures: int = 5000
     """Most pictures in the file; of more, a seeded sample that keeps the mistakes."""
+
+    evidence: bool = False
+    """Ask the runs in detail where their answers come from, and whether some place gives a class
+    away; the base then sees up to 500 pictures again."""
 
     overwrite: bool = False
     """Replace the file if it is there."""

@@ -119,6 +119,17 @@ def _scale(pixels: np.ndarray, size: tuple[int, int], box: Box) -> np.ndarray:
     return _weighted(turned, left, right - left, size[0]).transpose(1, 0, 2)
 
 
+def small(image: Image.Image, side: int) -> Image.Image:
+    """Bring the long side to ``side``; tiny pictures grow by whole numbers and stay sharp."""
+    longest = max(image.size)
+    if longest * 2 <= side:
+        times = side // longest
+        sharp = Image.Resampling.NEAREST
+        return image.resize((image.width * times, image.height * times), sharp)
+    width, height = (max(1, round(length * side / longest)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+
+
 _local = threading.local()
 _RAYON = "RAYON_NUM_THREADS"
 

@@ -93,7 +93,7 @@ class Commands:
         return command("pipeline", "report", *names, *again, *flags(settings, ReportConfig), *more)
 
 
-_SHOWN = ("map", "pictures", "most_pictures", "seed")
+_SHOWN = ("map", "pictures", "most_pictures", "evidence", "seed")
 _ELSEWHERE = {"cluster": None, "remote_cache": None}
 """Settings that would send data to other machines, which only who runs a command may name."""
 

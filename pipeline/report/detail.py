@@ -7,7 +7,9 @@ from pipeline.evaluate import reliability
 from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
 from pipeline.evaluate.plots.ranking import ranking_charts
 from pipeline.evaluate.plots.training import epoch_charts, learning_chart
+from pipeline.report.closer import NOT_ASKED
 from pipeline.report.commands import Commands, Missing, Notes
+from pipeline.report.findings import MOST_LISTED
 from pipeline.report.material import Detail
 from pipeline.report.projection import TITLES
 from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
@@ -98,6 +100,7 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
         "n_without_features": detail.mapped.n_without,
         "n_mapped": len(detail.mapped.pictures),
         "recipe": recipe_view(run),
+        "closer": _closer(detail, commands, notes),
     }
 
 
@@ -128,6 +131,7 @@ def _mistakes(detail: Detail) -> list[dict[str, Any]]:
             "called": visible(predictions.classes[predictions.called[row]]),
             "probability": float(sure[row]),
             "given": float(given[row]),
+            "map": detail.closer.maps.get(int(detail.places[row])),
             **_large(thumbnail),
         }
         for row, thumbnail in zip(detail.mistakes.tolist(), detail.large, strict=True)
@@ -140,6 +144,40 @@ def _large(thumbnail: Thumbnail) -> dict[str, Any]:
         return {"image": None, "reason": thumbnail.reason}
     encoded = data_uri(webp(image, LARGE_QUALITY))
     return {"image": encoded, "width": image.width, "height": image.height, "reason": ""}
+
+
+def _closer(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
+    """Return where the answers come from: confused pairs, and what tells each class apart."""
+    closer, run = detail.closer, detail.run
+    # Where it was asked for, the command says so already.
+    again = commands.report([run.name], *(["--evidence"] if closer.reason == NOT_ASKED else []))
+    if closer.reason:
+        missing = notes.add("where the answers come from", run.name, closer.reason, again)
+        return {"missing": missing}
+    predictions, names = detail.predictions, run.dataset.classes
+
+    def examples(places: Sequence[int]) -> list[dict[str, Any]]:
+        return [{"map": closer.maps.get(place), "place": place} for place in places]
+
+    return {
+        "missing": None,
+        "again": again,
+        "about": closer.about,
+        "pairs": [
+            {
+                "given": visible(names[predictions.labels[rows[0]]]),
+                "called": visible(names[predictions.called[rows[0]]]),
+                "pictures": examples([int(detail.places[row]) for row in rows]),
+            }
+            for rows in detail.pairs
+        ],
+        "n_sampled": len(closer.sampled),
+        "shares": [
+            {**vars(one), "name": visible(names[one.label])}
+            | {"pictures": examples([closer.sampled[row] for row in one.rows])}
+            for one in sorted(closer.shares, key=lambda one: (not one.alarm, -one.place))
+        ][:MOST_LISTED],
+    }
 
 
 def _learning(run: RunFolder, commands: Commands, notes: Notes) -> dict[str, Any]:

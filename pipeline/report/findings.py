@@ -32,6 +32,14 @@ class Findings:
     layers: str
     reason: str = ""
 
+    def suspects(self) -> list[str]:
+        """Return the paths of the labels that look wrong, as many as the page names."""
+        return (
+            []
+            if self.value is None
+            else [one["path"] for one in self.value["suspects"][:MOST_LISTED]]
+        )
+
     def paths(self) -> Iterator[str]:
         """Yield the paths that the page names, with repetitions."""
         if self.value is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pipeline.images import Dataset
 from pipeline.images.usable import usable_rows
 from pipeline.report.album import Album, choose_pictures
 from pipeline.report.choice import Chosen
+from pipeline.report.closer import LARGE, Closer, look_closer
 from pipeline.report.findings import Findings, find
 from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.projection import Mapped, map_pictures
@@ -21,7 +23,8 @@ from pipeline.system.progress import SILENT, Reporter
 
 N_MISTAKES = 12
 """Surest mistakes that are shown large."""
-LARGE = 208
+N_PAIRS, N_EACH = 5, 2
+"""Most confused pairs whose maps are shown, and pictures of each."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Detail:
         mistakes: Rows of the surest mistakes.
         large: A thumbnail of each of these.
         mapped: Its maps.
+        pairs: Rows of the pictures of each of the most confused pairs.
+        closer: Where its answers come from.
     """
 
     run: RunFolder
@@ -43,6 +48,8 @@ class Detail:
     mistakes: np.ndarray
     large: tuple[Thumbnail, ...]
     mapped: Mapped
+    pairs: tuple[tuple[int, ...], ...]
+    closer: Closer
 
 
 @dataclass(frozen=True)
@@ -168,19 +175,19 @@ def _material(
     }
     small, large = _pictures(outline.found, album, side, enlarged, reporter)
     budget = max(200_000, MAX_BYTES * len(album) // max(n_pictures, 1))
-    details = tuple(
-        Detail(
-            run,
-            predictions,
-            where,
-            rows,
-            tuple(large.get(int(where[row]), Thumbnail(None, "not shown")) for row in rows),
-            map_pictures(config, run, album, maps),
-        )
-        for run, predictions, where, rows in zip(
-            outline.chosen.detailed, outline.predictions, places, mistakes, strict=True
-        )
-    )
+    named = set(outline.findings.suspects())
+    suspects = [place for place, path in enumerate(album.paths) if path in named]
+    details = []
+    for run, predictions, where, rows in zip(
+        outline.chosen.detailed, outline.predictions, places, mistakes, strict=True
+    ):
+        pairs = predictions.confused(N_PAIRS, N_EACH)
+        wanted = {int(where[row]) for row in (*rows, *chain(*pairs))} - {-1}
+        wanted |= set(suspects if run is outline.chosen.first else ())
+        shown = tuple(large.get(int(where[row]), Thumbnail(None, "not shown")) for row in rows)
+        mapped = map_pictures(config, run, album, maps)
+        closer = look_closer(config, run, outline.found.read, album, where, sorted(wanted))
+        details.append(Detail(run, predictions, where, rows, shown, mapped, pairs, closer))
     return Material(
         chosen=outline.chosen,
         found=outline.found,
@@ -188,7 +195,7 @@ def _material(
         album=album,
         reasons=tuple(thumbnail.reason for thumbnail in small),
         sheets=make_sheets([thumbnail.image for thumbnail in small], side, budget),
-        details=details,
+        details=tuple(details),
     )
 
 

@@ -57,6 +57,19 @@ class RunPredictions:
         sure = self.confidence
         return np.array(sorted(rows, key=lambda row: (-sure[row], self.paths[row])), int)
 
+    def confused(self, most: int, each: int) -> tuple[tuple[int, ...], ...]:
+        """Return pictures of the most confused pairs of classes: rows, surest first, pair by pair.
+
+        Args:
+            most: Pairs at most.
+            each: Pictures of a pair at most.
+        """
+        pairs: dict[tuple[int, int], list[int]] = {}
+        for row in self.surest_mistakes().tolist():
+            pairs.setdefault((int(self.labels[row]), int(self.called[row])), []).append(row)
+        often = sorted(pairs.values(), key=lambda rows: -len(rows))
+        return tuple(tuple(rows[:each]) for rows in often[:most])
+
 
 def read_predictions(run: RunFolder) -> RunPredictions:
     """Read a run's ``predictions.csv``.

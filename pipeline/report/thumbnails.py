@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.images import DecodeRecipe, decode_full
+from pipeline.images.scale import small
 from pipeline.system.machine import thread_count
 from pipeline.system.progress import SILENT, Reporter
 
@@ -82,19 +83,8 @@ def _make(read: Read, wanted: Wanted) -> tuple[Thumbnail, ...]:
         image = decode_full(data, DecodeRecipe(max(wanted.sides), jpeg="scaled"))
     except DecodeError as error:
         return _failed(wanted, str(error))
-    return tuple(Thumbnail(_small(image, side)) for side in wanted.sides)
+    return tuple(Thumbnail(small(image, side)) for side in wanted.sides)
 
 
 def _failed(wanted: Wanted, reason: str) -> tuple[Thumbnail, ...]:
     return (Thumbnail(None, reason),) * len(wanted.sides)
-
-
-def _small(image: Image.Image, side: int) -> Image.Image:
-    """Bring the long side to ``side``; tiny pictures grow by whole numbers and stay sharp."""
-    longest = max(image.size)
-    if longest * 2 <= side:
-        times = side // longest
-        sharp = Image.Resampling.NEAREST
-        return image.resize((image.width * times, image.height * times), sharp)
-    width, height = (max(1, round(length * side / longest)) for length in image.size)
-    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)

@@ -173,6 +173,7 @@ def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict
     if value is None:
         return shown | {"value": None}
     places = {path: place for place, path in enumerate(material.album.paths)}
+    maps = material.details[0].closer.maps
 
     def picture(one: Mapping[str, Any]) -> dict[str, Any]:
         named = {key: visible(one[key]) for key in ("path", "split", "label")}
@@ -183,7 +184,7 @@ def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict
         "suspects": [
             picture(one)
             | {key: one[key] for key in ("probability", "suggested_probability")}
-            | {"suggested": visible(one["suggested"])}
+            | {"suggested": visible(one["suggested"]), "map": maps.get(places.get(one["path"], -1))}
             for one in value["suspects"][:MOST_LISTED]
         ],
         "leaks": [

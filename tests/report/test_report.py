@@ -290,7 +290,9 @@ def test_confusion_cells_are_the_runs(page, project_root):
 
 def test_what_is_missing_is_said_with_its_command(page):
     sections = {one.section: one for one in page[0].missing}
-    assert sections.keys() == {"learning curve", "fine-tuning", "threshold"}
+    assert sections.keys() == {
+        *("learning curve", "fine-tuning", "threshold", "where the answers come from")
+    }
     assert "--learning-curve" in sections["learning curve"].command
     for one in sections.values():
         assert one.reason in page[1].text

@@ -32,6 +32,8 @@ def exported_model(value: Value) -> None:
         f"{value['max_abs_difference']:.1e}, on {counted(value['pictures'], 'picture')} "
         f"({value['compared_on']})"
     )
+    if value["max_evidence_difference"] is not None:
+        say(f"greatest difference of the evidence: {value['max_evidence_difference']:.1e}")
     for note in value["notes"]:
         say(f"note: {note}")
     say(f"classes, recipe and figures: {value['description']}")
@@ -289,6 +291,18 @@ def predictions(value: Value) -> None:
         unsure = "unknown; " if row["unknown"] else unsure
         say(f"{row['path']}: {unsure}{listed}")
     left_out(value["failed"], value["labelled"] + len(value["failed"]), each=True)
+
+
+def evidence(value: Value) -> None:
+    """Say where the maps are and how they were made, and of each picture what it was called."""
+    for row in value["pictures"]:
+        given = "" if row["label"] is None else f", given {row['label']}"
+        answer = f"{row['answer']} {row['probability']:.3f}{given}"
+        say(f"{row['path']}: {answer}; for it, and instead of {row['against']}: {row['file']}")
+    say(f"{value['sheet']}: {counted(len(value['pictures']), 'map')}, {value['method']['about']}")
+    for note in value["notes"]:
+        say(f"note: {note}")
+    left_out(value["failed"], len(value["pictures"]) + len(value["failed"]), each=True)
 
 
 def backbones(value: Value) -> None:

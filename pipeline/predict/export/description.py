@@ -9,7 +9,7 @@ from pipeline.runs import Bundle, RunFolder
 
 FORMAT = "bottleneck-export"
 FORMAT_VERSION = 1
-INPUT, OUTPUT = "images", "probabilities"
+INPUT, OUTPUT, EVIDENCE = "images", "probabilities", "evidence"
 DESCRIPTION = "bottleneck.json"
 """Name of the description in formats that are archives."""
 LABELS = "labels.txt"
@@ -45,6 +45,17 @@ def describe_model(run: RunFolder, bundle: Bundle, wanted: Format) -> dict[str, 
         "threshold": bundle.threshold,
         "notes": _notes(bundle, wanted),
     }
+
+
+def describe_evidence(shape: tuple[int, ...], bias: Any) -> dict[str, Any]:
+    """Return what has to be known of the second output.
+
+    Args:
+        shape: (h, w, k).
+        bias: (k,) what no cell adds.
+    """
+    about = "what each cell adds to the score of each class; all cells and the bias are the score"
+    return {EVIDENCE: {**_tensor(EVIDENCE, [None, *shape], "float32", about), "bias": bias}}
 
 
 def _tensor(name: str, shape: list[int | None], dtype: str, about: str) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """A run as one model for other programs: RGB pictures in, class probabilities out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,12 @@ from pipeline.config import DataConfig, ExportConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.images import DecodeRecipe, RowLoader, load_batches, open_reader
 from pipeline.images.own import may_look
-from pipeline.predict.export.description import describe_model
+from pipeline.predict.export.description import (
+    EVIDENCE,
+    OUTPUT,
+    describe_evidence,
+    describe_model,
+)
 from pipeline.predict.export.formats import (
     Format,
     check_packages,
@@ -20,6 +25,7 @@ from pipeline.predict.export.formats import (
     published,
 )
 from pipeline.predict.labelling import bundle_predictor
+from pipeline.predict.origins import open_origins
 from pipeline.runs import Bundle, RunFolder, find_run
 from pipeline.runs.payload import PAYLOADS
 from pipeline.system.files import write_json
@@ -51,6 +57,8 @@ class ExportedModel:
         pictures: How many pictures that was found on.
         compared_on: What pictures they were.
         notes: What a user of the model has to know.
+        max_evidence_difference: The same of evidence, relative to its greatest value; None where
+            the model gives none.
     """
 
     path: str
@@ -62,6 +70,7 @@ class ExportedModel:
     pictures: int
     compared_on: str
     notes: tuple[str, ...]
+    max_evidence_difference: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
@@ -77,12 +86,16 @@ class Expected:
         source: Where they come from, in words.
         probabilities: (n, k), row-aligned.
         limit: Greatest difference from these that passes.
+        evidence: (n, h, w, k), what each cell adds to the scores; None where it is no output.
+        bias: (k,) what no cell adds to them.
     """
 
     images: np.ndarray
     source: str
     probabilities: np.ndarray
     limit: float
+    evidence: np.ndarray | None = None
+    bias: np.ndarray | None = None
 
 
 def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
@@ -112,23 +125,30 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     import_keras("tensorflow")  # which every format is made of
     expected = _expected(run, bundle, config.converted)
     described = describe_model(run, bundle, wanted)
-    difference = _write(wanted, out, bundle, described, expected)
+    if config.evidence:
+        expected = _with_evidence(run, bundle, config.converted, expected)
+    if expected.evidence is not None and expected.bias is not None:
+        described |= describe_evidence(expected.evidence.shape[1:], expected.bias.tolist())
+    found = _write(wanted, out, bundle, described, expected)
     exported = ExportedModel(
         path=str(out),
         description=str(description_path(out)),
         format=wanted.name,
         run=run.name,
         bytes=_size(out),
-        max_abs_difference=difference,
+        max_abs_difference=found[OUTPUT],
         pictures=len(expected.images),
         compared_on=expected.source,
         notes=tuple(described["notes"]),
+        max_evidence_difference=found.get(EVIDENCE),
     )
     checked = {
-        "max_abs_difference": difference,
+        "max_abs_difference": exported.max_abs_difference,
         "pictures": exported.pictures,
         "compared_on": expected.source,
     }
+    if EVIDENCE in found:
+        checked["max_evidence_difference"] = found[EVIDENCE]
     write_json(description_path(out), described | {"checked": checked})
     return exported
 
@@ -161,6 +181,21 @@ def _expected(run: RunFolder, bundle: Bundle, models: Path) -> Expected:
     return Expected(images, source, probabilities, limit)
 
 
+def _with_evidence(run: RunFolder, bundle: Bundle, models: Path, expected: Expected) -> Expected:
+    """Add where the scores come from; raises RunError where that is no sum over averages."""
+    pooled_so = {cut.pooling for cut in bundle.frozen(look=True).cuts}
+    origins = open_origins(bundle, models, BATCH_SIZE) if pooled_so == {"avg"} else None
+    if origins is None:
+        raise RunError(
+            f"expected a linear head on averages of maps for --evidence, received {run.name} with "
+            f"head={run.head!r} on {', '.join(run.layers)}; export it without --evidence, or ask "
+            f"`pipeline evidence`, which covers parts of pictures"
+        )
+    (found,) = origins.run(iter([expected.images]))
+    cells = np.stack([one.checked(range(len(bundle.classes))) for one in found])
+    return replace(expected, evidence=cells, bias=origins.bias)
+
+
 def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
     """Return the run's own test pictures that are still there: (n, s, s, 3) uint8.
 
@@ -184,24 +219,25 @@ def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
 
 def _write(
     wanted: Format, out: Path, bundle: Bundle, described: dict[str, Any], expected: Expected
-) -> float:
-    """Publish a model that agrees with the run; return how far it is from it."""
+) -> dict[str, float]:
+    """Publish a model that agrees with the run; return how far each of its outputs is from it."""
     from pipeline.backbones.engines.devices import device_of
     from pipeline.predict.export.writers import whole_model
 
     device_of("tensorflow")
-    model = whole_model(bundle)
+    model = whole_model(bundle, expected.evidence is not None)
     with published(wanted, out) as temporary:
         with held_back_stderr():  # converters and runtimes talk, of nothing that concerns a user
             runtime = _converted(wanted, temporary, model, described)
-            difference = _greatest_difference(runtime, expected)
-        if difference > expected.limit:
-            raise RunError(
-                f"expected the probabilities of the run from {wanted.title}, within "
-                f"{expected.limit:.0e}, received others, off by up to {difference:.1e} on "
-                f"{expected.source}; nothing was kept, choose another --format"
-            )
-    return difference
+            found = _greatest_differences(runtime, expected)
+        for name, difference in found.items():
+            if difference > expected.limit:
+                raise RunError(
+                    f"expected the {name} of the run from {wanted.title}, within "
+                    f"{expected.limit:.0e}, received others, off by up to {difference:.1e} on "
+                    f"{expected.source}; nothing was kept, choose another --format"
+                )
+    return found
 
 
 def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]) -> "Runtime":
@@ -225,8 +261,10 @@ def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]
         ) from error
 
 
-def _greatest_difference(runtime: "Runtime", expected: Expected) -> float:
-    """Return max |a − b| of probabilities; infinite where one is not finite.
+def _greatest_differences(runtime: "Runtime", expected: Expected) -> dict[str, float]:
+    """Return max |a − b| of each output; infinite where a value is not finite.
+
+    That of evidence is a share of its greatest value, where that is above 1.
 
     Args:
         runtime: The exported model; it is given one picture first and then the others, since any
@@ -234,9 +272,15 @@ def _greatest_difference(runtime: "Runtime", expected: Expected) -> float:
         expected: What the run says.
     """
     parts = [part for part in (expected.images[:1], expected.images[1:]) if len(part)]
-    received = np.concatenate([runtime(part) for part in parts])
-    difference = float(np.abs(received - expected.probabilities).max())
-    return difference if np.isfinite(difference) else float("inf")
+    received = [runtime(part) for part in parts]
+    wanted = {OUTPUT: expected.probabilities}
+    wanted |= {} if expected.evidence is None else {EVIDENCE: expected.evidence}
+    found = {}
+    for name, array in wanted.items():
+        one = np.concatenate([outputs[name] for outputs in received])
+        difference = float(np.abs(one - array).max()) / max(1.0, float(np.abs(array).max()))
+        found[name] = difference if np.isfinite(difference) else float("inf")
+    return found
 
 
 def _size(path: Path) -> int:

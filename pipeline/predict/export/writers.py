@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from pipeline.backbones.engines import GivenNetwork
 from pipeline.backbones.engines.conversion import convert
 from pipeline.heads import NetworkHead
 from pipeline.heads.fitted import centred
-from pipeline.heads.transplant import transplant, with_probabilities
+from pipeline.heads.transplant import transplant, with_evidence, with_probabilities
 from pipeline.predict.export.description import (
     DESCRIPTION,
+    EVIDENCE,
     INPUT,
     LABELS,
     OUTPUT,
@@ -34,8 +36,9 @@ from pipeline.system.startup import compile_openvino, import_openvino
 
 ov = import_openvino()
 
-Runtime = Callable[[np.ndarray], np.ndarray]
-"""Pictures (n, s, s, 3) uint8 in, probabilities (n, k) out."""
+Runtime = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+"""Pictures (n, s, s, 3) uint8 in, probabilities (n, k) out, and evidence (n, h, w, k) if asked."""
+OUTPUTS = (OUTPUT, EVIDENCE)
 
 OPSET = 17
 """ONNX of 2022: what is older knows no LayerNormalization, and every runtime of today reads it."""
@@ -44,11 +47,13 @@ ERRORS_ONLY = 3
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
-def whole_model(bundle: Bundle) -> keras.Model:
+def whole_model(bundle: Bundle, evidence: bool = False) -> keras.Model:
     """Return (n, s, s, 3) RGB 0–255 to (n, k) probabilities, computed in float32.
 
     Args:
         bundle: A linear or dense head on its base, or a fine-tuned model.
+        evidence: Whether a second output shall say where the scores come from; the head is linear
+            then, and sees averages of maps.
 
     Raises:
         WeightsError: The base's weights are gone, or not what they were.
@@ -56,8 +61,14 @@ def whole_model(bundle: Bundle) -> keras.Model:
     if bundle.head is None:
         return bundle.model()
     assert isinstance(bundle.head, NetworkHead), type(bundle.head)
-    extractor = bundle.frozen().build()
-    return with_probabilities(transplant(extractor, centred(bundle.head)))
+    base, head = bundle.frozen(), centred(bundle.head)
+    if not evidence:
+        return with_probabilities(transplant(base.build(), head))
+    maps = [replace(cut, pooling="none") for cut in base.cuts]
+    extractor = base.with_cuts([*base.cuts, *maps]).build()
+    pooled, maps = extractor.outputs[: len(maps)], extractor.outputs[len(maps) :]
+    model = with_probabilities(transplant(keras.Model(extractor.inputs[0], pooled), head))
+    return with_evidence(model, pooled, maps, head)
 
 
 def _write_keras(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
@@ -69,12 +80,22 @@ def _write_keras(path: Path, model: keras.Model, description: Mapping[str, Any])
 def _load_keras(path: Path) -> Runtime:
     """Load a model as anyone would, with plain Keras in safe mode."""
     model = keras.saving.load_model(path, safe_mode=True)
-    return lambda images: np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = _listed(model(images, training=False))
+        arrays = (np.asarray(keras.ops.convert_to_numpy(one)) for one in outputs)
+        return dict(zip(OUTPUTS, arrays, strict=False))
+
+    return run
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def _write_openvino(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
     """Write a float32 model into a folder; its runtime information holds what describes it."""
-    network = GivenNetwork("export", {}, (OUTPUT,), lambda: model)
+    network = GivenNetwork("export", {}, OUTPUTS[: len(model.outputs)], lambda: model)
     converted = convert(model, network)
     converted.set_rt_info(json.dumps(description), ["bottleneck"])
     converted.set_rt_info(json.dumps(description["classes"]), ["model_info", "classes"])
@@ -84,7 +105,13 @@ def _write_openvino(path: Path, model: keras.Model, description: Mapping[str, An
 def _load_openvino(path: Path) -> Runtime:
     """Load a model in OpenVINO, on the CPU."""
     compiled = compile_openvino(path / PARTS[0], EXACT)
-    return lambda images: np.array(compiled(images)[OUTPUT])
+    names = [output.get_any_name() for output in compiled.outputs]
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = compiled(images)
+        return {name: np.array(outputs[name]) for name in names}
+
+    return run
 
 
 def _write_onnx(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
@@ -147,7 +174,8 @@ def _load_onnx(path: Path) -> Runtime:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda images: np.asarray(session.run([OUTPUT], {INPUT: images})[0])
+    names = [output.name for output in session.get_outputs()]
+    return lambda images: dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
 
 def _write_tflite(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
@@ -170,7 +198,11 @@ def _load_tflite(path: Path) -> Runtime:
     from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(str(path)).get_signature_runner()
-    return lambda images: np.array(runner(**{INPUT: images})[OUTPUT])
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: np.array(one) for name, one in runner(**{INPUT: images}).items()}
+
+    return run
 
 
 def _append(path: Path, description: Mapping[str, Any]) -> None:
@@ -180,13 +212,14 @@ def _append(path: Path, description: Mapping[str, Any]) -> None:
 
 
 def _serving_function(model: keras.Model) -> Any:
-    """Return a ``tf.function`` from ``images`` uint8 of any number to ``probabilities``."""
+    """Return a ``tf.function`` from ``images`` uint8 of any number to the outputs by name."""
     shape = (None, *model.inputs[0].shape[1:])
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, INPUT)], autograph=False)
     def serve(images: Any) -> dict[str, Any]:
         with _inlined():
-            return {OUTPUT: model(tf.cast(images, tf.float32), training=False)}
+            outputs = _listed(model(tf.cast(images, tf.float32), training=False))
+            return dict(zip(OUTPUTS, outputs, strict=False))
 
     return serve
 

@@ -93,7 +93,8 @@ def loaded(name, out):
     """Return a model in its format's own runtime."""
     from pipeline.predict.export.writers import WRITERS
 
-    return WRITERS[find_format(name, out).name][1](out)
+    runtime = WRITERS[find_format(name, out).name][1](out)
+    return lambda images: runtime(images)["probabilities"]
 
 
 def leftovers(folder):
@@ -101,6 +102,32 @@ def leftovers(folder):
 
 
 # What is written says what the run says
+
+
+@pytest.mark.parametrize(
+    ("head", "name"), [*(("lda", name) for name in SUFFIXES), ("logistic", "onnx")]
+)
+def test_evidence_is_the_runs_own_and_adds_up(project, tmp_path, head, name):
+    from pipeline.predict.export.writers import WRITERS
+
+    out = tmp_path / f"model{SUFFIXES[name]}"
+    result = exported(project, out, head, format=name, evidence=True)
+    assert result.max_evidence_difference < 1e-4
+    images, probabilities = predicted(project, head)
+    found = WRITERS[name][1](out)(images)
+    np.testing.assert_allclose(found["probabilities"], probabilities, atol=1e-5)
+    about = json.loads(out.with_name(f"{out.name}.json").read_text())
+    assert about["checked"]["max_evidence_difference"] == result.max_evidence_difference
+    assert about["evidence"]["shape"] == [None, 8, 8, 3]
+    assert found["evidence"].shape == (18, 8, 8, 3)  # of two grids, the finer one
+    scores = found["evidence"].sum((1, 2)) + about["evidence"]["bias"]
+    np.testing.assert_allclose(softmax(scores), probabilities, atol=1e-4)
+
+
+def test_evidence_is_of_linear_heads(project, tmp_path):
+    with pytest.raises(RunError, match="expected a linear head on averages of maps for --evidence"):
+        exported(project, tmp_path / "model.keras", "dense", evidence=True)
+    assert leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize(
