@@ -121,7 +121,10 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
         engine = _model_engine(name, bundle, base.precision, models, batch_size)
         return Predictor(bundle.classes, decoding, _only_output(engine), _as_it_is)
     # Weights are looked for when the model has to be built: a kept one is run without them.
-    network = GivenNetwork(base.name, base.identity, base.outputs, lambda: bundle.frozen().build())
+    graph = None if base.graph is None else lambda: bundle.frozen().read_graph()
+    network = GivenNetwork(
+        base.name, base.identity, base.outputs, lambda: bundle.frozen().build(), graph
+    )
     engine = open_engine(network, "auto", base.precision, batch_size, models)
     # Bundles hold heads as they were fitted; what all classes share would only cost digits.
     head = centred(bundle.head) if isinstance(bundle.head, NetworkHead) else bundle.head
