@@ -28,8 +28,8 @@ from pipeline.system.typed import read_json, typed
 
 logger = logging.getLogger(__name__)
 
-KEPT, VERSION = "given", 1
-"""Folder of what is known of brought networks, and the version of how it is found."""
+VERSION = 1
+"""Of how what is known of a brought network is found."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def find_base(
     path = given_path(text, runs)
     kind = kind_of(path)
     name = f"{kind}:{(digest := given_digest(kind, path))[:12]}"
-    graph = _graph(kind, path, digest, size, None if models is None else models / KEPT, look)
+    graph = _graph(kind, path, digest, size, models, look)
     family = "" if listing else _family(text, graph, preprocessing)
     if not graph.size and size is None and not listing:
         raise InputError(
@@ -125,9 +125,9 @@ def _family(text: str, graph: Graph, asked: str | None) -> str:
 
 
 def _graph(
-    kind: str, path: Path, digest: str, size: int | None, kept: Path | None, look: bool
+    kind: str, path: Path, digest: str, size: int | None, models: Path | None, look: bool
 ) -> Graph:
-    file = None if kept is None else kept / f"{digest}-{size or 0}-{VERSION}.json"
+    file = None if models is None else models / f"given-{digest}-{size or 0}-{VERSION}.json"
     if file is not None:
         try:
             read: Graph = typed(Graph, read_json(file))

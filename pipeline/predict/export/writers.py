@@ -44,8 +44,10 @@ ERRORS_ONLY = 3
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
-def whole_model(bundle: Bundle) -> keras.Model:
+def whole_model(bundle: Bundle) -> Any:
     """Return (n, s, s, 3) RGB 0–255 to (n, k) probabilities, computed in float32.
+
+    A ``keras.Model``; of a base that OpenVINO alone computes, an ``openvino.Model``.
 
     Args:
         bundle: A linear or dense head on its base, or a fine-tuned model.
@@ -56,8 +58,13 @@ def whole_model(bundle: Bundle) -> keras.Model:
     if bundle.head is None:
         return bundle.model()
     assert isinstance(bundle.head, NetworkHead), type(bundle.head)
-    extractor = bundle.frozen().build()
-    return with_probabilities(transplant(extractor, centred(bundle.head)))
+    base, head = bundle.frozen(), centred(bundle.head)
+    if base.graph is not None:
+        from pipeline.heads.openvino import graph_with_head
+
+        return graph_with_head(base.graph().model, head, OUTPUT)
+    extractor = base.build()
+    return with_probabilities(transplant(extractor, head))
 
 
 def _write_keras(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
@@ -72,10 +79,10 @@ def _load_keras(path: Path) -> Runtime:
     return lambda images: np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
 
 
-def _write_openvino(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
+def _write_openvino(path: Path, model: Any, description: Mapping[str, Any]) -> None:
     """Write a float32 model into a folder; its runtime information holds what describes it."""
     network = GivenNetwork("export", {}, (OUTPUT,), lambda: model)
-    converted = convert(model, network)
+    converted = model if isinstance(model, ov.Model) else convert(model, network)
     converted.set_rt_info(json.dumps(description), ["bottleneck"])
     converted.set_rt_info(json.dumps(description["classes"]), ["model_info", "classes"])
     ov.save_model(converted, path / PARTS[0], compress_to_fp16=False)
