@@ -6,6 +6,7 @@ is no larger than the weights beside its description.
 
 import inspect
 import json
+import re
 import tempfile
 import warnings
 import zipfile
@@ -33,6 +34,8 @@ MOST_CONFIG, MOST_DEPTH = 8 << 20, 200
 EXPORTED = "bottleneck.json"
 """A member of models that this program exported: these have their preprocessing inside."""
 _STARTS = (keras.layers.Rescaling, keras.layers.Normalization)
+_OURS = ("images", "preprocessing", "features_", "head_", "probabilities", "classifier")
+_UNKNOWN = re.compile(r"(?:Unknown layer: |Could not locate class )'([^']{1,60})'")
 _NO_TURN = "save it for pictures (height, width, 3), one input, channels last"
 
 
@@ -169,8 +172,10 @@ def _called(flat: _Flat, operation: Any, args: Any, kwargs: Any, within: str = "
         return operation(*args, **kwargs)
     operation._inbound_nodes.clear()
     operation._outbound_nodes.clear()
-    taken = {"images", "preprocessing", *(one.name for one in flat.operations)}
+    taken = {one.name for one in flat.operations}
     name = f"{within}_{operation.name}" if within else operation.name
+    if not isinstance(operation, keras.Layer) or name.startswith(_OURS):
+        name = f"base_{name}"  # what is built on top has names of its own, or automatic ones
     while name in taken:
         name = f"{name}_2"
     operation.name = name
@@ -319,9 +324,12 @@ def _told(path: Path) -> Iterator[None]:
     ) as error:  # fmt: skip
         if isinstance(error, WeightsError):
             raise
-        said = " ".join(str(error).split()).partition(". ")[0][:300] or type(error).__name__
+        text = " ".join(str(error).split())
+        said = text.partition(". ")[0][:300] or type(error).__name__
         if "Lambda" in said:
             said = "a Lambda layer, which would run code of the file; save it with layers instead"
+        elif unknown := _UNKNOWN.search(text):
+            said = f"a layer {unknown[1]!r}, which Keras does not define"
         raise WeightsError(
             f"expected a network that Keras {keras.__version__} loads from known layers alone in "
             f"{path}, received {said}"

@@ -192,13 +192,16 @@ def _sides(node: Any) -> list[Any]:
 
 
 def _n_values(source: Any) -> int:
-    """Return how many weights a constant holds, through what only turns or converts it."""
+    """Return how many weights a constant holds, through what only turns or converts it.
+
+    Numbers for the three colours, or for all of them, are no weights.
+    """
     while source.get_type_name() in _PLAIN:
         source = source.input_value(0).get_node()
     if source.get_type_name() != "Constant":
         return 0
     n_values = int(np.prod(list(source.get_output_shape(0)), dtype=np.int64))
-    return n_values if source.get_element_type().is_real() else 0
+    return n_values if source.get_element_type().is_real() and n_values > 3 else 0
 
 
 def _channels_first(model: Any, first: bool) -> dict[str, bool]:
@@ -220,6 +223,11 @@ def _channels_first(model: Any, first: bool) -> dict[str, bool]:
             order = node.input_value(1).get_node()
             turned = list(order.get_data()) if order.get_type_name() == "Constant" else []
             before = {(0, 2, 3, 1): False, (0, 3, 1, 2): True}.get(tuple(turned), before)
+        elif kind == "Reshape" and before is not None:  # so exporters turn maps of one place
+            was, is_now = _sides(node.input_value(0).get_node()), _sides(node)
+            channels = was[1 if before else -1]
+            if len(was) == 4 and is_now[1] != is_now[3] and channels in (is_now[1], is_now[3]):
+                before = is_now[1] == channels
         if kind != "Constant":
             found[node.get_friendly_name()] = first if before is None else before
     return found

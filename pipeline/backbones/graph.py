@@ -137,18 +137,22 @@ def _before_pooling(chain: Sequence[Node]) -> Iterator[Node]:
     before: tuple[int, ...] = ()
     for node in chain:
         places, were = math.prod(node.shape[:-1]), math.prod(before[:-1])
-        if node.kind.startswith(_POOLS) and places == 1 and (were > 1 or len(node.shape) == 1):
-            return
-        if node.kind.startswith(("Global", "ReduceMean", "ReduceMax")) and places == 1:
+        pools = node.kind.startswith(_POOLS) or len(node.shape) == 2  # one of many tokens is taken
+        always = node.kind.startswith(("Global", "ReduceMean", "ReduceMax"))
+        if places == 1 and (always or (pools and were > 1)):
             return
         yield node
         before = node.shape
 
 
+def _learns(node: Node) -> bool:
+    return node.n_parameters > 0 and node.kind not in ("Normalization", "Rescaling")
+
+
 def _stages(spread: Sequence[Node]) -> Iterator[str]:
     """Yield the end of each stretch of maps of one size: its last sum, else its last node."""
     stretches = [list(group) for _, group in groupby(spread, lambda node: node.shape[:-1])]
-    stretches = [group for group in stretches if any(node.n_parameters for node in group)]
+    stretches = [group for group in stretches if any(_learns(node) for node in group)]
     for i, group in enumerate(stretches):
         joins = [node for node in group if node.kind in _JOINS and len(node.inputs) > 1]
         last = i == len(stretches) - 1
