@@ -25,6 +25,7 @@ from keras.src.models import Functional
 from pipeline.backbones.cuts import Cut, pool
 from pipeline.backbones.graph import Graph, Node, names
 from pipeline.backbones.preprocessing import preprocessing_layers
+from pipeline.backbones.weight_files import read_model_config
 from pipeline.errors import WeightsError
 from pipeline.system.arrays import check_members
 from pipeline.system.typed import parse_json, typed
@@ -255,16 +256,12 @@ def _read_keras(path: Path) -> tuple[int, Callable[[], Any]]:
 
 
 def _read_h5(path: Path) -> tuple[int, Callable[[], Any]]:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get("model_config")
-    if text is None:
+    data = read_model_config(path)
+    if data is None:
         raise ValueError(
             "weights alone; name their base with --backbone and the file with --weights, or save "
             "the whole network with model.save('NAME.keras')"
         )
-    data = text if isinstance(text, bytes) else str(text).encode()
     if len(data) > MOST_CONFIG:
         raise ValueError(f"a model_config of more than {MOST_CONFIG:,} bytes")
     config = _config(data)

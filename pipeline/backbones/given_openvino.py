@@ -16,7 +16,7 @@ from pipeline.backbones.cuts import OF_TOKENS, Cut, n_prefix
 from pipeline.backbones.graph import Graph, Node, names
 from pipeline.backbones.preprocessing import constants_of
 from pipeline.errors import WeightsError
-from pipeline.system.startup import import_openvino, installed
+from pipeline.system.startup import compile_openvino, import_openvino, installed
 
 ov = import_openvino()
 _ops = ov.opset13
@@ -63,6 +63,7 @@ def describe_graph(kind: str, path: Path, size: int | None) -> Graph:
         parameter = read.parameter.get_friendly_name()
         nodes = [Node("images", "InputLayer", read.shape(read.parameter))]
         known: dict[str, tuple[str, ...]] = {parameter: ("images",)}
+        unnamed: dict[str, int] = {}
         for node in read.model.get_ordered_ops():
             friendly = node.get_friendly_name()
             sources = [value.get_node() for value in node.input_values()]
@@ -70,8 +71,11 @@ def describe_graph(kind: str, path: Path, size: int | None) -> Graph:
             if not inputs or node.get_type_name() == "ShapeOf" or friendly in known:
                 continue
             known[friendly] = tuple(dict.fromkeys(inputs))
-            if (name := own.get(friendly)) is not None:
-                held = sum(map(_n_values, sources))
+            held = sum(map(_n_values, sources))
+            held += sum(unnamed.pop(one.get_friendly_name(), 0) for one in sources)
+            if (name := own.get(friendly)) is None:
+                unnamed[friendly] = held  # a convolution, say, whose bias is added by a named sum
+            else:
                 shape, kind_of = read.shape(node), node.get_type_name()
                 nodes.append(Node(name, kind_of, shape, known[friendly], held))
                 known[friendly] = (name,)
@@ -139,7 +143,7 @@ def difference_from_reference(kind: str, path: Path, size: int, family: str) -> 
     except (RuntimeError, ValueError, onnxruntime.capi.onnxruntime_pybind11_state.Fail):
         return None
     read.model.reshape([len(x), *(side.get_length() for side in _sides(read.parameter)[1:])])
-    compiled = ov.Core().compile_model(read.model, "CPU", _EXACT)
+    compiled = compile_openvino(read.model, _EXACT)
     received = np.asarray(compiled([np.ascontiguousarray(x)])[0], np.float32)
     difference = float(np.abs(wanted - received).max() / (np.abs(wanted).max() or 1.0))
     return difference if np.isfinite(difference) else float("inf")

@@ -112,6 +112,8 @@ def constants_of(family: str) -> Preprocessing:
     if (found := _NUMBERS.fullmatch(family)) is None:
         raise UnknownNameError("preprocessing", family, PREPROCESSINGS)
     mean, std = _three(found[1]), _three(found[2])
+    if not all(std):
+        raise UnknownNameError("preprocessing", family, PREPROCESSINGS)
     scale = (1 / (255 * std[0]), 1 / (255 * std[1]), 1 / (255 * std[2]))
     return Preprocessing(scale, (-mean[0] / std[0], -mean[1] / std[1], -mean[2] / std[2]))
 

@@ -18,8 +18,9 @@ from pipeline.classify.search import MeasureUnits
 from pipeline.classify.selection import heads_of, select_by
 from pipeline.classify.tuning import tune
 from pipeline.config import ClassifyConfig
-from pipeline.features.base import asks_for_best, inputs_of
+from pipeline.features.base import inputs_of
 from pipeline.features.extract import CachedFeatures
+from pipeline.features.inputs import asks_for_best
 from pipeline.heads.streamed import check_fits
 from pipeline.images import Dataset
 from pipeline.images.usable import check_different, check_every_class
@@ -50,6 +51,7 @@ class Classification:
         contradictory: Pictures that are byte-identical to one of another class.
         curve: Whether more pictures would help the best run's head; None unless asked for.
         bases: What is known of each of several bases; empty where one alone was asked for.
+        change: What corrections change for the best run's head; None without them.
     """
 
     results: tuple[Result, ...]
@@ -58,6 +60,7 @@ class Classification:
     contradictory: int
     curve: Mapping[str, Any] | None = None
     bases: tuple[BaseRow, ...] = ()
+    change: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value."""
@@ -69,6 +72,7 @@ class Classification:
             "contradictory": self.contradictory,
             "learning_curve": self.curve,
             "bases": [row.to_dict() for row in self.bases],
+            **(self.change or {}),
         }
 
 

@@ -9,32 +9,30 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.backbones.backbone import TOP, BackboneSpec, GivenGraph, given_backbone
+from pipeline.backbones.backbone import BackboneSpec, GivenGraph, given_backbone
 from pipeline.backbones.catalog import parse_backbone
-from pipeline.backbones.cuts import BEST, BLOCKS, CONCAT, EACH, OF_TOKENS, POOLINGS, Cut
+from pipeline.backbones.cuts import OF_TOKENS, Cut
 from pipeline.backbones.engines import ReadNetwork, check_engine, prefer_engine
 from pipeline.backbones.given import FoundBase, find_base
 from pipeline.backbones.given_files import GRAPHS, refuse_graph
-from pipeline.backbones.weights import WeightsSource, resolve_weights
+from pipeline.backbones.weights import CHOICES, WeightsSource, resolve_weights
 from pipeline.config import DTYPES, RUNS, TRAINING_PRECISIONS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
+from pipeline.features.inputs import Input, parse_inputs
 from pipeline.features.store import Recipe
 from pipeline.features.store.folders import holds
 from pipeline.features.store.recipe import CutName
 from pipeline.images import DecodeRecipe, ViewRecipe
+from pipeline.images.own import is_own, note_own
 from pipeline.system.startup import import_keras
 from pipeline.system.typed import record
 
 if TYPE_CHECKING:
     import keras
 
-JOIN = "+"
 MOST_CUTS = 600
 """What a shard may hold, see `pipeline.features.store.dense`."""
 CLEAN = {"policy": "clean"}
-
-Input = tuple[Cut, ...]
-"""What a head sees: one cut, or several side by side."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +242,7 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     seed = config.seed
     weights = config.weights if found.path is None else str(found.path)
     source = resolve_weights(spec, weights, seed, include_top=top, image_size=size, fetch=fetch)
+    _note_file(source)
     base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
     return _as_begun(base, config.cache)
 
@@ -303,52 +302,6 @@ def inputs_of(config: FeaturesConfig, base: FrozenBase) -> tuple[Input, ...]:
     return parse_inputs(base.spec, config.layers, config.pooling)
 
 
-def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[Input, ...]:
-    """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings.
-
-    ``blocks`` stands for the output of every block, each an input of its own; ``each`` and
-    ``best`` for the top and every block; ``concat`` for those, every two and every three
-    neighbours side by side, and all.
-    """
-    poolings = _names(pooling, "pooling")
-    for name in poolings:
-        if name not in POOLINGS:
-            raise UnknownNameError("pooling", name, POOLINGS, f"known: {', '.join(POOLINGS)}")
-    texts = [name for text in _names(layers, "layers") for name in _expanded(spec, text)]
-    # Two names may be one layer, such as the top and the last block of VGG16.
-    joined = [
-        tuple(dict.fromkeys(spec.resolve_layer(part.strip()) for part in text.split(JOIN)))
-        for text in texts
-    ]
-    inputs = (tuple(Cut(layer, name) for layer in names) for names in joined for name in poolings)
-    return tuple(dict.fromkeys(inputs))
-
-
-def _expanded(spec: BackboneSpec, text: str) -> list[str]:
-    points = list(spec.cut_points())
-    blocks = [point for point in points if point != TOP]
-    if text == BLOCKS:
-        return blocks
-    if text in (EACH, BEST):
-        return [TOP, *blocks]
-    if text == CONCAT:
-        runs = [points[at : at + n] for n in (2, 3) for at in range(len(points) - n + 1)]
-        return [TOP, *blocks, *(JOIN.join(run) for run in [*runs, points])]
-    return [text]
-
-
-def asks_for_best(layers: str) -> bool:
-    """Return whether layers are to be chosen from, instead of trying all of them."""
-    return BEST in (part.strip() for part in layers.split(","))
-
-
-def _names(text: str, what: str) -> list[str]:
-    names = [part.strip() for part in text.split(",")]
-    if not all(names):
-        raise InputError(f"expected names separated by commas, received {what}={text!r}")
-    return names
-
-
 @dataclass(frozen=True, kw_only=True)
 class SavedBase:
     """A base as runs and bundles say it, which `FrozenBase.to_dict` wrote."""
@@ -369,18 +322,22 @@ class SavedBase:
     given: GivenGraph | None = None
 
 
-def frozen_from_dict(value: Mapping[str, Any], *, look: bool = False) -> FrozenBase:
-    """Make the base of a saved run again.
+def frozen_from_dict(
+    value: Mapping[str, Any], *, look: bool = False, of_run: bool = False
+) -> FrozenBase:
+    """Make a saved base again.
 
     Args:
         value: From `FrozenBase.to_dict`.
         look: Only the recipe is wanted, to read what is cached: weights are not looked for, and
             the base cannot be built.
+        of_run: A run says it, which anybody may have written: a file of weights is opened only if
+            a command of this user's named it.
 
     Raises:
         MisreadError: It is something else.
         InputError: There is no such base, or no such cut.
-        WeightsError: The weights are gone, or are not the same as then.
+        WeightsError: The weights are gone, are not the same as then, or not to be opened.
     """
     saved: SavedBase = record(SavedBase, value)
     spec = parse_backbone(saved.backbone)
@@ -399,10 +356,35 @@ def frozen_from_dict(value: Mapping[str, Any], *, look: bool = False) -> FrozenB
     if look:
         source = WeightsSource("recorded", None, saved.weights_digest)
     else:
+        if of_run and saved.weights not in CHOICES and not is_own(saved.weights):
+            raise WeightsError(
+                f"expected weights in a file that a command of yours has named here, received "
+                f"weights={saved.weights!r}, which only the run says; name the file with --weights "
+                f"PATH if you have it"
+            )
         source = _same_weights(spec, saved)
     return FrozenBase(
         spec, saved.weights, source, cuts, decoding, saved.precision, saved.with_top, saved.dtype
     )
+
+
+def with_weights(value: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    """Return a saved base whose weights are where the user's own command says.
+
+    Raises:
+        MisreadError: The base is something else.
+        WeightsError: The weights are not there, or are others.
+    """
+    saved: SavedBase = record(SavedBase, {**value, "weights": weights})
+    source = _same_weights(parse_backbone(saved.backbone), saved)
+    _note_file(source)
+    path = source.path if source.kind == "file" else None
+    return {**value, "weights": weights if path is None else str(path.resolve())}
+
+
+def _note_file(source: WeightsSource) -> None:
+    if source.kind == "file" and source.path is not None:
+        note_own(str(source.path.resolve()))
 
 
 def _same_weights(spec: BackboneSpec, saved: SavedBase) -> WeightsSource:
@@ -412,8 +394,8 @@ def _same_weights(spec: BackboneSpec, saved: SavedBase) -> WeightsSource:
     if source.digest != wanted:
         raise WeightsError(
             f"expected the weights with digest {wanted[:12]}…, received {source.digest[:12]}… "
-            f"from weights={given!r}: the file was changed since the run was made; put the old "
-            f"one back or train again"
+            f"from weights={given!r}: the file was changed since the run was made, or is another; "
+            f"put the old one back or train again"
         )
     return source
 

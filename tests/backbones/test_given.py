@@ -130,6 +130,8 @@ def test_preprocessings_are_read_in_one_way():
         read_preprocessing("mean=123.7,116.8,103.9,std=58.4,57.1,57.4")
     with pytest.raises(UnknownNameError, match="unknown preprocessing 'batch'"):
         constants_of("batch")
+    with pytest.raises(UnknownNameError, match="unknown preprocessing 'mean"):
+        constants_of("mean=0,0,0,std=0,1,1")
 
 
 def test_the_bytes_are_the_identity_and_the_name_is_not(network, tmp_path):
@@ -290,9 +292,9 @@ def test_a_run_makes_its_base_again_from_the_file_and_from_no_other(network, tmp
     network.unlink()
     with pytest.raises(WeightsError, match=r"the file of the base onnx:.* with --weights FILE"):
         frozen_from_dict(saved)
+    for name in ("other.bin", "other.xml"):
+        (tmp_path / name).touch()
     with pytest.raises(WeightsError, match=r"expected the file of the base .*, one of ir"):
-        (tmp_path / "other.bin").touch()
-        (tmp_path / "other.xml").touch()
         resolve_weights(base.spec, str(tmp_path / "other.xml"))
 
 

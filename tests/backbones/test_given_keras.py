@@ -170,7 +170,9 @@ def test_what_would_run_code_is_refused(tmp_path, suffix):
         path.write_bytes(replaced.replace(b"tests>Own", b"tests>Owm"))
     else:
         _with_config(path, lambda text: text.replace("Own", "Owm"))
-    with pytest.raises(WeightsError, match=r"received a layer '(tests>)?Owm', which Keras does not"):
+    with pytest.raises(
+        WeightsError, match=r"received a layer '(tests>)?Owm', which Keras does not"
+    ):
         find_base(str(path), "raw")
 
 
@@ -225,7 +227,9 @@ def test_a_network_of_any_size(tmp_path):
 def test_a_layer_that_is_used_twice_is_no_cut(tmp_path):
     images = keras.Input((SIDE, SIDE, 3))
     conv = keras.layers.Conv2D(3, 3, padding="same", name="conv")
-    keras.Model(images, keras.layers.ReLU(name="end")(conv(conv(images)))).save(tmp_path / "a.keras")
+    keras.Model(images, keras.layers.ReLU(name="end")(conv(conv(images)))).save(
+        tmp_path / "a.keras"
+    )
     graph = describe_keras("keras", tmp_path / "a.keras", None)
     assert [node.name for node in graph.nodes] == ["images", "end"]
     assert build_given("keras", tmp_path / "a.keras", SIDE, [Cut("end")], "raw").count_params() > 0
@@ -251,7 +255,6 @@ class ToyEncoder(keras.layers.Layer):
 def hub(monkeypatch, tmp_path):
     """A preset's folder, and what of KerasHub is used to read it."""
 
-
     def made_again(path=None):
         keras.utils.set_random_seed(0)
         x = images = keras.Input((16, 16, 3), name="images")
@@ -262,7 +265,9 @@ def hub(monkeypatch, tmp_path):
     model = made_again()
     folder = tmp_path / "preset"
     folder.mkdir()
-    config = keras.saving.serialize_keras_object(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+    config = keras.saving.serialize_keras_object(
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    )
     (folder / "config.json").write_text(json.dumps(config))
     model.save_weights(folder / "model.weights.h5")
     converter = {"config": {"scale": 1 / 127.5, "offset": [-1, -1, -1]}}

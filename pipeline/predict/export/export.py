@@ -109,7 +109,7 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     check_place(wanted, out, config.overwrite)
     run = find_run(config.runs, target)
     _check_head(run)
-    bundle = run.bundle()
+    bundle = run.bundle(weights=config.weights)
     kind = bundle.frozen(look=True).spec.backbone.given
     if kind in GRAPHS and bundle.head is not None and wanted.name != "openvino":
         raise InputError(
