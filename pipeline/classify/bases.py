@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.backbones.available import named_bases
+from pipeline.backbones.given_files import looks_given
 from pipeline.config import ClassifyConfig
 from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase, resolve
@@ -43,7 +44,12 @@ def contenders(config: ClassifyConfig) -> list[Contender]:
     if found.note:
         logger.info("%s", found.note)
     alone = replace(config, models=None, sample=None, budget=None)
-    own = [replace(alone, backbone=one.backbone, weights=one.weights) for one in found.bases]
+    own = []
+    for one in found.bases:
+        needs = len(found.bases) == 1 or looks_given(one.backbone)  # those of the catalog do not
+        asked = alone.preprocessing if needs else None
+        settings = {"backbone": one.backbone, "weights": one.weights, "preprocessing": asked}
+        own.append(replace(alone, **settings))
     bases = [Contender(one, resolve(one)) for one in own]
     recipes = [one.base.recipe.digest for one in bases]
     for place, one in enumerate(bases):
