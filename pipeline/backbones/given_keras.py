@@ -11,7 +11,7 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,6 +62,7 @@ def build_given(
     images = keras.Input((size, size, 3), name="images", dtype="float32")
     with _told(path):
         flat = _laid_flat(_load(kind, path), preprocessing_layers(images, preprocessing))
+    _keep_apart(operation.name for operation in flat.operations)
     by_name = _by_name(flat)
     outputs = [pool(by_name[cut.layer], cut.pooling, f"features_{i}") for i, cut in enumerate(cuts)]
     return keras.Model(images, outputs, name=kind)
@@ -100,6 +101,15 @@ def describe_keras(kind: str, path: Path, size: int | None) -> Graph:
         hint = "it begins with a Rescaling or Normalization layer, so that raw is likely"
     output = tensors.get(id(flat.output), nodes[-1].name)
     return Graph(tuple(nodes), output, fixed, _brought(kind, path), hint)
+
+
+def _keep_apart(taken: Iterable[str]) -> None:
+    """Let Keras name what comes on top otherwise than what is there: a sum by itself, say."""
+    for name in taken:
+        found = re.fullmatch(r"(.+?)(?:_(\d{1,3}))?", name)
+        if found is not None:
+            while keras.backend.get_uid(found[1]) <= int(found[2] or 0):
+                pass
 
 
 def _by_name(flat: _Flat) -> dict[str, Any]:

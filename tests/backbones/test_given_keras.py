@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from pipeline.backbones import Cut, find_base, parse_backbone, resolve_weights
+from pipeline.backbones.boundary import find_boundary
 from pipeline.backbones.build import build_base, build_extractor
 from pipeline.backbones.given_files import kind_of
 from pipeline.backbones.given_keras import build_given, describe_keras
 from pipeline.backbones.given_openvino import graph_model
 from pipeline.backbones.hub import brought
+from pipeline.backbones.unfreeze import unfreeze
 from pipeline.errors import InputError, WeightsError
+from pipeline.heads import NetworkHead
+from pipeline.heads.transplant import transplant
 from pipeline.system.startup import import_openvino
 
 SIDE = 32
@@ -222,6 +226,18 @@ def test_a_network_of_any_size(tmp_path):
     assert build_given("keras", path, 24, [Cut("conv", "none")], "raw").output_shape[1] == 22
     with pytest.raises(InputError, match="takes pictures of any size; give the one"):
         find_base(str(path), "raw")
+
+
+def test_a_head_sits_on_it_and_blocks_of_it_learn(network, folder):
+    spec = find_base(str(folder / "network.keras"), "raw").spec
+    base = build_given("keras", folder / "network.keras", SIDE, [Cut("down")], "raw")
+    kernel = np.zeros((16, 3), np.float32)
+    head = NetworkHead((kernel,), (np.zeros(3, np.float32),), "sqrt-l2")
+    model = transplant(base, head)
+    assert unfreeze(model, spec, "block2") == ["down"]
+    boundary = find_boundary(model, ["features_0"], ["down"])
+    assert (boundary.layer, boundary.between) == ("sum", ())
+    assert unfreeze(model, spec, "all") == ["inner_conv", "side", "down"]
 
 
 def test_a_layer_that_is_used_twice_is_no_cut(tmp_path):
