@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,9 +139,10 @@ def _laid_flat(model: keras.Model, x: Any) -> _Flat:
     _side(model)
     for unrolled in (True, False):
         flat = _Flat()
-        flat.output = _first(_through(model, x, flat, unrolled))
-        if not flat.blocks or _agree(model, flat, x):
-            return flat
+        with suppress(TypeError, ValueError) if unrolled else nullcontext():
+            flat.output = _first(_through(model, x, flat, unrolled))
+            if not flat.blocks or _agree(model, flat, x):
+                return flat
     raise AssertionError("without blocks taken apart it is what it was")
 
 
@@ -157,7 +158,7 @@ def _through(model: Any, x: Any, flat: _Flat, unrolled: bool) -> Any:
             values = args[0]
             for part in blocks:
                 values = _called(flat, part, (values,), {}, operation.name)
-                if part is not blocks[-1]:
+                if type(part) is type(blocks[0]):
                     flat.blocks.add(flat.operations[-1].name)
             return values
 
@@ -170,10 +171,14 @@ def _through(model: Any, x: Any, flat: _Flat, unrolled: bool) -> Any:
 
 
 def _blocks_of(operation: Any) -> Sequence[Any]:
-    """Return what an encoder calls one after the other: its blocks, and a normalisation."""
-    blocks = getattr(operation, "encoder_layers", None)
+    """Return what an encoder calls one after the other: its blocks, and maybe a normalisation."""
+    if isinstance(operation, keras.Model) or type(operation).__module__.startswith("keras."):
+        return ()
+    blocks = getattr(operation, "encoder_layers", None) or getattr(operation, "layers", None)
+    if not isinstance(blocks, list | tuple) or len({*map(type, blocks)}) != 1 or len(blocks) < 2:
+        return ()
     last = getattr(operation, "layer_norm", None)
-    return (*blocks, last) if isinstance(blocks, list | tuple) and len(blocks) > 1 and last else ()
+    return (*blocks,) if last is None else (*blocks, last)
 
 
 def _called(flat: _Flat, operation: Any, args: Any, kwargs: Any, within: str = "") -> Any:
@@ -185,7 +190,8 @@ def _called(flat: _Flat, operation: Any, args: Any, kwargs: Any, within: str = "
     operation._outbound_nodes.clear()
     taken = {one.name for one in flat.operations}
     name = f"{within}_{operation.name}" if within else operation.name
-    if not isinstance(operation, keras.Layer) or name.startswith(_OURS):
+    bare = not isinstance(operation, keras.Layer) and not name.startswith("base_")
+    if bare or name.startswith(_OURS):
         name = f"base_{name}"  # what is built on top has names of its own, or automatic ones
     while name in taken:
         name = f"{name}_2"

@@ -290,6 +290,8 @@ def _told(path: Path) -> Iterator[None]:
     except (RuntimeError, ValueError, LookupError, TypeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = " ".join(line for line in lines if not line.startswith(("Check", "Exception from")))
+        if said.startswith("Unable to read the model"):
+            said = "what is damaged, of another format, or more than 2 GB in one file"
         raise WeightsError(
             f"expected a network of pictures that OpenVINO {ov.__version__.partition('-')[0]} "
             f"computes in {path}, received {(said or type(error).__name__)[:300]}"

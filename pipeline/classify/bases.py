@@ -44,12 +44,19 @@ def contenders(config: ClassifyConfig) -> list[Contender]:
     if found.note:
         logger.info("%s", found.note)
     alone = replace(config, models=None, sample=None, budget=None)
-    own = []
-    for one in found.bases:
-        needs = len(found.bases) == 1 or looks_given(one.backbone)  # those of the catalog do not
-        asked = alone.preprocessing if needs else None
-        settings = {"backbone": one.backbone, "weights": one.weights, "preprocessing": asked}
-        own.append(replace(alone, **settings))
+    several = len(found.bases) > 1
+    own = [
+        replace(
+            alone,
+            backbone=one.backbone,
+            weights=one.weights,
+            # Those of the catalog bring theirs.
+            preprocessing=None
+            if several and not looks_given(one.backbone)
+            else alone.preprocessing,
+        )
+        for one in found.bases
+    ]
     bases = [Contender(one, resolve(one)) for one in own]
     recipes = [one.base.recipe.digest for one in bases]
     for place, one in enumerate(bases):
