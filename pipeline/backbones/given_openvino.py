@@ -174,8 +174,9 @@ def _read(kind: str, path: Path, size: int | None) -> ReadGraph:
         raise ValueError(f"pictures of {height}×{width}, which are no squares; {_NO_TURN}")
     side = height or size or 224
     model.reshape(ov.PartialShape([-1, 3, side, side] if first else [-1, side, side, 3]))
-    if model.outputs[0].get_partial_shape()[0].is_static:
-        raise ValueError(f"a fixed number of {lengths[0]} pictures; {_NO_TURN}")
+    given = model.outputs[0].get_partial_shape()[0]
+    if given.is_static:
+        raise ValueError(f"an output for {given.get_length()}, whatever comes in; {_NO_TURN}")
     nodes = [node for node in model.get_ordered_ops() if _can_be_cut(node)]
     friendly = [node.get_friendly_name() for node in nodes]
     named = dict(zip(names(friendly), nodes, strict=True))
