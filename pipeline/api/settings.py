@@ -48,6 +48,7 @@ class FeaturesSettings(DataSettings, total=False):
     """Fields of `pipeline.config.FeaturesConfig`."""
 
     backbone: str
+    preprocessing: str | None
     layers: Names
     pooling: Names
     weights: str

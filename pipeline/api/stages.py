@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.backbones.given_files import GRAPHS, refuse_graph
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
 from pipeline.errors import DataError, InputError, UnclearError
 from pipeline.features import Computation, resolve
@@ -192,6 +193,8 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
+    if (kind := source.frozen(look=True).spec.backbone.given) in GRAPHS:
+        raise refuse_graph(kind, "fine-tuning")
     base = source.frozen(weights=config.weights)
     import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
     found = computed(stage1_config(config, source, base), base, dataset, reporter)

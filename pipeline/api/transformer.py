@@ -36,10 +36,13 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
     before a search of several processes spares each of them that.
 
     Args:
-        backbone: Pretrained base, arguments in brackets: ``"MobileNet(alpha=0.25)"``.
+        backbone: Pretrained base, arguments in brackets: ``"MobileNet(alpha=0.25)"``; or the file
+            of a network of your own.
+        preprocessing: What pixels go through first in a network of your own that does not say it.
         layer: Cut layer, ``block1`` … ``blockN``, ``top``, or any Keras layer name; several joined
             by ``+`` lie side by side.
-        pooling: How a cut's map becomes a vector: avg, max, avg+max, gem, none (flattened).
+        pooling: How a cut's map becomes a vector: avg, max, avg+max, gem, none (flattened); of
+            tokens also cls, patch, cls+patch.
         weights: default, imagenet, none, or a file.
         image_size: Side in pixels of the square the base sees; None for the base's own.
         resize: How a picture becomes square: squash, crop, pad.
@@ -82,6 +85,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         self,
         backbone: str = FeaturesConfig.backbone,
         *,
+        preprocessing: str | None = FeaturesConfig.preprocessing,
         layer: str = FeaturesConfig.layers,
         pooling: str = FeaturesConfig.pooling,
         weights: str = FeaturesConfig.weights,
@@ -98,6 +102,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         seed: int | None = None,
     ) -> None:
         self.backbone = backbone
+        self.preprocessing = preprocessing
         self.layer = layer
         self.pooling = pooling
         self.weights = weights

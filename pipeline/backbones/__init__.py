@@ -8,6 +8,7 @@ anything that was not asked for, and to load weights in part.
 from pipeline.backbones.backbone import Argument, Backbone, BackboneSpec
 from pipeline.backbones.catalog import BACKBONES, class_names, parse_backbone
 from pipeline.backbones.cuts import POOLINGS, Cut
+from pipeline.backbones.given import find_base
 from pipeline.backbones.preprocessing import PREPROCESSINGS
 from pipeline.backbones.summary import LayerRow, summarize
 from pipeline.backbones.weights import WeightsSource, resolve_weights
@@ -23,6 +24,7 @@ __all__ = [
     "LayerRow",
     "WeightsSource",
     "class_names",
+    "find_base",
     "parse_backbone",
     "resolve_weights",
     "summarize",

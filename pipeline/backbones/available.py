@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.backbones.backbone import Backbone, BackboneSpec
 from pipeline.backbones.catalog import BACKBONES, parse_backbone
+from pipeline.backbones.given_files import looks_given
 from pipeline.backbones.weight_files import count_values
 from pipeline.backbones.weight_formats import HDF5, stored_as
 from pipeline.backbones.weights import DEFAULT, resolve_weights
@@ -47,7 +48,7 @@ def named_bases(backbone: str, weights: str = DEFAULT, folder: Path | None = Non
     """Read ``"A,B,C"``, or ``"available"`` for every base whose weights are at hand.
 
     Args:
-        backbone: Bases of the catalog, with commas between them.
+        backbone: Bases of the catalog, or files of networks, with commas between them.
         weights: For all of them; or one for each, with commas.
         folder: Of weights files, each of which is taken for the base that it fits.
 
@@ -65,7 +66,7 @@ def named_bases(backbone: str, weights: str = DEFAULT, folder: Path | None = Non
         return _at_hand(own)
     if get_close_matches(backbone.strip(), [AVAILABLE]):
         raise UnknownNameError("backbone", backbone, [AVAILABLE], "that is all that are at hand")
-    names = split_calls(backbone)
+    names = [backbone] if looks_given(backbone) and "," not in backbone else split_calls(backbone)
     given = split_calls(weights) if len(names) > 1 else [weights]
     if len(given) not in (1, len(names)):
         raise InputError(

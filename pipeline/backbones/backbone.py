@@ -54,6 +54,8 @@ class Backbone:
         training_sizes: Input sizes with a weights file of their own, where there are several.
         minimalistic_names: Layers that ``minimalistic=True`` names differently: (usual, new).
         package: Python package that holds the ImageNet weights instead of Keras' site.
+        given: Kind of file where a user brings the base, see `given_files`; empty in the catalog.
+        fixed_size: Whether it takes pictures of ``input_size`` alone.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Backbone:
     training_sizes: tuple[int, ...] = ()
     minimalistic_names: tuple[tuple[str, str], ...] = ()
     package: str | None = None
+    given: str = ""
+    fixed_size: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a person chooses by, as plain JSON values."""
@@ -86,6 +90,53 @@ class Backbone:
             "arguments": {argument.name: argument.default for argument in self.arguments},
             "cut_points": BackboneSpec(self).cut_points(),
         }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GivenGraph:
+    """What runs remember of a base that a user brought.
+
+    Args:
+        preprocessing: What its pictures go through first, see ``preprocessing.py``.
+        size: Side of the pictures that it takes.
+        blocks: As in `Backbone`.
+        top: The same of ``top_layer``.
+        n_parameters: The same.
+    """
+
+    preprocessing: str
+    size: int
+    blocks: tuple[str, ...]
+    top: str
+    n_parameters: int
+
+
+def given_backbone(
+    name: str, graph: GivenGraph | None = None, *, any_size: bool = False
+) -> Backbone:
+    """Return a base that a user brings as if it were a row of the catalog.
+
+    Args:
+        name: Its kind and the beginning of its digest: where it lies does not matter.
+        graph: What it is; None where the file has to say that.
+        any_size: Whether it takes pictures of every size.
+    """
+    graph = graph or GivenGraph(preprocessing="raw", size=0, blocks=(), top="", n_parameters=0)
+    return Backbone(
+        name=name,
+        module="",
+        family="own",
+        preprocessing=graph.preprocessing,
+        n_parameters=graph.n_parameters,
+        blocks=graph.blocks,
+        top_layer=graph.top,
+        top_layers=(),
+        weights_pattern="",
+        input_size=graph.size,
+        min_size=1,
+        given=name.partition(":")[0],
+        fixed_size=not any_size,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +216,11 @@ class BackboneSpec:
                 the top need another one.
         """
         row = self.backbone
+        if row.fixed_size and size != row.input_size:
+            raise InputError(
+                f"expected image_size={row.input_size}, the one that the graph of {self} takes, "
+                f"received image_size={size}; leave it out, or save the network for that size"
+            )
         if size < row.min_size:
             raise InputError(
                 f"{self} needs pictures of at least {row.min_size} pixels a side, "

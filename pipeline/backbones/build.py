@@ -21,7 +21,7 @@ from pipeline.backbones.efficientnet_lite import efficientnet_lite
 from pipeline.backbones.loading import load_weights, snake_case
 from pipeline.backbones.preprocessing import preprocessing_layers
 from pipeline.backbones.weights import WeightsSource
-from pipeline.errors import InputError, UnknownNameError
+from pipeline.errors import InputError, UnknownNameError, WeightsError
 
 # Given by Keras itself, although it looks like an automatic name.
 _NOT_AUTOMATIC = {"reshape_2"}
@@ -49,6 +49,12 @@ def build_extractor(
         InputError: If the architecture cannot take the input size.
         WeightsError: If the weights do not fit.
     """
+    if kind := spec.backbone.given:
+        if source.path is None:
+            raise WeightsError(f"expected the file of the base {spec}, received none")
+        from pipeline.backbones.given_keras import build_given
+
+        return build_given(kind, source.path, image_size, cuts, spec.backbone.preprocessing)
     images = _images(image_size)
     include_top = any(spec.needs_top(cut.layer) for cut in cuts)
     x = preprocessing_layers(images, spec.backbone.preprocessing)

@@ -13,7 +13,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.backbones.backbone import Backbone, BackboneSpec
+from pipeline.backbones.backbone import Backbone, BackboneSpec, given_backbone
 from pipeline.backbones.families import (
     convnext,
     densenet,
@@ -26,6 +26,7 @@ from pipeline.backbones.families import (
     resnet,
     vgg,
 )
+from pipeline.backbones.given_files import NAME
 from pipeline.calls import parse_call
 from pipeline.errors import InputError, UnknownNameError
 
@@ -114,7 +115,8 @@ def parse_backbone(text: str) -> BackboneSpec:
     """Read a backbone with its architecture arguments.
 
     Args:
-        text: A name of the catalog, with arguments in brackets where it takes any.
+        text: A name of the catalog, with arguments in brackets where it takes any; or what runs
+            call a base that a user brought, of which nothing is known then.
 
     Returns:
         The spec; arguments that equal their defaults are dropped, so that two texts for the same
@@ -128,10 +130,11 @@ def parse_backbone(text: str) -> BackboneSpec:
     'MobileNet(alpha=0.25)'
     """
     name, given = parse_call(text)
+    if NAME.fullmatch(name) and not given:
+        return BackboneSpec(given_backbone(name))
     if name not in BACKBONES:
-        raise UnknownNameError(
-            "backbone", name, BACKBONES, "'pipeline backbones' lists all of them"
-        )
+        hint = "'pipeline backbones' lists all of them; a network of your own is named by its file"
+        raise UnknownNameError("backbone", name, BACKBONES, hint)
     backbone = BACKBONES[name]
     checked = {key: _check_argument(backbone, key, value) for key, value in given.items()}
     defaults = {argument.name: argument.default for argument in backbone.arguments}

@@ -4,6 +4,7 @@ Imports Keras only inside functions, so that cuts can be named without it.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from pipeline.errors import UnknownNameError
@@ -11,7 +12,9 @@ from pipeline.errors import UnknownNameError
 BLOCKS, EACH, CONCAT, BEST = "blocks", "each", "concat", "best"
 SEVERAL = (BEST, EACH, CONCAT, BLOCKS)
 """Words that stand for several layers."""
-POOLINGS = ("avg", "max", "avg+max", "gem", "none")
+OF_TOKENS = ("cls", "patch", "cls+patch")
+"""Poolings of tokens (n, tokens, d) alone."""
+POOLINGS = ("avg", "max", "avg+max", "gem", "none", *OF_TOKENS)
 
 _GEM_POWER = 3.0
 _GEM_SMALLEST = 1e-6
@@ -24,7 +27,8 @@ class Cut:
     Args:
         layer: A named cut point (``"block3"``, ``"top"``) or a Keras layer name.
         pooling: ``"avg"``, ``"max"``, ``"avg+max"`` (both, concatenated), ``"gem"`` (generalised
-            mean with p = 3, Radenović et al. 2018) or ``"none"`` (the map as it is).
+            mean with p = 3, Radenović et al. 2018), ``"none"`` (the map as it is); of tokens also
+            ``"cls"`` (the first), ``"patch"`` (the mean of the patches') or ``"cls+patch"``.
 
     Raises:
         UnknownNameError: If the pooling is none of these.
@@ -43,29 +47,54 @@ def pool(x: Any, pooling: str, name: str) -> Any:
     """Append a pooling, computed in float32 whatever the dtype policy.
 
     Args:
-        x: KerasTensor (n, h, w, channels); one of another rank is a vector already and is kept.
-        pooling: One of ``POOLINGS``.
+        x: KerasTensor (n, h, w, channels) or tokens (n, t, d); another is kept as it is.
+        pooling: One of ``POOLINGS``; those of tokens alone for tokens only.
         name: Of the last layer appended, if any is.
 
     Returns:
-        float32 KerasTensor (n, channels); (n, 2 · channels) for ``"avg+max"``, averages first;
-        (n, h, w, channels) for ``"none"``.
+        float32 KerasTensor (n, channels); (n, 2 · channels) for two poolings, in their order; as
+        ``x`` for ``"none"``.
     """
     import keras
 
     x = as_float32(x, f"{name}_float32")
-    if pooling == "none" or len(x.shape) != 4:
+    if pooling == "none" or len(x.shape) not in (3, 4):
         return x
-    average, maximum = keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D
-    if pooling == "avg+max":
-        parts = [
-            average(dtype="float32", name=f"{name}_avg")(x),
-            maximum(dtype="float32", name=f"{name}_max")(x),
-        ]
+    if "+" in pooling:
+        parts = [_pooled(x, part, f"{name}_{part}") for part in pooling.split("+")]
         return keras.layers.Concatenate(dtype="float32", name=name)(parts)
+    return _pooled(x, pooling, name)
+
+
+def _pooled(x: Any, pooling: str, name: str) -> Any:
+    import keras
+
+    layers, dimensions = keras.layers, len(x.shape) - 2
+    mean = getattr(layers, f"GlobalAveragePooling{dimensions}D")
+    if pooling == "max":
+        return getattr(layers, f"GlobalMaxPooling{dimensions}D")(dtype="float32", name=name)(x)
     if pooling == "gem":
-        return _generalized_mean(x, name)
-    return {"avg": average, "max": maximum}[pooling](dtype="float32", name=name)(x)
+        # Between the average (p = 1) and the maximum (p → ∞): Radenović, Tolias and Chum,
+        # "Fine-tuning CNN image retrieval with no human annotation", 2018. A stock layer for the
+        # mean, so that the graph has a layer of the output's name.
+        powers = keras.ops.power(keras.ops.maximum(x, _GEM_SMALLEST), _GEM_POWER)
+        return keras.ops.power(mean(dtype="float32", name=name)(powers), 1 / _GEM_POWER)
+    if pooling in OF_TOKENS:
+        n_tokens = x.shape[1]
+        kept = (0, n_tokens - 1) if pooling == "cls" else (n_prefix(n_tokens), 0)
+        x = layers.Cropping1D(kept, dtype="float32", name=f"{name}_tokens")(x)
+    return mean(dtype="float32", name=name)(x)
+
+
+def n_prefix(n_tokens: int) -> int:
+    """Return how many tokens stand before those of the patches: the class and registers.
+
+    Patches make a square: of 197 tokens 196 = 14² are patches, of 261 (DINOv2 with registers) 256.
+
+    >>> n_prefix(197), n_prefix(261), n_prefix(196)
+    (1, 5, 0)
+    """
+    return n_tokens - math.isqrt(n_tokens) ** 2
 
 
 def as_float32(x: Any, name: str) -> Any:
@@ -75,17 +104,3 @@ def as_float32(x: Any, name: str) -> Any:
     import keras
 
     return keras.layers.Activation("linear", dtype="float32", name=name)(x)
-
-
-def _generalized_mean(x: Any, name: str) -> Any:
-    """Append (mean x³)^⅓ over a map's positions.
-
-    Between the average (p = 1) and the maximum (p → ∞): Radenović, Tolias and Chum, "Fine-tuning
-    CNN image retrieval with no human annotation", 2018.
-    """
-    import keras
-
-    powers = keras.ops.power(keras.ops.maximum(x, _GEM_SMALLEST), _GEM_POWER)
-    # A stock layer for the mean, so that the graph has a layer of the output's name.
-    mean = keras.layers.GlobalAveragePooling2D(dtype="float32", name=name)
-    return keras.ops.power(mean(powers), 1 / _GEM_POWER)

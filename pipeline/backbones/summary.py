@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from pipeline.backbones.backbone import BackboneSpec
+from pipeline.backbones.graph import Graph
 from pipeline.backbones.weights import WeightsSource
 from pipeline.system.startup import import_keras
 
@@ -51,6 +52,25 @@ class NetworkSummary:
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
         return {**dataclasses.asdict(self), "parameters": self.parameters}
+
+
+def summarize_graph(spec: BackboneSpec, graph: Graph) -> NetworkSummary:
+    """List the nodes of a network that a user brings, and where blocks of it end."""
+    points: dict[str, list[str]] = {}
+    for point, layer in spec.cut_points().items():
+        points.setdefault(layer, []).append(point)
+    rows = tuple(
+        LayerRow(
+            name=node.name,
+            class_name=node.kind,
+            output_shape=node.shape,
+            n_parameters=node.n_parameters,
+            cut_points=tuple(points.get(node.name, ())),
+            in_top=False,
+        )
+        for node in graph.nodes
+    )
+    return NetworkSummary(rows, True, graph.n_parameters)
 
 
 def summarize(

@@ -127,6 +127,19 @@ def _leaves(container: "h5py.Group", prefix: str) -> Iterator[tuple[str, str, li
             yield prefix + key, str(name), arrays
 
 
+def read_model_config(path: Path) -> bytes | None:
+    """Return the JSON that describes the layers of a whole model; None where there is none.
+
+    Raises:
+        OSError: It is no HDF5, or damaged.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get("model_config")
+    return text.encode() if isinstance(text, str) else text
+
+
 def count_values(path: Path) -> int:
     """Return how many values of weights a file holds, by what it says of their shapes."""
     import h5py

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pipeline.backbones.backbone import BackboneSpec
+from pipeline.backbones.given_files import given_digest, kind_of
 from pipeline.backbones.weight_formats import SUFFIXES, check_readable
 from pipeline.errors import InputError, WeightsError
 from pipeline.system.files import expanded
@@ -71,6 +72,8 @@ def resolve_weights(
     >>> resolve_weights(parse_backbone("VGG16"), "none", seed=1).kind
     'none'
     """
+    if kind := spec.backbone.given:
+        return _given(kind, spec, weights)
     if weights == NONE:
         # Another Keras, or what it runs on, may draw other numbers from the same seed.
         decides = f"none seed={seed} keras={metadata.version('keras')}"
@@ -82,6 +85,18 @@ def resolve_weights(
     if spec.backbone.package is not None:
         return _from_file("packaged", _packaged_file(spec, spec.backbone.package))
     return _from_file("imagenet", _imagenet_file(spec, include_top, image_size, fetch))
+
+
+def _given(kind: str, spec: BackboneSpec, weights: str) -> WeightsSource:
+    path = expanded(weights)
+    if weights in (DEFAULT, IMAGENET, NONE) or not path.exists():
+        raise WeightsError(
+            f"expected the file of the base {spec}, received weights={weights!r}, which is not "
+            f"there; a new run names it with --backbone FILE, one that was made with --weights FILE"
+        )
+    if (found := kind_of(path)) != kind:
+        raise WeightsError(f"expected the file of the base {spec}, received {path}, one of {found}")
+    return WeightsSource("file", path, given_digest(kind, path))
 
 
 def _from_file(kind: str, path: Path) -> WeightsSource:

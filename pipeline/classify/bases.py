@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.backbones.available import named_bases
+from pipeline.backbones.given_files import looks_given
 from pipeline.config import ClassifyConfig
 from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase, resolve
@@ -49,7 +50,19 @@ def contenders(config: ClassifyConfig) -> list[Contender]:
                 f"more with commas, or leave --{name} out"
             )
     alone = replace(config, models=None, sample=None, budget=None)
-    own = [replace(alone, backbone=one.backbone, weights=one.weights) for one in found.bases]
+    several = len(found.bases) > 1
+    own = [
+        replace(
+            alone,
+            backbone=one.backbone,
+            weights=one.weights,
+            # Those of the catalog bring theirs.
+            preprocessing=None
+            if several and not looks_given(one.backbone)
+            else alone.preprocessing,
+        )
+        for one in found.bases
+    ]
     bases = [Contender(one, resolve(one)) for one in own]
     recipes = [one.base.recipe.digest for one in bases]
     for place, one in enumerate(bases):

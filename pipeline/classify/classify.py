@@ -18,8 +18,9 @@ from pipeline.classify.search import MeasureUnits
 from pipeline.classify.selection import heads_of, select_by
 from pipeline.classify.tuning import tune
 from pipeline.config import ClassifyConfig
-from pipeline.features.base import asks_for_best, inputs_of
+from pipeline.features.base import inputs_of
 from pipeline.features.extract import CachedFeatures
+from pipeline.features.inputs import asks_for_best
 from pipeline.heads.streamed import check_fits
 from pipeline.images import Dataset
 from pipeline.images.usable import check_different, check_every_class

@@ -27,7 +27,8 @@ from pipeline.evaluate import (
     judge_threshold,
     mean_over_views,
 )
-from pipeline.features.base import JOIN, FrozenBase
+from pipeline.features.base import FrozenBase
+from pipeline.features.inputs import JOIN
 from pipeline.features.table import FeatureTable, Input
 from pipeline.heads import FittedHead, HeadSpec, softmax
 from pipeline.heads.fit import fitting_factor

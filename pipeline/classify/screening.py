@@ -20,7 +20,7 @@ from pipeline.classify.selection import Selection, default_preparation, select_b
 from pipeline.config import ClassifyConfig
 from pipeline.errors import DataError
 from pipeline.evaluate import proportion
-from pipeline.features.base import Input
+from pipeline.features.inputs import Input
 from pipeline.features.store import FeatureCache
 from pipeline.features.worklist import undecodable
 from pipeline.heads import parse_head

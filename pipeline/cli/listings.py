@@ -101,24 +101,34 @@ def backbones(*, output: Output = DEFAULT_OUTPUT) -> None:
     "pipeline summary MobileNetV2",
     "pipeline summary MobileNet --top",
     'pipeline summary "MobileNet(alpha=0.25)" --image-size 160',
+    "pipeline summary network.onnx",
 )
 def summary(
     backbone: str,
     *,
     image_size: int | str | None = None,
     top: Annotated[bool, SWITCH] = False,
+    runs: Path = RUNS,
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
     """List a backbone's layers, shapes, parameters and named cut points.
 
     Args:
-        backbone: Name, arguments in brackets: "MobileNet(alpha=0.25)".
+        backbone: Name, arguments in brackets: "MobileNet(alpha=0.25)"; or a network of your own,
+            as --backbone of `pipeline features` takes it.
         image_size: Side in pixels of the input; the backbone's own when left out.
         top: List the whole network, with the top that tells ImageNet's 1,000 classes.
+        runs: Folder of the runs, for run:NAME.
     """
-    from pipeline.backbones import parse_backbone, summarize
+    from pipeline.backbones import find_base, summarize
+    from pipeline.backbones.summary import summarize_graph
 
-    summarized = summarize(parse_backbone(backbone), side_of(image_size), top)
+    side = side_of(image_size)
+    found = find_base(backbone, size=side, runs=runs, listing=True)
+    if found.graph is not None:
+        summarized = summarize_graph(found.spec, found.graph)
+    else:
+        summarized = summarize(found.spec, side, top)
     show.result(summarized.to_dict(), output.json, show.layers)
 
 

@@ -26,13 +26,21 @@ class FeaturesConfig(DataConfig, HasModels):
 
     backbone: str = "EfficientNetLite0"
     """Pretrained base, arguments in brackets: "MobileNet(alpha=0.25)"; see `pipeline backbones`.
-    `classify` compares several, "VGG16,ResNet50", or all whose weights are at hand: available."""
+    `classify` compares several, "VGG16,ResNet50", or all whose weights are at hand: available.
+    Or a network of your own: a .keras, .h5, .onnx or OpenVINO .xml file, run:NAME (a fine-tuned
+    run), a KerasHub preset (kerashub:NAME or its folder)."""
+
+    preprocessing: str | None = None
+    """What pixels go through first in a network of your own that does not say it: raw, unit, tf,
+    torch, caffe, or mean=R,G,B,std=R,G,B of pixels from 0 to 1."""
 
     layers: str = "top"
-    """Cut layers, separated by commas: block1 … blockN, top, or any Keras layer name."""
+    """Cut layers, separated by commas: block1 … blockN, top, or any layer that `pipeline summary`
+    lists."""
 
     pooling: str = "avg"
-    """How a cut's map becomes a vector: avg, max, avg+max, gem, none; several with commas."""
+    """How a cut's map becomes a vector: avg, max, avg+max, gem, none, and of a transformer's tokens
+    cls, patch, cls+patch; several with commas."""
 
     weights: str = "default"
     """default (packaged, else imagenet), imagenet, none, or a file: .h5, .hdf5 or .keras."""

@@ -4,18 +4,21 @@ Resolving one reads names and files only, once per command; what follows is hand
 model itself is built, by Keras, on `build`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.backbones.backbone import TOP, BackboneSpec
+from pipeline.backbones.backbone import BackboneSpec, GivenGraph, given_backbone
 from pipeline.backbones.catalog import parse_backbone
-from pipeline.backbones.cuts import BEST, BLOCKS, CONCAT, EACH, POOLINGS, Cut
-from pipeline.backbones.engines import check_engine, prefer_engine
+from pipeline.backbones.cuts import OF_TOKENS, Cut
+from pipeline.backbones.engines import ReadNetwork, check_engine, prefer_engine
+from pipeline.backbones.given import FoundBase, find_base
+from pipeline.backbones.given_files import GRAPHS, refuse_graph
 from pipeline.backbones.weights import CHOICES, WeightsSource, resolve_weights
-from pipeline.config import DTYPES, TRAINING_PRECISIONS, FeaturesConfig
+from pipeline.config import DTYPES, RUNS, TRAINING_PRECISIONS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
+from pipeline.features.inputs import Input, parse_inputs
 from pipeline.features.store import Recipe
 from pipeline.features.store.folders import holds
 from pipeline.features.store.recipe import CutName
@@ -27,13 +30,9 @@ from pipeline.system.typed import record
 if TYPE_CHECKING:
     import keras
 
-JOIN = "+"
 MOST_CUTS = 600
 """What a shard may hold, see `pipeline.features.store.dense`."""
 CLEAN = {"policy": "clean"}
-
-Input = tuple[Cut, ...]
-"""What a head sees: one cut, or several side by side."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,32 @@ class FrozenBase:
         return replace(self, view=view)
 
     def build(self) -> "keras.Model":
-        """Build the Keras model: (n, size, size, 3) RGB 0–255 in, one float32 output per cut."""
+        """Build the Keras model: (n, size, size, 3) RGB 0–255 in, one float32 output per cut.
+
+        Raises:
+            InputError: Keras does not hold the base, see `graph`.
+        """
+        if self.spec.backbone.given in GRAPHS:
+            raise refuse_graph(self.spec.backbone.given, "what Keras does with it")
         from pipeline.backbones.build import build_extractor
 
         return build_extractor(self.spec, self.source, self.decoding.size, self.cuts)
+
+    @property
+    def graph(self) -> Callable[[], ReadNetwork] | None:
+        """What makes OpenVINO's model of a base that Keras does not hold; None where it does."""
+        return self.read_graph if self.spec.backbone.given in GRAPHS else None
+
+    def read_graph(self) -> ReadNetwork:
+        """Read and compare it; raises WeightsError where the file is gone or no such network."""
+        from pipeline.backbones.given_openvino import difference_from_reference, graph_model
+
+        kind, path, size = self.spec.backbone.given, self.source.path, self.decoding.size
+        if path is None:
+            raise WeightsError(f"expected the file of the base {self.spec}, received none")
+        family = self.spec.backbone.preprocessing
+        model = graph_model(kind, path, size, self.cuts, self.outputs, family)
+        return ReadNetwork(model, difference_from_reference(kind, path, size, family))
 
     def check_layers(self) -> None:
         """Refuse cuts at layers that there are not; Keras is asked about those that are not named.
@@ -121,7 +142,7 @@ class FrozenBase:
         """
         points = set(self.spec.cut_points().values())
         names = [cut.layer for cut in self.cuts if cut.layer not in points]
-        if names:
+        if names and not self.spec.backbone.given:
             import_keras()
             from pipeline.backbones.build import check_layers
 
@@ -151,7 +172,21 @@ class FrozenBase:
             "jpeg": decoding.jpeg,
             "precision": self.precision,
             "dtype": self.dtype,
+            **self._given(),
         }
+
+    def _given(self) -> dict[str, Any]:
+        row = self.spec.backbone
+        if not row.given:
+            return {}
+        told = GivenGraph(
+            preprocessing=row.preprocessing,
+            size=row.input_size,
+            blocks=row.blocks,
+            top=row.top_layer,
+            n_parameters=row.n_parameters,
+        )
+        return {"given": {**asdict(told), "blocks": list(row.blocks)}}
 
 
 def resolve(config: FeaturesConfig, *, look: bool = False) -> FrozenBase:
@@ -190,7 +225,8 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     check_engine(config.engine, config.precision)
     prefer_engine(config.engine)
     ViewRecipe(config.view_policy, config.seed)
-    spec = parse_backbone(config.backbone)
+    found = _found(config, fetch)
+    spec = found.spec
     size = spec.backbone.input_size if config.side is None else config.side
     spec.check_image_size(size)
     inputs = parse_inputs(spec, config.layers, config.pooling)
@@ -200,13 +236,53 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
             f"expected at most {MOST_CUTS} layers, times their poolings, received {len(cuts)}; "
             f"take some of them, others can be added later"
         )
+    _check_cuts(found, cuts)
     decoding = DecodeRecipe(size, config.resize, config.interpolation, jpeg=config.jpeg)
     top = any(spec.needs_top(cut.layer) for cut in cuts)
-    weights, seed = config.weights, config.seed
+    seed = config.seed
+    weights = config.weights if found.path is None else str(found.path)
     source = resolve_weights(spec, weights, seed, include_top=top, image_size=size, fetch=fetch)
     _note_file(source)
     base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
     return _as_begun(base, config.cache)
+
+
+def _found(config: FeaturesConfig, fetch: bool) -> FoundBase:
+    runs = getattr(config, "runs", RUNS)
+    found = find_base(
+        config.backbone,
+        config.preprocessing,
+        config.side,
+        runs=runs,
+        models=config.converted,
+        look=not fetch,
+    )
+    if found.path is None:
+        return found
+    if config.weights != FeaturesConfig.weights:
+        raise InputError(
+            f"expected no weights beside {config.backbone}, which brings its own, received "
+            f"weights={config.weights!r}; leave it out"
+        )
+    graph_only = found.spec.backbone.given in GRAPHS
+    if graph_only and (config.engine not in ("auto", "openvino") or config.precision != "float32"):
+        raise InputError(
+            f"expected --engine openvino or auto and --precision float32 for {config.backbone}, "
+            f"which OpenVINO computes, received engine={config.engine}, "
+            f"precision={config.precision}; bring the network as .keras for others"
+        )
+    return found
+
+
+def _check_cuts(found: FoundBase, cuts: Sequence[Cut]) -> None:
+    for cut in cuts:
+        if found.graph is not None:
+            found.graph.check_cut(cut.layer, cut.pooling)
+        elif cut.pooling in OF_TOKENS:
+            raise InputError(
+                f"expected a pooling of maps for {found.spec}, which has no tokens, received "
+                f"pooling={cut.pooling!r}; use avg, max, avg+max, gem or none"
+            )
 
 
 def _as_begun(base: FrozenBase, cache: Path) -> FrozenBase:
@@ -226,52 +302,6 @@ def inputs_of(config: FeaturesConfig, base: FrozenBase) -> tuple[Input, ...]:
     return parse_inputs(base.spec, config.layers, config.pooling)
 
 
-def parse_inputs(spec: BackboneSpec, layers: str, pooling: str) -> tuple[Input, ...]:
-    """Read ``"top,block5+block6"`` and ``"avg,max"`` into inputs: all layers with all poolings.
-
-    ``blocks`` stands for the output of every block, each an input of its own; ``each`` and
-    ``best`` for the top and every block; ``concat`` for those, every two and every three
-    neighbours side by side, and all.
-    """
-    poolings = _names(pooling, "pooling")
-    for name in poolings:
-        if name not in POOLINGS:
-            raise UnknownNameError("pooling", name, POOLINGS, f"known: {', '.join(POOLINGS)}")
-    texts = [name for text in _names(layers, "layers") for name in _expanded(spec, text)]
-    # Two names may be one layer, such as the top and the last block of VGG16.
-    joined = [
-        tuple(dict.fromkeys(spec.resolve_layer(part.strip()) for part in text.split(JOIN)))
-        for text in texts
-    ]
-    inputs = (tuple(Cut(layer, name) for layer in names) for names in joined for name in poolings)
-    return tuple(dict.fromkeys(inputs))
-
-
-def _expanded(spec: BackboneSpec, text: str) -> list[str]:
-    points = list(spec.cut_points())
-    blocks = [point for point in points if point != TOP]
-    if text == BLOCKS:
-        return blocks
-    if text in (EACH, BEST):
-        return [TOP, *blocks]
-    if text == CONCAT:
-        runs = [points[at : at + n] for n in (2, 3) for at in range(len(points) - n + 1)]
-        return [TOP, *blocks, *(JOIN.join(run) for run in [*runs, points])]
-    return [text]
-
-
-def asks_for_best(layers: str) -> bool:
-    """Return whether layers are to be chosen from, instead of trying all of them."""
-    return BEST in (part.strip() for part in layers.split(","))
-
-
-def _names(text: str, what: str) -> list[str]:
-    names = [part.strip() for part in text.split(",")]
-    if not all(names):
-        raise InputError(f"expected names separated by commas, received {what}={text!r}")
-    return names
-
-
 @dataclass(frozen=True, kw_only=True)
 class SavedBase:
     """A base as runs and bundles say it, which `FrozenBase.to_dict` wrote."""
@@ -289,6 +319,7 @@ class SavedBase:
     jpeg: str = "full"
     precision: str
     dtype: str = "float32"
+    given: GivenGraph | None = None
 
 
 def frozen_from_dict(
@@ -310,6 +341,9 @@ def frozen_from_dict(
     """
     saved: SavedBase = record(SavedBase, value)
     spec = parse_backbone(saved.backbone)
+    if spec.backbone.given:
+        any_size = saved.given is not None and saved.given.size != saved.image_size
+        spec = BackboneSpec(given_backbone(spec.backbone.name, saved.given, any_size=any_size))
     cuts = tuple(Cut(layer, pooling) for layer, pooling in saved.cuts)
     for name, one, known in (
         ("precision", saved.precision, TRAINING_PRECISIONS),

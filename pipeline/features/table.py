@@ -6,7 +6,8 @@ from math import prod
 import numpy as np
 
 from pipeline.errors import DataError
-from pipeline.features.base import FrozenBase, Input
+from pipeline.features.base import FrozenBase
+from pipeline.features.inputs import Input
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.blocks import ChainedBlocks
 from pipeline.features.worklist import left_out_of, undecodable

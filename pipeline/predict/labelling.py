@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
+from pipeline.backbones.engines import Engine, GivenNetwork, ReadNetwork, open_engine
 from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
 from pipeline.features.base import FrozenBase
@@ -22,6 +22,9 @@ from pipeline.heads.fitted import centred
 from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches, paired
 from pipeline.runs import Bundle
+
+if TYPE_CHECKING:
+    import keras
 
 Computing = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
 """From batches of pictures (k, s, s, 3) uint8 to what is computed of each: (k, n_classes)."""
@@ -156,8 +159,7 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
     if bundle.head is None:
         whole = _model_engine(name, bundle, base.precision, models, batch_size)
         return Predictor(bundle.classes, decoding, _only_output(whole), _as_it_is)
-    # Weights are looked for when the model has to be built: a kept one is run without them.
-    network = GivenNetwork(base.name, base.identity, base.outputs, lambda: bundle.frozen().build())
+    network = base_network(bundle, base)
 
     @cache
     def engine() -> Engine:
@@ -178,6 +180,22 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
         score,
         bundle.min_typical,
     )
+
+
+def base_network(bundle: Bundle, base: FrozenBase) -> GivenNetwork:
+    """Return a bundle's base, or the same with other cuts, as what an engine runs.
+
+    Weights are looked for when the model has to be built: a kept one is run without them.
+    """
+
+    def build() -> "keras.Model":
+        return bundle.frozen().with_cuts(base.cuts).build()
+
+    def read() -> ReadNetwork:
+        return bundle.frozen().with_cuts(base.cuts).read_graph()
+
+    graph = None if base.graph is None else read
+    return GivenNetwork(base.name, base.identity, base.outputs, build, graph)
 
 
 def _with_typical(scores: Scoring, density: Density) -> Scoring:

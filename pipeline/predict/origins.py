@@ -9,21 +9,18 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.backbones.cuts import Cut
-from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
+from pipeline.backbones.engines import Engine, open_engine
 from pipeline.errors import RunError
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import NetworkHead
 from pipeline.heads.fitted import centred
 from pipeline.heads.positions import contributions, is_sum
+from pipeline.predict.labelling import base_network
 from pipeline.runs import Bundle
-
-if TYPE_CHECKING:
-    import keras
 
 LIMIT = 1e-3
 """Of a score, or of 1: how far the sum over all places may be from the score."""
@@ -133,12 +130,7 @@ def open_origins(bundle: Bundle, models: Path, batch_size: int) -> ExactOrigins 
     seen = bundle.frozen(look=True).cuts
     given = tuple(dict.fromkeys([*seen, *(replace(cut, pooling="none") for cut in seen)]))
     base = bundle.frozen(look=True).with_cuts(given)
-
-    def build() -> "keras.Model":
-        return bundle.frozen().with_cuts(given).build()
-
-    network = GivenNetwork(base.name, base.identity, base.outputs, build)
-    engine = open_engine(network, "auto", base.precision, batch_size, models)
+    engine = open_engine(base_network(bundle, base), "auto", base.precision, batch_size, models)
     shapes = dict(zip(given, engine.output_shapes, strict=True))
     if any(len(shape) != 3 for cut, shape in shapes.items() if cut.pooling == "none"):
         return None  # a vector of the base's own classifier, say, comes from no place

@@ -132,9 +132,11 @@ def feature_settings(run: RunFolder) -> dict[str, Any]:
     """
     recipe, decoding = run.recipe, run.decoding
     pooling = recipe.cuts[0][1]
+    given = run.frozen(look=True).spec.backbone.given
     return {
-        "backbone": recipe.backbone,
-        "weights": run.weights,
+        "backbone": run.weights if given else recipe.backbone,
+        "preprocessing": recipe.preprocessing if given else None,
+        "weights": FeaturesConfig.weights if given else run.weights,
         "image_size": recipe.image_size,
         "resize": decoding.resize,
         "interpolation": decoding.interpolation,

@@ -199,7 +199,7 @@ def test_best_layers_for_a_head_as_it_is(project, tmp_path, capsys):
 
 def test_each_and_neighbours_side_by_side():
     from pipeline.backbones.catalog import parse_backbone
-    from pipeline.features.base import parse_inputs
+    from pipeline.features.inputs import parse_inputs
 
     spec = parse_backbone("EfficientNetLite0")
     blocks = len(parse_inputs(spec, "blocks", "avg"))

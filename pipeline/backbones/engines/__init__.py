@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,11 +15,19 @@ from pipeline.backbones.engines.choice import (
     check_engine,
     choose_engine,
     keras_engine,
+    may_have_gpu,
     prefer_engine,
 )
 from pipeline.backbones.engines.devices import device_of
 from pipeline.backbones.engines.kept import discard, find_kept, keep
-from pipeline.backbones.engines.network import Device, GivenNetwork, Network, Outputs, brief
+from pipeline.backbones.engines.network import (
+    Device,
+    GivenNetwork,
+    Network,
+    Outputs,
+    ReadNetwork,
+    brief,
+)
 from pipeline.errors import InputError, StoreError
 from pipeline.system.startup import import_keras, keras_order, require_framework
 
@@ -33,6 +41,7 @@ __all__ = [
     "Engine",
     "GivenNetwork",
     "Network",
+    "ReadNetwork",
     "check_engine",
     "choose_engine",
     "find_kept",
@@ -102,6 +111,8 @@ def open_engine(
     check_engine(engine, precision)
     if batch_size < 1:
         raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
+    if network.graph is not None:
+        return _read(network, network.graph, batch_size, models)
     chosen = choose_engine(engine, precision)
     if chosen.engine == "openvino" and engine == "auto" and not _can_run(network, models):
         reason = f"{chosen.reason}; OpenVINO would need TensorFlow once, to convert the base"
@@ -113,6 +124,36 @@ def open_engine(
     version = sys.modules[opened.name].__version__.partition("-")[0]
     logger.info("engine: %s %s on %s (%s)", opened.name, version, opened.device, chosen.reason)
     return opened
+
+
+def _read(
+    network: Network, read: Callable[[], ReadNetwork], batch_size: int, models: Path
+) -> Engine:
+    """Return OpenVINO with a network that it reads itself, and keeps as it was compared."""
+    from pipeline.backbones.engines.openvino import OpenVINOEngine, told_as_a_fault
+
+    if may_have_gpu():
+        logger.warning("%s is computed on the processor: OpenVINO sees no GPU here", network.name)
+    kept = find_kept(models, network)
+    if kept is None:
+        made = read()
+        model, difference = made.model, made.difference or 0.0
+        try:
+            found = dict.fromkeys(network.outputs, difference)
+            keep(models, network, model, found, PARITY_LIMIT)
+        except StoreError as error:
+            logger.warning("%s", error)
+    else:
+        difference = max(kept.differences[name] for name in network.outputs)
+        model = kept.read() if kept.accepted else None
+    if difference > PARITY_LIMIT:
+        raise InputError(
+            f"expected OpenVINO and ONNX Runtime to agree on {network.name}, they differ by "
+            f"{difference:.1e} of the greatest value, more than the {PARITY_LIMIT:.0e} allowed; "
+            f"bring the network as .keras"
+        )
+    with told_as_a_fault():
+        return OpenVINOEngine(model, network, batch_size)
 
 
 def _on_framework(name: str, network: Network, precision: str, batch_size: int) -> Engine:

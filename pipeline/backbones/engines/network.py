@@ -41,6 +41,19 @@ class Device:
 PROCESSOR = Device("the processor")
 
 
+@dataclass(frozen=True)
+class ReadNetwork:
+    """An OpenVINO model that was read and not converted from Keras.
+
+    Args:
+        model: As `conversion.convert` makes it.
+        difference: How far it is from another runtime, relative; None where there is none.
+    """
+
+    model: Any
+    difference: float | None
+
+
 class Network(Protocol):
     """A frozen model that can be built at any time, and is known without building it."""
 
@@ -62,6 +75,11 @@ class Network(Protocol):
         """Name of each output, in the model's order, no two alike."""
         ...
 
+    @property
+    def graph(self) -> Callable[[], ReadNetwork] | None:
+        """What reads OpenVINO's model, where Keras cannot hold the network; else None."""
+        ...
+
     def build(self) -> "keras.Model":
         """Make the model: (n, size, size, 3) RGB 0–255 in, a float32 array per output out."""
         ...
@@ -75,6 +93,7 @@ class GivenNetwork:
     identity: Mapping[str, Any]
     outputs: tuple[str, ...]
     build: "Callable[[], keras.Model]"
+    graph: Callable[[], ReadNetwork] | None = None
 
 
 def brief(error: Exception) -> str:

@@ -330,7 +330,9 @@ def layers(value: Value) -> None:
         rows.add_row(row["name"], row["class_name"], shape, f"{row['n_parameters']:,}", points)
     print_table(rows)
     without = f"{value['parameters_without_top']:,} parameters without the top"
-    if value["with_top"]:
+    if value["parameters"] == value["parameters_without_top"] and value["with_top"]:
+        say(f"{value['parameters']:,} parameters")  # a network of the user's own
+    elif value["with_top"]:
         say(f"{value['parameters']:,} parameters with the top, {without}")
     else:
         say(f"{without}, which tells ImageNet's 1,000 classes: --top lists that too")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.backbones.given_files import GRAPHS
 from pipeline.config import DataConfig, ExportConfig
-from pipeline.errors import PipelineError, RunError
+from pipeline.errors import InputError, PipelineError, RunError
 from pipeline.images import DecodeRecipe, RowLoader, load_batches, open_reader
 from pipeline.images.own import may_look
 from pipeline.predict.export.description import (
@@ -122,6 +123,17 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     run = find_run(config.runs, target)
     _check_head(run)
     bundle = run.bundle(weights=config.weights)
+    kind = bundle.frozen(look=True).spec.backbone.given
+    if kind in GRAPHS and bundle.head is not None and wanted.name != "openvino":
+        raise InputError(
+            f"expected --format openvino for {run.name}, whose base OpenVINO alone computes, "
+            f"received format={wanted.name}; or bring that network as .keras"
+        )
+    if kind in GRAPHS and config.evidence:
+        raise InputError(
+            f"expected no --evidence for {run.name}, whose base OpenVINO alone computes; leave it "
+            f"out, and ask `pipeline evidence` for the maps"
+        )
     import_keras("tensorflow")  # which every format is made of
     expected = _expected(run, bundle, config.converted)
     described = describe_model(run, bundle, wanted)

@@ -47,13 +47,15 @@ ERRORS_ONLY = 3
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
-def whole_model(bundle: Bundle, evidence: bool = False) -> keras.Model:
+def whole_model(bundle: Bundle, evidence: bool = False) -> Any:
     """Return (n, s, s, 3) RGB 0–255 to (n, k) probabilities, computed in float32.
+
+    A ``keras.Model``; of a base that OpenVINO alone computes, an ``openvino.Model``.
 
     Args:
         bundle: A linear or dense head on its base, or a fine-tuned model.
         evidence: Whether a second output shall say where the scores come from; the head is linear
-            then, and sees averages of maps.
+            then, sees averages of maps, and its base is Keras'.
 
     Raises:
         WeightsError: The base's weights are gone, or not what they were.
@@ -62,6 +64,10 @@ def whole_model(bundle: Bundle, evidence: bool = False) -> keras.Model:
         return bundle.model()
     assert isinstance(bundle.head, NetworkHead), type(bundle.head)
     base, head = bundle.frozen(), centred(bundle.head)
+    if base.graph is not None:
+        from pipeline.heads.openvino import graph_with_head
+
+        return graph_with_head(base.graph().model, head, OUTPUT)
     if not evidence:
         return with_probabilities(transplant(base.build(), head))
     maps = [replace(cut, pooling="none") for cut in base.cuts]
@@ -93,10 +99,10 @@ def _listed(outputs: Any) -> list[Any]:
     return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
-def _write_openvino(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
+def _write_openvino(path: Path, model: Any, description: Mapping[str, Any]) -> None:
     """Write a float32 model into a folder; its runtime information holds what describes it."""
     network = GivenNetwork("export", {}, OUTPUTS[: len(model.outputs)], lambda: model)
-    converted = convert(model, network)
+    converted = model if isinstance(model, ov.Model) else convert(model, network)
     converted.set_rt_info(json.dumps(description), ["bottleneck"])
     converted.set_rt_info(json.dumps(description["classes"]), ["model_info", "classes"])
     ov.save_model(converted, path / PARTS[0], compress_to_fp16=False)
