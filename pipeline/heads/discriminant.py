@@ -4,6 +4,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+LEAST_SHRINKAGE = 1e-9
+"""A trace of the identity keeps a factorisation alive where nothing is shrunk."""
+
 
 class PooledDiscriminant(ClassifierMixin, BaseEstimator):
     """Linear discriminant analysis for many features and few rows.
@@ -54,8 +57,7 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
             shrinkage = ledoit_wolf(product, centred.shape, level, fourth)
         else:
             shrinkage = float(self.shrinkage)
-        # A trace of the identity keeps the factorisation alive where nothing is shrunk.
-        scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, 1e-9) * level
+        scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, LEAST_SHRINKAGE) * level
         if not wide:
             product *= scale
             product.flat[:: n_features + 1] += floor

@@ -52,8 +52,9 @@ def _ridge(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iterator[
 
 
 def _each(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
+    prepared = prepare(specs[0].preparation, sample)
     for place, spec in enumerate(specs):
-        yield place, fit_head(spec, sample)
+        yield place, fit_head(spec, sample, prepared)
 
 
 def _dense(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:

@@ -47,6 +47,12 @@ class Targets:
         """Return the targets less their (weighted) means: (n, k)."""
         return self.height * (np.eye(len(self._shares))[labels] - self._shares)
 
+    def scores(self, products: np.ndarray) -> np.ndarray:
+        """Return scores (a, n, k) from products of centred rows and kernels, of the same shape."""
+        found: np.ndarray = products + self.height * (self._shares - 0.5)
+        found[:, :, ~self._seen] = ABSENT
+        return found
+
     def layers(self, kernels: np.ndarray, mean: np.ndarray) -> PathLayers:
         """Return kernels (a, d, k) with their biases; classes that were not seen score `ABSENT`."""
         biases = self.height * (self._shares - 0.5) - np.einsum("d,adk->ak", mean, kernels)
