@@ -15,6 +15,7 @@ from math import ceil, log
 from typing import Any
 
 import numpy as np
+from scipy.special import bdtr
 
 from pipeline.errors import InputError
 from pipeline.evaluate.counts import Estimate, proportion
@@ -143,9 +144,7 @@ def _most_lax(
     starts = np.unique(np.searchsorted(answered, counts))
     if not len(starts):
         return None
-    from scipy.stats import binom  # slow to import; predicting does without
-
-    passed = binom.cdf(wrong, answered, max_error) <= (1 - confidence) / len(starts)
+    passed = bdtr(wrong, answered, max_error) <= (1 - confidence) / len(starts)
     lasts = []
     for start in starts[passed[starts]]:
         failed = np.flatnonzero(~passed[start:])

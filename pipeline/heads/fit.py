@@ -8,12 +8,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
-from pipeline.heads.affine import PreparedRows, layers_of, prepare
+from pipeline.heads.affine import PreparedRows, as_pipeline, layers_of, prepare
 from pipeline.heads.catalog import HeadSpec, is_dotted
 from pipeline.heads.class_weights import class_weights
 from pipeline.heads.dotted import fit_estimator, make_estimator
@@ -30,6 +28,9 @@ FACTOR_RANGE = (-14.0, 8.0)
 
 SMALL_TABLE = 2**22
 """Numbers in features up to which boosting uses one thread."""
+
+_OWN = ("logistic", "lda", "centroid")
+"""Estimators of this package, which warn of nothing and need no import of scikit-learn."""
 
 _CLOSE, _MOST_STEPS = 1e-8, 100
 """How close a logarithm of a factor is found."""
@@ -70,15 +71,18 @@ def fit_head(spec: HeadSpec, sample: Sample, prepared: PreparedRows | None = Non
 def _fit(spec: HeadSpec, sample: Sample, prepared: PreparedRows) -> FittedHead:
     """Fit one of scikit-learn's estimators."""
     labels = sample.row_labels
-    with _reported_convergence(spec), fitting_threads(spec, prepared.rows):
+    reported = nullcontext() if spec.head.name in _OWN else _reported_convergence(spec)
+    with reported, fitting_threads(spec, prepared.rows):
         if is_dotted(spec.head.name):
             estimator = make_estimator(spec.head.name, spec.own_params, sample.seed)
             fit_estimator(estimator, str(spec), prepared.rows, labels)
         else:
             estimator = catalog_estimator(_possible(spec, len(labels)), sample.seed)
             estimator.fit(prepared.rows, labels, **_row_weights(spec, labels, sample.n_classes))
+    if not getattr(estimator, "converged_", True):
+        tell_of_stop(spec)
     if spec.head.kind == "sklearn":
-        made = make_pipeline(*prepared.steps, estimator)
+        made = as_pipeline(prepared.steps, estimator)
         return SklearnHead(made, sample.n_classes, rowwise=prepared.rowwise, blocks=prepared.blocks)
     return linear_head(estimator, prepared, sample.n_classes)
 
@@ -145,6 +149,8 @@ MANY_CLASSES = "The number of unique classes is greater than 50%"
 @contextmanager
 def _reported_convergence(spec: HeadSpec) -> Iterator[None]:
     """Say in the log that a solver stopped early; every other warning goes on as it was."""
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         warnings.filterwarnings("ignore", MANY_CLASSES, UserWarning)
