@@ -1,4 +1,4 @@
-"""Logistic regression in float32: scikit-learn's objective, and its end, in half the time.
+"""Logistic regression in float32: scikit-learn's objective, and its end, without its import.
 
 The objective is the weighted mean loss and |w|² / (2·C·n), n being the sum of the weights; L-BFGS
 (Liu and Nocedal 1989) goes down from where it stood, until no slope is above the tolerance.
@@ -33,6 +33,7 @@ class LogisticRegression:
         begin: "LogisticRegression | None" = None,
     ) -> None:
         self.C, self.max_iter, self.class_weight, self._begin = C, max_iter, class_weight, begin
+        self.coef_ = self.intercept_ = np.zeros(0)
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> "LogisticRegression":
         """Fit on features (n, d) and class numbers (n,), of at least two classes."""
