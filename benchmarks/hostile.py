@@ -81,8 +81,19 @@ ARRAYS = ["export-features", "pictures", *SIZE, "--out", "out.npz", "--overwrite
 EXPLAIN = ["explain", "pictures", *SIZE, "--json"]
 VERIFY = ["verify", "--json"]
 FEATURES = ["features", "pictures", *SIZE, "--json"]
-FINETUNE = ["finetune", "pictures", "--epochs", "2", "--mode", "tail", "--json"]
-LONG = ["finetune", "pictures", "--epochs", "40", "--patience", "40", "--mode", "frozen", "--json"]
+FINETUNE = ["finetune", "pictures", "--anyway", "--epochs", "2", "--mode", "tail", "--json"]
+LONG = [
+    "finetune",
+    "pictures",
+    "--anyway",
+    "--epochs",
+    "40",
+    "--patience",
+    "40",
+    "--mode",
+    "frozen",
+    "--json",
+]
 
 KINDS = {
     "run.json": Kind("runs/*/run.json", _of_values, (COMPARE, REPORT, PREDICT, CLASSIFY)),

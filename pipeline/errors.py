@@ -4,6 +4,7 @@ PipelineError                 one sentence: expected, received, where, the way o
 ├── InputError                an argument, path or setting that cannot be used; a ValueError too
 │   └── UnknownNameError      a name that no catalog knows; carries the nearest ones
 ├── DataError                 a picture folder that cannot be learnt from
+│   └── UnclearError          one that can be read in several ways, or in none
 ├── DecodeError               one picture that cannot become an RGB array (quarantined, never fatal)
 ├── WeightsError              a weights file that is missing or belongs to another architecture
 ├── StoreError                a feature cache that cannot be read or written
@@ -71,6 +72,19 @@ class UnknownNameError(InputError):
 
 class DataError(PipelineError):
     """A folder of pictures cannot be learnt from."""
+
+
+class UnclearError(DataError):
+    """A folder that can be read in several ways, or in none, until the user says more.
+
+    Args:
+        sentence: As for every error.
+        is_pool: Whether all that is there are pictures without labels.
+    """
+
+    def __init__(self, sentence: str = "", *, is_pool: bool = False) -> None:
+        super().__init__(sentence)
+        self.is_pool = is_pool
 
 
 class DecodeError(PipelineError):

@@ -14,6 +14,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"api"},
+    {"pool"},
     {"report", "cluster"},
     {"check", "classify", "finetune", "predict"},
     {"runs"},

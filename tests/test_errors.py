@@ -13,6 +13,7 @@ TREE = {
     "InputError": PipelineError,
     "UnknownNameError": InputError,
     "DataError": PipelineError,
+    "UnclearError": errors.DataError,
     "DecodeError": PipelineError,
     "WeightsError": PipelineError,
     "StoreError": PipelineError,

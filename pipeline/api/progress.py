@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from pipeline.errors import InputError
+from pipeline.system.processes import check_interrupted
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import time_text
 
@@ -96,7 +97,17 @@ class _Running:
         return seconds
 
 
-class Terminal(Reporter):
+class Quiet(Reporter):
+    """Says nothing; as every step is told, an interruption that was lost is made good here."""
+
+    def advance(
+        self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
+    ) -> None:
+        """Go on, unless somebody has asked for the end."""
+        check_interrupted()
+
+
+class Terminal(Quiet):
     """Progress on stderr: a bar on a terminal, plain lines now and then where there is none."""
 
     def __init__(self) -> None:
@@ -108,6 +119,7 @@ class Terminal(Reporter):
         self, part: str, done: int, total: int, unit: str = "pictures", where: str = ""
     ) -> None:
         """Show how far a part is, its rate, the time that is left, and where the time goes."""
+        super().advance(part, done, total)
         now = monotonic()
         known = self._parts.setdefault(part, _Running(now, done, now))
         each = known.seconds_a_piece(now, done)
@@ -120,6 +132,7 @@ class Terminal(Reporter):
         self, part: str, done: int, total: int, unit: str, seconds_left: float | None
     ) -> None:
         """Show how far a part is, and the time that is left if it is known."""
+        super().advance(part, done, total)
         now = monotonic()
         known = self._parts.setdefault(part, _Running(now, done, now))
         self._show(

@@ -77,7 +77,7 @@ class Run:
 
     @cached_property
     def _bundle(self) -> Bundle:
-        return self._folder.bundle(self._config.trust)
+        return self._folder.bundle(self._config.trust, self._config.weights)
 
     @property
     def _predictor(self) -> Predictor:
@@ -112,17 +112,19 @@ class Run:
 
         Returns:
             (n,) object: class names in the order of the pictures, those of a folder or an archive
-            sorted by path; None where a run with a threshold does not know.
+            sorted by path; None where a run with a threshold does not know, and where a picture
+            is less typical of its training pictures than the run asks for.
 
         Raises:
             InputError: ``pictures`` are nothing of these.
             DataError: A picture cannot be read or decoded, or there is none.
         """
-        probabilities = self.predict_proba(pictures, strict=strict)
+        probabilities, unknown = self._answers(pictures, strict)
         labels = np.full(len(probabilities), None, object)
         threshold = 0.0 if self.threshold is None else self.threshold
         sure = np.flatnonzero(probabilities.max(axis=1) >= threshold)  # never where it is NaN
         labels[sure] = np.array(self.classes, object)[probabilities[sure].argmax(axis=1)]
+        labels[unknown] = None
         return labels
 
     def predict_proba(self, pictures: Pictures, *, strict: bool = True) -> np.ndarray:
@@ -139,13 +141,19 @@ class Run:
             InputError: ``pictures`` are nothing of these.
             DataError: A picture cannot be read or decoded, or there is none.
         """
+        return self._answers(pictures, strict)[0]
+
+    def _answers(self, pictures: Pictures, strict: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities (n, k), and which pictures are too untypical for any class (n,)."""
         given = given_pictures(pictures)
         probabilities = np.full((len(given), len(self.classes)), np.nan)
+        unknown = np.zeros(len(given), bool)
         failed: list[Failure] = []
         with safe_after_fork():
             for labelled in self._predictor.label(given, self._config.batch_size):
                 failed += labelled.failed
                 probabilities[labelled.rows] = labelled.probabilities
+                unknown[labelled.rows] = self._predictor.unknown(labelled)
         if failed and strict:
             first = failed[0]
             raise DataError(
@@ -153,7 +161,7 @@ class Run:
                 f"first {given.name(first.row)}: {first.reason}; mend or remove them, or pass "
                 f"strict=False"
             )
-        return probabilities
+        return probabilities, unknown
 
 
 def load_run(
@@ -163,6 +171,7 @@ def load_run(
     cache: AnyPath = PredictConfig.cache,
     batch_size: int = PredictConfig.batch_size,
     trust: bool = PredictConfig.trust,
+    weights: str | None = PredictConfig.weights,
 ) -> Run:
     """Open a finished run, to label pictures with it.
 
@@ -177,6 +186,7 @@ def load_run(
         cache: Folder of the feature cache; the converted models lie in it.
         batch_size: Pictures per step.
         trust: Load a head that only joblib could store; reading it can run any code.
+        weights: File of the base's weights, if it is not where the run says.
 
     Returns:
         What labels pictures.
@@ -193,5 +203,5 @@ def load_run(
         True
     """
     settings = {"runs": runs, "cache": cache, "batch_size": batch_size, "trust": trust}
-    config = filled(PredictConfig, settings, "load_run")
+    config = filled(PredictConfig, {**settings, "weights": weights}, "load_run")
     return Run(find_run(config.runs, location("run", run)), config)

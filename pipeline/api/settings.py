@@ -106,6 +106,7 @@ class FinetuneSettings(TypedDict, total=False):
     label_smoothing: float
     validation_fraction: float
     batch_size: int
+    anyway: bool
     tensorboard: AnyPath | None
     seed: int
     cache: AnyPath

@@ -6,11 +6,12 @@ command and a cache opened once: what follows is handed them.
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
-from pipeline.errors import InputError
+from pipeline.errors import DataError, InputError, UnclearError
 from pipeline.features import Computation, resolve
 from pipeline.features.base import FrozenBase
 from pipeline.features.explain import Explanation, explain
@@ -18,6 +19,7 @@ from pipeline.features.export import ExportedFeatures, check_export, export_feat
 from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.images import Dataset, index
 from pipeline.images.own import is_own
+from pipeline.images.pool import index_pool
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_keras, require_framework
@@ -58,10 +60,10 @@ def cached(
 ) -> CachedFeatures:
     """Run stage 1 on a location: what is in the cache is not computed again, nor mended."""
     base = resolve(config)  # first: a wrong name shows before any picture is read
-    return _extracted(config, base, indexed(data, config, reporter), reporter, mend=mend)
+    return computed(config, base, indexed(data, config, reporter), reporter, mend=mend)
 
 
-def _extracted(
+def computed(
     config: FeaturesConfig,
     base: FrozenBase,
     dataset: Dataset,
@@ -69,6 +71,7 @@ def _extracted(
     *,
     mend: bool = False,
 ) -> CachedFeatures:
+    """Run stage 1 on pictures, in this process or on a cluster."""
     compute = Computation
     if config.cluster is not None:
         from pipeline.cluster.computing import ClusterComputation
@@ -77,9 +80,35 @@ def _extracted(
     return extract(config, base, dataset, reporter, compute, mend=mend)
 
 
-def features(data: str, config: FeaturesConfig, reporter: Reporter) -> Extraction:
-    """Run stage 1 on a location, and mend the cache for it; return what was done."""
-    return cached(data, config, reporter, mend=True).extraction
+def features(
+    data: str, config: FeaturesConfig, reporter: Reporter, *, unlabelled: bool = False
+) -> Extraction:
+    """Run stage 1 on a location, and mend the cache for it; return what was done.
+
+    Args:
+        data: The location.
+        config: The base, and how the location is read.
+        reporter: Told how it goes on.
+        unlabelled: Take all pictures as they lie, without labels; what can be nothing else is
+            taken so anyway.
+    """
+    base = resolve(config)  # first: a wrong name shows before any picture is read
+    if not unlabelled:
+        try:
+            dataset = indexed(data, config, reporter)
+        except UnclearError as error:
+            if not error.is_pool:
+                raise DataError(f"{error}, or --unlabelled to take them without labels") from error
+            logger.info("no labels are seen in %s: its pictures are taken without", data)
+        else:
+            return computed(config, base, dataset, reporter, mend=True).extraction
+    dataset = pooled(data, config, reporter)
+    return computed(config, base, dataset, reporter, mend=True).extraction.without_labels()
+
+
+def pooled(data: str, config: FeaturesConfig, reporter: Reporter) -> Dataset:
+    """Index a location without labels, with the digests remembered beside the cache."""
+    return index_pool(data, config, memory=config.cache / "index", reporter=reporter)
 
 
 def classified(
@@ -88,6 +117,7 @@ def classified(
     """Run stage 2 on a location, after stage 1 for what is missing."""
     from pipeline.classify.bases import contenders
     from pipeline.classify.classify import check, check_settings, classify, joined
+    from pipeline.classify.corrected import before_and_after
     from pipeline.runs import note_asked
 
     check_settings(config)
@@ -96,7 +126,7 @@ def classified(
     check(config, dataset)
 
     def extracted(one: ClassifyConfig, base: FrozenBase, some: Dataset) -> CachedFeatures:
-        return _extracted(one, base, some, reporter)
+        return computed(one, base, some, reporter)
 
     contest = None
     if len(bases) > 1:
@@ -111,11 +141,19 @@ def classified(
         for one, cached in zip(kept, found, strict=True)
     ]
     note_asked(config.runs, dataset.location, dataset.name, dataset.digest)
-    if contest is None:
-        return each[0], found[0].extraction
-    comparison = contest.comparison
-    classification = joined(config, dict(zip(comparison.alive, each, strict=True)), comparison.rows)
-    place = [one.best.name for one in each].index(classification.best.name)
+    classification, place = each[0], 0
+    if contest is not None:
+        comparison = contest.comparison
+        alive = dict(zip(comparison.alive, each, strict=True))
+        classification = joined(config, alive, comparison.rows)
+        place = [one.best.name for one in each].index(classification.best.name)
+    if dataset.corrections is not None:
+        one = kept[place]
+        as_it_was = index(data, replace(config, corrections=None), memory=config.cache / "index")
+        before = extracted(one.config, one.base, as_it_was)
+        run = classification.best
+        change = before_and_after(one.config, before, found[place], run, reporter)
+        classification = replace(classification, change=change)
     return classification, found[place].extraction
 
 
@@ -138,6 +176,12 @@ def finetuned(
 
     require_framework("tensorflow", "fine-tuning")
     as_then = index_settings(config.runs, config.source, data)
+    if (table := as_then.get("corrections")) is not None and not is_own(table):
+        raise InputError(
+            f"expected corrections of {data} that a command of yours has read here, received "
+            f"corrections={table} from {config.source}: run `pipeline classify {data} "
+            f"--corrections {table}` first, if you mean it"
+        )
     if (root := as_then.get("root")) is not None and not is_own(root):
         raise InputError(
             f"expected paths of {data} that are relative to a place which a command of yours has "
@@ -148,9 +192,9 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
-    base = source.frozen()
+    base = source.frozen(weights=config.weights)
     import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
-    found = _extracted(stage1_config(config, source, base), base, dataset, reporter)
+    found = computed(stage1_config(config, source, base), base, dataset, reporter)
     from pipeline.finetune.finetune import finetune
 
     tuned = finetune(config, found, source, reporter)

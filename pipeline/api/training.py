@@ -19,7 +19,7 @@ from pipeline.api.settings import (
 )
 from pipeline.config import ClassifyConfig, FinetuneConfig, PredictConfig
 from pipeline.features.extract import Extraction
-from pipeline.runs import RunFolder
+from pipeline.runs import FineTuning, RunFolder
 from pipeline.system.startup import safe_after_fork
 
 if TYPE_CHECKING:
@@ -89,12 +89,14 @@ class FineTuned:
 
     Args:
         run: What it left; it labels pictures.
+        trained: False where the pictures that decide could show no gain over the head: then ``run``
+            is the run to start from, with its own figures.
         from_run: Name of the run that it began with.
         initial: Of the same validation pictures, before training: ``validation_accuracy`` of the
             whole model and ``head_accuracy`` of the run's head on cached features; None where a
             run of the first versions does not say it.
         epochs: Figures of epoch 0 (before training) and of every epoch.
-        kept_epoch: The epoch whose weights were kept.
+        kept_epoch: The epoch whose weights were kept; None where nothing was trained.
         test_accuracy: On the final test.
         test_interval: Its 95 % interval.
         seconds: Of the whole.
@@ -103,10 +105,11 @@ class FineTuned:
     """
 
     run: Run
+    trained: bool
     from_run: str
     initial: Mapping[str, Any] | None
     epochs: tuple[Mapping[str, Any], ...] = field(repr=False)
-    kept_epoch: int
+    kept_epoch: int | None
     test_accuracy: float
     test_interval: tuple[float, float]
     seconds: float
@@ -229,11 +232,11 @@ def fine_tune(
     config = filled(FinetuneConfig, settings, "fine_tune", source=location("from_run", from_run))
     with reporting(progress) as reporter, safe_after_fork():
         done, extraction = stages.finetuned(place(data, None), config, reporter)
-    folder, tuned = done.run, done.run.fine_tuning
-    assert tuned is not None
-    assert folder.selection.epoch is not None
+    folder = done.run
+    tuned = folder.fine_tuning or FineTuning(from_run=folder.name)
     return FineTuned(
         _run(folder, config, made_here=not done.reused),
+        folder.fine_tuning is not None,
         tuned.from_run,
         None if tuned.initial is None else asdict(tuned.initial),
         tuned.epochs,

@@ -1,6 +1,5 @@
 """A frozen base as a scikit-learn transformer: pictures in, cached bottleneck features out."""
 
-import hashlib
 import warnings
 from math import prod
 from numbers import Integral
@@ -20,9 +19,8 @@ from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict, in
 from pipeline.features.extract import Extraction, extract
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.lock import one_at_a_time
-from pipeline.images import Dataset
-from pipeline.images.identity import NO_STAMP, Identities, local_identities, stacked
-from pipeline.images.readings import LISTED, Reading
+from pipeline.images.identity import local_identities
+from pipeline.images.pool import pool_of
 
 
 class FrozenFeatures(TransformerMixin, BaseEstimator):
@@ -222,7 +220,7 @@ def _cached(
     config: FeaturesConfig, base: FrozenBase, pictures: Given
 ) -> tuple[FeatureCache, np.ndarray, Extraction]:
     """Compute what is missing, and return a cache that has all, the digests, and what was done."""
-    dataset = _unlabelled(pictures)
+    dataset = pool_of("X", pictures, content_digests(pictures))
     cache = FeatureCache(config.cache, base.recipe)
     if cache.has(dataset.digests).all():
         n_distinct = len(np.unique(dataset.digests, axis=0))
@@ -239,45 +237,3 @@ def _cached(
             f"first {failed[0]['path']}: {failed[0]['reason']}; leave them out"
         )
     return found.caches.clean, dataset.digests, found.extraction
-
-
-def _unlabelled(pictures: Given) -> Dataset:
-    """Return pictures as stage 1 takes them; what a data set says beyond content is not used."""
-    n = len(pictures)
-    paths = tuple(pictures.name(row) for row in range(n))
-    return Dataset(
-        location="X",
-        name="X",
-        files=_Files(pictures, paths),
-        paths=paths,
-        digests=content_digests(pictures),
-        labels=np.zeros(n, np.int64),
-        classes=("X",),
-        splits=np.full(n, "train"),
-        groups=None,
-        group_names=(),
-        given_splits=False,
-        test_name="test",
-        ignored=(),
-        reading=Reading(LISTED),
-        indexing={},
-        left_out=(),
-    )
-
-
-class _Files:
-    """Given pictures as the files of a source; one path given twice is one file."""
-
-    waits = False
-
-    def __init__(self, pictures: Given, paths: tuple[str, ...]) -> None:
-        self._pictures, self._rows = pictures, dict(zip(paths, range(len(paths)), strict=True))
-
-    def read(self, path: str) -> bytes:
-        return self._pictures.read(self._rows[path])
-
-    def digest(self, path: str) -> bytes:
-        return hashlib.sha256(self.read(path)).digest()
-
-    def identities(self, paths: Any) -> Identities:
-        return stacked([NO_STAMP] * len(paths))

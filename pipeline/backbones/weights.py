@@ -17,7 +17,7 @@ from pipeline.errors import InputError, WeightsError
 from pipeline.system.files import expanded
 from pipeline.system.startup import import_keras, keras_order
 
-DEFAULT, IMAGENET, NONE = "default", "imagenet", "none"
+CHOICES = DEFAULT, IMAGENET, NONE = "default", "imagenet", "none"
 _CHOICES = "default, imagenet, none, or the path of a .weights.h5, .h5, .hdf5 or .keras file"
 
 

@@ -25,6 +25,7 @@ from pipeline.check import (
     suspect_labels,
     unseen_probabilities,
 )
+from pipeline.check.suspects import check_apart
 from pipeline.config import CheckConfig
 from pipeline.errors import DataError
 from pipeline.features import left_out_of
@@ -130,6 +131,7 @@ class DataCheck:
             "splits": self.used.counts()["splits"],
             "imbalance": {"ratio": balance.ratio, "sentence": balance.sentence},
             "reading": dataset.reading.to_dict(),
+            "corrections": dataset.corrections and dataset.corrections.to_dict(),
             "tree": dataset.tree(),
             "unused": list(dataset.ignored),
             "unreadable": [dict(failure) for failure in self.unreadable],
@@ -212,6 +214,7 @@ def _suspects(
         The suspects, and the share of pictures that the head called as they are labelled.
     """
     groups, labels = _together(dataset, near)[rows], dataset.labels[rows]
+    check_apart(dataset.classes, labels, groups)
     alone = len(np.unique(groups)) == len(rows)
     probabilities = unseen_probabilities(
         features,

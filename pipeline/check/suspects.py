@@ -1,9 +1,11 @@
 """Labels that look wrong: confident learning on out-of-fold probabilities."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.errors import DataError
 from pipeline.heads import parse_head, softmax
 from pipeline.heads.fit import fitting_factor, out_of_fold_scores
 from pipeline.heads.sample import Sample, make_folds
@@ -61,6 +63,36 @@ def unseen_probabilities(
     sample = Sample(features, labels, n_classes, seed)
     scores = out_of_fold_scores(parse_head(HEAD), sample, made)
     return softmax(scores * fitting_factor(scores, labels))
+
+
+def check_apart(classes: Sequence[str], labels: np.ndarray, groups: np.ndarray) -> None:
+    """Refuse a class whose pictures all count as one: a head would have seen what it judges.
+
+    Args:
+        classes: Class names by number.
+        labels: (n,) int.
+        groups: (n,) int, row-aligned; what is alike has one number.
+
+    Raises:
+        DataError: There is such a class.
+    """
+    apart = np.unique(np.stack([labels, groups], axis=1), axis=0)[:, 0]
+    counts, n_apart = np.bincount(labels), np.bincount(apart)
+    lonely = np.flatnonzero(n_apart == 1)
+    if not len(lonely):
+        return
+    name, n = classes[lonely[0]], counts[lonely[0]]
+    more = f", and of {len(lonely) - 1} more classes" if len(lonely) > 1 else ""
+    if n == 1:
+        raise DataError(
+            f"expected two pictures or more of every class, received one of {name!r}{more}: add "
+            f"pictures"
+        )
+    raise DataError(
+        f"expected pictures of every class that are not copies of each other, near-duplicates or "
+        f"of one group, received {n} of {name!r} that are{more}: add others, or say with "
+        f"`pipeline check --similarity` how alike near-duplicates have to be"
+    )
 
 
 def suspect_labels(probabilities: np.ndarray, labels: np.ndarray) -> list[Suspect]:

@@ -50,6 +50,7 @@ class Classification:
         contradictory: Pictures that are byte-identical to one of another class.
         curve: Whether more pictures would help the best run's head; None unless asked for.
         bases: What is known of each of several bases; empty where one alone was asked for.
+        change: What corrections change for the best run's head; None without them.
     """
 
     results: tuple[Result, ...]
@@ -58,6 +59,7 @@ class Classification:
     contradictory: int
     curve: Mapping[str, Any] | None = None
     bases: tuple[BaseRow, ...] = ()
+    change: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value."""
@@ -69,6 +71,7 @@ class Classification:
             "contradictory": self.contradictory,
             "learning_curve": self.curve,
             "bases": [row.to_dict() for row in self.bases],
+            **(self.change or {}),
         }
 
 

@@ -17,6 +17,7 @@ from pipeline.classify.learning import Learner, ScoresOfViews, learner_of
 from pipeline.classify.search.memory import SearchedHead
 from pipeline.classify.selection import Selection, selection_figures
 from pipeline.config import ClassifyConfig, to_dict
+from pipeline.errors import DataError
 from pipeline.evaluate import (
     Threshold,
     choose_threshold,
@@ -30,10 +31,19 @@ from pipeline.features.base import JOIN, FrozenBase
 from pipeline.features.table import FeatureTable, Input
 from pipeline.heads import FittedHead, HeadSpec, softmax
 from pipeline.heads.fit import fitting_factor
+from pipeline.heads.typical import (
+    LEAST_PICTURES,
+    MOST_WIDTH,
+    Density,
+    fit_density,
+    sampled,
+)
 from pipeline.images import Dataset, ViewAverage, ViewRecipe
+from pipeline.images.splits import rows_of_bytes
 from pipeline.runs import (
     CLASSIFY,
     FinalTest,
+    Look,
     PredictionRows,
     RunData,
     RunFolder,
@@ -44,13 +54,17 @@ from pipeline.runs import (
     new_run,
     run_name,
     save_head,
+    typical_of,
     write_run,
 )
+from pipeline.runs.figures import typical_test
+from pipeline.runs.folder import TYPICAL_TEST
 from pipeline.system.files import write_json
 from pipeline.system.progress import SILENT, Reporter
 
 logger = logging.getLogger(__name__)
 
+USUAL_LEAST = 0.01
 PROTOCOL = 2
 """Grows when the same settings would give another run."""
 
@@ -88,6 +102,7 @@ class Result:
                 "mistakes": test.mistakes,
                 "answered": test.answered,
             },
+            "typical": typical_of(run),
             "seconds": run.seconds,
             "reused": self.reused,
         }
@@ -171,6 +186,9 @@ class Experiment:
             write_json(folder / "search.json", candidates)
         drawn = (run.test, probabilities, dataset.labels[test], dataset.classes)
         _write_plots(folder / "plots", *drawn, candidates)
+        look = self._look()
+        if look.density is not None:
+            self._keep_typical(folder, look.density, test)
         save_head(
             folder / "bundle",
             head,
@@ -178,7 +196,37 @@ class Experiment:
             base.to_dict(),
             test_views=ViewAverage.of(self.config),
             threshold=None if threshold is None else threshold.value,
+            look=look,
         )
+
+    def _keep_typical(self, folder: Path, density: Density, rows: np.ndarray) -> None:
+        """Write how typical the final test's pictures are, the least first."""
+        typical = np.empty(len(rows))
+        for places, features in self.table.blocks(self.joined, rows):
+            typical[places] = density.typical(features)
+        least = self.config.min_typical or USUAL_LEAST
+        paths = [self.table.dataset.paths[row] for row in rows.tolist()]
+        write_json(folder / TYPICAL_TEST, typical_test(typical, paths, least))
+
+    def _look(self) -> Look:
+        """Describe the training pictures, each content once, as this input sees them."""
+        dataset, train = self.table.dataset, self.selection.train
+        contents = rows_of_bytes(dataset.digests[train])
+        once = train[sorted({one: place for place, one in enumerate(contents)}.values())]
+        some = once[sampled(len(once), self.config.seed)]
+        width, density = sum(self.table.widths(self.joined)), None
+        if width <= MOST_WIDTH:
+            features = np.empty((len(some), width), np.float32)
+            for places, rows in self.table.blocks(self.joined, some):
+                features[places] = rows
+            density = fit_density(features)
+        if density is None and self.config.min_typical is not None:
+            raise DataError(
+                f"expected {LEAST_PICTURES} different training pictures or more, and at most "
+                f"{MOST_WIDTH} features, for min_typical={self.config.min_typical}, received "
+                f"{len(once)} and {width}: leave --min-typical out"
+            )
+        return Look(density, np.unique(self.table.used.digests, axis=0), self.config.min_typical)
 
     def _fit(self, learner: Learner) -> tuple[FittedHead, float, SelectionFigures]:
         """Fit on train, and see how well such a head does on pictures it has not seen.
@@ -249,6 +297,8 @@ class Experiment:
             key["calibrate"] = True
         if config.max_error is not None:
             key["max_error"] = config.max_error
+        if config.min_typical is not None:
+            key["min_typical"] = config.min_typical
         if self.searched is not None:
             key["search"] = self.searched.search
         if self.among is not None:

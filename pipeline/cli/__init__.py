@@ -4,8 +4,8 @@ Exit codes: 0 done; 2 the user's input cannot be used (one sentence on stderr); 
 of results that nobody could read: 1, and 141 if whoever read them had enough.
 """
 
-from pipeline.cli import data, listings, products, stages
+from pipeline.cli import data, listings, pools, products, stages
 from pipeline.cli.app import EXAMPLES, app
 from pipeline.cli.launch import run
 
-__all__ = ["EXAMPLES", "app", "data", "listings", "products", "run", "stages"]
+__all__ = ["EXAMPLES", "app", "data", "listings", "pools", "products", "run", "stages"]

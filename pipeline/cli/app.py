@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from pipeline import __version__
-from pipeline.api.progress import Terminal
-from pipeline.system.progress import SILENT, Reporter
+from pipeline.api.progress import Quiet, Terminal
+from pipeline.system.progress import Reporter
 
 app = App(
     name="pipeline",
@@ -38,7 +38,7 @@ def command(*examples: str, name: str | None = None) -> Callable[[Any], Any]:
     return register
 
 
-TERMINAL = Terminal()
+TERMINAL, QUIET = Terminal(), Quiet()
 """What a command shows of its progress; however it ends, `launch.run` closes it."""
 
 FLAT = Parameter(name="*")
@@ -68,7 +68,7 @@ class Output:
     @property
     def reporter(self) -> Reporter:
         """Who is told how the work goes on."""
-        return SILENT if self.silent else TERMINAL
+        return QUIET if self.silent else TERMINAL
 
 
 DEFAULT_OUTPUT = Output()

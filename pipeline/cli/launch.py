@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,8 @@ def launch(
         config: TOML file; a table per command, keys as the flags; pipeline config writes one.
     """
     _refuse_empty(tokens)
+    # What is filled in by hand goes by either name.
+    tokens = tuple(re.sub(r"^--labels(?==|$)", "--corrections", token) for token in tokens)
     quiet = "--quiet" in tokens
     logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
     if config is None:

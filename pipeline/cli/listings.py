@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import logging
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,31 +15,45 @@ from pipeline.config import RUNS, ReportConfig, side_of
 from pipeline.errors import InputError
 from pipeline.system.files import check_free, expanded, output_path
 
+logger = logging.getLogger(__name__)
+
 
 @command(
     "pipeline compare",
     "pipeline compare --runs /data/runs --json",
 )
-def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> None:
+def compare(*, runs: Path = RUNS, output: Output = DEFAULT_OUTPUT) -> int:
     """List the runs, best first, with how sure the differences between them are.
 
     Args:
         runs: Folder of the runs.
+
+    Returns:
+        The exit code: 1 where runs were left out, as they were altered.
     """
-    from pipeline.runs import leaderboard, list_runs
+    from pipeline.runs import leaderboard, whole_runs
 
     if not runs.is_dir():
         raise InputError(
             f"expected a folder of runs, received runs={runs}, which is not there; run `pipeline "
             f"classify DATA` first, or name another folder with --runs"
         )
-    rows = [one.to_dict() for table in leaderboard(list_runs(runs)) for one in table]
+    whole, altered = whole_runs(runs, predictions=True)
+    rows = [one.to_dict() for table in leaderboard(whole) for one in table]
+    if altered and not rows:
+        raise altered[0]
     if not rows:
         raise InputError(
             f"expected runs to compare in {runs}, received none: run `pipeline classify DATA` "
             f"first, or name another folder with --runs"
         )
-    show.result({"runs": rows}, output.json, show.leaderboard)
+    left_out = {"left_out": list(map(str, altered))} if altered else {}
+    show.result({"runs": rows, **left_out}, output.json, show.leaderboard)
+    for error in altered[:3]:
+        logger.warning("left out: %s", error)
+    if len(altered) > 3:
+        logger.warning("left out: %d more that were altered", len(altered) - 3)
+    return 1 if altered else 0
 
 
 @FLAT
@@ -117,7 +132,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
 
 WIDTH = 100
 
-OF_OUTPUT = ("json", "quiet", "overwrite")
+OF_OUTPUT = ("json", "quiet", "overwrite", "unlabelled")
 """What belongs to one call and not into a file."""
 
 TABLES = ("features", "classify", "finetune", "check", "predict", "export", "report")

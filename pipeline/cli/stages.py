@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Data, Output, command
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Data, Output, command
 from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
 
 
@@ -14,17 +14,23 @@ from pipeline.config import ClassifyConfig, FeaturesConfig, FinetuneConfig
     "pipeline features ~/pictures",
     "pipeline features ~/pictures --backbone MobileNetV2 --layers block_13,top",
     "pipeline features pictures.csv --views 4 --dtype float16",
+    "pipeline features ~/unsorted --unlabelled",
 )
 def features(
     data: Data,
     *,
+    unlabelled: Annotated[bool, SWITCH] = False,
     config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Stage 1: run every picture once through the frozen base and cache its features."""
+    """Stage 1: run every picture once through the frozen base and cache its features.
+
+    Args:
+        unlabelled: Take all pictures as they lie, without labels, whatever folders and tables say.
+    """
     from pipeline.api import stages
 
-    extraction = stages.features(data, config, output.reporter)
+    extraction = stages.features(data, config, output.reporter, unlabelled=unlabelled)
     show.result(extraction.to_dict(), output.json, show.features)
 
 
@@ -48,6 +54,7 @@ def classify(
         **classification.to_dict(),
         "data": extraction.to_dict(),
         "reading": extraction.reading,
+        "corrections": extraction.corrections,
         "failed": extraction.failed,
     }
     show.result(value, output.json, show.classification)

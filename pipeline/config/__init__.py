@@ -6,7 +6,13 @@ command line's business.
 """
 
 from pipeline.config.data import USUAL, DataConfig
-from pipeline.config.features import CheckConfig, ClassifyConfig, FeaturesConfig
+from pipeline.config.features import (
+    CheckConfig,
+    ClassifyConfig,
+    FeaturesConfig,
+    SimilarConfig,
+    SuggestConfig,
+)
 from pipeline.config.fields import (
     CACHE,
     CLASS_WEIGHTS,
@@ -46,6 +52,8 @@ __all__ = [
     "FinetuneConfig",
     "PredictConfig",
     "ReportConfig",
+    "SimilarConfig",
+    "SuggestConfig",
     "side_of",
     "to_dict",
 ]

@@ -50,6 +50,10 @@ class DataConfig:
     root: str | None = None
     """Folder or URL that the paths of a table are relative to; the table's own when left out."""
 
+    corrections: str | None = None
+    """Table that says the labels of some pictures anew, by path or digest, or "drop"; pictures that
+    DATA does not have join train. Also --labels."""
+
     min_per_class: int = 1
     """Classes with fewer different pictures (copies count once) are left out."""
 
@@ -68,9 +72,12 @@ class DataConfig:
             level = getattr(self, name)
             require(self, name, level is None or least <= level <= 99, f"from {least} to 99")
         require(self, "root", self.root != "", "as a folder or a URL")
-        if self.root is not None and "://" not in self.root:
-            # It is saved in runs, which are read from other folders too.
-            object.__setattr__(self, "root", os.path.abspath(expanded(self.root)))
+        require(self, "corrections", self.corrections != "", "as a table")
+        for name in ("root", "corrections"):
+            said = getattr(self, name)
+            if said is not None and "://" not in said:
+                # It is saved in runs, which are read from other folders too.
+                object.__setattr__(self, name, os.path.abspath(expanded(said)))
         require(self, "min_per_class", self.min_per_class >= 1, "at least 1")
 
     @property

@@ -135,6 +135,9 @@ class ClassifyConfig(FeaturesConfig):
     max_error: float | None = None
     """Largest share of wrong answers; `predict` says "don't know" to pictures too unsure for it."""
 
+    min_typical: float | None = None
+    """How typical of train a picture has to be, 0.01: `predict` answers "unknown" below that."""
+
     models: Path | None = None
     """Folder of weights files, each taken for the base that it fits, where several are compared."""
 
@@ -161,6 +164,8 @@ class ClassifyConfig(FeaturesConfig):
         require(self, "class_weight", self.class_weight in CLASS_WEIGHTS, "none or balanced")
         error = self.max_error
         require(self, "max_error", error is None or 0 < error < 1, "between 0 and 1")
+        least = self.min_typical
+        require(self, "min_typical", least is None or 0 < least < 1, "between 0 and 1")
         require(self, "sample", self.sample is None or self.sample >= 2, "at least 2")
         require(self, "budget", self.budget_seconds != 0, "as 90s, 10m or 2h")
         require(self, "jobs", self.jobs == -1 or self.jobs >= 1, "at least 1, or -1 for all cores")
@@ -186,3 +191,51 @@ class CheckConfig(FeaturesConfig):
         require(self, "folds", self.folds >= 2, "at least 2")
         similar = self.similarity
         require(self, "similarity", similar is None or 0 < similar <= 1, "above 0, up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarConfig(FeaturesConfig):
+    """Looking for pictures that are like others: which features to look with, and how many."""
+
+    n: int = 10
+    """Pictures to list for each; near-duplicates of one another count once."""
+
+    out: Path | None = None
+    """Contact sheet to write: a file that ends in .html or .png."""
+
+    overwrite: bool = False
+    """Replace the sheet if it is there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "n", 1 <= self.n <= 1000, "from 1 to 1000")
+
+
+STRATEGIES = ("both", "uncertain", "margin", "badge", "typical", "centres")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestConfig(FeaturesConfig):
+    """Choosing what to label next: how many, and how. A run has a base of its own."""
+
+    n: int = 20
+    """Pictures to suggest."""
+
+    strategy: str | None = None
+    """both (unsure and unlike what is labelled), uncertain, margin, badge; typical and centres need
+    no run. If left out, both with a run, centres without."""
+
+    trust: bool = False
+    """Load a head that only joblib could store; reading it can run any code. Know its maker."""
+
+    overwrite: bool = False
+    """Replace the table if it is there."""
+
+    runs: Path = RUNS
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "n", self.n >= 1, "at least 1")
+        known = self.strategy is None or self.strategy in STRATEGIES
+        require(self, "strategy", known, "as " + ", ".join(STRATEGIES))

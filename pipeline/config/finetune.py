@@ -77,6 +77,12 @@ class FinetuneConfig:
     batch_size: int = 32
     """Pictures per training step."""
 
+    weights: str | None = None
+    """Where the weights of the base are, if not where the run says."""
+
+    anyway: bool = False
+    """Train even where no gain could be told from chance by the pictures that decide."""
+
     tensorboard: Path | None = None
     """Folder for a TensorBoard log of the epochs."""
 

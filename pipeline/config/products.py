@@ -13,11 +13,16 @@ class PredictConfig(HasModels):
     top: int = 5
     """How many of the likeliest classes to list for each picture."""
 
-    weights: str = "default"
-    """For imagenet:BACKBONE only: where its weights with the top are."""
+    weights: str | None = None
+    """Where the weights of the base are, if not where the run says; of imagenet:BACKBONE, those
+    with the top."""
 
     trust: bool = False
     """Load a head that only joblib could store; reading it can run any code. Know its maker."""
+
+    min_typical: float | None = None
+    """How typical of the run's training pictures a picture has to be, 0.01; else it is "unknown".
+    What the run says if left out."""
 
     csv: Path | None = None
     """File to write: path, label, probability, and a probability per class; a row a picture."""
@@ -29,7 +34,11 @@ class PredictConfig(HasModels):
     """Pictures per step."""
 
     cache: Path = CACHE
-    """Folder of the feature cache; beside it lie the converted models."""
+    """Folder of the feature cache, from which pictures are answered that are in it; beside it lie
+    the converted models."""
+
+    cache_features: bool = False
+    """Keep features of these pictures; those of a place that `features` knows are kept anyway."""
 
     runs: Path = RUNS
     """Folder of the runs."""
@@ -41,6 +50,8 @@ class PredictConfig(HasModels):
         expand_paths(self)
         for name in ("top", "batch_size"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
+        least = self.min_typical
+        require(self, "min_typical", least is None or 0 < least < 1, "between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +60,9 @@ class ExportConfig(HasModels):
 
     format: str | None = None
     """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
+
+    weights: str | None = None
+    """Where the weights of the base are, if not where the run says."""
 
     overwrite: bool = False
     """Replace the model, and the JSON file beside it, if they are there."""

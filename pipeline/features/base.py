@@ -13,13 +13,14 @@ from pipeline.backbones.backbone import TOP, BackboneSpec
 from pipeline.backbones.catalog import parse_backbone
 from pipeline.backbones.cuts import BEST, BLOCKS, CONCAT, EACH, POOLINGS, Cut
 from pipeline.backbones.engines import check_engine, prefer_engine
-from pipeline.backbones.weights import WeightsSource, resolve_weights
+from pipeline.backbones.weights import CHOICES, WeightsSource, resolve_weights
 from pipeline.config import DTYPES, TRAINING_PRECISIONS, FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.features.store import Recipe
 from pipeline.features.store.folders import holds
 from pipeline.features.store.recipe import CutName
 from pipeline.images import DecodeRecipe, ViewRecipe
+from pipeline.images.own import is_own, note_own
 from pipeline.system.startup import import_keras
 from pipeline.system.typed import record
 
@@ -203,6 +204,7 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     top = any(spec.needs_top(cut.layer) for cut in cuts)
     weights, seed = config.weights, config.seed
     source = resolve_weights(spec, weights, seed, include_top=top, image_size=size, fetch=fetch)
+    _note_file(source)
     base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
     return _as_begun(base, config.cache)
 
@@ -289,18 +291,22 @@ class SavedBase:
     dtype: str = "float32"
 
 
-def frozen_from_dict(value: Mapping[str, Any], *, look: bool = False) -> FrozenBase:
-    """Make the base of a saved run again.
+def frozen_from_dict(
+    value: Mapping[str, Any], *, look: bool = False, of_run: bool = False
+) -> FrozenBase:
+    """Make a saved base again.
 
     Args:
         value: From `FrozenBase.to_dict`.
         look: Only the recipe is wanted, to read what is cached: weights are not looked for, and
             the base cannot be built.
+        of_run: A run says it, which anybody may have written: a file of weights is opened only if
+            a command of this user's named it.
 
     Raises:
         MisreadError: It is something else.
         InputError: There is no such base, or no such cut.
-        WeightsError: The weights are gone, or are not the same as then.
+        WeightsError: The weights are gone, are not the same as then, or not to be opened.
     """
     saved: SavedBase = record(SavedBase, value)
     spec = parse_backbone(saved.backbone)
@@ -316,10 +322,35 @@ def frozen_from_dict(value: Mapping[str, Any], *, look: bool = False) -> FrozenB
     if look:
         source = WeightsSource("recorded", None, saved.weights_digest)
     else:
+        if of_run and saved.weights not in CHOICES and not is_own(saved.weights):
+            raise WeightsError(
+                f"expected weights in a file that a command of yours has named here, received "
+                f"weights={saved.weights!r}, which only the run says; name the file with --weights "
+                f"PATH if you have it"
+            )
         source = _same_weights(spec, saved)
     return FrozenBase(
         spec, saved.weights, source, cuts, decoding, saved.precision, saved.with_top, saved.dtype
     )
+
+
+def with_weights(value: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    """Return a saved base whose weights are where the user's own command says.
+
+    Raises:
+        MisreadError: The base is something else.
+        WeightsError: The weights are not there, or are others.
+    """
+    saved: SavedBase = record(SavedBase, {**value, "weights": weights})
+    source = _same_weights(parse_backbone(saved.backbone), saved)
+    _note_file(source)
+    path = source.path if source.kind == "file" else None
+    return {**value, "weights": weights if path is None else str(path.resolve())}
+
+
+def _note_file(source: WeightsSource) -> None:
+    if source.kind == "file" and source.path is not None:
+        note_own(str(source.path.resolve()))
 
 
 def _same_weights(spec: BackboneSpec, saved: SavedBase) -> WeightsSource:
@@ -329,8 +360,8 @@ def _same_weights(spec: BackboneSpec, saved: SavedBase) -> WeightsSource:
     if source.digest != wanted:
         raise WeightsError(
             f"expected the weights with digest {wanted[:12]}…, received {source.digest[:12]}… "
-            f"from weights={given!r}: the file was changed since the run was made; put the old "
-            f"one back or train again"
+            f"from weights={given!r}: the file was changed since the run was made, or is another; "
+            f"put the old one back or train again"
         )
     return source
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -29,7 +29,7 @@ from pipeline.system.progress import SILENT, Reporter
 
 logger = logging.getLogger(__name__)
 
-OF_DATA = ("found", "images", "copies", "classes", "splits", "ignored", "reading")
+OF_DATA = ("found", "images", "copies", "classes", "splits", "ignored", "reading", "corrections")
 
 
 @dataclass
@@ -59,6 +59,8 @@ class Extraction:
         reading: How the source was read, see `pipeline.images.readings.Reading`.
         remarks: What pictures lose as they are decoded, a sentence for each way.
         found: Pictures that were found: ``images`` and ``failed`` together.
+        labelled: Whether they have labels; a pool has none, nor classes and splits.
+        corrections: What a table of corrections did; None without one.
     """
 
     recipe: str
@@ -81,6 +83,12 @@ class Extraction:
     reading: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     found: int = 0
+    labelled: bool = True
+    corrections: dict[str, Any] | None = None
+
+    def without_labels(self) -> "Extraction":
+        """Return the same of a pool."""
+        return replace(self, labelled=False, classes={}, splits={})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value, with the reasons of ``failed`` by their kind."""
@@ -159,6 +167,7 @@ def extract(
         ignored=list(dataset.ignored),
         reading=dataset.reading.to_dict(),
         found=dataset.n_found,
+        corrections=None if dataset.corrections is None else dataset.corrections.to_dict(),
     )
     in_flux: dict[bytes, str] = {}
     work = find_work(config, dataset, caches.clean, caches.viewed)

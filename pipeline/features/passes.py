@@ -12,7 +12,7 @@ from pipeline.backbones.engines import Engine
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
 from pipeline.features.caches import versions, view_recipe, wanted_recipes
-from pipeline.features.preflight import Forecast
+from pipeline.features.preflight import BATCHES_AHEAD, Forecast
 from pipeline.features.store import Recipe, ShardWriter
 from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
@@ -205,6 +205,8 @@ class Passes:
             self.config.batch_size,
             views=self.work.views,
             n_threads=N_WAITING_THREADS if self.pictures.files.waits else None,
+            prefetch=BATCHES_AHEAD * engine.device.count,
+            empty=engine.empty,
         )
         pictures = self._waits.counted("pictures", batches)
         return self._waits.counted("engine", paired(engine.run, pictures))

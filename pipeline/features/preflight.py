@@ -20,8 +20,10 @@ DISK_SHARE = 1.05
 PROGRAM_BYTES = 300 << 20
 SHARD_BYTES_IN_MEMORY = 128 << 20
 """Rows being collected, the shard being laid out, and its image, at most."""
-BATCHES_IN_MEMORY = 8
-"""Decoded ahead, on their way through the base, and being filled."""
+BATCHES_AHEAD = 4
+"""Decoded ahead, for each device that computes."""
+BATCHES_IN_MEMORY = 2 * BATCHES_AHEAD
+"""Decoded ahead, on their way through the base, and being filled, for each device."""
 N_SAMPLES = 8
 MIN_TRIALS = 200
 """Where the work is less than so many trials, trying would take a share of it."""
@@ -37,6 +39,7 @@ class Forecast:
         disk_free: What the disk of the cache holds.
         memory_bytes: What the process may need.
         seconds: About how long; None where it is too little to try.
+        engine_rate: Pictures a second of the engine alone; None where it was not tried.
     """
 
     rows: int
@@ -44,6 +47,7 @@ class Forecast:
     disk_free: int
     memory_bytes: int
     seconds: float | None
+    engine_rate: float | None = None
 
 
 def forecast(
@@ -70,11 +74,12 @@ def forecast(
     """
     row_bytes = bytes_of_row(engine.output_shapes, dtype)
     disk_bytes, free = check_disk(len(work), row_bytes, cache)
-    memory, seconds = check_memory(row_bytes, batch), None
+    memory = check_memory(row_bytes, batch, engine.device.count)
+    seconds = rate = None
     if len(work) >= MIN_TRIALS * engine.trial_size:
-        computing = len(work) * _engine_seconds(engine, batch[1:])
-        seconds = computing + len(work.rows) * decode_seconds()
-    return Forecast(len(work), disk_bytes, free, memory, seconds)
+        of_one = _engine_seconds(engine, batch[1:])
+        seconds, rate = len(work) * of_one + len(work.rows) * decode_seconds(), 1 / of_one
+    return Forecast(len(work), disk_bytes, free, memory, seconds, rate)
 
 
 def bytes_of_row(shapes: Iterable[tuple[int, ...]], dtype: str) -> int:
@@ -98,13 +103,13 @@ def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
     return disk_bytes, free
 
 
-def check_memory(row_bytes: int, batch: tuple[int, ...]) -> int:
+def check_memory(row_bytes: int, batch: tuple[int, ...], n_devices: int = 1) -> int:
     """Return the bytes that a process may need for batches of shape (k, size, size, 3).
 
     Raises:
         InputError: The memory cannot hold them.
     """
-    batches = BATCHES_IN_MEMORY * batch[0] * (prod(batch[1:]) + row_bytes)
+    batches = BATCHES_IN_MEMORY * n_devices * batch[0] * (prod(batch[1:]) + row_bytes)
     available = available_memory()
     if available is not None and batches > available:
         raise InputError(

@@ -3,7 +3,8 @@
 finetune    what happens, in order
 settings    what of the run and of the flags decides the examples; no TensorFlow
 task        the pictures, the run and the settings, and the key that they make; no TensorFlow
-network     the run's head, fitted again, on its base; what learns, and where it can be cut
+start       the run's head, fitted again, and whether there is anything to gain; no TensorFlow
+network     that head on its base; what learns, and where it can be cut
 examples    what is trained on: decoded pictures, or
 maps        cached activations
 training/   the loop

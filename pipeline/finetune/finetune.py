@@ -18,10 +18,11 @@ from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
 from pipeline.finetune.examples import CachedExamples, DecodedExamples, open_examples
 from pipeline.finetune.logs import tensorboard_log, write_history
-from pipeline.finetune.network import BaseWithHead, build_network, fit_starting_head
+from pipeline.finetune.network import BaseWithHead, build_network
 from pipeline.finetune.outcome import initial_figures, judge, selection
+from pipeline.finetune.start import Outlook, StartingHead, fit_starting_head, look_ahead
 from pipeline.finetune.task import Task, check_classes, make_task
-from pipeline.finetune.training.plan import Epoch, State, kept_epoch
+from pipeline.finetune.training.plan import Epoch, Mixture, State, kept_epoch
 from pipeline.finetune.training.spread import Spread, all_devices
 from pipeline.finetune.training.trainer import Trainer
 from pipeline.runs import (
@@ -40,7 +41,7 @@ from pipeline.runs import (
     save_model,
     write_run,
 )
-from pipeline.runs.figures import EpochRow
+from pipeline.runs.figures import EpochRow, MixtureRow
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.typed import typed
 
@@ -49,17 +50,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What stage 3 did: the run it left, and whether it was there before."""
+    """What stage 3 did.
+
+    Args:
+        run: The run it left; the one that it would have started from, where nothing was trained.
+        reused: Whether it was there before.
+        outlook: Why nothing was trained; None where something was.
+    """
 
     run: RunFolder
     reused: bool
+    outlook: Outlook | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stage's ``--json`` value."""
-        run, tuned = self.run, self.run.fine_tuning
-        assert tuned is not None
+        run = self.run
+        tuned = run.fine_tuning or FineTuning(from_run=run.name)
         return {
             "run": run.name,
+            "trained": run.fine_tuning is not None,
+            "outlook": self.outlook and self.outlook.to_dict(),
             "from": tuned.from_run,
             "mode": run.mode,
             "boundary": tuned.boundary,
@@ -67,6 +77,7 @@ class Finetuned:
             "initial": tuned.initial and asdict(tuned.initial),
             "epochs": list(tuned.epochs),
             "kept_epoch": run.selection.epoch,
+            "mixtures": list(tuned.mixtures),
             "test": run.test.summary(),
             "seconds": run.seconds,
             "reused": self.reused,
@@ -82,7 +93,8 @@ def finetune(
     """Fine-tune the base under a run's head.
 
     The same again is answered from its run folder; where it was interrupted, it goes on after its
-    last whole epoch.
+    last whole epoch. Where not even the repair of every mistake could be told from chance by the
+    pictures that decide, nothing is trained and the head stays, unless that is asked for anyway.
 
     Args:
         config: What learns, on what, and how.
@@ -108,11 +120,18 @@ def finetune(
     name = run_name(task.name_parts, digest)
     if (finished := load_finished(config.runs / name, task.key())) is not None:
         return Finetuned(finished, reused=True)
-    _run(task, name, Checkpoint(config.runs, digest), reporter)
+    start = fit_starting_head(task)
+    outlook = look_ahead(task, start)
+    logger.info("%s", outlook.sentence)
+    if not (outlook.visible or config.anyway):
+        return Finetuned(source, reused=True, outlook=outlook)
+    _run(task, name, start, Checkpoint(config.runs, digest), reporter)
     return Finetuned(load_run(config.runs / name), reused=False)
 
 
-def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> None:
+def _run(
+    task: Task, name: str, start: StartingHead, checkpoint: Checkpoint, reporter: Reporter
+) -> None:
     """Train, judge on the test split once, and write the run.
 
     What could fail at the end is tried before training: the test pictures can be read, and the
@@ -120,7 +139,6 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
     """
     began, config = monotonic(), task.config
     device = device_of("tensorflow", config.precision)
-    start = fit_starting_head(task)
     devices = all_devices()
     with devices.scope():
         network = build_network(task, start.head)
@@ -128,7 +146,7 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
     before = examples.probabilities(task.validation)
     initial = initial_figures(task, before, start)
     try:
-        history = _train(task, name, network, examples, checkpoint, devices, reporter)
+        history, mixtures = _train(task, name, network, examples, checkpoint, devices, reporter)
     except InputError:  # the way out is another setting, which has another checkpoint
         checkpoint.remove_untrained()
         raise
@@ -149,6 +167,7 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
         devices=devices.n_devices,
         initial=initial,
         epochs=tuple(typed(EpochRow, asdict(epoch)) for epoch in history),
+        mixtures=tuple(typed(MixtureRow, asdict(one)) for one in mixtures),
     )
     chosen = selection(task, kept_epoch(history), before, after)
     with new_run(config.runs, name) as folder:
@@ -158,7 +177,7 @@ def _run(task: Task, name: str, checkpoint: Checkpoint, reporter: Reporter) -> N
         write_history(folder / HISTORY, history)
         (folder / "plots").mkdir()
         curves = folder / "plots" / "history.svg"
-        plot_history(tuned.epochs, chosen.epoch, len(task.validation), curves)
+        plot_history(tuned.epochs, chosen.epoch, len(task.validation), curves, tuned.mixtures)
         save_model(folder / "bundle", network.whole, task.dataset.classes, task.base.to_dict())
     checkpoint.remove()
 
@@ -195,8 +214,8 @@ def _train(
     checkpoint: Checkpoint,
     devices: Spread,
     reporter: Reporter,
-) -> list[Epoch]:
-    """Train from the start, or from where it was interrupted."""
+) -> tuple[list[Epoch], list[Mixture]]:
+    """Train from the start, or from where it was interrupted; then see how much of it is best."""
     config = task.config
     if devices.n_devices > 1:
         logger.info("each batch is shared by %d devices", devices.n_devices)
@@ -217,10 +236,8 @@ def _train(
         if log is not None:
             log(state.history[-1])
 
-    return trainer.fit(
-        examples.batches,
-        lambda: judge(task, examples.probabilities(task.validation)),
-        reporter,
-        resumed=resumed,
-        keep=keep,
-    )
+    def validate() -> tuple[float, float]:
+        return judge(task, examples.probabilities(task.validation))
+
+    history = trainer.fit(examples.batches, validate, reporter, resumed=resumed, keep=keep)
+    return history, trainer.mix(history, validate)

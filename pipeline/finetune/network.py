@@ -1,13 +1,8 @@
-"""Base and head as one model: what of it learns, and where it can be cut. A Keras module.
-
-The head is the run's, fitted again without the pictures that decide when to stop: one that has seen
-them would make the untrained model look unbeatable.
-"""
+"""Base and head as one model: what of it learns, and where it can be cut. A Keras module."""
 
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 
 from pipeline.backbones.boundary import Boundary, find_boundary
 from pipeline.backbones.cuts import Cut
@@ -17,25 +12,8 @@ from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase
 from pipeline.finetune.settings import FROZEN
 from pipeline.finetune.task import Task
-from pipeline.heads import NetworkHead, softmax
-from pipeline.heads.fit import fit_head
-from pipeline.heads.sample import Sample
+from pipeline.heads import NetworkHead
 from pipeline.heads.transplant import transplant, with_probabilities
-
-
-@dataclass(frozen=True)
-class StartingHead:
-    """A head, and what it says of the validation pictures' cached features.
-
-    Args:
-        head: Kernels and biases.
-        probabilities: (n, k), in the order of the validation rows.
-        accuracy: Share of them that it labels rightly.
-    """
-
-    head: NetworkHead
-    probabilities: np.ndarray
-    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -55,25 +33,6 @@ class BaseWithHead:
     learning: list[str]
     factors: dict[str, float]
     outputs: list[str]
-
-
-def fit_starting_head(task: Task) -> StartingHead:
-    """Fit the run's head on cached features, augmented views included where the run had them."""
-    table, cuts, source = task.table, task.base.cuts, task.source
-    sample = Sample(
-        table.with_views(cuts, task.fit),
-        task.dataset.labels[task.fit],
-        task.n_classes,
-        source.seed,
-        table.n_views,
-        table.widths(cuts),
-        task.dataset.bundles(task.fit),
-    )
-    head = fit_head(task.spec, sample).sharpened(source.factor)
-    assert isinstance(head, NetworkHead)
-    scores = head.scores(table.features(cuts, task.validation))
-    hits = scores.argmax(1) == task.judged_labels
-    return StartingHead(head, softmax(scores), float(np.mean(hits)))
 
 
 def build_network(task: Task, head: NetworkHead) -> BaseWithHead:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.evaluate import log_loss, losses
-from pipeline.finetune.network import StartingHead
+from pipeline.finetune.start import StartingHead
 from pipeline.finetune.task import Task
 from pipeline.finetune.training.plan import Epoch
 from pipeline.heads.class_weights import class_weights
@@ -62,6 +62,7 @@ def selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) ->
     hits, hits_before = (p.argmax(1) == labels for p in (after, before))
     gain = sure_gain(hits.astype(float) - hits_before)
     gain_in_loss = sure_gain(losses(before, labels) - losses(after, labels))
+    loss_after, accuracy_after = judge(task, after)
     by, accuracy, loss = head.by, head.accuracy, head.log_loss
     if accuracy is None or loss is None:
         by += f"; the gain over the head is on a {task.validated_on}"
@@ -74,8 +75,8 @@ def selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) ->
         accuracy=accuracy,
         log_loss=loss,
         gain=gain,
-        validation_log_loss=kept.validation_loss,
-        validation_accuracy=kept.validation_accuracy,
+        validation_log_loss=loss_after,
+        validation_accuracy=accuracy_after,
         epoch=kept.epoch,
     )
 

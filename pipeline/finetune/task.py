@@ -19,7 +19,7 @@ from pipeline.images import Dataset, validation_slice
 from pipeline.runs import FINETUNE, RunFolder, transplantable_head
 from pipeline.system.units import named
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Grows when the same settings would train or be judged differently."""
 SETTINGS = (
     "mode",

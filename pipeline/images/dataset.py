@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UnknownNameError
+from pipeline.images.corrections import Corrections
 from pipeline.images.files import Files
 from pipeline.images.leftout import LeftOut
 from pipeline.images.readings import Reading, folder_tree
@@ -52,6 +53,7 @@ class Dataset:
         reading: How the source was read.
         indexing: The settings that decided it, by the names of `pipeline.config.DataConfig`.
         left_out: Pictures whose bytes could not be read; they have no row.
+        corrections: What a table of corrections did; None without one.
     """
 
     location: str
@@ -70,6 +72,7 @@ class Dataset:
     reading: Reading
     indexing: Mapping[str, Any]
     left_out: tuple[LeftOut, ...]
+    corrections: Corrections | None = None
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -238,7 +238,7 @@ def _opened_heif(data: bytes) -> ImageFile.ImageFile:
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
     """Return how Pillow calls the pixels in the file, ``RGB;16B`` say; forgotten by loading."""
-    arguments = image.tile[0].args if image.tile else ""
+    arguments = image.tile[0][3] if image.tile else ""  # older Pillows have no name for it
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
@@ -286,7 +286,7 @@ def _check_strips(image: ImageFile.ImageFile) -> None:
     """A TIFF may name fewer strips than its rows need; Pillow would leave those rows black."""
     if image.format != "TIFF":
         return
-    boxes = [tile.extents or (0, 0, *image.size) for tile in image.tile]
+    boxes = [extents or (0, 0, *image.size) for _, extents, *_ in image.tile]
     n_pixels = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
     if n_pixels < image.width * image.height:
         raise DecodeError(

@@ -72,13 +72,21 @@ class Doubt(Exception):  # noqa: N818 - a question, which ends in a sentence or 
         ways: What may be said.
         rest: What may be done instead.
         fits: Whether several readings fit; else none does, and ``seen`` says what was expected.
+        loose: Whether the pictures lie in no folder, and no list of labels lies beside them.
     """
 
     def __init__(
-        self, seen: str, ways: Iterable[Way], rest: str = "", *, fits: bool = True
+        self,
+        seen: str,
+        ways: Iterable[Way],
+        rest: str = "",
+        *,
+        fits: bool = True,
+        loose: bool = False,
     ) -> None:
         super().__init__(seen)
         self.seen, self.ways, self.rest, self.fits = seen, tuple(ways), rest, fits
+        self.loose = loose
 
     def question(self, where: str, ways: Sequence[Way]) -> str:
         """Return what is told, with those of the ways that lead somewhere."""

@@ -97,7 +97,7 @@ class LocalFiles:
         self._prefix = f"{root}{os.sep}" if str(root) != os.sep else os.sep
 
     def _place(self, path: str) -> str:
-        return self._prefix + path
+        return path if os.path.isabs(path) else self._prefix + path
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""
@@ -134,9 +134,6 @@ class ListedFiles(LocalFiles):
         """Return the SHA-256 of a file's bytes; raises OSError, which names the row."""
         with self._named(path):
             return super().digest(path)
-
-    def _place(self, path: str) -> str:
-        return path if os.path.isabs(path) else super()._place(path)
 
     def rows_of(self, paths: Sequence[str]) -> dict[str, int]:
         """Return the row of the manifest that names each of some paths."""

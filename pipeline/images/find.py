@@ -8,13 +8,17 @@ from errno import ENOENT
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import refuse_packed
-from pipeline.images.files import LocalFiles, read_file
+from pipeline.images.digests import digest_files
+from pipeline.images.files import Files, LocalFiles
 from pipeline.images.location import archive_kind, locate
-from pipeline.images.sources import open_archive, scan
+from pipeline.images.sources import open_archive, pictures_at, scan
 from pipeline.images.walk import LocalTree, NamedTree, Tree
+from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import named
 
 
@@ -27,8 +31,9 @@ class _Part:
 
     before: str
     paths: Sequence[str]
-    read: Callable[[str], bytes]
+    files: Files
     tree: Tree | None = None
+    location: str = ""
 
 
 class PictureList:
@@ -53,7 +58,29 @@ class PictureList:
     def read(self, row: int) -> bytes:
         """Return a picture's bytes; raises OSError. Several threads may read at once."""
         part, path = self._place(row)
-        return part.read(path)
+        return part.files.read(path)
+
+    def digests(
+        self, memory: Path, reporter: Reporter = SILENT, remember: bool = False
+    ) -> np.ndarray:
+        """Return the SHA-256 of every picture, zeros where it cannot be read: uint8 (n, 32).
+
+        Args:
+            memory: Folder in which digests are remembered.
+            reporter: Told of files, part ``"index"``.
+            remember: Whether what was read now is written there.
+        """
+        found = []
+        for part in self._parts:
+            kept = memory if part.location else None
+            source = pictures_at(part.location, part.files, part.paths)
+            found.append(digest_files(source, kept, reporter, remember)[0])
+        return np.concatenate(found)
+
+    @property
+    def places(self) -> list[str]:
+        """Folders and archives, resolved, in which pictures were found."""
+        return [part.location for part in self._parts if part.location]
 
     def _place(self, row: int) -> tuple[_Part, str]:
         number = bisect_right(self._ends, row)
@@ -96,13 +123,14 @@ def _part(path: Path) -> _Part:
     if path.is_dir():
         folder = LocalTree(path)
         names, _ = folder.walk(())
-        return _Part(str(path / "_")[:-1], sorted(names), LocalFiles(path).read, folder)
+        place = locate(path).text
+        return _Part(str(path / "_")[:-1], sorted(names), LocalFiles(path), folder, place)
     if archive_kind(path) is None:
-        return _Part("", [str(path)], read_file)
+        return _Part("", [str(path)], LocalFiles(Path()))
     files = open_archive(locate(path))
     tree = NamedTree(files.names, files.odd, files.is_picture)
     names, _ = tree.walk(())
-    return _Part(f"{path}/", sorted(names), files.read, tree)
+    return _Part(f"{path}/", sorted(names), files, tree, locate(path).text)
 
 
 def open_reader(location: str, config: DataConfig = USUAL) -> Callable[[str], bytes]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.config import DataConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import DataError, InputError, UnclearError
 from pipeline.images.archives import refuse_packed
 from pipeline.images.branches import Branch, FolderNames, Levels
 from pipeline.images.doubts import (
@@ -75,7 +75,9 @@ def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str
     try:
         found, reading = _found(where, survey, config, read)
     except Doubt as doubt:
-        raise DataError(doubt.question(where, answers(doubt, config, attempt, by_names))) from None
+        ways = answers(doubt, config, attempt, by_names)
+        question = doubt.question(where, ways)
+        raise UnclearError(question, is_pool=doubt.loose and not ways) from None
     if reading.kind == BY_NAME and config.label_pattern is None:
         text = "labels are taken from file names LABEL.NUMBER, e.g. %s is of %r"
         logger.info(text, found[0].pictures[0], found[0].label)

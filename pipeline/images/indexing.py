@@ -11,11 +11,12 @@ import numpy as np
 
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError
+from pipeline.images.corrections import Corrections, correct
 from pipeline.images.dataset import Dataset
 from pipeline.images.digests import digest_files
 from pipeline.images.layout import check_enough_classes
 from pipeline.images.leftout import LeftOut, check_some
-from pipeline.images.own import note_own
+from pipeline.images.own import is_own, note_own
 from pipeline.images.sources import Source, scan
 from pipeline.images.splits import component_keys, hold_out
 from pipeline.images.usable import check_every_class, check_left
@@ -58,15 +59,22 @@ def index(
     """
     source = scan(location, config, confined=confined)
     digests, reasons = digest_files(source, memory, reporter, remember)
+    done = None
+    table = config.corrections
+    if table is not None and (not confined or is_own(table)):
+        corrected = correct(source, digests, reasons, table)
+        source, digests, reasons = corrected.source, corrected.digests, corrected.reasons
+        done = corrected.done
+        (logger.warning if done.unmatched else logger.info)("%s", done.sentence)
     if config.min_per_class > 1:
         source, digests, reasons = _without_small(source, digests, reasons, config.min_per_class)
-    dataset = _dataset(source, digests, reasons, config)
+    dataset = replace(_dataset(source, digests, reasons, config, done), corrections=done)
     check_left(dataset, dataset.left_out)
     check_every_class(dataset, dataset.left_out, ("train",))
     if not (dataset.splits == "test").any():
         check_every_class(dataset, dataset.left_out, ("test",))
     if memory is not None and remember:
-        for place in filter(None, (dataset.location, dataset.indexing["root"])):
+        for place in filter(None, (dataset.location, dataset.indexing["root"], table)):
             note_own(place)
     return dataset
 
@@ -106,9 +114,13 @@ def _without_small(
 
 
 def _dataset(
-    source: Source, digests: np.ndarray, reasons: dict[int, str], config: DataConfig
+    source: Source,
+    digests: np.ndarray,
+    reasons: dict[int, str],
+    config: DataConfig,
+    done: Corrections | None,
 ) -> Dataset:
-    """Put together what could be read, with its splits."""
+    """Put together what could be read, with its splits; what corrections added is in train."""
     kept = np.ones(len(digests), bool)
     kept[list(reasons)] = False
     given = {split for split in source.splits if split} - {"train"}
@@ -131,7 +143,15 @@ def _dataset(
         _check_groups(source, groups, group_names, splits)
     else:
         keys = component_keys(digests, groups, group_names)
-        held = hold_out(keys, labels, config.test_fraction, purpose="test", seed=config.seed)
+        added = set[str]() if done is None else {*done.added}
+        own = np.array([path not in added for path in compress(source.paths, kept)], bool)
+        held = np.zeros(len(own), bool)
+        fraction, seed = config.test_fraction, config.seed
+        held[own] = hold_out(keys[own], labels[own], fraction, purpose="test", seed=seed)
+        for label in np.unique(labels[~own]).tolist():
+            mine = np.flatnonzero(own & (labels == label))
+            if len(mine) and not held[mine].any():  # there are others now to learn from
+                held |= own & (keys == keys[mine[0]]).all(axis=1)
         splits = np.where(held, "test", "train")
     return Dataset(
         location=source.location,

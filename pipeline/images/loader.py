@@ -168,6 +168,11 @@ _Job = tuple[int, tuple[int, ...]]
 """The number of a row whose file is read, and those of the views to make of it."""
 
 
+def empty_pictures(shape: tuple[int, ...]) -> np.ndarray:
+    """Return uint8 memory of a shape."""
+    return np.empty(shape, np.uint8)
+
+
 def load_batches(
     loader: RowLoader,
     rows: Sequence[int] | np.ndarray,
@@ -176,6 +181,7 @@ def load_batches(
     views: ViewsOfRows | None = None,
     n_threads: int | None = None,
     prefetch: int = 4,
+    empty: Callable[[tuple[int, ...]], np.ndarray] = empty_pictures,
 ) -> Generator[Batch, None, None]:
     """Decode rows in threads and yield them in batches.
 
@@ -195,6 +201,7 @@ def load_batches(
         n_threads: Decoding threads; None for one a core.
         prefetch: Batches to be decoded ahead; bounds memory. Of a row with more views than fit
             in, all are made at once.
+        empty: Returns uint8 memory of a shape, for the pictures of a batch.
 
     Returns:
         A generator of batches, rows in the order of ``rows`` and views in the order given.
@@ -207,7 +214,8 @@ def load_batches(
             raise InputError(f"expected {name} of 1 or more; received {name}={value!r}")
     jobs = _jobs(rows, views, loader.view_recipe)
     ahead = _map_ahead(loader, jobs, thread_count(n_threads), prefetch * batch_size)
-    return _fill_batches(ahead, batch_size, loader.recipe.size)
+    size = loader.recipe.size
+    return _fill_batches(ahead, lambda: _empty(empty((batch_size, size, size, 3))))
 
 
 def _jobs(
@@ -254,13 +262,8 @@ def _map_ahead(
 
 
 def _fill_batches(
-    results: Generator[tuple[_Job, Loaded], None, None], batch_size: int, size: int
+    results: Generator[tuple[_Job, Loaded], None, None], empty: Callable[[], Batch]
 ) -> Generator[Batch, None, None]:
-    def empty() -> Batch:
-        images = np.empty((batch_size, size, size, 3), np.uint8)
-        rows, views = np.empty(batch_size, np.int64), np.empty(batch_size, np.int32)
-        return Batch(rows, images, (), views, np.empty((batch_size, N_NUMBERS), np.int32))
-
     batch, n_filled = empty(), 0
     failed: list[Failure] = []
     try:
@@ -271,7 +274,7 @@ def _fill_batches(
             images, remark = result
             for number, image in zip(views, images, strict=True):
                 # A full batch waits for the next good row: failures at the very end belong to it.
-                if n_filled == batch_size:
+                if n_filled == len(batch.rows):
                     yield _first_rows(batch, n_filled, failed)
                     batch, n_filled, failed = empty(), 0, []
                 batch.rows[n_filled], batch.images[n_filled] = row, image
@@ -282,6 +285,11 @@ def _fill_batches(
     finally:
         # Not left to garbage collection: the threads end when the consumer does.
         results.close()
+
+
+def _empty(images: np.ndarray) -> Batch:
+    rows, views = np.empty(len(images), np.int64), np.empty(len(images), np.int32)
+    return Batch(rows, images, (), views, np.empty((len(images), N_NUMBERS), np.int32))
 
 
 def _first_rows(batch: Batch, n: int, failed: list[Failure]) -> Batch:

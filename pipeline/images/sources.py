@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
-from pipeline.errors import InputError
-from pipeline.images.archives import TarFiles, ZipFiles
+from pipeline.config.data import LEVELS
+from pipeline.errors import DataError, InputError
+from pipeline.images.archives import TarFiles, ZipFiles, refuse_packed
 from pipeline.images.files import OUTSIDE, Files, ListedFiles, LocalFiles, leads_out
 from pipeline.images.folders import read_folders
 from pipeline.images.identity import Stamp, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
 from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
+from pipeline.images.readings import LISTED as LIST
 from pipeline.images.readings import Reading
 from pipeline.images.remote import RemoteFiles, open_remote
 from pipeline.images.tables.folders import SHARD, TablePart, tables_in
@@ -64,13 +66,21 @@ class Source:
     unreadable: dict[str, str]
 
 
-def scan(location: str | Path, config: DataConfig = USUAL, *, confined: bool = False) -> Source:
+def scan(
+    location: str | Path,
+    config: DataConfig = USUAL,
+    *,
+    confined: bool = False,
+    labelled: bool = True,
+) -> Source:
     """List the labelled pictures of a location.
 
     Args:
         location: A folder, archive, manifest, or URL of one.
         config: How to read it; what it leaves out is read off what is there.
         confined: Whether to leave out what links and tables have elsewhere.
+        labelled: Whether labels, splits and groups are read; else all pictures are taken as they
+            lie, with texts without meaning for labels.
 
     Returns:
         The pictures with labels and given splits, rows ordered by path.
@@ -81,15 +91,57 @@ def scan(location: str | Path, config: DataConfig = USUAL, *, confined: bool = F
     """
     place = locate(location)
     if place.kind in MANIFESTS:
-        return _from_table(place, scan_table(place, config), config, confined)
-    if place.kind == FOLDER and not place.remote and (tables := _tables_of(place)):
-        return _from_table(place, scan_tables(place, tables, config), config, confined)
+        table = scan_table(place, config, labelled=labelled)
+        return _from_table(place, table, config, confined, labelled)
+    local = place.kind == FOLDER and not place.remote
+    loose = local and not labelled and LocalTree(place.path).walk(())[0]
+    if local and not loose and (tables := _tables_of(place)):
+        table = scan_tables(place, tables, config, labelled=labelled)
+        return _from_table(place, table, config, confined, labelled)
     refuse_settings(place.given, config, table=False)
-    if place.kind == FOLDER and not place.remote:
-        return _assemble(place, LocalFiles(place.path), LocalTree(place.path, confined), config)
+    assemble = _assemble if labelled else _assemble_pool
+    if local:
+        return assemble(place, LocalFiles(place.path), LocalTree(place.path, confined), config)
     files = RemoteFiles(place) if place.kind == FOLDER else open_archive(place)
     tree = NamedTree(files.names, files.odd, files.is_picture)
-    return _assemble(place, files, tree, config)
+    return assemble(place, files, tree, config)
+
+
+def _assemble_pool(place: Location, files: Files, tree: Tree, config: DataConfig) -> Source:
+    """Take all pictures as they lie; raises InputError where a setting says how to label them."""
+    for name in ("label_pattern", *LEVELS, "only"):
+        if (value := getattr(config, name)) is not None:
+            raise InputError(
+                f"expected no {name} with pictures that are taken without labels, received "
+                f"{name}={value!r}: leave it out"
+            )
+    found, others = tree.walk(())
+    if not found:
+        refuse_packed(place.given, tree)
+        raise DataError(f"expected pictures in {place.given}, received none: check the path")
+    return pictures_at(place.text, files, sorted(found), place.name, sorted(others))
+
+
+def pictures_at(
+    location: str,
+    files: Files,
+    paths: Sequence[str],
+    name: str = "",
+    ignored: Sequence[str] = (),
+) -> Source:
+    """Return pictures of a place without labels, splits and groups, as a source."""
+    return Source(
+        location=location,
+        name=name,
+        files=files,
+        paths=tuple(paths),
+        labels=("",) * len(paths),
+        splits=(None,) * len(paths),
+        groups=None,
+        ignored=tuple(ignored),
+        reading=Reading(LIST),
+        unreadable={},
+    )
 
 
 def _tables_of(place: Location) -> list[TablePart]:
@@ -135,12 +187,15 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
-def _from_table(place: Location, found: FoundTable, config: DataConfig, confined: bool) -> Source:
+def _from_table(
+    place: Location, found: FoundTable, config: DataConfig, confined: bool, labelled: bool
+) -> Source:
     rows, unreadable = found.rows, found.unreadable
     if confined and isinstance(found.files, ListedFiles):
         root = found.files.root
         unreadable |= {row.path: OUTSIDE for row in rows if leads_out(root, root / row.path)}
-    check_layout(place.given, _by_class(rows), ROWS, config.min_per_class)
+    if labelled:
+        check_layout(place.given, _by_class(rows), ROWS, config.min_per_class)
     groups = tuple(row.group for row in rows)
     return Source(
         location=place.text,

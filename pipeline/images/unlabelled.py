@@ -84,7 +84,8 @@ def _unlabelled(
             f"expected class folders in {where}, received {survey.n_pictures(first.parts)} "
             f"pictures without any, e.g. {example}"
         )
-        return Doubt(seen, [_IN_NAMES], listed or LAY_OUT, fits=False)
+        loose = not listed and not survey.children(first.parts)
+        return Doubt(seen, [_IN_NAMES], listed or LAY_OUT, fits=False, loose=loose)
     names = ["/".join(branch.folder) for branch in bad]
     labelled = Way(
         {"only": ",".join("/".join(branch.folder) for branch in others)},

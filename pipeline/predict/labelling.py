@@ -6,6 +6,7 @@ The command and the API label by the same function, so that both say the same of
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,14 +15,20 @@ import numpy as np
 from pipeline.backbones.engines import Engine, GivenNetwork, open_engine
 from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
+from pipeline.features.base import FrozenBase
 from pipeline.features.store.blocks import side_by_side
-from pipeline.heads import FittedHead, NetworkHead, softmax
+from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fitted import centred
+from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, Failure, RowLoader, ViewAverage, load_batches, paired
 from pipeline.runs import Bundle
 
 Computing = Callable[[Iterator[np.ndarray]], Generator[np.ndarray, None, None]]
 """From batches of pictures (k, s, s, 3) uint8 to what is computed of each: (k, n_classes)."""
+
+
+Scoring = Callable[[np.ndarray], np.ndarray]
+"""From features (n, d) to scores (n, n_classes)."""
 
 
 class Readable(Protocol):
@@ -42,12 +49,14 @@ class Labelled:
         probabilities: (n, n_classes), row-aligned; the mean over the views that are averaged.
         failed: The pictures that have none.
         remarks: What pictures lost as they were decoded, (k, 4) int32, in no order.
+        typical: (n,), how typical each is of what the run learnt from; NaN where nothing says it.
     """
 
     rows: np.ndarray
     probabilities: np.ndarray
     failed: tuple[Failure, ...]
     remarks: np.ndarray
+    typical: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,11 @@ class Predictor:
         judge: From the outputs of each view, (n, n_classes) each, to probabilities (n, n_classes).
         test_views: Augmented views that a picture is judged by, beside the picture as it is.
         threshold: Lowest probability of the likeliest class that is answered.
+        base: The frozen base whose features a head scores, without its weights; None where there
+            is no head of its own.
+        score: From features of that base, (n, d), to what ``judge`` takes of each view: scores,
+            and in a last column how typical the picture is, where the run says it.
+        min_typical: How typical a picture has to be to be called something.
     """
 
     classes: Sequence[str]
@@ -69,6 +83,28 @@ class Predictor:
     judge: Callable[[Sequence[np.ndarray]], np.ndarray]
     test_views: ViewAverage | None = None
     threshold: float | None = None
+    base: FrozenBase | None = None
+    score: Scoring | None = None
+    min_typical: float | None = None
+
+    def answer(
+        self, rows: np.ndarray, views: Sequence[np.ndarray], failed: tuple[Failure, ...], lost: Any
+    ) -> Labelled:
+        """Judge pictures by the outputs of each of their views, the first as they are."""
+        plain = views[0]
+        typical = plain[:, -1] if self._says_typical(plain) else np.full(len(plain), np.nan)
+        return Labelled(rows, self._judged(views), failed, lost, typical)
+
+    def _says_typical(self, outputs: np.ndarray) -> bool:
+        return outputs.shape[1] > len(self.classes)
+
+    def _judged(self, views: Sequence[np.ndarray]) -> np.ndarray:
+        return self.judge([view[:, : len(self.classes)] for view in views])
+
+    def unknown(self, labelled: Labelled) -> np.ndarray:
+        """Return which pictures are too untypical to be called anything: (n,) bool."""
+        least = 0.0 if self.min_typical is None else self.min_typical
+        return labelled.typical < least
 
     def label(self, pictures: Readable, batch_size: int) -> Generator[Labelled, None, None]:
         """Label pictures as they come, decoded and judged exactly as in training.
@@ -87,7 +123,7 @@ class Predictor:
         wanted = [numbers] * len(pictures)
         batches = load_batches(loader, range(len(pictures)), batch_size, views=wanted)
         n_views, rows = len(numbers), np.empty(0, np.int64)
-        waiting = np.empty((0, len(self.classes)))
+        waiting = np.empty((0, 0))
         with closing(paired(self.outputs, batches)) as computed:
             for batch, outputs in computed:
                 # The views of a picture come one after another, maybe in two batches.
@@ -96,12 +132,12 @@ class Predictor:
                 n = len(rows) // n_views * n_views
                 views = [waiting[view:n:n_views] for view in range(n_views)]
                 remarks = batch.remarks[batch.views == 0]
-                yield Labelled(rows[:n:n_views], self.judge(views), batch.failed, remarks)
+                yield self.answer(rows[:n:n_views], views, batch.failed, remarks)
                 rows, waiting = rows[n:], waiting[n:]
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of pictures as they are, (n, s, s, 3) uint8: (n, n_classes)."""
-        return self.judge([np.concatenate(list(self.outputs(iter([images]))))])
+        return self._judged([np.concatenate(list(self.outputs(iter([images]))))])
 
 
 def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -> Predictor:
@@ -118,21 +154,39 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
     """
     base, decoding = bundle.frozen(look=True), bundle.decoding
     if bundle.head is None:
-        engine = _model_engine(name, bundle, base.precision, models, batch_size)
-        return Predictor(bundle.classes, decoding, _only_output(engine), _as_it_is)
+        whole = _model_engine(name, bundle, base.precision, models, batch_size)
+        return Predictor(bundle.classes, decoding, _only_output(whole), _as_it_is)
     # Weights are looked for when the model has to be built: a kept one is run without them.
     network = GivenNetwork(base.name, base.identity, base.outputs, lambda: bundle.frozen().build())
-    engine = open_engine(network, "auto", base.precision, batch_size, models)
+
+    @cache
+    def engine() -> Engine:
+        return open_engine(network, "auto", base.precision, batch_size, models)
+
     # Bundles hold heads as they were fitted; what all classes share would only cost digits.
     head = centred(bundle.head) if isinstance(bundle.head, NetworkHead) else bundle.head
+    score = head.scores if bundle.density is None else _with_typical(head.scores, bundle.density)
+    n_columns = len(bundle.classes) + (bundle.density is not None)
     return Predictor(
         bundle.classes,
         decoding,
-        _scores(engine, head, len(bundle.classes)),
+        _scores(engine, score, n_columns),
         _mean_probabilities,
         bundle.test_views,
         bundle.threshold,
+        base,
+        score,
+        bundle.min_typical,
     )
+
+
+def _with_typical(scores: Scoring, density: Density) -> Scoring:
+    """Add a column that says how typical pictures are to what a head says of their features."""
+
+    def both(features: np.ndarray) -> np.ndarray:
+        return np.column_stack([scores(features), density.typical(features)])
+
+    return both
 
 
 def imagenet_predictor(backbone: str, weights: str, models: Path, batch_size: int) -> Predictor:
@@ -174,15 +228,18 @@ def _model_engine(
     return open_engine(network, "auto", precision, batch_size, models)
 
 
-def _scores(engine: Engine, head: FittedHead, n_classes: int) -> Computing:
-    """Return what turns batches into scores: the engine's outputs, flat, and a head."""
+def _scores(engine: Callable[[], Engine], score: Scoring, n_columns: int) -> Computing:
+    """Return what turns batches into scores: the engine's outputs, flat, and a head.
+
+    The engine is opened with the first batch: where all features are cached there is none.
+    """
 
     def scores(batches: Iterator[np.ndarray]) -> Generator[np.ndarray, None, None]:
-        for outputs in engine.run(batches):
+        for outputs in engine().run(batches):
             if not len(outputs[0]):  # no picture could be decoded, and heads refuse no rows
-                yield np.empty((0, n_classes))
+                yield np.empty((0, n_columns))
                 continue
-            yield head.scores(side_by_side(outputs))
+            yield score(side_by_side(outputs))
 
     return scores
 

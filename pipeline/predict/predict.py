@@ -4,19 +4,21 @@ import csv
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.backbones.weights import DEFAULT
 from pipeline.config import PredictConfig
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
 from pipeline.images.leftout import check_some, check_strictly
 from pipeline.images.remarks import sentences
 from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
-from pipeline.runs import find_run
+from pipeline.predict.pools import label_pool
+from pipeline.runs import Bundle, find_run
 from pipeline.system.cells import cell
 from pipeline.system.files import check_free, output_path
 from pipeline.system.progress import SILENT, Reporter
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 WriteRow = Callable[["Prediction", np.ndarray], None]
 IMAGENET = "imagenet:"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,20 @@ class Prediction:
     Args:
         path: The picture, as it was named or found.
         label: The likeliest class; None where its probability is below the run's threshold, which
-            means "don't know".
+            means "don't know", and where the picture is unknown.
         probability: The probability of the likeliest class, whether it is the label or not.
         top: The likeliest classes with their probabilities, best first.
+        typical: The share of pictures like the run's training pictures that are less typical of
+            them; None where the run does not say it.
+        unknown: Whether that is too little for any of the classes.
     """
 
     path: str
     label: str | None
     probability: float
     top: tuple[tuple[str, float], ...]
+    typical: float | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ def predict(
             wanted.
         target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
         paths: Picture files, folders and archives of them.
-        reporter: Is told after each batch.
+        reporter: Is told of files, of computing, and after each batch.
         keep: Whether to return the predictions; without, memory does not grow with the pictures,
             but for their names.
 
@@ -103,17 +111,23 @@ def predict(
     if config.csv is not None:
         check_free(config.csv, config.overwrite, "csv")  # before any picture is read
     pictures = find_pictures(paths)
-    predictor = open_predictor(config, target)
+    predictor, bundle = open_predictor(config, target)
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []
     remarks: list[np.ndarray] = []
     n = 0
     reporter.advance("predict", 0, len(pictures))
-    with _table(config.csv, predictor.classes) as write:
-        for labelled in predictor.label(pictures, config.batch_size):
+    says = bundle is not None and bundle.density is not None
+    with _table(config.csv, predictor.classes, says) as write:
+        for labelled in label_pool(config, predictor, pictures, reporter, bundle):
             failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
-            for row, values in zip(labelled.rows, labelled.probabilities, strict=True):
+            unknown = predictor.unknown(labelled).tolist()
+            told = zip(
+                labelled.rows, labelled.probabilities, labelled.typical, unknown, strict=True
+            )
+            for row, values, typical, out in told:
                 prediction = _prediction(pictures.name(row), values, predictor, config.top)
+                prediction = _judged_typical(prediction, float(typical), out)
                 write(prediction, values)
                 results += [prediction] if keep else []
             remarks.append(labelled.remarks[labelled.remarks.any(axis=1)])
@@ -128,7 +142,7 @@ def predict(
 
 
 @contextmanager
-def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
+def _table(path: Path | None, classes: Sequence[str], typical: bool = False) -> Iterator[WriteRow]:
     """Yield what writes a prediction as a row of the CSV file, which appears whole at the end."""
     if path is None:
         yield lambda prediction, values: None
@@ -139,11 +153,14 @@ def _table(path: Path | None, classes: Sequence[str]) -> Iterator[WriteRow]:
         open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         rows = csv.writer(file)
-        rows.writerow(["path", "label", "probability", *(f"p:{name}" for name in classes)])
+        last = ["typical"] if typical else []
+        rows.writerow(["path", "label", "probability", *(f"p:{name}" for name in classes), *last])
 
         def write(prediction: Prediction, values: np.ndarray) -> None:
-            figures = [f"{value:.9g}" for value in (prediction.probability, *values)]
-            rows.writerow([cell(prediction.path), cell(prediction.label or ""), *figures])
+            more = [prediction.typical] if typical else []
+            figures = [f"{value:.9g}" for value in (prediction.probability, *values, *more)]
+            label = UNKNOWN if prediction.unknown else prediction.label or ""
+            rows.writerow([cell(prediction.path), cell(label), *figures])
 
         yield write
 
@@ -156,15 +173,28 @@ def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -
     return Prediction(path, None if unsure else label, probability, listed)
 
 
-def open_predictor(config: PredictConfig, target: str) -> Predictor:
-    """Load a run or an ImageNet classifier and make it ready to label."""
+def _judged_typical(prediction: Prediction, typical: float, unknown: bool) -> Prediction:
+    """Say how typical a picture is; NaN stands for what nothing says."""
+    if np.isnan(typical):
+        return prediction
+    label = None if unknown else prediction.label
+    return replace(prediction, label=label, typical=typical, unknown=unknown)
+
+
+def open_predictor(config: PredictConfig, target: str) -> tuple[Predictor, Bundle | None]:
+    """Load a run or an ImageNet classifier and make it ready to label; with the run's bundle."""
     if target.startswith(IMAGENET):
         backbone = target.removeprefix(IMAGENET)
-        return imagenet_predictor(backbone, config.weights, config.converted, config.batch_size)
-    if config.weights != PredictConfig.weights:
-        raise InputError(
-            f"expected --weights beside {IMAGENET}BACKBONE only, received "
-            f"weights={config.weights!r} for {target!r}: a run has its own"
-        )
+        parts = (config.weights or DEFAULT, config.converted, config.batch_size)
+        return imagenet_predictor(backbone, *parts), None
     run = find_run(config.runs, target)
-    return bundle_predictor(run.name, run.bundle(config.trust), config.converted, config.batch_size)
+    bundle = run.bundle(config.trust, config.weights)
+    if config.min_typical is not None:
+        if bundle.density is None:
+            raise InputError(
+                f"expected a run that says what its training pictures look like for min_typical="
+                f"{config.min_typical}, received {run.name}, which is fine-tuned, of an earlier "
+                f"version, or of very few pictures: train another with `pipeline classify`"
+            )
+        bundle = replace(bundle, min_typical=config.min_typical)
+    return bundle_predictor(run.name, bundle, config.converted, config.batch_size), bundle

@@ -156,7 +156,7 @@ def _learning(run: RunFolder, commands: Commands, notes: Notes) -> dict[str, Any
 def _epochs(run: RunFolder, commands: Commands, notes: Notes) -> dict[str, Any]:
     if (tuned := run.fine_tuning) is not None and tuned.epochs:
         return {
-            "charts": epoch_charts(tuned.epochs, run.selection.epoch),
+            "charts": epoch_charts(tuned.epochs, run.selection.epoch, tuned.mixtures),
             "rows": tuned.epochs,
             "kept": run.selection.epoch,
             "initial": tuned.initial,

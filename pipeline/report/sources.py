@@ -85,7 +85,8 @@ def find_dataset(config: ReportConfig, run: RunFolder, reporter: Reporter) -> Fo
     if (said := settings.get("root")) is not None and not may_look(said):
         settings["root"] = None  # the paths of a table are then relative to its own folder
     places = [] if config.pictures is None else [(config.pictures, True)]
-    places += [(root, False)] if may_look(root) else []
+    # Links that lead out of it are followed only if the run knows what is there by them.
+    places += [(root, True), (root, False)] if may_look(root) else []
     why = "which none of your commands has read here: say"
     if is_remote(root):
         why = "and a report reads from no other machine: fetch them, and say"

@@ -1,6 +1,6 @@
 """Run folders: one finished experiment each, how to choose one, and the leaderboard over them."""
 
-from pipeline.runs.bundle import Bundle, load_bundle, save_head, save_model
+from pipeline.runs.bundle import Bundle, Look, load_bundle, save_head, save_model
 from pipeline.runs.choose import (
     best_run,
     find_run,
@@ -25,6 +25,8 @@ from pipeline.runs.folder import (
     read_metrics,
     run_name,
     search_of,
+    typical_of,
+    whole_runs,
     write_run,
 )
 from pipeline.runs.leaderboard import Standing, leaderboard
@@ -38,6 +40,7 @@ __all__ = [
     "FinalTest",
     "FineTuning",
     "InitialFigures",
+    "Look",
     "PredictionRows",
     "RunData",
     "RunFolder",
@@ -67,5 +70,7 @@ __all__ = [
     "search_of",
     "source_run",
     "transplantable_head",
+    "typical_of",
+    "whole_runs",
     "write_run",
 ]

@@ -3,7 +3,7 @@
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,19 +12,23 @@ import numpy as np
 from pipeline.errors import RunError
 from pipeline.features.base import FrozenBase, decoding_from_dict, frozen_from_dict
 from pipeline.heads import FittedHead
-from pipeline.heads.sound import FAULTS
+from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, ViewAverage
 from pipeline.runs.payload import PAYLOADS, Told, read_head, write_head
 from pipeline.runs.seal import check_seal, write_sealed
-from pipeline.system.arrays import check_members
+from pipeline.runs.whole import read_whole
+from pipeline.system.arrays import read_arrays
 from pipeline.system.files import readable, sha256
-from pipeline.system.typed import MisreadError, read_json, record, typed
+from pipeline.system.typed import MisreadError, Share, read_json, record, typed
+from pipeline.system.units import named
 
 FORMAT = "bottleneck-bundle"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION = "bundle.json"
-PLAIN_VERSION = 1
-"""Of bundles that earlier programs read rightly: they know of no averaging and no threshold."""
+PLAIN_VERSION, JUDGED_VERSION = 1, 2
+"""Of bundles that earlier programs read rightly: the first know of no averaging and no threshold,
+the second of no least typicality."""
+TYPICAL = "typical.npz"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Bundle:
         threshold: Lowest probability of the likeliest class that is answered, above 1 where none
             is; None where every picture is answered.
         path: The file that says so.
+        density: What its training pictures look like; None in older runs, and where that cannot be
+            said.
+        labelled: uint8 (n, 32), the contents that it was trained and judged on; empty where that is
+            not known.
+        min_typical: How typical a picture has to be to be called something; None for any.
     """
 
     classes: tuple[str, ...]
@@ -51,36 +60,19 @@ class Bundle:
     test_views: ViewAverage | None = None
     threshold: float | None = None
     path: Path = Path(DESCRIPTION)
+    density: Density | None = None
+    labelled: np.ndarray = field(default_factory=lambda: np.empty((0, 32), np.uint8))
+    min_typical: float | None = None
 
     def frozen(self, *, look: bool = False) -> FrozenBase:
         """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
         with named_file(self.path):
-            return frozen_from_dict(self.base, look=look)
+            return frozen_from_dict(self.base, look=look, of_run=True)
 
     def model(self) -> Any:
-        """Load the whole model, a ``keras.Model``; raises RunError where it is none that predicts.
-
-        Keras reads it in safe mode, which runs no code of the file.
-        """
-        import keras
-        import tensorflow as tf
-
+        """Load the whole model, see `read_whole`."""
         assert self.model_path is not None
-        try:
-            check_members(self.model_path)
-            model = keras.saving.load_model(self.model_path, compile=False, safe_mode=True)
-            shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
-            side = self.decoding.size
-            if shapes != ((side, side, 3), (len(self.classes),)):
-                raise ValueError(f"a model from {shapes[0]} to {shapes[1]}")
-            if not all(np.isfinite(weight).all() for weight in model.get_weights()):
-                raise ValueError("NaN or infinity in its weights")
-        except (*FAULTS, tf.errors.OpError) as error:
-            raise RunError(
-                f"expected a model of {len(self.classes)} classes in {self.model_path}, received "
-                f"{type(error).__name__}: {error}; restore the file or train again"
-            ) from error
-        return model
+        return read_whole(self.model_path, self.decoding.size, len(self.classes))
 
     @property
     def decoding(self) -> DecodeRecipe:
@@ -102,6 +94,8 @@ class Description:
         sha256: The same.
         test_views: The same.
         threshold: The same.
+        min_typical: The same.
+        typical: SHA-256, in hex, of the file that says what its training pictures look like.
         told: What has to be known to read a head.
     """
 
@@ -113,12 +107,14 @@ class Description:
     sha256: str
     test_views: ViewAverage | None = None
     threshold: float | None = None
+    min_typical: Share | None = None
+    typical: str | None = None
     told: Told = field(default_factory=Told)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Description":
         """Read the whole file; raises MisreadError on anything else."""
-        for key in ("test_views", "threshold"):
+        for key in ("test_views", "threshold", "min_typical", "typical"):
             if key in value and value[key] is None:
                 raise MisreadError("expected {} or nothing of it, received None", key)
         read: Description = record(cls, {**value, "told": value})
@@ -148,6 +144,7 @@ def save_head(
     *,
     test_views: ViewAverage | None = None,
     threshold: float | None = None,
+    look: "Look | None" = None,
 ) -> None:
     """Write a bundle that is a head on a frozen base.
 
@@ -158,13 +155,60 @@ def save_head(
         base: `FrozenBase.to_dict` of the base under the head.
         test_views: Views over which a picture's probabilities are averaged, if any.
         threshold: Lowest probability that is answered, if there is one.
+        look: What its training pictures look like, as far as that can be said.
     """
     folder.mkdir(parents=True)
     judged: dict[str, Any] = {} if test_views is None else {"test_views": test_views.to_dict()}
     judged |= {} if threshold is None else {"threshold": float(threshold)}
-    version = FORMAT_VERSION if judged else PLAIN_VERSION
+    version = JUDGED_VERSION if judged else PLAIN_VERSION
+    if look is not None:
+        judged |= look.write(folder)
+        version = version if look.least is None else FORMAT_VERSION
     kind, more = write_head(folder, head)
     _save_description(folder, kind, classes, base, format_version=version, **more, **judged)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the pictures look like that a head was made of.
+
+    Args:
+        density: Of its training pictures; None where that cannot be said.
+        labelled: uint8 (n, 32), the contents that it was trained and judged on.
+        least: How typical a picture has to be to be called something; None for any.
+    """
+
+    density: Density | None
+    labelled: np.ndarray
+    least: float | None = None
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write it beside a payload; return what ``bundle.json`` says of it."""
+        arrays = {} if self.density is None else vars(self.density)
+        np.savez(folder / TYPICAL, allow_pickle=False, labelled=self.labelled, **arrays)
+        told = {} if self.least is None else {"min_typical": self.least}
+        return {**told, "typical": sha256(folder / TYPICAL)}
+
+
+def read_look(path: Path, digest: str, least: float | None) -> Look:
+    """Read what `Look.write` wrote; raises RunError where it is something else."""
+    _check_payload(path, digest)
+    with named_file(path):
+        arrays = read_arrays(path)
+        labelled = arrays.pop("labelled", np.empty(0))
+        if labelled.dtype != np.uint8 or labelled.shape[1:] != (32,):
+            raise ValueError("no digests of pictures")
+        names = {one.name for one in fields(Density)}
+        if arrays.keys() - names or len(arrays) not in (0, len(names)):
+            raise ValueError(f"arrays called {named(sorted(arrays))}")
+        density = Density(**arrays) if arrays else None
+        if density is not None:
+            if density.pictures.ndim != 2:
+                raise ValueError("pictures that are no rows")
+            density.check()
+        elif least is not None:
+            raise ValueError("no training pictures to be typical of")
+    return Look(density, labelled, least)
 
 
 def save_model(folder: Path, model: Any, classes: tuple[str, ...], base: Any) -> None:
@@ -215,7 +259,11 @@ def load_bundle(folder: Path, trust: bool = False) -> Bundle:
         return Bundle(said.classes, said.base, None, payload, said.sha256, path=path)
     head = read_head(said.kind, payload, said.told, len(said.classes))
     views, threshold = said.test_views, said.threshold
-    return Bundle(said.classes, said.base, head, None, said.sha256, views, threshold, path)
+    bundle = Bundle(said.classes, said.base, head, None, said.sha256, views, threshold, path)
+    if said.typical is None:
+        return bundle
+    look = read_look(folder / TYPICAL, said.typical, said.min_typical)
+    return replace(bundle, density=look.density, labelled=look.labelled, min_typical=look.least)
 
 
 def _description(path: Path) -> Description:

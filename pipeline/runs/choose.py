@@ -9,7 +9,7 @@ from pipeline.errors import RunError, StoreError
 from pipeline.heads import HeadSpec
 from pipeline.images import resolve_location
 from pipeline.runs.asked import Asked, asked, remember_asked
-from pipeline.runs.folder import list_runs, load_run, run_folders
+from pipeline.runs.folder import list_runs, load_run, run_folders, whole_runs
 from pipeline.runs.record import CLASSIFY, FINETUNE, RunFolder
 from pipeline.system.files import expanded
 from pipeline.system.units import named
@@ -57,7 +57,7 @@ def _best(runs: Path, text: str) -> RunFolder:
     Raises:
         RunError: There are no runs.
     """
-    candidates = list_runs(runs)
+    candidates = _to_choose_from(runs)
     history = asked(runs, candidates)
     if not history:
         return best_run([], runs)
@@ -67,6 +67,19 @@ def _best(runs: Path, text: str) -> RunFolder:
     equals = [run for run in fitting if order(run)[:-1] == first]
     there = [run for run in equals if run.dataset.root in {one.root for one in places}]
     return best_run(there or equals, runs)
+
+
+def _to_choose_from(runs: Path) -> list[RunFolder]:
+    """Return all runs; raises RunError where one is altered, which could have been the best."""
+    whole, altered = whole_runs(runs)
+    if altered:
+        more = f"{len(altered) - 1} more like it; " if len(altered) > 1 else ""
+        first = f", or name one yourself, such as {min(whole, key=order).name}" if whole else ""
+        raise RunError(
+            f"{altered[0]}; {more}it could be the best one, so that is not known until then: "
+            f"`pipeline compare` ranks the others{first}"
+        )
+    return whole
 
 
 def _meant(runs: Path, history: Sequence[Asked], text: str) -> list[Asked]:
@@ -153,7 +166,7 @@ def index_settings(runs: Path, text: str, data: str) -> dict[str, Any]:
     """
     if not is_best(text):
         return find_run(runs, text).indexing
-    root, candidates = resolve_location(data), list_runs(runs)
+    root, candidates = resolve_location(data), _to_choose_from(runs)
     for one in reversed(asked(runs, candidates)):
         if one.root != root:
             continue
@@ -180,7 +193,7 @@ def source_run(runs: Path, text: str, data: str, digest: str) -> RunFolder:
     """
     if not is_best(text):
         return find_run(runs, text)
-    candidates = list_runs(runs)
+    candidates = _to_choose_from(runs)
     fitting = [run for run in _on(candidates, digest) if is_transplantable(run)]
     if not fitting:
         raise RunError(

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NotRequired, TypedDict
 
-from pipeline.evaluate import Estimate, Metrics, ReliabilityPoint, Threshold, per_class
+import numpy as np
+
+from pipeline.evaluate import (
+    Estimate,
+    Metrics,
+    ReliabilityPoint,
+    Threshold,
+    per_class,
+    proportion,
+)
 from pipeline.system.typed import Count, Share, Some, record, typed
 
 ClassRow = TypedDict(
@@ -58,6 +67,14 @@ class EpochRow(TypedDict):
     seconds: NotRequired[float]
 
 
+class MixtureRow(TypedDict):
+    """A mean of the model before fine-tuning and the kept one."""
+
+    share: Share
+    validation_loss: float
+    validation_accuracy: float
+
+
 class CurvePointRow(TypedDict):
     """A point of a learning curve."""
 
@@ -75,6 +92,47 @@ class LearningCurveRow(TypedDict):
     gain_ci95: tuple[float, float]
     answer: str
     sentence: str
+
+
+class UntypicalRow(TypedDict):
+    """A picture, and how typical it is of the training pictures."""
+
+    path: str
+    typical: Share
+
+
+class TypicalRow(TypedDict):
+    """``typical.json``: how typical the final test's pictures are of the training pictures."""
+
+    least: Share
+    n: Count
+    below: Count
+    share: EstimateRow
+    histogram: list[Count]
+    untypical: list[UntypicalRow]
+
+
+MOST_UNTYPICAL, BINS = 12, 20
+
+
+def typical_test(typical: np.ndarray, paths: Sequence[str], least: float) -> dict[str, Any]:
+    """Return what ``typical.json`` says.
+
+    Args:
+        typical: (n,) of the final test's pictures.
+        paths: Of these.
+        least: How typical a picture has to be.
+    """
+    below = int(np.sum(typical < least))
+    order = np.argsort(typical, kind="stable")[:MOST_UNTYPICAL].tolist()
+    return {
+        "least": least,
+        "n": len(paths),
+        "below": below,
+        "share": asdict(proportion(below / len(paths), len(paths))),
+        "histogram": np.histogram(typical, BINS, (0, 1))[0].tolist(),
+        "untypical": [{"path": paths[row], "typical": float(typical[row])} for row in order],
+    }
 
 
 class TriedRow(TypedDict):

@@ -7,6 +7,7 @@
     plots/            how good it is, drawn
     search.json       what a search tried of this head, where there was one
     history.csv       fine-tuning only: one row per epoch
+    typical.json      how typical the final test is of train, and the least typical pictures
     learning_curve.json   added later, where it was asked for
     bases.json        added later, where several bases were compared and this run was the best
 
@@ -16,6 +17,7 @@ the digests of the others, see `pipeline.runs.seal`; plots are not covered.
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunError
-from pipeline.runs.figures import ComparedBase, LearningCurveRow, TriedRow
+from pipeline.runs.figures import ComparedBase, LearningCurveRow, TriedRow, TypicalRow
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import (
     FORMAT,
@@ -49,7 +51,8 @@ from pipeline.system.typed import MOST_BYTES, parse_json, read_json, typed
 
 METRICS = "metrics.json"
 LEARNING_CURVE, SEARCH, BASES = "learning_curve.json", "search.json", "bases.json"
-RESULTS = (METRICS, PREDICTIONS, LEARNING_CURVE, SEARCH, BASES)
+TYPICAL_TEST = "typical.json"
+RESULTS = (METRICS, PREDICTIONS, LEARNING_CURVE, SEARCH, BASES, TYPICAL_TEST)
 """What a run is read with; its bundle is looked at when it is opened."""
 
 
@@ -154,6 +157,16 @@ def bases_of(run: RunFolder) -> list[ComparedBase]:
     return _more(run, BASES, list[ComparedBase]) or []
 
 
+def typical_of(run: RunFolder) -> TypicalRow | None:
+    """Return how typical the final test is of train; None where the run does not say it.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    row: TypicalRow | None = _more(run, TYPICAL_TEST, TypicalRow)
+    return row
+
+
 def _more(run: RunFolder, name: str, kind: Any) -> Any:
     """Return what a file says that not every run has; None where it is no part of this one."""
     path = run.path / name
@@ -180,7 +193,7 @@ def load_run(path: Path) -> RunFolder:
     try:
         run = run_of(path, info, metrics)
     except ValueError as error:
-        raise _damaged(path, f"{INFO} or {METRICS}: {error}") from error
+        raise _damaged(path / f"{INFO} or {METRICS}", error) from error
     for name in RESULTS:
         try:
             with readable(path / name):
@@ -257,6 +270,20 @@ def run_folders(runs: Path) -> list[Path]:
         StoreError: A folder may not be listed: it is not taken for absent.
     """
     return [path.parent for path in matching(runs, f"[!.]*/{INFO}")]
+
+
+def whole_runs(runs: Path, *, predictions: bool = False) -> tuple[list[RunFolder], list[RunError]]:
+    """Read all runs, by name, maybe with their predictions; and why others cannot be used."""
+    whole: list[RunFolder] = []
+    altered: list[RunError] = []
+    for path in run_folders(runs):
+        try:
+            run = load_run(path)
+            deque(run.predictions() if predictions else (), maxlen=0)
+            whole.append(run)
+        except RunError as error:
+            altered.append(error)
+    return whole, altered
 
 
 def list_runs(runs: Path) -> list[RunFolder]:

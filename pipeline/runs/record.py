@@ -8,19 +8,31 @@ import datetime
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from pipeline.config import DataConfig, FeaturesConfig
-from pipeline.errors import RunError
-from pipeline.features.base import FrozenBase, SavedBase, decoding_from_dict, frozen_from_dict
+from pipeline.errors import InputError, RunError
+from pipeline.features.base import (
+    FrozenBase,
+    SavedBase,
+    decoding_from_dict,
+    frozen_from_dict,
+    with_weights,
+)
 from pipeline.features.store import Recipe
 from pipeline.features.table import FeatureTable
 from pipeline.heads import HeadSpec, parse_head
 from pipeline.images import DecodeRecipe
 from pipeline.runs.bundle import DESCRIPTION, Bundle, load_bundle, named_file
-from pipeline.runs.figures import EpochRow, FinalTest, InitialFigures, SelectionFigures
+from pipeline.runs.figures import (
+    EpochRow,
+    FinalTest,
+    InitialFigures,
+    MixtureRow,
+    SelectionFigures,
+)
 from pipeline.runs.predictions import read_rows
 from pipeline.runs.seal import FileDigest
 from pipeline.system.startup import installed_version
@@ -98,6 +110,8 @@ class FineTuning:
         devices: Accelerators that shared a batch.
         initial: Where it began; None in runs that do not say it.
         epochs: Figures of epoch 0 (before training) and of every epoch, see `Epoch`.
+        mixtures: Means of the weights of epoch 0 and of the kept epoch, of which the one with the
+            lowest loss is the model; empty where epoch 0 was kept.
     """
 
     from_run: str = "best"
@@ -108,6 +122,7 @@ class FineTuning:
     devices: int = 1
     initial: InitialFigures | None = None
     epochs: tuple[EpochRow, ...] = ()
+    mixtures: tuple[MixtureRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,18 +230,24 @@ class RunFolder:
         """What fine-tuning let learn; None for a head on frozen features."""
         return None if self.fine_tuning is None else str(self.config.get("mode", "full"))
 
-    def frozen(self, *, look: bool = False) -> FrozenBase:
-        """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
+    def frozen(self, *, look: bool = False, weights: str | None = None) -> FrozenBase:
+        """Make its base again, on weights that the user names; RunError where that is none."""
         with named_file(self.path / INFO):
-            return frozen_from_dict(self.base, look=look)
+            base = self.base if weights is None else with_weights(self.base, weights)
+            return frozen_from_dict(base, look=look, of_run=True)
 
     def check_file(self, name: str) -> None:
         """Raise ValueError or OSError where a file is not what it was when it was written."""
         if self.files is not None and name in self.files:
             self.files[name].check(self.path / name)
 
-    def bundle(self, trust: bool = False) -> Bundle:
-        """Load what predicts; raises RunError when it is damaged, or could run code unasked."""
+    def bundle(self, trust: bool = False, weights: str | None = None) -> Bundle:
+        """Load what predicts; raises RunError when it is damaged, or could run code unasked.
+
+        Args:
+            trust: As in `load_bundle`.
+            weights: Where the user says that those of its base are; None where the run says.
+        """
         folder = self.path / "bundle"
         with named_file(folder / DESCRIPTION):
             self.check_file(f"bundle/{DESCRIPTION}")
@@ -237,7 +258,15 @@ class RunFolder:
                 f"expected the classes and the base of {self.path / INFO} in {folder / DESCRIPTION}"
                 f", received others: one of them was altered; restore it or train again"
             )
-        return bundle
+        if weights is None:
+            return bundle
+        if bundle.head is None:
+            raise InputError(
+                f"expected no --weights for {self.name}, which is a whole model and has its own, "
+                f"received {weights=!s}"
+            )
+        with named_file(bundle.path):
+            return replace(bundle, base=with_weights(bundle.base, weights))
 
     def tested(self) -> list[tuple[str, str]]:
         """Return path (relative to the data's root) and hex digest of each test picture."""
@@ -305,6 +334,7 @@ def metrics_of(run: RunFolder) -> dict[str, Any]:
     if (tuned := run.fine_tuning) is not None:
         initial = None if tuned.initial is None else asdict(tuned.initial)
         metrics |= {"initial": initial, "epochs": tuned.epochs}
+        metrics |= {"mixtures": tuned.mixtures} if tuned.mixtures else {}
     return metrics | {"test": run.test.to_dict()}
 
 

@@ -6,10 +6,12 @@ gets one more: what was written is read back to the last sign. Figures are left 
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_BEGINS = r"[=+\-@\t\r\n＝＋－＠]"
+_FORMULA = re.compile(f"'*{_BEGINS}")
 _WRITTEN = re.compile(f"'{_FORMULA.pattern}")
+_BARE = re.compile(_BEGINS)
 
 
 def cell(text: str) -> str:
@@ -19,6 +21,23 @@ def cell(text: str) -> str:
     ("'=1+2", "''=1", 'cats/1.jpg')
     """
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+def texts(cells: Sequence[str]) -> list[str]:
+    """Return the texts of a column of anybody's table, of which `cell` may have written the cells.
+
+    It did not where a cell begins like a formula: then all are left as they are.
+
+    >>> texts(["'-1", "b"]), texts(["'-1", "-2"])
+    (['-1', 'b'], ["'-1", '-2'])
+    """
+    if not any(map(_WRITTEN.match, cells)) or any(map(_BARE.match, cells)):
+        return list(cells)
+    return list(map(_text, cells))
+
+
+def _text(written: str) -> str:
+    return written[1:] if _WRITTEN.match(written) else written
 
 
 class CellRows(Iterator[list[str]]):
@@ -33,7 +52,7 @@ class CellRows(Iterator[list[str]]):
 
     def __next__(self) -> list[str]:
         """Return the texts of the next row."""
-        return [text[1:] if _WRITTEN.match(text) else text for text in next(self._rows)]
+        return list(map(_text, next(self._rows)))
 
     @property
     def line_num(self) -> int:

@@ -9,19 +9,33 @@ from types import FrameType
 LOOK_SECONDS = 1.0
 
 
+_asked = threading.Event()
+
+
 def interrupt_on_signals() -> None:
     """Let what asks a program to end do what Ctrl-C does, so that what is finished is kept.
 
     SIGHUP comes when a terminal is closed; who ignores it, as ``nohup`` does, goes on ignoring it.
     """
-    for name in ("SIGTERM", "SIGHUP"):
+    _asked.clear()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    _asked.set()
     raise KeyboardInterrupt
+
+
+def check_interrupted() -> None:
+    """Interrupt once more where that was asked for and lost.
+
+    What a signal raises while a library calls Python from C is printed and forgotten there.
+    """
+    if _asked.is_set():
+        raise KeyboardInterrupt
 
 
 def end_with_parent(parent: int) -> None:

@@ -14,7 +14,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module, metadata
 from pathlib import Path
@@ -216,6 +217,18 @@ def import_openvino() -> Any:
     finally:
         if absent:
             del sys.modules["openvino_telemetry"]
+
+
+def compile_openvino(model: Any, settings: Mapping[str, str]) -> Any:
+    """Compile a model of OpenVINO for the CPU, in a thread of its own.
+
+    OpenVINO's plugin gives the thread in which it is loaded a stack for signals, and takes the
+    memory away when it goes: where it is not the last one, or goes in another thread, signals of
+    the first thread would find no stack, and end the process by a segmentation fault.
+    """
+    core = import_openvino().Core()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(core.compile_model, model, "CPU", settings).result()
 
 
 @contextmanager

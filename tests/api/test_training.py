@@ -26,7 +26,7 @@ def test_results_are_those_of_the_command(trained, capsys):
 
 def test_fine_tuning_goes_on_from_a_run(trained, capsys):
     told = []
-    settings = {"mode": "frozen", "epochs": 1, "cache": "cache"}
+    settings = {"mode": "frozen", "epochs": 1, "cache": "cache", "anyway": True}
     source = trained.results[0].run
     tuned = pipeline.fine_tune(
         "digits", from_run=trained.results[0], progress=lambda *step: told.append(step), **settings
@@ -38,7 +38,7 @@ def test_fine_tuning_goes_on_from_a_run(trained, capsys):
     assert (told[-1][0], told[-1][2]) == (told[-1][1], "epoch 1")
     assert not tuned.reused
     assert pipeline.fine_tune("digits", from_run=source.name, **settings).reused
-    flags = ["--mode", "frozen", "--epochs", "1", "--cache", "cache"]
+    flags = ["--mode", "frozen", "--epochs", "1", "--cache", "cache", "--anyway"]
     assert answer(capsys, "finetune", "digits", "--from", source.name, *flags)["run"] == (
         tuned.run.name
     )
@@ -64,7 +64,9 @@ def test_best_is_of_the_pictures_that_were_asked_about_last(trained, folder):
     assert pipeline.train_classifier("two", **two).best.reused
     assert best() == ("0", "1")
     source = trained.results[0]
-    pipeline.fine_tune("digits", from_run=source, mode="frozen", epochs=1, cache="cache")
+    pipeline.fine_tune(
+        "digits", from_run=source, mode="frozen", epochs=1, cache="cache", anyway=True
+    )
     assert best() == ("0", "1", "2")
     assert pipeline.load_run("best:two").classes == ("0", "1")
     assert pipeline.load_run("best:./digits").classes == ("0", "1", "2")

@@ -10,7 +10,7 @@ from pipeline.check import (
     suspect_labels,
     unseen_probabilities,
 )
-from pipeline.check.suspects import confident_thresholds
+from pipeline.check.suspects import check_apart, confident_thresholds
 from pipeline.errors import DataError
 
 NONE = np.empty((0, 2), int), np.empty(0)
@@ -184,3 +184,16 @@ def test_counts_per_split():
         "b": {"train": 1, "validation": 1},
     }
     assert balance.ratio == 2.0
+
+
+def test_a_class_of_pictures_that_count_as_one_is_told_as_such():
+    labels, apart = np.repeat([0, 1], [4, 12]), np.arange(16)
+    check_apart("ab", labels, apart)
+    alike = np.where(labels == 1, 4, apart)
+    words = r"copies of each other, near-duplicates or of one group, received 12 of 'b' that are: "
+    with pytest.raises(DataError, match=words):
+        check_apart("ab", labels, alike)
+    with pytest.raises(DataError, match="received 4 of 'a' that are, and of 1 more classes: add"):
+        check_apart("ab", labels, labels)
+    with pytest.raises(DataError, match=r"expected two pictures or more .*, received one of 'b'"):
+        check_apart("ab", labels[:5], apart[:5])

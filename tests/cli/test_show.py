@@ -8,7 +8,7 @@ import pytest
 from pipeline.classify.learning_curve import learning_curve
 from pipeline.cli.show import LogHandler, crashed, error, result
 from pipeline.cli.show.check import learned, mistaken
-from pipeline.cli.show.results import data, left_out, lines, print_table, say, table
+from pipeline.cli.show.results import data, left_out, lines, print_table, say, starved, table
 from pipeline.evaluate import confident_mistakes, confused_pairs
 from pipeline.heads import parse_head
 from pipeline.heads.fit import out_of_fold_scores
@@ -23,6 +23,24 @@ def test_the_ends_of_a_long_sentence_are_shown(capsys):
     assert said.endswith("layer, ; save it again\n")
     error("short")
     assert capsys.readouterr().err == "pipeline: short\n"
+
+
+@pytest.mark.parametrize(
+    ("pictures", "rate", "expected"),
+    [
+        (71.0, 31_000.0, "waited for pictures 71% of the time: 9,100 of 31,000 pictures/s; more"),
+        (71.0, None, "waited for pictures 71% of the time; more cores, or --jpeg scaled for large"),
+        (71.0, 9_000.0, "waited for pictures 71% of the time; more cores"),  # a trial that lay off
+        (9.0, 31_000.0, None),
+        (0.5, 31_000.0, None),
+    ],
+)
+def test_engine_that_waits_for_pictures_is_told(capsys, pictures, rate, expected):
+    where = {"reading": 0.0, "decoding": 99.0, "waited_for_pictures": pictures}
+    where |= {"waited_for_engine": 0.1 if pictures < 1 else 28.0, "waited_for_disk": 1.0}
+    starved({"where": where, "images_per_second": 9100.4, "forecast": {"engine_rate": rate}})
+    told = capsys.readouterr().out
+    assert told.startswith(expected) if expected else not told
 
 
 def test_learning_curve_ends_with_its_sentence(capsys):

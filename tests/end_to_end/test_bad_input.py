@@ -239,9 +239,9 @@ def test_no_such_run(copy, capsys):
     assert "received 'nothing': there is none; `pipeline compare` lists them" in sentence
 
 
-def test_weights_are_not_chosen_for_a_run(copy, capsys):
-    arguments = ["predict", "best", str(copy / "data/red/0.png"), "--weights", "none"]
-    assert "a run has its own" in refused(capsys, copy, arguments)
+def test_other_weights_are_not_chosen_for_a_run(copy, capsys):
+    arguments = ["predict", "best", str(copy / "data/red/0.png"), "--weights", "nowhere.h5"]
+    assert "there is no weights file nowhere.h5" in refused(capsys, copy, arguments)
 
 
 def test_no_such_picture(copy, capsys):
@@ -284,3 +284,6 @@ def test_weights_that_changed_since(tmp_path, pictures, capsys, monkeypatch):
     shutil.rmtree(tmp_path / "cache" / "models")
     sentence = refused(capsys, tmp_path, ["predict", "best", str(pictures)])
     assert "the file was changed since the run was made" in sentence
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
+    sentence = refused(capsys, tmp_path, ["predict", "best", str(pictures)])
+    assert "which only the run says; name the file with --weights PATH" in sentence

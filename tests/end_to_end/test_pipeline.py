@@ -165,6 +165,7 @@ def test_finetune_starts_where_the_head_ended(project, tmp_path, capsys):
     arguments = command(
         root,
         "finetune",
+        "--anyway",
         "--from",
         "data-EfficientNetLite0-block3+block4-logistic",
         "--epochs",
@@ -291,7 +292,17 @@ def test_finetuning_of_another_head_is_not_reused(tmp_path, capsys):
     tuned = [
         answer(
             capsys,
-            command(tmp_path, "finetune", "--from", name, "--epochs", "1", "--unfreeze", "block2"),
+            command(
+                tmp_path,
+                "finetune",
+                "--anyway",
+                "--from",
+                name,
+                "--epochs",
+                "1",
+                "--unfreeze",
+                "block2",
+            ),
         )
         for name in runs
     ]
@@ -304,7 +315,9 @@ def test_finetuning_splits_as_its_source_did(tmp_path, capsys):
         write_picture(tmp_path / "data" / "ab"[i % 2] / f"{i}.png", i, hue=2 * (i % 2))
     base = ["--image-size", "32", "--layers", "block2", "--folds", "2", "--seed", "5"]
     source = answer(capsys, command(tmp_path, "classify", *base, "--heads", "ridge"))["best"]
-    value = answer(capsys, command(tmp_path, "finetune", "--epochs", "1", "--seed", "1"))
+    value = answer(
+        capsys, command(tmp_path, "finetune", "--anyway", "--epochs", "1", "--seed", "1")
+    )
     assert value["from"] == source
     digests = {
         json.loads(path.read_text())["dataset"]["digest"]

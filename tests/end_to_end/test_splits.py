@@ -55,7 +55,7 @@ def test_what_comes_after_takes_the_share_of_the_run(told, tmp_path):
     data = write(tmp_path / "data", "", 20)
     source = told("classify", data, *CHEAP, "--test-fraction", 0.4)["best"]
     n_test = json.loads((tmp_path / "runs" / source / "run.json").read_text())["dataset"]
-    tuned = told("finetune", data, "--from", source, "--epochs", 1, "--mode", "frozen")
+    tuned = told("finetune", data, "--anyway", "--from", source, "--epochs", 1, "--mode", "frozen")
     assert tuned["from"] == source
     found = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/run.json")]
     assert [value["dataset"] for value in found] == [n_test, n_test]
@@ -77,7 +77,9 @@ def test_train_and_val_alone_do_in_every_command(told, tmp_path):
     assert told("features", data, *BASE, "--layers", "block4")["splits"] == splits
     (best,) = told("classify", data, *CHEAP)["results"]
     assert (best["test"]["split"], best["test"]["n"]) == ("validation", 10)
-    tuned = told("finetune", data, "--from", best["run"], "--epochs", 1, "--mode", "tail")
+    tuned = told(
+        "finetune", data, "--anyway", "--from", best["run"], "--epochs", 1, "--mode", "tail"
+    )
     assert (tuned["test"]["split"], tuned["test"]["n"]) == ("validation", 10)
     checked = told("check", data, *BASE, "--layers", "block4")
     assert checked["splits"] == splits

@@ -7,6 +7,7 @@ from time import sleep
 import numpy as np
 import pytest
 
+from pipeline.backbones.engines import Device
 from pipeline.errors import InputError, StoreError
 from pipeline.features import preflight
 from pipeline.features.passes import Waits
@@ -21,8 +22,12 @@ class Engine:
 
     name, trial_size = "stub", 4
 
-    def __init__(self, *shapes):
+    def __init__(self, *shapes, n_devices=1):
         self.output_shapes, self.ran = shapes, 0
+        self.device = Device("a card", count=n_devices)
+
+    def empty(self, shape):
+        return np.empty(shape, np.uint8)
 
     def run(self, batches):
         for images in batches:
@@ -42,13 +47,15 @@ def test_disk_is_rows_times_features(tmp_path):
 
 def test_small_work_is_not_tried_first():
     engine = Engine((10,))
-    assert foresee(engine, 100).seconds is None
+    assert foresee(engine, 100).seconds is foresee(engine, 100).engine_rate is None
     assert engine.ran == 0
 
 
 def test_large_work_is_tried():
     engine = Engine((10,))
-    assert foresee(engine, 4 * preflight.MIN_TRIALS).seconds >= 0.001 * 800
+    seen = foresee(engine, 4 * preflight.MIN_TRIALS)
+    assert seen.seconds >= 0.001 * 800
+    assert seen.seconds == pytest.approx(0.001 * 800 + 800 / seen.engine_rate)
     assert engine.ran == 8
 
 
@@ -70,6 +77,12 @@ def test_batch_that_the_memory_cannot_hold_is_refused(monkeypatch):
         InputError, match=r"for batches of 4096 pictures, received 1\.0 GB; choose a smaller"
     ):
         foresee(Engine((10,)), 10_000, batch=(4096, 299, 299, 3))
+
+
+def test_each_device_needs_batches_of_its_own(monkeypatch):
+    monkeypatch.setattr(preflight, "available_memory", lambda: 10**9)
+    one, two = (foresee(Engine((10,), n_devices=n), 10).memory_bytes for n in (1, 2))
+    assert two - one == preflight.BATCHES_IN_MEMORY * 8 * (32 * 32 * 3 + 40)
 
 
 def test_free_disk_of_a_folder_that_is_not_there_yet(tmp_path):

@@ -36,7 +36,8 @@ SHORT = ["--epochs", "2", *SMALL]
 
 def command(root, name, *more):
     folders = ["--cache", str(root / "features"), "--runs", str(root / "runs")]
-    return [name, str(root / "data"), *more, *folders]
+    anyway = ["--anyway"] if name == "finetune" else []  # colours leave nothing to gain
+    return [name, str(root / "data"), *more, *anyway, *folders]
 
 
 def answer(capsys, arguments):
@@ -151,7 +152,7 @@ def opened(root):
 
 
 def test_the_head_learns_from_the_runs_views(project, monkeypatch):
-    from pipeline.finetune import network as module
+    from pipeline.finetune import start as module
     from pipeline.finetune.task import make_task
 
     seen = []
@@ -462,7 +463,12 @@ def test_a_test_picture_that_goes_bad_is_told_of_before_training(
     write_picture(root / "data/test/red/0.png", 4711)
     monkeypatch.setattr(Trainer, "fit", lambda *given, **more: pytest.fail("it trains"))
     config = FinetuneConfig(
-        cache=root / "features", runs=root / "runs", mode=mode, unfreeze="block3", views=0
+        cache=root / "features",
+        runs=root / "runs",
+        mode=mode,
+        unfreeze="block3",
+        views=0,
+        anyway=True,
     )
     with pytest.raises(DataError, match=re.escape(words)):
         finetune(config, *given)
@@ -487,9 +493,8 @@ def test_who_is_told_and_what_stays_as_it_was(project, tmp_path):
 
     root = shutil.copytree(project, tmp_path / "copy")
     settings = {"mode": "tail", "unfreeze": "block4", "views": 1, "view_policy": "flip"}
-    config = FinetuneConfig(
-        cache=root / "features", runs=root / "runs", epochs=2, batch_size=10, **settings
-    )
+    folders = {"cache": root / "features", "runs": root / "runs", "anyway": True}
+    config = FinetuneConfig(epochs=2, batch_size=10, **folders, **settings)
     reporter = Recorded()
     np.random.seed(5)
     expected = np.random.random()
@@ -514,6 +519,43 @@ def test_what_a_reporter_raises_comes_out_as_it_is(project, tmp_path):
             raise OSError(28, "its own disk is full")
 
     root = shutil.copytree(project, tmp_path / "copy")
-    config = FinetuneConfig(cache=root / "features", runs=root / "runs", mode="frozen", epochs=2)
+    config = FinetuneConfig(
+        cache=root / "features", runs=root / "runs", mode="frozen", epochs=2, anyway=True
+    )
     with pytest.raises(OSError, match="its own disk is full"):
         finetune(config, *opened(root), Full())
+
+
+def test_where_nothing_can_be_shown_the_head_stays(project, tmp_path, capsys):
+    """Colours tell the classes apart: no mistake is there to be repaired."""
+    root = shutil.copytree(project, tmp_path / "copy")
+    before = snapshot(root / "runs")
+    asked = [part for part in command(root, "finetune", *SHORT) if part != "--anyway"]
+    value = answer(capsys, asked)
+    assert (value["trained"], value["epochs"], value["kept_epoch"]) == (False, [], None)
+    assert value["outlook"]["wrong"] == 0
+    assert value["run"] == value["from"]
+    assert value["test"] == load_run(root / "runs" / value["run"]).test.summary()
+    after = snapshot(root / "runs")
+    assert {path for path in after if ".asked" not in path.parts} == set(before)
+    assert after | before == after
+    assert run(asked) == 0
+    told = capsys.readouterr().out
+    assert "nothing was trained: the head calls 0 of 4 pictures wrongly that decide: " in told
+    assert "--anyway trains all the same" in told
+    assert "kept epoch" not in told
+
+
+@pytest.mark.parametrize(("wrong", "visible"), [(0, False), (5, False), (6, True), (60, True)])
+def test_what_could_be_chance_is_not_worth_it(wrong, visible):
+    """Six repaired mistakes, and none made, are the fewest that are no chance: 2 · 0.5⁶ < 0.05."""
+    from types import SimpleNamespace
+
+    from pipeline.finetune.start import look_ahead
+
+    labels = np.zeros(80, int)
+    said = np.tile([0.9, 0.1], (80, 1))
+    said[:wrong] = [0.2, 0.8]
+    outlook = look_ahead(SimpleNamespace(judged_labels=labels), SimpleNamespace(probabilities=said))
+    assert (outlook.n, outlook.wrong, outlook.visible) == (80, wrong, visible)
+    assert f"calls {wrong} of 80 pictures wrongly" in outlook.sentence

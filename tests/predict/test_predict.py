@@ -41,11 +41,14 @@ def project(tmp_path_factory):
                 write_picture(root / "data" / split / name / f"{i}.png", seed, hue=hue)
     flags = [*BASE, "--layers", "block2+block3", "--heads", "logistic,knn", "--folds", "2"]
     assert run(["classify", str(root / "data"), *flags, *places(root), "--quiet"]) == 0
+    (root / "fresh").mkdir()  # converted models, and no features
+    (root / "features" / "models").mkdir(exist_ok=True)
+    (root / "fresh" / "models").symlink_to(root / "features" / "models")
     return root
 
 
-def places(root):
-    return ["--cache", str(root / "features"), "--runs", str(root / "runs")]
+def places(root, cache="features"):
+    return ["--cache", str(root / cache), "--runs", str(root / "runs")]
 
 
 def run_of(root, head):
@@ -53,8 +56,8 @@ def run_of(root, head):
     return path
 
 
-def label(root, paths, head="logistic", keep=True, **more):
-    config = PredictConfig(cache=root / "features", runs=root / "runs", top=3, **more)
+def label(root, paths, head="logistic", keep=True, cache="fresh", **more):
+    config = PredictConfig(cache=root / cache, runs=root / "runs", top=3, **more)
     return predict(config, run_of(root, head).name, paths, keep=keep)
 
 
@@ -76,7 +79,7 @@ def test_the_test_split_gives_the_runs_own_figures(project, tmp_path, capsys, he
     folder, out = run_of(project, head), tmp_path / "out.csv"
     arguments = ["predict", folder.name, str(project / "data" / "test"), "--csv", str(out)]
     capsys.readouterr()
-    assert run([*arguments, *places(project), "--batch-size", batch_size, "--json"]) == 0
+    assert run([*arguments, *places(project, "fresh"), "--batch-size", batch_size, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     rights = [row["path"].split("/")[-2] == row["label"] for row in value["predictions"]]
     measured = json.loads((folder / "metrics.json").read_text())["test"]["accuracy"]["value"]
@@ -93,7 +96,7 @@ def test_the_test_split_gives_the_runs_own_figures(project, tmp_path, capsys, he
 
 def test_a_kept_base_is_run_without_tensorflow(project, tmp_path):
     arguments = ["predict", run_of(project, "logistic").name, str(project / "data" / "test")]
-    arguments += [*places(project), "--csv", str(tmp_path / "out.csv")]
+    arguments += [*places(project, "fresh"), "--csv", str(tmp_path / "out.csv")]
     script = f"""
 import sys
 from pipeline.cli import run
@@ -152,7 +155,7 @@ def test_who_is_told(project):
         def advance(self, part, done, total, unit="pictures", where=""):
             told.append((part, done, total, unit))
 
-    config = PredictConfig(cache=project / "features", runs=project / "runs", batch_size=5)
+    config = PredictConfig(cache=project / "fresh", runs=project / "runs", batch_size=5)
     predict(config, run_of(project, "logistic").name, [project / "data" / "test"], Told())
     counts = [0, 5, 10, 15, 20, 25, 27]
     assert told == [("predict", done, 27, "pictures") for done in counts]
@@ -248,13 +251,13 @@ def test_a_row_for_each_picture_that_could_be_read(project, tmp_path, capsys):
     (tmp_path / "pictures/bad.png").write_bytes(b"no picture")
     out = tmp_path / "new" / "out.csv"
     arguments = ["predict", "best", str(tmp_path / "pictures"), "--csv", str(out)]
-    assert run([*arguments, *places(project)]) == 0
+    assert run([*arguments, *places(project, "fresh")]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[0] == f"{out}: 1 picture labelled"
     assert "1 of 2 pictures is left out:" in printed
     assert "bad.png: " in printed
     (row,) = table(out)
-    assert list(row) == ["path", "label", "probability", "p:blue", "p:green", "p:red"]
+    assert list(row) == ["path", "label", "probability", "p:blue", "p:green", "p:red", "typical"]
     assert row["path"] == str(tmp_path / 'pictures/a, "b".png')
     assert row["label"] == CLASSES[int(np.argmax(figures(row)))]
     assert float(row["probability"]) == max(figures(row))
@@ -283,7 +286,7 @@ def test_no_label_below_the_threshold(project, tmp_path):
 def test_what_is_there_is_not_overwritten_unasked(project, tmp_path, capsys):
     out = tmp_path / "out.csv"
     out.write_text("mine")
-    arguments = ["predict", "best", str(project / "data" / "test"), *places(project)]
+    arguments = ["predict", "best", str(project / "data" / "test"), *places(project, "fresh")]
     assert run([*arguments, "--csv", str(out)]) == 2
     assert "out.csv, a file that exists; name another one, or use" in capsys.readouterr().err
     assert out.read_text() == "mine"
@@ -313,3 +316,123 @@ def test_no_spreadsheet_runs_a_cell(tmp_path):
     assert {tuple(row[1:]) for row in rows} == {("=cmd|x", "0.9", "0.9", "0.1")}
     written = [row["path"] for row in table(tmp_path / "out.csv")]
     assert written == ["'-x.png", "'=1.png", "'@a.png", "'\t.png", "b/-1.png"]
+
+
+# From the cache
+
+
+def refuse(*given, **more):
+    raise AssertionError("a base was run")
+
+
+def told_of(found):
+    return [(one.path, one.label, round(one.probability, 5)) for one in found.predictions]
+
+
+def test_cached_pictures_are_answered_without_a_base(project, monkeypatch):
+    test = project / "data" / "test"
+    fresh = PredictConfig(cache=project / "fresh", runs=project / "runs")
+    expected = predict(fresh, run_of(project, "logistic").name, [test])
+    monkeypatch.setattr("pipeline.predict.labelling.open_engine", refuse)
+    found = label(project, [test], cache="features")
+    assert told_of(found) == told_of(expected)
+    assert len(found.predictions) == 27
+
+
+def test_new_pictures_among_cached_ones_keep_their_place(project, tmp_path, monkeypatch):
+    """Kept where that is asked for, and only there; what cannot be decoded is not tried again."""
+    pool = tmp_path / "pool"
+    shutil.copytree(project / "data" / "test" / "red", pool)
+    for seed in range(3):
+        write_picture(pool / f"{seed}new.png", 70 + seed)
+    (pool / "4cut.png").write_bytes((pool / "4.png").read_bytes()[:60])
+    shards = sorted((project / "features").rglob("shard-*.h5"))
+    first = label(project, [pool], cache="features")
+    assert sorted((project / "features").rglob("shard-*.h5")) == shards
+    paths = [one.path for one in first.predictions]
+    assert paths == sorted(paths)
+    assert len(paths) == 12
+    kept = label(project, [pool], cache="features", cache_features=True, csv=tmp_path / "kept.csv")
+    assert told_of(kept) == told_of(first)
+    monkeypatch.setattr("pipeline.predict.labelling.open_engine", refuse)
+    monkeypatch.setattr("pipeline.predict.pools.MIXED", 5)
+    again = label(project, [pool], cache="features", csv=tmp_path / "again.csv")
+    assert told_of(again) == told_of(first)
+    assert (tmp_path / "kept.csv").read_text() == (tmp_path / "again.csv").read_text()
+    assert [one["path"] for one in again.failed] == [str(pool / "4cut.png")]
+
+
+def test_a_known_pool_fills_the_cache(project, tmp_path, monkeypatch):
+    pool = tmp_path / "known"
+    write_picture(pool / "IMG1.png", 80)
+    flags = [*BASE, "--layers", "block2,block3", "--cache", str(project / "features"), "--quiet"]
+    assert run(["features", str(pool), *flags]) == 0
+    write_picture(pool / "IMG2.png", 81)
+    first = label(project, [pool], cache="features")
+    monkeypatch.setattr("pipeline.predict.labelling.open_engine", refuse)
+    assert told_of(label(project, [pool], cache="features")) == told_of(first)
+
+
+def test_features_of_an_imagenet_classifier_are_not_kept(project):
+    config = PredictConfig(cache=project / "features", cache_features=True)
+    with pytest.raises(InputError, match="judges pictures otherwise: leave --cache-features out"):
+        predict(config, "imagenet:EfficientNetLite0", [project / "data" / "test" / "red"])
+
+
+def test_a_pool_has_no_labels_in_json(tmp_path, capsys):
+    pool = tmp_path / "pool"
+    for seed in range(2):
+        write_picture(pool / "x" / f"IMG{seed}.png", seed)
+    flags = [*BASE, "--cache", str(tmp_path / "features"), "--json"]
+    assert run(["features", str(pool), *flags]) == 2
+    assert "or --unlabelled to take them without labels" in capsys.readouterr().err
+    assert run(["features", str(pool), *flags, "--unlabelled"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["labelled"], value["images"], value["classes"]) == (False, 2, {})
+
+
+# Of none of the classes
+
+
+def test_how_typical_a_picture_is_is_told(project, tmp_path):
+    """The same from files and from the cache, in the CSV and in the API."""
+    test = project / "data" / "test"
+    found = label(project, [test], csv=tmp_path / "out.csv")
+    typical = [one.typical for one in found.predictions]
+    assert all(0 < one <= 1 for one in typical)
+    again = label(project, [test], cache="features")
+    assert [one.typical for one in again.predictions] == pytest.approx(typical)
+    rows = table(tmp_path / "out.csv")
+    assert [float(row["typical"]) for row in rows] == pytest.approx(typical)
+    assert not any(one.unknown for one in found.predictions)
+
+
+def test_what_is_not_typical_enough_is_unknown(project, tmp_path, capsys):
+    test = project / "data" / "test"
+    found = label(project, [test], min_typical=0.4, csv=tmp_path / "out.csv")
+    for one, row in zip(found.predictions, table(tmp_path / "out.csv"), strict=True):
+        assert one.unknown == (one.typical < 0.4)
+        assert (one.label is None) == one.unknown
+        assert row["label"] == ("unknown" if one.unknown else one.label)
+    assert 0 < sum(one.unknown for one in found.predictions) < 27
+    arguments = ["predict", "best", str(test), *places(project, "fresh"), "--min-typical", "0.4"]
+    assert run(arguments) == 0
+    assert ": unknown; " in capsys.readouterr().out
+
+
+def test_a_run_that_does_not_say_it_still_predicts(project, tmp_path):
+    folder = tmp_path / "runs" / "old"
+    shutil.copytree(run_of(project, "logistic"), folder)
+    description = json.loads((folder / "bundle" / "bundle.json").read_text())
+    del description["typical"]
+    (folder / "bundle" / "bundle.json").write_text(json.dumps(description))
+    (folder / "bundle" / "typical.npz").unlink()
+    reseal(folder)
+    config = PredictConfig(cache=project / "fresh", runs=tmp_path / "runs")
+    found = predict(config, "old", [project / "data" / "test" / "red"])
+    assert {(one.typical, one.unknown) for one in found.predictions} == {(None, False)}
+    config = PredictConfig(cache=project / "fresh", runs=tmp_path / "runs", min_typical=0.1)
+    with pytest.raises(
+        InputError, match=r"for min_typical=0\.1, received old, which is fine-tuned"
+    ):
+        predict(config, "old", [project / "data" / "test" / "red"])

@@ -180,3 +180,19 @@ def test_texts_of_others_do_nothing(handed, capsys):
     for text in (said.out, said.err, page):
         assert not set(text) & set("\x1b\x07\x9b\u202e\u200b")
     assert "<b>" not in page
+
+
+def test_links_out_of_an_own_place_are_not_followed_for_a_run_that_knows_none(handed):
+    """One that was learnt from through links is shown with them, as its commands followed them."""
+    data = handed / "data"
+    change(handed, lambda info: info["dataset"].update(root=str(data)))
+    own.note_own(str(data))
+    write_picture(handed / "else" / "secret.png", 99)
+    (data / "train" / "a" / "link").symlink_to(handed / "else")
+    result, reason = written(handed)
+    assert (result.n_pictures, result.unreadable, reason) == (24, (), "")
+    (data / "train" / "a" / "link").unlink()
+    (data / "train" / "a").rename(handed / "else" / "a")
+    (data / "train" / "a").symlink_to(handed / "else" / "a")
+    result, reason = written(handed)
+    assert (result.n_pictures, result.unreadable, reason) == (24, (), "")

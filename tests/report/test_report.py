@@ -355,6 +355,10 @@ def test_a_fine_tuned_run_shows_its_epochs(copied):
         {"epoch": 1, **dict(zip(figures, (0.5, 0.8, 0.4, 0.75), strict=True)), "seconds": 1.0},
     ]
     metrics["selection"]["epoch"] = 1
+    metrics["mixtures"] = [
+        {"share": share, "validation_loss": loss, "validation_accuracy": 0.7}
+        for share, loss in ((0.0, 0.9), (0.5, 0.3), (1.0, 0.4))
+    ]
     (best.path / "metrics.json").write_text(json.dumps(metrics))
     info = json.loads((best.path / "run.json").read_text())
     info |= {"kind": "finetune", "from": "gone", "config": {"mode": "full", "epochs": 3}}
@@ -366,6 +370,7 @@ def test_a_fine_tuned_run_shows_its_epochs(copied):
     assert any(
         "loss by epoch" in label and "validation from 0.9000 to 0.4" in label for label in labels
     )
+    assert any(label.endswith("the lowest is at 50%") for label in labels)
     assert "pipeline finetune" in made.text
     assert "--from gone --epochs 3" in made.text
 

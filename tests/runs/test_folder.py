@@ -23,6 +23,7 @@ from pipeline.runs import (
     SelectionFigures,
     experiment_digest,
     find_run,
+    index_settings,
     leaderboard,
     list_runs,
     load_bundle,
@@ -32,6 +33,7 @@ from pipeline.runs import (
     save_head,
     source_run,
     transplantable_head,
+    whole_runs,
     write_run,
 )
 from pipeline.runs.predictions import read_rows
@@ -183,6 +185,25 @@ def test_best_is_of_the_pictures_that_were_learnt_from_last(tmp_path):
 def test_without_runs_there_is_no_best(tmp_path):
     with pytest.raises(RunError, match="expected at least one run"):
         find_run(tmp_path, "best")
+
+
+def test_an_altered_run_could_be_the_best(tmp_path):
+    for name, accuracy in (("good", 0.9), ("better", 0.95), ("other", 0.5)):
+        make_run(tmp_path, name, accuracy, HITS)
+    metrics = tmp_path / "better" / "metrics.json"
+    metrics.write_text(metrics.read_text().replace("0.95", "0.15"))
+    whole, (error,) = whole_runs(tmp_path)
+    assert [run.name for run in whole] == ["good", "other"]
+    assert "received metrics.json damaged" in str(error)
+    words = r"better, received metrics.json damaged: .*could be the best .* yourself, such as good"
+    for ask in (
+        lambda: find_run(tmp_path, "best"),
+        lambda: source_run(tmp_path, "best", tmp_path, "d1"),
+        lambda: index_settings(tmp_path, "best", tmp_path),
+    ):
+        with pytest.raises(RunError, match=words):
+            ask()
+    assert find_run(tmp_path, "good").name == "good"
 
 
 def test_ambiguous_name(tmp_path):

@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from pipeline.cli import run
 from pipeline.runs import leaderboard, list_runs
 from tests.runs.test_folder import HITS, make_run
+from tests.stored import reseal
 
 
 def flipped(hits, *rows):
@@ -45,3 +47,29 @@ def test_group_of_the_leader_is_in_the_json_value(tmp_path):
     assert rows[0]["difference"] is rows[3]["difference"] is None
     assert rows[2]["difference"]["test"] == "McNemar's exact test, corrected by Holm's method"
     assert rows[2]["difference"]["p_value"] >= rows[2]["difference"]["p_value_uncorrected"]
+
+
+def test_compare_ranks_the_others_and_names_what_was_altered(tmp_path, capsys):
+    for number in range(6):
+        make_run(tmp_path, f"run-{number}", 0.9 - number / 10, HITS)
+    assert run(["compare", "--runs", str(tmp_path)]) == 0
+    for name in ("run-0", "run-2", "run-3", "run-4"):
+        (tmp_path / name / "predictions.csv").write_text("path\n")
+    reseal(tmp_path / "run-2")
+    capsys.readouterr()
+    assert run(["compare", "--runs", str(tmp_path), "--json"]) == 1
+    told = capsys.readouterr()
+    value = json.loads(told.out)
+    assert [row["run"] for row in value["runs"]] == ["run-1", "run-5"]
+    assert len(value["left_out"]) == 4
+    lines = told.err.splitlines()
+    assert [line.count("left out: expected") for line in lines] == [1, 1, 1, 0]
+    assert "run-0, received predictions.csv damaged" in lines[0]
+    assert lines[-1].endswith("left out: 1 more that were altered")
+
+
+def test_nothing_whole_is_nothing_to_compare(tmp_path, capsys):
+    make_run(tmp_path, "only", 0.9, HITS)
+    (tmp_path / "only" / "metrics.json").write_text("{}")
+    assert run(["compare", "--runs", str(tmp_path)]) == 2
+    assert "only, received run.json or metrics.json damaged" in capsys.readouterr().err

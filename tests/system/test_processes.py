@@ -70,3 +70,31 @@ def test_what_asks_to_end_interrupts(name, before, after):
     command = [sys.executable, "-c", SIGNALLED, name, before]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == after
+
+
+LOST = """
+import signal
+from pipeline.api.progress import Quiet, Terminal
+from pipeline.system.processes import interrupt_on_signals
+
+class Forgetful:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+interrupt_on_signals()
+Quiet().advance("epoch 1", 0, 9)
+Forgetful()  # an exception in a finaliser is printed, and that is all
+try:
+    print("went on")
+    {reporter}().advance("epoch 1", 1, 9)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("reporter", ["Quiet", "Terminal"])
+def test_an_interruption_that_was_lost_is_made_good(reporter):
+    script = LOST.replace("{reporter}", reporter)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.stdout.split("\n")[:2] == ["went on", "interrupted"]
+    assert "Exception ignored in" in ended.stderr

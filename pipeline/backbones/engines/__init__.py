@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from pipeline.backbones.engines.kept import discard, find_kept, keep
 from pipeline.backbones.engines.network import Device, GivenNetwork, Network, Outputs, brief
 from pipeline.errors import InputError, StoreError
 from pipeline.system.startup import import_keras, keras_order, require_framework
+
+if TYPE_CHECKING:
+    from pipeline.backbones.engines.framework import FrameworkEngine
 
 __all__ = [
     "ENGINES",
@@ -64,6 +67,10 @@ class Engine(Protocol):
     @property
     def output_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of one picture's outputs, in order."""
+        ...
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return uint8 memory for the pictures of a batch, where the engine fetches them best."""
         ...
 
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
@@ -113,19 +120,30 @@ def _on_framework(name: str, network: Network, precision: str, batch_size: int) 
     import_keras(name)
     from pipeline.backbones.engines.framework import dtype_policy
 
-    with dtype_policy(precision):
-        model = network.build()
+    kind = _engine_class(name)
+    try:
+        with dtype_policy(precision):
+            model = network.build()
+        return kind(model, batch_size, device)
+    except kind.failures as error:
+        raise InputError(
+            f"expected {device} to hold {network.name}, {name} fails: {brief(error)}; end other "
+            f"programs that use it, choose a smaller --backbone, or --engine openvino"
+        ) from error
+
+
+def _engine_class(name: str) -> "type[FrameworkEngine]":
     if name == "jax":
         from pipeline.backbones.engines.jax import JaxEngine
 
-        return JaxEngine(model, batch_size, device)
+        return JaxEngine
     if name == "torch":
         from pipeline.backbones.engines.torch import TorchEngine
 
-        return TorchEngine(model, batch_size, device)
+        return TorchEngine
     from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 
-    return TensorFlowEngine(model, batch_size, device)
+    return TensorFlowEngine
 
 
 def _can_run(network: Network, models: Path) -> bool:

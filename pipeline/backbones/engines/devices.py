@@ -6,6 +6,8 @@ make features differ from a processor's by 1e-3. Imports frameworks late, and ne
 
 import logging
 import os
+import warnings
+from dataclasses import replace
 
 from pipeline.backbones.engines.network import PROCESSOR, Device, brief
 from pipeline.errors import InputError
@@ -42,19 +44,22 @@ def _tensorflow(precision: str) -> Device:
             logger.info("memory growth of %s was decided before", gpu.name)
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
     if not gpus:
-        return PROCESSOR
+        return replace(PROCESSOR, count=len(tf.config.list_logical_devices("CPU")))
     details = tf.config.experimental.get_device_details(gpus[0])
-    return Device(details.get("device_name", gpus[0].name), gpu=True)
+    return Device(details.get("device_name", gpus[0].name), gpu=True, count=len(gpus))
 
 
 def _jax(precision: str) -> Device:
     import jax
 
+    # It warns of every fork; workers of ours become another program at once.
+    warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
     # Its precision is said where the engine computes.
-    device = jax.devices()[0]
-    if device.platform == "cpu":
-        return PROCESSOR
-    return Device(device.device_kind, True, (device.memory_stats() or {}).get("bytes_limit"))
+    first, *others = jax.devices()
+    if first.platform == "cpu":
+        return replace(PROCESSOR, count=1 + len(others))
+    memory = (first.memory_stats() or {}).get("bytes_limit")
+    return Device(first.device_kind, True, memory, 1 + len(others))
 
 
 def _torch(precision: str) -> Device:
@@ -66,4 +71,4 @@ def _torch(precision: str) -> Device:
     if not torch.cuda.is_available():
         return PROCESSOR
     properties = torch.cuda.get_device_properties(0)
-    return Device(properties.name, True, properties.total_memory)
+    return Device(properties.name, True, properties.total_memory, torch.cuda.device_count())

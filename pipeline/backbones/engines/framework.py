@@ -1,14 +1,17 @@
-"""What the engines on a framework's device have in common. A Keras module, of no framework.
+"""What the engines on a framework's devices have in common. A Keras module, of no framework.
 
 Batches of one shape, so that nothing is compiled twice; the next batch is on its way while the one
-before is fetched; a batch for which the memory does not suffice is halved and tried again.
+before is fetched, and one more for each further device; a batch for which the memory does not
+suffice is halved and tried again.
 """
 
 import logging
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, ClassVar
 
 import keras
@@ -46,7 +49,7 @@ class FrameworkEngine(ABC):
     Args:
         model: Input (None, size, size, 3) RGB 0–255; one output or a list of them.
         batch_size: Pictures per step; the last step of a batch is filled up.
-        device: What computes.
+        device: What computes; where there are several, steps are dealt to them in turn.
     """
 
     name: ClassVar[str]
@@ -55,14 +58,28 @@ class FrameworkEngine(ABC):
 
     def __init__(self, model: keras.Model, batch_size: int, device: Device) -> None:
         self.model, self.batch_size, self.device = model, batch_size, device
+        self._cards = cycle(range(device.count))
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return memory for the pictures of a batch."""
+        return np.empty(shape, np.uint8)
 
     @abstractmethod
-    def submit(self, images: np.ndarray) -> Any:
-        """Dispatch (batch_size, size, size, 3) uint8 without waiting; return what `fetch` takes."""
+    def place(self, images: np.ndarray, card: int) -> Any:
+        """Send (batch_size, size, size, 3) uint8 to a device; return what `compute` takes."""
+
+    @abstractmethod
+    def compute(self, placed: Any, card: int) -> Any:
+        """Dispatch a step on the device that its pictures are on; return what `fetch` takes."""
 
     @abstractmethod
     def fetch(self, step: Any) -> Sequence[np.ndarray]:
         """Wait for a step; return its outputs in float32."""
+
+    def submit(self, images: np.ndarray) -> Any:
+        """Dispatch a step on the device whose turn it is, without waiting."""
+        card = next(self._cards)
+        return self.compute(self.place(images, card), card)
 
     @abstractmethod
     def out_of_memory(self, error: Exception) -> bool:
@@ -70,8 +87,8 @@ class FrameworkEngine(ABC):
 
     @property
     def trial_size(self) -> int:
-        """Pictures of one step."""
-        return self.batch_size
+        """Pictures of one step on each device."""
+        return self.batch_size * self.device.count
 
     @property
     def output_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -80,14 +97,13 @@ class FrameworkEngine(ABC):
 
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield one float32 array per output for each batch, in order."""
-        in_flight: _Dispatched | None = None
+        in_flight: deque[_Dispatched] = deque()
         for images in batches:
-            started = self._start(images)
-            if in_flight is not None:
-                yield self._finish(in_flight)
-            in_flight = started
-        if in_flight is not None:
-            yield self._finish(in_flight)
+            in_flight.append(self._start(images))
+            if len(in_flight) > self.device.count:
+                yield self._finish(in_flight.popleft())
+        while in_flight:
+            yield self._finish(in_flight.popleft())
 
     def _start(self, images: np.ndarray) -> _Dispatched:
         """Dispatch a batch; without steps when the memory does not suffice already now."""

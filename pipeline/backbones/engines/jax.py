@@ -25,10 +25,12 @@ class JaxEngine(FrameworkEngine):
 
     def __init__(self, model: keras.Model, batch_size: int, device: Device = PROCESSOR) -> None:
         super().__init__(model, batch_size, device)
-        self._weights = (
+        weights = (
             [variable.value for variable in model.trainable_variables],
             [variable.value for variable in model.non_trainable_variables],
         )
+        self._places = jax.devices()[: device.count]
+        self._weights = [jax.device_put(weights, place) for place in self._places]
         # Exact float32, so that features may stand beside other engines' in one cache.
         exact = model.dtype_policy.name == "float32"
         self._precision = "highest" if exact else None
@@ -42,10 +44,14 @@ class JaxEngine(FrameworkEngine):
         keep_compiled()
         self._step = jax.jit(step)
 
-    def submit(self, images: np.ndarray) -> list[Any]:
+    def place(self, images: np.ndarray, card: int) -> Any:
+        """Send pictures to a device."""
+        return jax.device_put(images, self._places[card])
+
+    def compute(self, placed: Any, card: int) -> list[Any]:
         """Dispatch a step, and the way back of its outputs."""
         with jax.default_matmul_precision(self._precision):
-            outputs: list[Any] = self._step(*self._weights, jax.device_put(images))
+            outputs: list[Any] = self._step(*self._weights[card], placed)
         for output in outputs:
             output.copy_to_host_async()
         return outputs
@@ -55,8 +61,8 @@ class JaxEngine(FrameworkEngine):
         return [np.asarray(output) for output in step]
 
     def out_of_memory(self, error: Exception) -> bool:
-        """JAX says so in the text alone."""
-        return "RESOURCE_EXHAUSTED" in str(error)
+        """JAX and its libraries say so in the text alone."""
+        return any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "ALLOC_FAILED"))
 
 
 def keep_compiled() -> None:

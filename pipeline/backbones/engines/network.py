@@ -24,15 +24,18 @@ class Device:
     Args:
         name: As its maker calls it.
         gpu: Whether it is one.
-        memory: Bytes that there are in all; None where the framework does not say.
+        memory: Bytes that there are in all, of each; None where the framework does not say.
+        count: How many there are; batches are dealt to them in turn.
     """
 
     name: str
     gpu: bool = False
     memory: int | None = None
+    count: int = 1
 
     def __str__(self) -> str:
-        return self.name if self.memory is None else f"{self.name} ({size_text(self.memory)})"
+        name = self.name if self.count == 1 else f"{self.count} × {self.name}"
+        return name if self.memory is None else f"{name} ({size_text(self.memory)})"
 
 
 PROCESSOR = Device("the processor")

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.backbones.engines.network import PROCESSOR, Network, Outputs, brief
 from pipeline.errors import InputError
-from pipeline.system.startup import import_openvino
+from pipeline.system.startup import compile_openvino, import_openvino
 
 ov = import_openvino()
 
@@ -61,7 +61,7 @@ class OpenVINOEngine:
         size = int(model.inputs[0].get_partial_shape()[1].get_length())
         per_request = max(1, min(MAX_PER_REQUEST, batch_size, PIXELS_PER_REQUEST // size**2))
         chosen.reshape([per_request, size, size, 3])
-        self._compiled = ov.Core().compile_model(chosen, "CPU", SETTINGS)
+        self._compiled = compile_openvino(chosen, SETTINGS)
         self._outputs = [self._compiled.output(name) for name in network.outputs]
         self._shape = (per_request, size, size, 3)
         self._n_streams = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
@@ -84,6 +84,10 @@ class OpenVINOEngine:
     def output_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shape of one picture's features, output by output."""
         return tuple(tuple(output.shape)[1:] for output in self._outputs)
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return memory for the pictures of a batch."""
+        return np.empty(shape, np.uint8)
 
     def run(self, batches: Iterable[np.ndarray]) -> Generator[Outputs, None, None]:
         """Yield one float32 array per output for each batch, in order."""

@@ -19,17 +19,19 @@ class TensorFlowEngine(FrameworkEngine):
 
     def __init__(self, model: keras.Model, batch_size: int, device: Device = PROCESSOR) -> None:
         super().__init__(model, batch_size, device)
+        kind = "GPU" if device.gpu else "CPU"
+        self._places = [f"{kind}:{card}" for card in range(device.count)]
+        self._steps = [self._step(model), *map(self._step_elsewhere, self._places[1:])]
 
-        @tf.function(jit_compile=device.gpu, autograph=False)
-        def step(images: Any) -> list[Any]:
-            outputs = model(tf.cast(images, tf.float32), training=False)
-            return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+    def place(self, images: np.ndarray, card: int) -> Any:
+        """Send pictures to a device."""
+        with tf.device(self._places[card]):
+            return tf.convert_to_tensor(images)
 
-        self._step = step
-
-    def submit(self, images: np.ndarray) -> list[Any]:
+    def compute(self, placed: Any, card: int) -> list[Any]:
         """Dispatch a step; a shape that was not there before is traced."""
-        outputs: list[Any] = self._step(tf.convert_to_tensor(images))
+        with tf.device(self._places[card]):
+            outputs: list[Any] = self._steps[card](placed)
         return outputs
 
     def fetch(self, step: list[Any]) -> Sequence[np.ndarray]:
@@ -39,3 +41,18 @@ class TensorFlowEngine(FrameworkEngine):
     def out_of_memory(self, error: Exception) -> bool:
         """TensorFlow has a type for that."""
         return isinstance(error, tf.errors.ResourceExhaustedError)
+
+    def _step_elsewhere(self, place: str) -> Any:
+        """Return a step with weights of its own: those of the model are on the first device."""
+        with tf.device(place):
+            copy = keras.models.clone_model(self.model)
+            copy.set_weights(self.model.get_weights())
+        return self._step(copy)
+
+    def _step(self, model: keras.Model) -> Any:
+        @tf.function(jit_compile=self.device.gpu, autograph=False)
+        def step(images: Any) -> list[Any]:
+            outputs = model(tf.cast(images, tf.float32), training=False)
+            return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+
+        return step

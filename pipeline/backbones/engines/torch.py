@@ -6,6 +6,7 @@ PyTorch; what depends on weights alone is computed once, and the copies go.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import keras
@@ -18,6 +19,7 @@ from pipeline.backbones.engines.framework import FrameworkEngine
 from pipeline.backbones.engines.network import PROCESSOR, Device
 
 _aten = torch.ops.aten
+_NO_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 class TorchEngine(FrameworkEngine):
@@ -28,21 +30,45 @@ class TorchEngine(FrameworkEngine):
 
     def __init__(self, model: keras.Model, batch_size: int, device: Device = PROCESSOR) -> None:
         super().__init__(model, batch_size, device)
-        self._place = torch.device("cuda" if device.gpu else "cpu")
-        self._steps: dict[int, Callable[[Any], list[Any]]] = {}
+        kinds = [f"cuda:{card}" if device.gpu else "cpu" for card in range(device.count)]
+        self._places = [torch.device(kind) for kind in kinds]
+        self._steps: list[Callable[[Any], list[Any]]] = []
+        self._n_traced = 0
 
-    def submit(self, images: np.ndarray) -> Any:
-        """Dispatch a step, and the way back of its outputs; a new number of pictures is traced."""
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return memory for pictures that a GPU fetches from by itself."""
+        try:
+            made = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.gpu)
+        except RuntimeError:  # the system gives no more of it: the way is longer then, not closed
+            return super().empty(shape)
+        pictures: np.ndarray = made.numpy()
+        return pictures
+
+    def place(self, images: np.ndarray, card: int) -> Any:
+        """Send pictures to a device."""
         given = torch.from_numpy(np.ascontiguousarray(images))
         if not self.device.gpu:
-            return self._step(given)(given), None
-        given = given.pin_memory().to(self._place, non_blocking=True)
-        outputs = [
-            torch.empty(output.shape, dtype=output.dtype, pin_memory=True).copy_(output, True)
-            for output in self._step(given)(given)
-        ]
-        fetched = torch.cuda.Event()
-        fetched.record()
+            return given
+        given = given if given.is_pinned() else given.pin_memory()
+        return given.to(self._places[card], non_blocking=True)
+
+    def compute(self, placed: Any, card: int) -> Any:
+        """Dispatch a step, and the way back of its outputs; a new number of pictures is traced."""
+        if len(placed) != self._n_traced:
+            step = traced(self.model, placed.to(self._places[0]))
+            self._steps = [step, *(moved(step, place) for place in self._places[1:])]
+            self._n_traced = len(placed)
+        with torch.inference_mode():
+            computed = self._steps[card](placed)
+        if not self.device.gpu:
+            return computed, None
+        with torch.cuda.device(self._places[card]):
+            outputs = [
+                torch.empty(output.shape, dtype=output.dtype, pin_memory=True).copy_(output, True)
+                for output in computed
+            ]
+            fetched = torch.cuda.Event()
+            fetched.record()
         return outputs, fetched
 
     def fetch(self, step: Any) -> Sequence[np.ndarray]:
@@ -53,19 +79,10 @@ class TorchEngine(FrameworkEngine):
         return [output.numpy() for output in outputs]
 
     def out_of_memory(self, error: Exception) -> bool:
-        """A GPU has a type for that; a processor says so in the text alone."""
-        return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-    def _step(self, images: Any) -> Callable[[Any], list[Any]]:
-        if len(images) not in self._steps:
-            self._steps = {len(images): traced(self.model, images)}
-        step = self._steps[len(images)]
-
-        def computed(images: Any) -> list[Any]:
-            with torch.inference_mode():
-                return step(images)
-
-        return computed
+        """PyTorch has a type for that; its libraries and a processor say so in the text alone."""
+        if isinstance(error, torch.OutOfMemoryError):
+            return True
+        return any(words in str(error) for words in _NO_MEMORY)
 
 
 def traced(model: keras.Model, images: Any) -> Callable[[Any], list[Any]]:
@@ -88,6 +105,16 @@ def traced(model: keras.Model, images: Any) -> Callable[[Any], list[Any]]:
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def moved(module: GraphModule, place: Any) -> GraphModule:
+    """Return a copy of a traced graph, and of its weights, on another device."""
+    copy = deepcopy(module).to(place)
+    for node in copy.graph.nodes:
+        if "device" in node.kwargs:
+            node.kwargs = {**node.kwargs, "device": place}
+    copy.recompile()
+    return copy
 
 
 def _fold(module: GraphModule) -> None:

@@ -2,6 +2,7 @@
 
 from pipeline.cli.show.check import checked
 from pipeline.cli.show.experiments import classification, leaderboard
+from pipeline.cli.show.pools import similar, suggested
 from pipeline.cli.show.results import (
     LogHandler,
     backbones,
@@ -39,6 +40,8 @@ __all__ = [
     "report",
     "result",
     "settings",
+    "similar",
+    "suggested",
     "text",
     "verification",
 ]

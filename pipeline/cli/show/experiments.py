@@ -42,6 +42,18 @@ def classification(value: Value) -> None:
     mistaken(best["test"]["confused"][:MAX_PAIRS], best["test"]["mistakes"][:MAX_PAIRS])
     if value["learning_curve"] is not None:
         learned(value["learning_curve"])
+    if (typical := best["typical"]) is not None:
+        say(
+            f"less typical of train than {typical['least']:g}: {typical['below']} of "
+            f"{typical['n']} test pictures, {typical['share']['value']:.1%}, 95 % interval "
+            f"{interval(typical['share']['ci95'])}"
+        )
+    if value.get("before") is not None:
+        before, after = (figure(value[name]["accuracy"]) for name in ("before", "after"))
+        say(
+            f"selection accuracy by the corrected labels, on the {value['before']['n']} pictures "
+            f"that both have: {before} learnt from the labels as they were, {after} corrected"
+        )
     left_out(value["failed"], value["data"]["found"])
     tuned = ", or pipeline finetune" if value["can_finetune"] else ""
     say(f"next: pipeline predict {value['best']} PICTURES{tuned}")

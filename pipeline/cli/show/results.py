@@ -129,6 +129,7 @@ def features(value: Value) -> None:
             f"{value['seconds']:.1f} s in all"
         )
         say(where_time_went(value["where"]))
+        starved(value)
     elif value["reused"]:
         say(f"nothing to compute: features of all {value['reused']} pictures are cached")
     say(f"recipe {value['recipe']}")
@@ -144,13 +145,36 @@ def where_time_went(where: Value) -> str:
     )
 
 
+STARVED = 0.25
+"""Share of the time waited for pictures from which that is told."""
+
+
+def starved(value: Value) -> None:
+    """Say that the engine could have done more, had pictures come faster."""
+    waits = {name: seconds for name, seconds in value["where"].items() if "waited" in name}
+    share = waits["waited_for_pictures"] / (sum(waits.values()) or 1.0)
+    if share < STARVED or waits["waited_for_pictures"] < 1.0:
+        return
+    figures, rate = "", value["forecast"].get("engine_rate")
+    if rate is not None and rate > value["images_per_second"]:
+        figures = f": {value['images_per_second']:,.0f} of {rate:,.0f} pictures/s"
+    say(
+        f"waited for pictures {share:.0%} of the time{figures}; more cores, or --jpeg scaled for "
+        f"large photos"
+    )
+
+
 def data(value: Value) -> None:
     """Say which pictures there are."""
+    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
+    if not value.get("labelled", True):
+        say(f"{pictures(value)} without labels{copies}")
+        not_used(value["ignored"], 3)
+        return
     classes = ", ".join(f"{name} {count}" for name, count in value["classes"].items())
     if len(value["classes"]) > MAX_LISTED:
         classes = f"{len(value['classes'])} classes"
     splits = ", ".join(f"{name} {count}" for name, count in value["splits"].items())
-    copies = f"; {value['copies']} are copies of others" if value["copies"] else ""
     say(f"{pictures(value)}: {classes}; {splits}{copies}")
     not_used(value["ignored"], 3)
 
@@ -223,6 +247,8 @@ def finetuned(value: Value) -> None:
     """Print what fine-tuning started from, its epochs, and where it ended."""
     initial, test = value["initial"], value["test"]
     data(value["data"])
+    if not value["trained"]:
+        say(f"nothing was trained: {value['outlook']['sentence']}; --anyway trains all the same")
     say(f"from {value['from']}")
     if initial is not None:  # runs of the first versions do not say it
         say(
@@ -233,13 +259,22 @@ def finetuned(value: Value) -> None:
     if value["reused"]:  # else each was printed as it ended
         for epoch in value["epochs"]:
             say(epoch_line(epoch))
-    say(f"kept epoch {value['kept_epoch']}")
+    if value["trained"]:
+        share = _best_share(value["mixtures"])
+        mixed = "" if share is None else f", {share:.0%} of the way from the head to it"
+        say(f"kept epoch {value['kept_epoch']}{mixed}")
     say(f"run {value['run']}{' (from disk)' if value['reused'] else ''}")
     say(
         f"accuracy on {test['n']} {test['split']} pictures: {test['accuracy']:.4f}, 95 % interval "
         f"{interval(test['ci95'])}"
     )
     left_out(value["failed"], value["data"]["found"])
+
+
+def _best_share(mixtures: Sequence[Value]) -> float | None:
+    """Return how much of the kept epoch is in the model; None where that is all of it."""
+    best = min(mixtures, key=lambda one: one["validation_loss"], default={"share": 1.0})
+    return None if best["share"] == 1 else best["share"]
 
 
 def predictions(value: Value) -> None:
@@ -249,6 +284,7 @@ def predictions(value: Value) -> None:
     for row in value["predictions"]:
         listed = ", ".join(f"{name} {probability:.3f}" for name, probability in row["top"])
         unsure = "don't know; " if row["label"] is None else ""
+        unsure = "unknown; " if row["unknown"] else unsure
         say(f"{row['path']}: {unsure}{listed}")
     left_out(value["failed"], value["labelled"] + len(value["failed"]), each=True)
 

@@ -13,7 +13,13 @@ SPLITS = {"train": 1, "validation": 0}
 """Numbers of their colours."""
 
 
-def plot_history(epochs: Sequence[Mapping[str, Any]], kept: int | None, n: int, path: Path) -> None:
+def plot_history(
+    epochs: Sequence[Mapping[str, Any]],
+    kept: int | None,
+    n: int,
+    path: Path,
+    mixtures: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """Draw loss and accuracy of each epoch, on train and validation, and mark the kept epoch.
 
     Args:
@@ -21,22 +27,46 @@ def plot_history(epochs: Sequence[Mapping[str, Any]], kept: int | None, n: int, 
         kept: The epoch whose weights were kept.
         n: Validation pictures.
         path: Of the file.
+        mixtures: As for `epoch_charts`.
     """
     title = f"Fine-tuning on train and validation, n = {n:,}, kept epoch {kept}"
-    blocks = [chart.block() for chart in epoch_charts(epochs, kept).values()]
+    blocks = [chart.block() for chart in epoch_charts(epochs, kept, mixtures).values()]
     names = [(f"c{colour}", split) for split, colour in SPLITS.items()]
     write_figure(path, title, [*blocks, legend("", [*names, ("quiet dashed", "kept epoch")])])
 
 
-def epoch_charts(epochs: Sequence[Mapping[str, Any]], kept: int | None) -> dict[str, Chart]:
-    """Draw ``loss`` and ``accuracy`` of each epoch.
+def epoch_charts(
+    epochs: Sequence[Mapping[str, Any]],
+    kept: int | None,
+    mixtures: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Chart]:
+    """Draw ``loss`` and ``accuracy`` of each epoch, and ``mixture`` where there are some.
 
     Args:
         epochs: ``epoch``, and ``train_…`` and ``validation_…`` of both; None where there is none:
             epoch 0 has no training figures.
         kept: The epoch whose weights were kept; it is marked.
+        mixtures: ``share`` of the kept epoch, and ``validation_loss`` of each.
     """
-    return {name: _epoch_chart(epochs, name, kept) for name in ("loss", "accuracy")}
+    charts = {name: _epoch_chart(epochs, name, kept) for name in ("loss", "accuracy")}
+    return charts | ({"mixture": _mixture_chart(mixtures)} if mixtures else {})
+
+
+def _mixture_chart(mixtures: Sequence[Mapping[str, Any]]) -> Chart:
+    """Draw the loss of means of the weights before training and of the kept epoch."""
+    points = [(float(one["share"]), float(one["validation_loss"])) for one in mixtures]
+    finite = [loss for _, loss in points if math.isfinite(loss)]
+    margin = 0.08 * (max(finite) - min(finite)) or 0.05
+    low, high = max(0.0, min(finite) - margin), max(finite) + margin
+    chart = Chart((0, 1), (low, high), "share of the kept epoch", "validation loss")
+    chart.ticks(even_ticks(0, 1), even_ticks(low, high))
+    drawn = [point for point in points if math.isfinite(point[1])]
+    best = min(drawn, key=lambda point: point[1])[0]
+    chart.rule(best, "quiet dashed").line(drawn, "c0")
+    for share, loss in drawn:
+        chart.mark(share, loss, "f0", 3, f"{share:.0%}: {loss:.4f}")
+    said = f"validation loss by the share of the kept epoch; the lowest is at {best:.0%}"
+    return chart.tell(said, "between the head alone and the kept epoch")
 
 
 def _epoch_chart(epochs: Sequence[Mapping[str, Any]], name: str, kept: int | None) -> Chart:

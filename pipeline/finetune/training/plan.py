@@ -36,6 +36,21 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """A mean of the model before training and the kept one, on the pictures that decide.
+
+    Args:
+        share: Of the kept one, from 0 to 1.
+        validation_loss: Mean cross-entropy in nats.
+        validation_accuracy: Share that is called rightly.
+    """
+
+    share: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
 class Plan:
     """How long and how gently to train.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from pipeline.config import DataConfig
-from pipeline.errors import InputError, UnknownNameError
+from pipeline.errors import InputError, UnclearError, UnknownNameError
 from pipeline.images.tables.column_names import (
     ATTRIBUTE,
     GROUP,
@@ -217,6 +217,12 @@ class ColumnChoice:
                 f"{named(names, MOST_NAMED)}{hot}: say which with {ways}"
             )
         header = named([one.name for one in self._table.columns], MOST_NAMED)
+        if role == LABEL and len(self._table.columns) == 1:
+            raise UnclearError(
+                f"expected the columns path and label in {self._where}, received the one column "
+                f"{self._table.columns[0].name!r}: write a path and a label in every row",
+                is_pool=True,
+            )
         raise InputError(
             f"expected the columns path and label (split and group if wanted) in {self._where}, "
             f"received {header}: name the column of {role}s {role!r}, or say which it is with "

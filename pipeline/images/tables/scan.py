@@ -66,7 +66,7 @@ def refuse_settings(where: str, config: DataConfig, *, table: bool) -> None:
             )
 
 
-def scan_table(place: Location, config: DataConfig) -> FoundTable:
+def scan_table(place: Location, config: DataConfig, *, labelled: bool = True) -> FoundTable:
     """Read the table at a location.
 
     Raises:
@@ -75,10 +75,12 @@ def scan_table(place: Location, config: DataConfig) -> FoundTable:
     """
     refuse_settings(place.given, config, table=True)
     table = _content(place)
-    return _found(place, table, {"": place.url}, config)
+    return _found(place, table, {"": place.url}, config, labelled)
 
 
-def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig) -> FoundTable:
+def scan_tables(
+    place: Location, parts: Sequence[TablePart], config: DataConfig, *, labelled: bool = True
+) -> FoundTable:
     """Read the tables that a folder is made of, as one.
 
     Raises:
@@ -88,7 +90,7 @@ def scan_tables(place: Location, parts: Sequence[TablePart], config: DataConfig)
     refuse_settings(place.given, config, table=True)
     places = {part.prefix: str(place.path / part.path) for part in parts}
     contents = [_content(locate(path)) for path in places.values()]
-    return _found(place, joined(place.given, parts, contents), places, config)
+    return _found(place, joined(place.given, parts, contents), places, config, labelled)
 
 
 def _content(place: Location) -> TableContent:
@@ -112,7 +114,11 @@ def _content(place: Location) -> TableContent:
 
 
 def _found(
-    place: Location, table: TableContent, shards: Mapping[str, str], config: DataConfig
+    place: Location,
+    table: TableContent,
+    shards: Mapping[str, str],
+    config: DataConfig,
+    labelled: bool,
 ) -> FoundTable:
     where, numbers = place.given, table.numbers
     if not numbers:
@@ -121,7 +127,7 @@ def _found(
     finder = PathFinder(root) if "://" not in root else None
     look = finder.files_of if finder and table.folders is None else None
     choice = ColumnChoice(where, table, config, look)
-    path, label = choice.path(), choice.label()
+    path, label = choice.path(), choice.label() if labelled else _no_label(numbers)
     check_filled(where, numbers, path, label)
     check_one_label(where, numbers, label)
     unreadable: dict[str, str] = {}
@@ -134,7 +140,7 @@ def _found(
         paths, files = _inside(table, path, shards)
     else:
         paths, files, unreadable = _located(where, table, path, label, finder or root)
-    split, group = choice.split(paths), choice.group()
+    split, group = (choice.split(paths), choice.group()) if labelled else (None, None)
     if group:
         check_spelling(where, "groups", group.counts)
     rows = table_rows(where, numbers, paths, label.values, split, group)
@@ -145,6 +151,11 @@ def _found(
         columns={role: one.name for role, one in names.items() if one and not one.made},
     )
     return FoundTable(sorted(rows, key=attrgetter("path")), files, reading, unreadable)
+
+
+def _no_label(numbers: Sequence[int]) -> TableColumn:
+    """Return a column that says nothing, for pictures whose labels are not asked for."""
+    return TableColumn(LABEL, [PATH] * len(numbers), made=True)
 
 
 def _inside(

@@ -13,6 +13,7 @@ from pipeline.images.names import is_picture_name
 from pipeline.images.tables.annotations import table_hint
 from pipeline.images.tables.column_names import LABEL, PATH, says
 from pipeline.images.tables.content import TableColumn, TableContent
+from pipeline.system.cells import texts
 from pipeline.system.units import named
 
 SEPARATORS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar"}
@@ -67,7 +68,7 @@ def read_text(where: str, kind: str, content: bytes) -> TableContent:
                 f"put quotes around values that hold {SEPARATORS[separator]}, which separates them"
             )
     columns = [
-        TableColumn(name.strip(), [row[at].strip() for row in rows])
+        TableColumn(name.strip(), texts([row[at].strip() for row in rows]))
         for at, name in enumerate(header)
     ]
     return TableContent(columns, numbers)
@@ -134,7 +135,7 @@ def _check_header(where: str, header: Sequence[str], rows: Sequence[Sequence[str
             f"expected the columns path and label (split and group if wanted) in {where}, received "
             "none: name the columns in the first row"
         )
-    if len(header) == 1:
+    if len(header) == 1 and not says(PATH, header[0]):
         lines = [header[0], *(row[0] for row in rows[:9])]
         raise InputError(
             f"expected columns with a comma, semicolon, tab or bar between them in {where}, "

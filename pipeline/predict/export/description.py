@@ -81,6 +81,11 @@ def _notes(bundle: Bundle, wanted: Format) -> list[str]:
             f"where the greatest probability is below {bundle.threshold:.6g}, the run's answer is "
             f'"don\'t know"; the model gives the probabilities all the same'
         )
+    if bundle.density is not None:
+        found.append(
+            "the model does not say how typical a picture is of the training pictures, and calls "
+            "none unknown; `pipeline predict` does"
+        )
     if wanted.name == "openvino":
         found.append(
             "compile with INFERENCE_PRECISION_HINT=f32, or processors with bfloat16 round to it"

@@ -108,7 +108,7 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     check_place(wanted, out, config.overwrite)
     run = find_run(config.runs, target)
     _check_head(run)
-    bundle = run.bundle()
+    bundle = run.bundle(weights=config.weights)
     import_keras("tensorflow")  # which every format is made of
     expected = _expected(run, bundle, config.converted)
     described = describe_model(run, bundle, wanted)

@@ -30,7 +30,7 @@ from pipeline.predict.export.description import (
 )
 from pipeline.predict.export.formats import PARTS
 from pipeline.runs import Bundle
-from pipeline.system.startup import import_openvino
+from pipeline.system.startup import compile_openvino, import_openvino
 
 ov = import_openvino()
 
@@ -83,7 +83,7 @@ def _write_openvino(path: Path, model: keras.Model, description: Mapping[str, An
 
 def _load_openvino(path: Path) -> Runtime:
     """Load a model in OpenVINO, on the CPU."""
-    compiled = ov.Core().compile_model(path / PARTS[0], "CPU", EXACT)
+    compiled = compile_openvino(path / PARTS[0], EXACT)
     return lambda images: np.array(compiled(images)[OUTPUT])
 
 

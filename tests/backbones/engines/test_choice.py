@@ -24,6 +24,7 @@ from types import SimpleNamespace as N
 backends = N(cuda=N(matmul=N()), cudnn=N())
 cuda = N(
     is_available=lambda: True,
+    device_count=lambda: 1,
     get_device_properties=lambda number: N(name="NVIDIA L4", total_memory=24_000_000_000),
 )
 """

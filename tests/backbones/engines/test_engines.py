@@ -40,7 +40,7 @@ def test_outputs_are_keras_own_whatever_the_batches():
 def test_one_function_is_traced_once():
     engine = TensorFlowEngine(small_model(), batch_size=8)
     list(engine.run(iter(batches(8, 3, 8, 5))))
-    assert engine._step.experimental_get_tracing_count() == 1
+    assert engine._steps[0].experimental_get_tracing_count() == 1
 
 
 def test_batch_without_pictures_gives_no_rows():

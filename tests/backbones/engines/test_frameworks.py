@@ -77,7 +77,17 @@ def test_faults_of_the_device_are_one_sentence(trial, framework):
     described = trial[1]
     assert described["one"].startswith("expected memory for at least one picture at a time")
     assert described["gone"].startswith(f"expected the processor to compute, {framework} fails: ")
-    assert all(described[fault].endswith("--engine openvino") for fault in ("one", "gone"))
+    assert described["full"].startswith(f"expected the processor to hold small, {framework} fails:")
+    faults = ("one", "gone", "full")
+    assert all(described[fault].endswith("--engine openvino") for fault in faults)
+
+
+def test_memory_that_libraries_lack_is_understood(trial):
+    assert trial[1]["libraries"] == [True, False]
+
+
+def test_pictures_come_as_bytes(trial):
+    assert trial[1]["pinned"] == "uint8"
 
 
 @pytest.mark.parametrize("precision", LAYERS)

@@ -75,6 +75,27 @@ def sentence(engine):
     raise AssertionError("expected a sentence")
 
 
+def full_card(framework, error):
+    """What is said where a card has no memory for the base itself."""
+
+    def build():
+        raise error
+
+    network = GivenNetwork("small", {}, ("vector",), build)
+    try:
+        open_engine(network, framework, "float32", 8, Path("nowhere"))
+    except InputError as told:
+        return str(told)
+    raise AssertionError("expected a sentence")
+
+
+def libraries(framework, engine):
+    """Whether what the libraries below say of memory is understood, and other faults are not it."""
+    kind = type(out_of_memory(framework)[1])
+    texts = ("CUDNN_STATUS_ALLOC_FAILED", "CUDA error: an illegal memory access was encountered")
+    return [engine.out_of_memory(kind(text)) for text in texts]
+
+
 def out_of_memory(framework):
     if framework == "jax":
         import jax
@@ -110,6 +131,9 @@ def main(framework, out):
         "shapes": engine.output_shapes,
         "halved": halved.batch_size,
         "told": told,
+        "full": full_card(framework, memory),
+        "libraries": libraries(framework, engine),
+        "pinned": str(engine.empty((2, 4, 4, 3)).dtype),
         "one": sentence(refusing(small_engine(framework, 2), memory)),
         "gone": sentence(refusing(small_engine(framework), gone)),
         "imported": sorted({"jax", "torch", "tensorflow"} & set(sys.modules)),

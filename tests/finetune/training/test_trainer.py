@@ -73,16 +73,16 @@ def model_and_plan(unfrozen="block4", epochs=2, **plan):
     return model, learning, Plan(epochs, patience=9, steps_per_epoch=2, **settings)
 
 
-def train(model, plan, losses=None, seed=0):
+def two_batches(epoch):
     labels = np.arange(12) % 3
+    for start in (0, 6):
+        yield (images(12, epoch)[start : start + 6],), labels[start : start + 6]
+
+
+def train(model, plan, losses=None, seed=0):
     iterator = iter(losses or range(99, 0, -1))
-
-    def batches(epoch):
-        for start in (0, 6):
-            yield (images(12, epoch)[start : start + 6],), labels[start : start + 6]
-
     trainer = Trainer(model, augmentation("shift,flip", seed), plan)
-    return trainer.fit(batches, lambda: (float(next(iterator)), 0.5))
+    return trainer.fit(two_batches, lambda: (float(next(iterator)), 0.5))
 
 
 def weights_of(model):
@@ -178,16 +178,45 @@ def test_best_epoch_is_kept():
             kept.update(weights_of(again))
         return loss, 0.5
 
-    labels = np.arange(12) % 3
-
-    def batches(epoch):
-        for start in (0, 6):
-            yield (images(12, epoch)[start : start + 6],), labels[start : start + 6]
-
-    Trainer(again, augmentation("shift,flip", 0), same).fit(batches, validate)
+    Trainer(again, augmentation("shift,flip", 0), same).fit(two_batches, validate)
     final = weights_of(model)
     for path, value in kept.items():
         np.testing.assert_allclose(final[path], value, atol=1e-6)
+
+
+def test_the_best_mean_with_the_start_is_kept():
+    """Means of weights are known before: what does best of start, kept epoch and between stays."""
+    model, _, plan = model_and_plan(epochs=1)
+    start = weights_of(model)
+    trainer = Trainer(model, augmentation("none", 0), plan)
+    losses = iter([3.0, 2.0, 2.5, 1.0, 1.5])
+    seen = []
+
+    def validate():
+        seen.append(weights_of(model))
+        return next(losses), 0.5
+
+    history = trainer.fit(two_batches, validate)
+    kept = weights_of(model)
+    mixtures = trainer.mix(history, validate)
+    assert [(one.share, one.validation_loss) for one in mixtures] == [
+        (0.0, 3.0), (0.25, 2.5), (0.5, 1.0), (0.75, 1.5), (1.0, 2.0),
+    ]  # fmt: skip
+    moved = [path for path in kept if not np.array_equal(start[path], kept[path])]
+    assert moved
+    for path, value in weights_of(model).items():
+        np.testing.assert_allclose(value, (start[path] + kept[path]) / 2, atol=1e-6)
+        np.testing.assert_allclose(seen[-1][path], start[path] / 4 + kept[path] * 0.75, atol=1e-6)
+        if path not in moved:
+            np.testing.assert_array_equal(value, start[path])
+
+
+def test_nothing_is_mixed_where_nothing_was_learnt():
+    model, _, plan = model_and_plan(epochs=2)
+    trainer = Trainer(model, augmentation("none", 0), plan)
+    losses = iter([1.0, 2.0, 3.0])
+    history = trainer.fit(two_batches, lambda: (next(losses), 0.5))
+    assert trainer.mix(history, lambda: pytest.fail("judged")) == []
 
 
 NAN = float("nan")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline.errors import DataError, InputError
+from pipeline.errors import DataError, InputError, UnclearError
 from pipeline.images import scan
+from pipeline.system.cells import cell
 from tests.images.tables.written import LABELS, NAMES, put, text_of
 
 
@@ -70,7 +71,7 @@ def test_encodings_that_nothing_says(tmp_path, encoding, message):
 )
 @pytest.mark.parametrize("name", ["t.csv", "t.txt"])
 def test_texts_that_are_no_tables_yet(tmp_path, text, message, name):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, UnclearError), match=message):
         read(tmp_path, text, name)
 
 
@@ -100,3 +101,17 @@ def test_names_behind_a_mark_of_comments(tmp_path, mark, separator):
 def test_a_column_called_by_a_mark(tmp_path):
     text = text_of(("#", "file", "label"), range(6), NAMES, LABELS)
     assert read(tmp_path, text).labels == LABELS
+
+
+def test_cells_that_no_spreadsheet_runs_are_read_as_they_were_written(tmp_path):
+    names, classes = ["=1.png", "-2.png", "c.png", "d.png"], ["@a", "@a", "b", "b"]
+    written = text_of(("path", "label"), list(map(cell, names)), list(map(cell, classes)))
+    read_back = scan(put(tmp_path, written, *names))
+    assert dict(zip(read_back.paths, read_back.labels, strict=True)) == dict(
+        zip(names, classes, strict=True)
+    )
+
+
+def test_apostrophes_of_others_stay(tmp_path):
+    text = text_of(("path", "label"), NAMES, ["'-1"] * 3 + ["-1"] * 3)
+    assert set(read(tmp_path, text).labels) == {"'-1", "-1"}

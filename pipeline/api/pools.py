@@ -1,0 +1,79 @@
+"""What is done with pools: their features first, then what looks at them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.api.stages import computed, pooled
+from pipeline.config import FeaturesConfig, SimilarConfig, SuggestConfig
+from pipeline.errors import InputError
+from pipeline.features import resolve
+from pipeline.images import find_pictures
+from pipeline.images.pool import pool_of
+from pipeline.runs import find_run
+from pipeline.system.files import check_free
+from pipeline.system.progress import Reporter
+
+if TYPE_CHECKING:
+    from pipeline.pool.similar import Similar
+    from pipeline.pool.suggest import Suggested
+
+
+def similar_in(
+    pool: str, paths: Sequence[Path], config: SimilarConfig, reporter: Reporter
+) -> "Similar":
+    """Find the pictures of a pool that are most like given ones, and draw them if asked to.
+
+    Args:
+        pool: The location.
+        paths: Pictures, folders and archives.
+        config: The base, and how many.
+        reporter: Told how it goes on.
+    """
+    from pipeline.pool.sheet import check_sheet
+    from pipeline.pool.similar import draw, similar
+
+    if config.out is not None:
+        check_sheet(config.out, config.overwrite)
+    listed, base = find_pictures(paths), resolve(config)
+    given = pool_of("pictures", listed, listed.digests(config.cache / "index"))
+    dataset = pooled(pool, config, reporter)
+    found = [computed(config, base, one, reporter) for one in (dataset, given)]
+    answer = similar(config, *found)
+    return answer if config.out is None else draw(answer, config.out)
+
+
+OF_BASE = (
+    *("backbone", "layers", "pooling", "weights", "image_size", "resize", "interpolation"),
+    *("precision", "dtype", "jpeg", "views", "test_views"),
+)
+
+
+def suggested_in(
+    run: str | None, pool: str, out: Path, config: SuggestConfig, reporter: Reporter
+) -> "Suggested":
+    """Choose what to label next, after stage 1 on the pool for what is missing.
+
+    Args:
+        run: What predicts; None to begin with.
+        pool: The location.
+        out: The table to write.
+        config: How many and how; without a run, the base as well.
+        reporter: Told how it goes on.
+    """
+    from pipeline.pool.suggest import suggest
+
+    check_free(out, config.overwrite)
+    bundle = None if run is None else find_run(config.runs, run).bundle(config.trust)
+    if bundle is None:
+        base = resolve(config)
+    else:
+        for name in OF_BASE:
+            if getattr(config, name) != getattr(FeaturesConfig, name):
+                raise InputError(
+                    f"expected no {name} beside a run, which has a base of its own, received "
+                    f"{name}={getattr(config, name)}: leave it out"
+                )
+        base = bundle.frozen()
+    dataset = pooled(pool, config, reporter)
+    return suggest(config, computed(config, base, dataset, reporter), bundle, out)

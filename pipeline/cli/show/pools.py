@@ -1,0 +1,33 @@
+"""How it looks what is like what, and what to label next."""
+
+from pipeline.cli.show.results import Value, left_out, lines, say
+from pipeline.system.units import counted
+
+
+def similar(value: Value) -> None:
+    """Print the neighbours of each picture, the nearest first."""
+    for one in value["queries"]:
+        copies = f", which is {one['copies']} times in the pool" if one["copies"] > 1 else ""
+        there = ", which is in the pool" if one["copies"] == 1 else copies
+        say(f"{one['path']}{there}:")
+        for each in one["neighbours"]:
+            more = f" and {len(each['folded'])} like it" if each["folded"] else ""
+            say(f"  {each['similarity']:.4f} {each['path']}{more}")
+    if value["out"] is not None:
+        say(f"contact sheet: {value['out']}")
+    left_out(value["failed"], len(value["queries"]) + len(value["failed"]))
+
+
+def suggested(value: Value) -> None:
+    """Print what to label next, and why."""
+    rows, known = value["suggestions"], value["labelled"]
+    more = f"; {known} have a label" if known else ""
+    say(f"{counted(len(rows), 'picture')} of {value['candidates']}, by {value['strategy']}{more}:")
+    lines(rows, _suggestion)
+    left_out(value["failed"], value["candidates"] + known + len(value["failed"]))
+    say(f"{value['out']}: fill in the column label, then pipeline classify DATA --labels it")
+
+
+def _suggestion(row: Value) -> str:
+    called = f": {row['prediction']} {row['probability']:.3f}" if row["prediction"] else ""
+    return f"{row['path']}{called} ({row['reason']})"

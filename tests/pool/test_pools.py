@@ -1,0 +1,121 @@
+"""`similar` and `suggest` as a user has them, on a base without training."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from pipeline.cli import run
+from tests.conftest import write_picture
+
+BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A pool of three hues, a copy in it, and a run that learnt two of them."""
+    root = tmp_path_factory.mktemp("pools")
+    for i in range(8):
+        for hue in range(3):
+            write_picture(root / "pool" / f"{'rgb'[hue]}{i}.png", 100 * hue + i, hue=hue)
+        for hue, name in enumerate(("red", "green")):
+            split = "test" if i > 5 else "train"
+            write_picture(root / "data" / split / name / f"{i}.png", 5000 + 100 * hue + i, hue=hue)
+    shutil.copy(root / "pool" / "r0.png", root / "pool" / "r0copy.png")
+    flags = [*BASE, "--heads", "logistic", "--folds", "2", "--quiet"]
+    assert run(["classify", str(root / "data"), *flags, *places(root)]) == 0
+    return root
+
+
+def places(root, runs=True):
+    return ["--cache", str(root / "features"), *(["--runs", str(root / "runs")] if runs else [])]
+
+
+def told(capsys, *arguments):
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys, *arguments):
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--quiet"]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".html", ".png"])
+def test_similar(project, tmp_path, capsys, suffix):
+    out = tmp_path / f"sheet{suffix}"
+    given = ("similar", project / "pool", project / "pool" / "r0.png", "--n", "3", "--out", out)
+    value = told(capsys, *given, *BASE, *places(project, runs=False))
+    (query,) = value["queries"]
+    assert query["copies"] == 2
+    listed = [path for one in query["neighbours"] for path in (one["path"], *one["folded"])]
+    assert not {"r0.png", "r0copy.png"} & set(listed)
+    assert len(query["neighbours"]) == 3
+    values = [one["similarity"] for one in query["neighbours"]]
+    assert values == sorted(values, reverse=True)
+    if suffix == ".png":
+        with Image.open(out) as image:
+            assert image.size[0] > 4 * 160
+    else:
+        assert out.read_text().count("data:image/jpeg;base64,") == 4
+    assert "expected a new file" in refused(capsys, *given, *BASE, *places(project, runs=False))
+
+
+def test_what_is_not_similar_to_anything_is_refused(project, tmp_path, capsys):
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    given = ("similar", project / "pool", tmp_path / "bad.png", *BASE, *places(project, False))
+    assert "cannot" in refused(capsys, *given) or "none can" in refused(capsys, *given)
+    assert "ends in .html or .png" in refused(capsys, *given, "--out", tmp_path / "x.jpg")
+
+
+def filled(path, to, label):
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with to.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "label": label(row)} for row in rows)
+
+
+def test_suggest_label_and_learn(project, tmp_path, capsys):
+    out = tmp_path / "more.csv"
+    given = ("suggest", "best", project / "pool", "--n", "6", "--out", out, *places(project))
+    value = told(capsys, *given)
+    assert len(value["suggestions"]) == 6
+    assert value["candidates"] == 24
+    assert {one["prediction"] for one in value["suggestions"]} <= {"red", "green"}
+    assert all(one["reason"] and 0 < one["probability"] <= 1 for one in value["suggestions"])
+    names = {"r": "red", "g": "green", "b": "drop"}
+    filled(out, tmp_path / "labels.csv", lambda row: names[row["path"].rpartition("/")[2][0]])
+    flags = [*BASE, "--heads", "logistic", "--folds", "2", *places(project)]
+    with open(tmp_path / "labels.csv") as file:
+        new = sum(row["label"] != "drop" for row in csv.DictReader(file))
+    learnt = told(capsys, "classify", project / "data", "--labels", tmp_path / "labels.csv", *flags)
+    assert learnt["corrections"]["applied"] == new
+    assert learnt["data"]["splits"]["train"] == 12 + new
+    assert learnt["after"]["n"] == learnt["before"]["n"] == 12
+
+
+def test_suggest_without_a_run(project, tmp_path, capsys):
+    given = ("suggest", project / "pool", "--n", "5", *BASE, *places(project))
+    value = told(capsys, *given, "--out", tmp_path / "first.csv")
+    assert len({one["path"].rpartition("/")[2][0] for one in value["suggestions"]}) == 3
+    assert value["suggestions"][0]["prediction"] is None
+    said = refused(capsys, *given, "--out", tmp_path / "x.csv", "--strategy", "margin")
+    assert "a strategy that needs no run" in said
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_bad_pools_are_refused(project, tmp_path, capsys):
+    out = ("--out", tmp_path / "x.csv", *places(project))
+    said = refused(capsys, "suggest", "best", project / "data" / "train", *out)
+    assert "received 12 that the run was all trained or judged on" in said
+    said = refused(capsys, "suggest", "best", project / "pool", *out, "--backbone", "VGG16")
+    assert "expected no backbone beside a run, which has a base of its own" in said
+    said = refused(capsys, "suggest", "a", "b", "c", *out)
+    assert "a run and a pool, or a pool alone, received 3 names" in said
+    assert not (tmp_path / "x.csv").exists()
