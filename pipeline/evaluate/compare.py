@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr
 
 from pipeline.evaluate.counts import N_RESAMPLES, Estimate
 
@@ -59,6 +58,8 @@ def mcnemar_p_value(correct: np.ndarray, other: np.ndarray) -> float:
         other: (n,) bool, the other run on the same pictures in the same order.
     """
     won, lost = int(np.sum(correct & ~other)), int(np.sum(other & ~correct))
+    from scipy.special import bdtr  # slow to import; predicting does without
+
     return min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))
 
 

@@ -15,7 +15,6 @@ from math import ceil, log
 from typing import Any
 
 import numpy as np
-from scipy.special import bdtr
 
 from pipeline.errors import InputError
 from pipeline.evaluate.counts import Estimate, proportion
@@ -144,6 +143,8 @@ def _most_lax(
     starts = np.unique(np.searchsorted(answered, counts))
     if not len(starts):
         return None
+    from scipy.special import bdtr  # slow to import; predicting does without
+
     passed = bdtr(wrong, answered, max_error) <= (1 - confidence) / len(starts)
     lasts = []
     for start in starts[passed[starts]]:

@@ -6,8 +6,6 @@ Products with the rows, which are nearly all of the work, are float32; losses ar
 """
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from pipeline.heads.class_weights import class_weights
 
@@ -37,6 +35,8 @@ class LogisticRegression:
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> "LogisticRegression":
         """Fit on features (n, d) and class numbers (n,), of at least two classes."""
+        from scipy.optimize import minimize  # slow to import
+
         self.classes_, index = np.unique(labels, return_inverse=True)
         n_classes = len(self.classes_)
         n_columns = 1 if n_classes == 2 else n_classes
@@ -116,4 +116,5 @@ class _Objective:
         signs = 2.0 * self._index - 1
         margins = signs * logits[0]
         loss = float(self._weights @ np.logaddexp(0, -margins))
-        return loss, (-signs * expit(-margins) * self._weights)[None]
+        shares = np.exp(-np.logaddexp(0, margins))
+        return loss, (-signs * shares * self._weights)[None]

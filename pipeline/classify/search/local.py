@@ -13,7 +13,6 @@ from time import process_time
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from threadpoolctl import threadpool_limits
 
 from pipeline.classify.search.trial import Cuts, Pool, Trial, Unit, judged, measure
@@ -44,6 +43,8 @@ class ThisMachine:
 
     def __call__(self, pool: Pool, units: Placed) -> Iterator[Measured]:
         """Yield each unit's place and trials."""
+        from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+
         groups = list(_groups([one for one in units if _can_share(one[1], pool)], pool))
         alone = [one for one in units if not _can_share(one[1], pool)]
         tasks = chain(
@@ -67,6 +68,8 @@ class ThisMachine:
 
     def _fold_tasks(self, pool: Pool, at: int, group: Placed) -> Iterator[Any]:
         """Yield a task for each fold; products are summed when the first one is taken."""
+        from joblib import delayed
+
         cuts = tuple(range(len(pool.features)))
         if sum(part.shape[1] for part in pool.features) > _WIDEST:
             cuts = tuple(sorted({cut for _, unit in group for cut in unit.cuts}))

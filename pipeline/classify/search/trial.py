@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 import numpy as np
-from scipy.special import log_softmax
 
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import HeadSpec
@@ -175,6 +174,8 @@ def judged(
 def _judge(
     spec: HeadSpec, rows: np.ndarray, scores: np.ndarray, labels: np.ndarray, judged: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
+    from scipy.special import log_softmax  # slow to import
+
     given = labels[rows]
     factor = 1.0 if spec.head.calibrated else fitting_factor(scores, given)
     losses = -log_softmax(scores * factor, axis=1)[np.arange(len(rows)), given]
