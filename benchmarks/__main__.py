@@ -1,8 +1,8 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
 The other parts take long: ``gpu`` (which takes ``--budget`` and ``--out``), ``views``, ``scale``,
-``cluster`` and ``finetuning`` five minutes, ``bases`` and ``soak`` ten, ``evidence`` twenty,
-``hostile``, ``rows`` and ``tune`` half an hour, ``families`` more.
+``cluster`` and ``finetuning`` five minutes, ``bases``, ``search`` and ``soak`` ten, ``evidence``
+twenty, ``hostile``, ``rows`` and ``tune`` half an hour, ``families`` more.
 """
 
 import sys
@@ -15,6 +15,7 @@ PARTS = (
     "accuracy",
     "heads",
     "tune",
+    "search",
     "finetuning",
     "views",
     "scale",

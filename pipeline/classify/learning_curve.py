@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import t as students_t
 
 from pipeline.errors import InputError
 from pipeline.evaluate import paired_difference, proportion
@@ -159,7 +158,9 @@ def _growing_order(labels: np.ndarray, seed: int) -> np.ndarray:
 def _point(n: int, accuracies: list[float], n_judged: int) -> CurvePoint:
     mean, repeats = float(np.mean(accuracies)), len(accuracies)
     error = float(np.std(accuracies, ddof=1)) / repeats**0.5
-    width = float(students_t.ppf(LEVEL, repeats - 1)) * error
+    from scipy.special import stdtrit
+
+    width = float(stdtrit(repeats - 1, LEVEL)) * error
     low, high = proportion(mean, n_judged).ci95
     within = (min(low, max(0.0, mean - width)), max(high, min(1.0, mean + width)))
     return CurvePoint(n, mean, within, tuple(accuracies))

@@ -6,17 +6,16 @@ interrupted goes on, one more head reuses the screening, and two searches at onc
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from pipeline.backbones.cuts import Cut
 from pipeline.classify.experiment import PROTOCOL, Experiment, learnt_from
+from pipeline.classify.search.local import ThisMachine
 from pipeline.classify.search.memory import SearchedHead, SearchMemory, TriedHead, UnitKey
 from pipeline.classify.search.searcher import (
     FoundHead,
     MeasureUnits,
     UnitRunner,
-    by_processes,
     search,
 )
 from pipeline.classify.search.trial import Cuts, Pool
@@ -50,7 +49,7 @@ def tune(
         selection: What judges; the test split has no part in it.
         inputs: Inputs to start from; the first is the default.
         reporter: Told how many pieces of work are done, and of how many so far.
-        spread: What measures on workers, see `search`; processes of this machine if left out.
+        spread: What measures on workers, see `search`; this machine if left out.
 
     Raises:
         DataError: Nothing can be held out, or the features are too many for this machine.
@@ -80,7 +79,7 @@ def tune(
     missing = {d: spec for d, spec in zip(digests, specs, strict=True) if d not in known}
     if missing:
         pool = _pool(table, selection, cuts, config.seed)
-        measure = spread or partial(by_processes, config.jobs)
+        measure = spread or ThisMachine(config.jobs)
         runner = UnitRunner(pool, memory, measure, reporter)
         found = search(runner, places, list(missing.values()), default, whole=config.tune)
         for digest, one in zip(missing, found, strict=True):

@@ -58,9 +58,9 @@ def mcnemar_p_value(correct: np.ndarray, other: np.ndarray) -> float:
         other: (n,) bool, the other run on the same pictures in the same order.
     """
     won, lost = int(np.sum(correct & ~other)), int(np.sum(other & ~correct))
-    from scipy.stats import binom  # slow to import; predicting does without
+    from scipy.special import bdtr  # slow to import; predicting does without
 
-    return min(1.0, 2 * float(binom.cdf(min(won, lost), won + lost, 0.5)))
+    return min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))
 
 
 def compare_paired(correct: np.ndarray, other: np.ndarray, seed: int = 0) -> Comparison:

@@ -143,9 +143,9 @@ def _most_lax(
     starts = np.unique(np.searchsorted(answered, counts))
     if not len(starts):
         return None
-    from scipy.stats import binom  # slow to import; predicting does without
+    from scipy.special import bdtr  # slow to import; predicting does without
 
-    passed = binom.cdf(wrong, answered, max_error) <= (1 - confidence) / len(starts)
+    passed = bdtr(wrong, answered, max_error) <= (1 - confidence) / len(starts)
     lasts = []
     for start in starts[passed[starts]]:
         failed = np.flatnonzero(~passed[start:])

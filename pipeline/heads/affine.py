@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 
 from pipeline.heads.fitted import NetworkHead, f32, safe_scale
+from pipeline.heads.moments import stretches
 from pipeline.heads.preparation import Preparation
 from pipeline.heads.rowwise import apply_rowwise
 from pipeline.heads.sample import Sample
@@ -17,7 +16,57 @@ from pipeline.heads.sample import Sample
 logger = logging.getLogger(__name__)
 
 Steps = list[Any]
-"""Fitted scikit-learn transformers: a StandardScaler, and a PCA where one was asked for."""
+"""Fitted transformers: a `Scaler`, and scikit-learn's PCA where one was asked for."""
+
+
+@dataclass
+class Scaler:
+    """scikit-learn's StandardScaler, without its two seconds of import.
+
+    Args:
+        mean_: (d,) float64, taken off.
+        scale_: (d,) float64, divided by.
+        var_: (d,) float64, variances of the rows it was fitted to.
+        n_rows: How many these were.
+    """
+
+    mean_: np.ndarray
+    scale_: np.ndarray
+    var_: np.ndarray
+    n_rows: int
+
+    @classmethod
+    def fit(cls, rows: np.ndarray) -> "Scaler":
+        """Return means, variances and their roots of rows (n, d)."""
+        mean, squares = rows.mean(0, dtype=np.float64), np.zeros(rows.shape[1])
+        for some in stretches(len(rows), rows.shape[1]):
+            block = rows[some] - mean
+            squares += np.einsum("nd,nd->d", block, block)
+        variances = squares / len(rows)
+        return cls(mean, np.sqrt(variances), variances, len(rows))
+
+    def transform(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows (n, d) less the mean, over the scale, of their own type."""
+        moved: np.ndarray = rows - self.mean_.astype(rows.dtype)
+        moved /= self.scale_.astype(rows.dtype)
+        return moved
+
+    def as_standard_scaler(self) -> Any:
+        """Return the same as scikit-learn's own, for what is kept as its pipeline."""
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler()
+        scaler.mean_, scaler.scale_, scaler.var_ = self.mean_, self.scale_, self.var_
+        scaler.n_samples_seen_, scaler.n_features_in_ = np.int64(self.n_rows), len(self.mean_)
+        return scaler
+
+
+def as_pipeline(steps: Steps, estimator: Any) -> Any:
+    """Return fitted steps and a fitted estimator as a pipeline of scikit-learn."""
+    from sklearn.pipeline import make_pipeline
+
+    scaler, *others = steps
+    return make_pipeline(scaler.as_standard_scaler(), *others, estimator)
 
 
 @dataclass(frozen=True)
@@ -66,9 +115,9 @@ def fit_affine(preparation: Preparation, rows: np.ndarray, seed: int) -> tuple[S
     return [scaler, pca], pca.transform(prepared)
 
 
-def _scaler(preparation: Preparation, rows: np.ndarray) -> StandardScaler:
+def _scaler(preparation: Preparation, rows: np.ndarray) -> Scaler:
     """Without standardising one factor does, and only a PCA, whose business it is, moves rows."""
-    scaler = StandardScaler().fit(rows)
+    scaler = Scaler.fit(rows)
     if preparation.standardise:
         scaler.scale_ = safe_scale(scaler.mean_, scaler.scale_)
         return scaler
@@ -83,13 +132,15 @@ def common_scale(variances: np.ndarray) -> float:
     return float(np.sqrt(np.mean(variances))) or 1.0
 
 
-def _pca(wanted: int | float, rows: np.ndarray, seed: int) -> PCA:
+def _pca(wanted: int | float, rows: np.ndarray, seed: int) -> Any:
     """Fit principal components with signs that do not depend on the solver.
 
     scikit-learn chooses a full decomposition, one of the covariance, or a randomised one (Halko,
     Martinsson and Tropp 2009) by what each costs. A share of the variance needs all of them; the
     covariance then is the cheaper way where there are more rows than features.
     """
+    from sklearn.decomposition import PCA
+
     n_rows, n_features = rows.shape
     if isinstance(wanted, float):
         solver = "covariance_eigh" if n_rows > n_features else "full"
@@ -136,10 +187,10 @@ def fold(
     """
     kernel, bias = np.asarray(kernel, np.float64), np.asarray(bias, np.float64)
     for step in reversed(steps):
-        if isinstance(step, PCA):
-            kernel = step.components_.T.astype(np.float64) @ kernel
-        else:
+        if isinstance(step, Scaler):
             kernel = kernel / step.scale_[:, None]
+        else:
+            kernel = step.components_.T.astype(np.float64) @ kernel
         bias = bias - step.mean_ @ kernel
     return kernel, bias
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from sklearn.base import BaseEstimator, ClassifierMixin
+
+LEAST_SHRINKAGE = 1e-9
+"""A trace of the identity keeps a factorisation alive where nothing is shrunk."""
 
 
-class PooledDiscriminant(ClassifierMixin, BaseEstimator):
+class PooledDiscriminant:
     """Linear discriminant analysis for many features and few rows.
 
     All classes share one covariance, estimated from the rows less their class means and pulled
@@ -54,8 +56,7 @@ class PooledDiscriminant(ClassifierMixin, BaseEstimator):
             shrinkage = ledoit_wolf(product, centred.shape, level, fourth)
         else:
             shrinkage = float(self.shrinkage)
-        # A trace of the identity keeps the factorisation alive where nothing is shrunk.
-        scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, 1e-9) * level
+        scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, LEAST_SHRINKAGE) * level
         if not wide:
             product *= scale
             product.flat[:: n_features + 1] += floor
@@ -94,7 +95,7 @@ def ledoit_wolf(product: np.ndarray, shape: tuple[int, int], level: float, fourt
     return min((fourth - squared) / n_rows / d2, 1.0) if d2 > 0 else 1.0
 
 
-class NearestMean(ClassifierMixin, BaseEstimator):
+class NearestMean:
     """Predict the class whose mean is nearest: one vector per class, nothing to regularise.
 
     What is left with one to five pictures a class (Chen et al. 2019 find the cosine to it level

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
 
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.system.units import named
@@ -56,6 +55,8 @@ def make_estimator(path: str, params: Mapping[str, Any], seed: int) -> Any:
 
 
 def _is_classifier(estimator: Any) -> bool:
+    from sklearn.base import is_classifier
+
     try:
         return bool(is_classifier(estimator))
     except AttributeError:  # what an estimator is may depend on another one that was not given

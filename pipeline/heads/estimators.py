@@ -1,44 +1,38 @@
-"""The catalog's heads as scikit-learn estimators: linear ones, which fold, and the others."""
+"""The catalog's heads as estimators like scikit-learn's: linear ones, which fold, and others."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.neural_network import MLPClassifier
-from sklearn.svm import SVC, LinearSVC
-
 from pipeline.heads.catalog import CLASS_WEIGHT, HeadSpec
-from pipeline.heads.discriminant import NearestMean, PooledDiscriminant
 
 
 class _Made(NamedTuple):
-    """How an estimator is made: its class, what it always gets, and whether it takes a seed."""
+    """How an estimator is made: where its class is, what it always gets, whether it has a seed."""
 
-    kind: type
+    module: str
+    kind: str
     always: Mapping[str, Any] = {}
     seeded: bool = False
 
 
 _ESTIMATORS = {
-    "logistic": _Made(LogisticRegression),
-    "linear-svm": _Made(LinearSVC, {"dual": "auto", "max_iter": 5000}, seeded=True),
-    "lda": _Made(PooledDiscriminant),
-    "centroid": _Made(NearestMean),
-    "rbf-svm": _Made(SVC, {"decision_function_shape": "ovr"}),
-    "knn": _Made(KNeighborsClassifier, {"weights": "distance"}),
-    "random-forest": _Made(RandomForestClassifier, {"n_jobs": -1}, seeded=True),
-    "extra-trees": _Made(ExtraTreesClassifier, {"n_jobs": -1}, seeded=True),
+    "logistic": _Made("pipeline.heads.logistic", "LogisticRegression"),
+    "linear-svm": _Made("sklearn.svm", "LinearSVC", {"dual": "auto", "max_iter": 5000}, True),
+    "lda": _Made("pipeline.heads.discriminant", "PooledDiscriminant"),
+    "centroid": _Made("pipeline.heads.discriminant", "NearestMean"),
+    "rbf-svm": _Made("sklearn.svm", "SVC", {"decision_function_shape": "ovr"}),
+    "knn": _Made("sklearn.neighbors", "KNeighborsClassifier", {"weights": "distance"}),
+    "random-forest": _Made("sklearn.ensemble", "RandomForestClassifier", {"n_jobs": -1}, True),
+    "extra-trees": _Made("sklearn.ensemble", "ExtraTreesClassifier", {"n_jobs": -1}, True),
     # Its own held-out rows would be views of the others.
-    "boosting": _Made(HistGradientBoostingClassifier, {"early_stopping": False}, seeded=True),
-    "mlp": _Made(MLPClassifier, seeded=True),
+    "boosting": _Made(
+        "sklearn.ensemble", "HistGradientBoostingClassifier", {"early_stopping": False}, True
+    ),
+    "mlp": _Made("sklearn.neural_network", "MLPClassifier", seeded=True),
 }
-"""By the catalog's name; ridge and dense are our own solvers."""
+"""By the catalog's name, imported when asked for: scikit-learn takes two seconds. Ridge and dense
+are solvers of another form."""
 
 _NAMES = {
     "k": "n_neighbors",
@@ -55,9 +49,10 @@ def catalog_estimator(spec: HeadSpec, seed: int) -> Any:
 
     Its network is told of rows and not of classes: weights by class are given when it is fitted.
     """
-    kind, always, seeded = _ESTIMATORS[spec.head.name]
+    module, kind, always, seeded = _ESTIMATORS[spec.head.name]
     params = {_NAMES.get(name, name): value for name, value in spec.own_params.items()}
-    if kind is MLPClassifier:
+    if spec.head.name == "mlp":
         params["learning_rate_init"] = params.pop("learning_rate")
         params.pop(CLASS_WEIGHT, None)
-    return kind(**params, **always, **({"random_state": seed} if seeded else {}))
+    made = getattr(importlib.import_module(module), kind)
+    return made(**params, **always, **({"random_state": seed} if seeded else {}))

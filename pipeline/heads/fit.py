@@ -1,20 +1,17 @@
 """Fitting a head to features: prepare, fit, and fold what is linear into one layer."""
 
 import logging
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
-from pipeline.heads.affine import PreparedRows, layers_of, prepare
+from pipeline.heads.affine import PreparedRows, as_pipeline, layers_of, prepare
 from pipeline.heads.catalog import HeadSpec, is_dotted
 from pipeline.heads.class_weights import class_weights
 from pipeline.heads.dotted import fit_estimator, make_estimator
@@ -32,8 +29,14 @@ FACTOR_RANGE = (-14.0, 8.0)
 SMALL_TABLE = 2**22
 """Numbers in features up to which boosting uses one thread."""
 
+_OWN = ("logistic", "lda", "centroid")
+"""Estimators of this package, which warn of nothing and need no import of scikit-learn."""
 
-def fit_head(spec: HeadSpec, sample: Sample) -> FittedHead:
+_CLOSE, _MOST_STEPS = 1e-8, 100
+"""How close a logarithm of a factor is found."""
+
+
+def fit_head(spec: HeadSpec, sample: Sample, prepared: PreparedRows | None = None) -> FittedHead:
     """Fit a head on features prepared in its way.
 
     The parameter ``class_weight`` of a head weighs the classes by their numbers among the labels;
@@ -43,6 +46,7 @@ def fit_head(spec: HeadSpec, sample: Sample) -> FittedHead:
     Args:
         spec: Which head, with its parameters and preparation.
         sample: What it learns from: every view of every picture.
+        prepared: The sample as `prepare` gives it, where several heads share that.
 
     Raises:
         InputError: The features are not finite, or a parameter cannot work with this data.
@@ -58,24 +62,27 @@ def fit_head(spec: HeadSpec, sample: Sample) -> FittedHead:
 
         (head,) = fit_dense_heads([spec], sample)
     else:
-        head = _fit(spec, sample)
+        head = _fit(spec, sample, prepared or prepare(spec.preparation, sample))
     if isinstance(head, NetworkHead):
         check_weights(spec, head, len(sample.labels))
     return head
 
 
-def _fit(spec: HeadSpec, sample: Sample) -> FittedHead:
+def _fit(spec: HeadSpec, sample: Sample, prepared: PreparedRows) -> FittedHead:
     """Fit one of scikit-learn's estimators."""
-    prepared, labels = prepare(spec.preparation, sample), sample.row_labels
-    with _reported_convergence(spec), fitting_threads(spec, prepared.rows):
+    labels = sample.row_labels
+    reported = nullcontext() if spec.head.name in _OWN else _reported_convergence(spec)
+    with reported, fitting_threads(spec, prepared.rows):
         if is_dotted(spec.head.name):
             estimator = make_estimator(spec.head.name, spec.own_params, sample.seed)
             fit_estimator(estimator, str(spec), prepared.rows, labels)
         else:
             estimator = catalog_estimator(_possible(spec, len(labels)), sample.seed)
             estimator.fit(prepared.rows, labels, **_row_weights(spec, labels, sample.n_classes))
+    if not getattr(estimator, "converged_", True):
+        tell_of_stop(spec)
     if spec.head.kind == "sklearn":
-        made = make_pipeline(*prepared.steps, estimator)
+        made = as_pipeline(prepared.steps, estimator)
         return SklearnHead(made, sample.n_classes, rowwise=prepared.rowwise, blocks=prepared.blocks)
     return linear_head(estimator, prepared, sample.n_classes)
 
@@ -142,6 +149,8 @@ MANY_CLASSES = "The number of unique classes is greater than 50%"
 @contextmanager
 def _reported_convergence(spec: HeadSpec) -> Iterator[None]:
     """Say in the log that a solver stopped early; every other warning goes on as it was."""
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         warnings.filterwarnings("ignore", MANY_CLASSES, UserWarning)
@@ -194,14 +203,36 @@ def fitting_factor(scores: np.ndarray, labels: np.ndarray) -> float:
         scores: Scores (n, k) of pictures that their head was not fitted on.
         labels: (n,) int, row-aligned with ``scores``.
     """
-    rows, (n_rows, n_classes) = np.arange(len(labels)), scores.shape
+    n_rows, n_classes = scores.shape
     doubt = 1 / (n_rows + 2)
-    wanted = np.full(scores.shape, doubt / max(1, n_classes - 1))
-    wanted[rows, labels] = 1 - doubt
+    # Classes in rows: sums over them then run along memory. The greatest score becomes 0.
+    below = np.ascontiguousarray(scores.T, np.float64)
+    below -= below.max(axis=0)
+    own = below[labels, np.arange(n_rows)]
+    others = doubt / max(1, n_classes - 1)
+    wanted = float(((1 - doubt - others) * own + others * below.sum(axis=0)).sum())
 
-    def loss(log_factor: float) -> float:
-        # Never clipped: a plateau where all is certain would have no way down.
-        return float(-(wanted * log_softmax(scores * np.exp(log_factor), axis=1)).sum())
+    def slopes(factor: float) -> tuple[float, float]:
+        """Return the first and second derivative of the loss; it is convex in the factor."""
+        shares = np.exp(factor * below)
+        shares /= shares.sum(axis=0)
+        weighed = shares * below
+        means = weighed.sum(axis=0)
+        return float(means.sum()) - wanted, float(np.vdot(weighed, below) - means @ means)
 
-    best = minimize_scalar(loss, bounds=FACTOR_RANGE, method="bounded")
-    return float(np.exp(best.x))
+    return math.exp(_root(slopes, *FACTOR_RANGE))
+
+
+def _root(slopes: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
+    """Find by Newton's steps, in logarithms, where a rising function of the factor is 0."""
+    at = 0.0
+    for _ in range(_MOST_STEPS):
+        value, slope = slopes(math.exp(at))
+        low, high = (low, at) if value > 0 else (at, high)
+        rise = slope * math.exp(at)
+        step = value / rise if rise > 0 else math.inf
+        after = at - step if low < at - step < high else (low + high) / 2
+        if abs(after - at) < _CLOSE:
+            return after
+        at = after
+    return at

@@ -1,16 +1,14 @@
 """Heads that differ in their parameters only, judged fold by fold: what they share is done once."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from pipeline.heads.affine import prepare
 from pipeline.heads.catalog import HeadSpec
-from pipeline.heads.estimators import catalog_estimator
-from pipeline.heads.fit import MANY_CLASSES, fit_head, fitting_threads, linear_head
+from pipeline.heads.fit import fit_head, fitting_threads, linear_head
 from pipeline.heads.fitted import FittedHead
+from pipeline.heads.logistic import LogisticRegression
 from pipeline.heads.ridge import RidgePath
 from pipeline.heads.sample import Folds, Sample
 from pipeline.system.startup import import_framework
@@ -52,8 +50,9 @@ def _ridge(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iterator[
 
 
 def _each(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
+    prepared = prepare(specs[0].preparation, sample)
     for place, spec in enumerate(specs):
-        yield place, fit_head(spec, sample)
+        yield place, fit_head(spec, sample, prepared)
 
 
 def _dense(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
@@ -64,14 +63,11 @@ def _dense(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, Fit
 
 
 def _logistic(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
+    """Fit without a word of those that stop early: a candidate is judged as it is."""
     prepared, labels = prepare(specs[0].preparation, sample), sample.row_labels
-    estimator = catalog_estimator(specs[0], sample.seed).set_params(warm_start=True)
+    before: LogisticRegression | None = None
     for place in sorted(range(len(specs)), key=lambda place: specs[place].params["C"]):
-        estimator.set_params(C=specs[place].params["C"])
-        with warnings.catch_warnings():
-            # A candidate is judged as it is; of the head that is kept it is said aloud.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.filterwarnings("ignore", MANY_CLASSES, UserWarning)
-            with fitting_threads(specs[0], prepared.rows):
-                estimator.fit(prepared.rows, labels)
-        yield place, linear_head(estimator, prepared, sample.n_classes)
+        with fitting_threads(specs[place], prepared.rows):
+            before = LogisticRegression(**specs[place].own_params, begin=before)
+            before.fit(prepared.rows, labels)
+        yield place, linear_head(before, prepared, sample.n_classes)

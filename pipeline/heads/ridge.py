@@ -1,9 +1,9 @@
 """Ridge regression on one-hot labels: every strength and every fold from few decompositions.
 
 With Z the prepared rows of a fit and Y their centred targets, the coefficients for a strength a are
-(ZᵀZ + a·I)⁻¹ZᵀY. With ZᵀZ = V·diag(w)·Vᵀ they are V·diag(1 / (w + a))·VᵀZᵀY: one decomposition
-serves every a (Hoerl and Kennard 1970). Where there are fewer rows than features the small matrix
-ZZᵀ = U·diag(w)·Uᵀ takes its place, and the coefficients are Zᵀ·U·diag(1 / (w + a))·UᵀY. Means and
+(ZᵀZ + a·I)⁻¹ZᵀY: one tridiagonal form serves every a (`shifted`); with a PCA it is ZᵀZ =
+V·diag(w)·Vᵀ, and V·diag(1 / (w + a))·VᵀZᵀY (Hoerl and Kennard 1970). Where there are fewer rows
+than features the small matrix ZZᵀ takes its place: coefficients are Zᵀ(ZZᵀ + a·I)⁻¹Y. Means and
 scales are those of the fit's own rows: the products of all rows, less those of the rows held out,
 are standardised as a matrix, so nothing leaks and no row is read again.
 
@@ -14,7 +14,7 @@ multiplied by the roots of their weights, as in RidgeClassifier; what features a
 the components of a PCA, are those of the rows as they are, as with every other head.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
@@ -26,6 +26,7 @@ from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_mo
 from pipeline.heads.preparation import Preparation
 from pipeline.heads.rowwise import apply_rowwise
 from pipeline.heads.sample import Folds, Sample
+from pipeline.heads.shifted import Tridiagonal
 
 PathLayers = tuple[np.ndarray, np.ndarray]
 """Kernels (a, d, k) and biases (a, k) for rows less the shift, a strength after the other."""
@@ -46,6 +47,12 @@ class Targets:
     def centred(self, labels: np.ndarray) -> np.ndarray:
         """Return the targets less their (weighted) means: (n, k)."""
         return self.height * (np.eye(len(self._shares))[labels] - self._shares)
+
+    def scores(self, products: np.ndarray) -> np.ndarray:
+        """Return scores (a, n, k) from products of centred rows and kernels, of the same shape."""
+        found: np.ndarray = products + self.height * (self._shares - 0.5)
+        found[:, :, ~self._seen] = ABSENT
+        return found
 
     def layers(self, kernels: np.ndarray, mean: np.ndarray) -> PathLayers:
         """Return kernels (a, d, k) with their biases; classes that were not seen score `ABSENT`."""
@@ -177,14 +184,25 @@ class RidgePath:
                 layers = targets.layers(one[None] / scale[:, None], moments.mean)
                 yield np.arange(1), layers, shift
                 return
-        values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
-        inverses = inverses_of(
-            values, lambdas, self._preparation.pca, (len(rows), self._rows.shape[1])
-        )
-        projected = vectors.T @ cross
+        solve = self._solver(gram, len(rows))
         for places in parts:
-            kernels = expand(vectors / scale[:, None], inverses[places], projected)
+            kernels = solve(lambdas[places], cross) / scale[:, None]
             yield places, targets.layers(kernels, moments.mean), shift
+
+    def _solver(
+        self, gram: np.ndarray, n_rows: int
+    ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Return what takes strengths (a,) and columns (m, k) to the solutions (a, m, k)."""
+        wanted, shape = self._preparation.pca, (n_rows, self._rows.shape[1])
+        if wanted is None:
+            return Tridiagonal(gram).solutions
+        values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
+
+        def solve(strengths: np.ndarray, columns: np.ndarray) -> np.ndarray:
+            inverses = inverses_of(values, strengths, wanted, shape)
+            return expand(vectors, inverses, vectors.T @ columns)
+
+        return solve
 
     def _fit_moments(self, rows: np.ndarray) -> tuple[Moments, np.ndarray, np.ndarray]:
         """Return the moments of a fit, what its features are divided by, and the shift (d,)."""
@@ -217,13 +235,9 @@ class RidgePath:
             products += block @ block.T
         products *= np.outer(roots, roots)
         targets = Targets(counts)
-        values, vectors = eigh(products, overwrite_a=True, check_finite=False)
-        inverses = inverses_of(
-            values, lambdas, self._preparation.pca, (len(rows), self._rows.shape[1])
-        )
-        projected = vectors.T @ (roots[:, None] * targets.centred(labels))
+        solve, wanted = self._solver(products, len(rows)), roots[:, None] * targets.centred(labels)
         for places in parts:
-            duals = roots[:, None] * expand(vectors, inverses[places], projected)
+            duals = roots[:, None] * solve(lambdas[places], wanted)
             kernels = np.empty((len(places), features.shape[1], self._n_classes))
             for some in columns:
                 block = (features[:, some] - mean[some]) / scale[some] ** 2

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from pipeline.errors import DataError
 
@@ -81,9 +80,13 @@ def make_folds(
             "pictures, or a validation split beside the test split"
         )
     n_splits = min(folds, smallest)
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    splitter = kind(n_splits, shuffle=True, random_state=seed)
-    made = list(splitter.split(np.zeros((len(labels), 1)), labels, groups))
+    numbers = _fold_numbers(labels, n_splits, seed)
+    made = [(np.flatnonzero(numbers != i), np.flatnonzero(numbers == i)) for i in range(n_splits)]
+    if groups is not None:
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+        made = list(splitter.split(np.zeros((len(labels), 1)), labels, groups))
     for fit, held_out in made:
         if not len(held_out) or len(np.unique(labels[fit])) < len(np.unique(labels)):
             raise DataError(
@@ -92,3 +95,19 @@ def make_folds(
                 "the groups, remove the copies, or give a validation split beside the test split"
             )
     return made
+
+
+def _fold_numbers(labels: np.ndarray, n_splits: int, seed: int) -> np.ndarray:
+    """Return the fold that holds each row out, (n,) int: those of scikit-learn's StratifiedKFold.
+
+    Each class is dealt out in turn, beginning where the class before it ended, and then shuffled.
+    """
+    rng, numbers = np.random.RandomState(seed), np.empty(len(labels), int)
+    _, first, counts = np.unique(labels, return_index=True, return_counts=True)
+    in_turn, dealt = np.argsort(first), 0
+    for count, place in zip(counts[in_turn], first[in_turn], strict=True):
+        own = np.sort(np.arange(dealt, dealt + count) % n_splits)
+        rng.shuffle(own)
+        numbers[labels == labels[place]] = own
+        dealt += count
+    return numbers

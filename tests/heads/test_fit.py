@@ -8,12 +8,14 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import pairwise_distances
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, normalize
 
 from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.heads import HEADS, NetworkHead, parse_head, parse_heads, softmax
+from pipeline.heads.affine import Scaler
 from pipeline.heads.discriminant import PooledDiscriminant
 from pipeline.heads.fit import fit_head, fitting_factor, out_of_fold_scores
 from pipeline.heads.sample import Sample, make_folds
@@ -319,3 +321,21 @@ def test_groups_are_held_out_as_a_whole():
     assert all(len(set(marked[groups == group])) == 1 for group in np.unique(groups))
     one_group_each = held_out(labels, 0, labels)
     assert one_group_each.sum() == 1
+
+
+@pytest.mark.parametrize("n_splits", [2, 5])
+def test_folds_are_scikit_learns(n_splits):
+    labels = np.random.default_rng(0).permutation(np.repeat([2, 0, 5], (13, 29, 7)))
+    theirs = StratifiedKFold(n_splits, shuffle=True, random_state=3).split(labels, labels)
+    for ours, expected in zip(make_folds(labels, n_splits, 3), theirs, strict=True):
+        for some, rows in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(some, rows)
+
+
+def test_scaler_is_scikit_learns():
+    rows = (np.random.default_rng(0).normal(size=(50, 6)) * 3 + 100).astype(np.float32)
+    ours, theirs = Scaler.fit(rows), StandardScaler().fit(rows)
+    np.testing.assert_allclose(ours.scale_, theirs.scale_, rtol=1e-9)
+    np.testing.assert_allclose(ours.transform(rows), theirs.transform(rows), atol=1e-5)
+    kept = ours.as_standard_scaler()
+    np.testing.assert_array_equal(kept.transform(rows), ours.transform(rows))

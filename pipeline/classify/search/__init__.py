@@ -1,6 +1,7 @@
 """Searching for the input, the preparation and the parameters of a head, inside train only.
 
-    searcher    the order of a search, and what measures its pieces of work
+    searcher    the order of a search
+    local       measures its pieces of work on this machine
     trial       what is tried, on what, and how it is measured
     grids       which parameters and preparations are worth trying
     choose      which candidate is kept, and how good that choice is
@@ -10,7 +11,8 @@ The test split has no part in it. The order of a search knows arrays only; what 
 is handed in.
 """
 
-from pipeline.classify.search.searcher import Measured, MeasureUnits, measured
+from pipeline.classify.search.local import Measured, measured
+from pipeline.classify.search.searcher import MeasureUnits
 from pipeline.classify.search.trial import Pool, Unit
 
 __all__ = ["MeasureUnits", "Measured", "Pool", "Unit", "measured"]

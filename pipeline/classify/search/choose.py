@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pipeline.classify.search.trial import Trial
 from pipeline.evaluate import Estimate
@@ -74,17 +75,20 @@ def choose(
     """
     right = np.stack([trial.right for trial in trials]).astype(np.float64)
     losses = np.stack([trial.losses for trial in trials]).astype(np.float64)
-    place = int(_chosen(right, losses, np.ones((1, right.shape[1])), default)[0])
+    gains = right - right[default]
+    figures = gains.T, (gains**2).T, losses.T
+    place = int(_chosen(*figures, np.ones((1, right.shape[1])))[0])
     accuracies, lost = [], []
-    for drawn in _drawn(right.shape[1], seed, groups):
-        chosen = _chosen(right, losses, drawn, default)
-        unseen = (drawn == 0) / (drawn == 0).sum(1, keepdims=True)
-        accuracies.append(np.einsum("bn,bn->b", unseen, right[chosen]))
-        lost.append(np.einsum("bn,bn->b", unseen, losses[chosen]))
-    figures = np.concatenate(accuracies)
+    with threadpool_limits(1):  # short products: a second thread would mostly wait
+        for drawn in _drawn(right.shape[1], seed, groups):
+            chosen = _chosen(*figures, drawn)
+            unseen = (drawn == 0) / (drawn == 0).sum(1, keepdims=True)
+            accuracies.append(np.einsum("bn,bn->b", unseen, right[chosen]))
+            lost.append(np.einsum("bn,bn->b", unseen, losses[chosen]))
+    draws = np.concatenate(accuracies)
     return Choice(
         place,
-        Estimate.of_draws(figures.mean(), figures),
+        Estimate.of_draws(draws.mean(), draws),
         float(np.concatenate(lost).mean()),
         float(right[place].mean()),
     )
@@ -101,22 +105,24 @@ def _drawn(n_rows: int, seed: int, groups: np.ndarray | None) -> Iterator[np.nda
         yield drawn[(drawn == 0).any(1)]
 
 
-def _chosen(right: np.ndarray, losses: np.ndarray, weights: np.ndarray, default: int) -> np.ndarray:
+def _chosen(
+    gains: np.ndarray, squares: np.ndarray, losses: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Return which candidate is chosen under each weighting of the rows.
 
     Args:
-        right: (candidates, n).
-        losses: (candidates, n).
+        gains: (n, candidates), over the default.
+        squares: (n, candidates), of these.
+        losses: (n, candidates).
         weights: (weightings, n), each with a sum above 0.
-        default: The candidate that gains are measured from.
 
     Returns:
         (weightings,) int.
     """
     n_rows = weights.sum(1, keepdims=True)
-    shares, gains = weights / n_rows, right - right[default]
-    means = shares @ gains.T
-    variances = np.maximum(shares @ (gains**2).T - means**2, 0)
+    shares = weights / n_rows
+    means = shares @ gains
+    variances = np.maximum(shares @ squares - means**2, 0)
     scores = means - CAUTION * np.sqrt(variances / n_rows)
-    level = np.where(scores >= scores.max(1, keepdims=True) - EQUAL, shares @ losses.T, np.inf)
+    level = np.where(scores >= scores.max(1, keepdims=True) - EQUAL, shares @ losses, np.inf)
     return np.asarray(level.argmin(1))

@@ -1,24 +1,18 @@
 """The order of a search: screen inputs with ridge, join cuts, then try every head on the best."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from joblib import Parallel, delayed, parallel_config
-from threadpoolctl import threadpool_limits
-
 from pipeline.classify.pace import Pace
 from pipeline.classify.search.choose import Choice, choose
 from pipeline.classify.search.grids import grid, preparations, shortlisted
+from pipeline.classify.search.local import Measured, measured
 from pipeline.classify.search.memory import SearchMemory
-from pipeline.classify.search.trial import Cuts, Pool, Trial, Unit, measure
+from pipeline.classify.search.trial import Cuts, Pool, Trial, Unit
 from pipeline.heads import HeadSpec, Preparation, parse_head
-from pipeline.system.processes import end_with_parent
 from pipeline.system.progress import SILENT, Reporter
 
-Measured = tuple[int, list[Trial]]
-"""The place of a unit among those asked for, and its trials."""
 MeasureUnits = Callable[[Pool, Sequence[tuple[int, Unit]]], Iterator[Measured]]
 """Measures units, each with its place, on a pool, wherever that is; yields them as they come."""
 
@@ -242,18 +236,3 @@ def _heads_in_turn(units: Sequence[tuple[int, Unit]]) -> list[tuple[int, Unit]]:
         turns.append(before[_head_of(unit)])
         before[_head_of(unit)] += 1
     return [unit for _, unit in sorted(zip(turns, units, strict=True), key=lambda pair: pair[0])]
-
-
-def by_processes(n_jobs: int, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
-    """Measure units in processes of this machine, -1 for one per core; yield them as they come."""
-    tasks = (delayed(measured)(*one, pool.only(one[1].cuts)) for one in units)
-    # One thread of linear algebra each, or the processes would stand in each other's way.
-    ending = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
-    with parallel_config("loky", inner_max_num_threads=1, **ending), threadpool_limits(1):
-        yield from Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
-
-
-def measured(place: int, unit: Unit, pool: Pool) -> Measured:
-    """Measure a unit on the pool of its cuts alone, in their order; return it with its place."""
-    inside = Unit(tuple(range(len(unit.cuts))), unit.specs)
-    return place, [replace(trial, cuts=unit.cuts) for trial in measure(inside, pool)]

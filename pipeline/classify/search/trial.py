@@ -1,10 +1,10 @@
 """What a search tries, and how each try is measured on pictures that it has not seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
 import numpy as np
-from scipy.special import log_softmax
 
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import HeadSpec
@@ -137,26 +137,45 @@ def measure(unit: Unit, pool: Pool) -> list[Trial]:
     Returns:
         One trial per head, in their order.
     """
-    began, specs, judged = monotonic(), unit.specs, pool.judged
+    began, specs = monotonic(), unit.specs
     rows: list[list[np.ndarray]] = [[] for _ in specs]
     scores: list[list[np.ndarray]] = [[] for _ in specs]
     for place, held_out, some in grid_scores(specs, pool.sample(unit.cuts), pool.folds):
         rows[place].append(held_out)
         scores[place].append(some)
-    measured = [
-        _judge(spec, np.concatenate(its_rows), np.concatenate(its_scores), pool.labels, judged)
-        for spec, its_rows, its_scores in zip(specs, rows, scores, strict=True)
-    ]
+    joined = [np.concatenate(its_scores) for its_scores in scores]
     seconds = (monotonic() - began) / len(specs)
+    return judged(unit, [np.concatenate(its_rows) for its_rows in rows], joined, pool, seconds)
+
+
+def judged(
+    unit: Unit,
+    rows: Sequence[np.ndarray],
+    scores: Sequence[np.ndarray],
+    pool: Pool,
+    seconds: float,
+) -> list[Trial]:
+    """Return a trial for each head of a unit, from scores of rows that it had not seen.
+
+    Args:
+        unit: Its cuts and heads.
+        rows: (m,) int for each head, as folds count them.
+        scores: (m, k) for each head, row-aligned.
+        pool: Where the labels are.
+        seconds: What measuring one head took.
+    """
+    places = pool.judged
     return [
-        Trial(unit.cuts, spec, *figures, seconds)
-        for spec, figures in zip(specs, measured, strict=True)
+        Trial(unit.cuts, spec, *_judge(spec, its_rows, some, pool.labels, places), seconds)
+        for spec, its_rows, some in zip(unit.specs, rows, scores, strict=True)
     ]
 
 
 def _judge(
     spec: HeadSpec, rows: np.ndarray, scores: np.ndarray, labels: np.ndarray, judged: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
+    from scipy.special import log_softmax  # slow to import
+
     given = labels[rows]
     factor = 1.0 if spec.head.calibrated else fitting_factor(scores, given)
     losses = -log_softmax(scores * factor, axis=1)[np.arange(len(rows)), given]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 
-from pipeline.heads.discriminant import ledoit_wolf, unit_rows
+from pipeline.heads.discriminant import LEAST_SHRINKAGE, ledoit_wolf, unit_rows
 from pipeline.heads.fitted import all_classes
 from pipeline.heads.moments import Moments
 from pipeline.heads.ridge import Targets, by_cholesky
@@ -102,8 +102,7 @@ def _discriminant(
     shape = n_rows, width
     share = float(shrinkage) if fourth is None else ledoit_wolf(within, shape, level, fourth)
     within *= (1 - share) / n_rows
-    # A trace of the identity keeps the factorisation alive where nothing is shrunk.
-    within.flat[:: width + 1] += max(share, 1e-9) * level
+    within.flat[:: width + 1] += max(share, LEAST_SHRINKAGE) * level
     kernel: np.ndarray = cho_solve(cho_factor(within, overwrite_a=True), means.T)
     return kernel
 

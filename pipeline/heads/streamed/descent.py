@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.optimize import minimize
-from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from pipeline.heads.fitted import ABSENT
@@ -56,6 +54,8 @@ def binary_cross_entropy(
     logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, seen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the same of a single decision between two classes."""
+    from scipy.special import expit
+
     signs = (2 * labels[:, None] - 1).astype(logits.dtype)
     margins = signs * logits[..., 0]
     losses = np.logaddexp(np.zeros_like(margins), -margins) * weights
@@ -180,6 +180,8 @@ class Descent:
 
         The columns of classes that a fit has no rows of are zeros.
         """
+        from scipy.optimize import minimize  # slow to import
+
         options = {
             "maxiter": max_iter,
             "maxfun": 2 * max_iter,

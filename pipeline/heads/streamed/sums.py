@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from pipeline.errors import InputError
 from pipeline.heads.moments import Moments
@@ -127,6 +126,8 @@ class GroupSums:
 
 def sums_by(cells: np.ndarray, rows: np.ndarray, n_cells: int) -> np.ndarray:
     """Add up the rows (b, d) of each cell: (n_cells, d)."""
+    from scipy.sparse import csr_array
+
     ones, where = np.ones(len(cells), rows.dtype), np.arange(len(cells) + 1)
     chosen = csr_array((ones, cells, where), shape=(len(cells), n_cells))
     sums: np.ndarray = chosen.T @ rows

@@ -1,4 +1,3 @@
-import functools
 import json
 
 import numpy as np
@@ -7,8 +6,9 @@ import pytest
 from pipeline.classify.search import Pool, Unit
 from pipeline.classify.search.choose import choose
 from pipeline.classify.search.grids import GRIDS, grid, preparations
+from pipeline.classify.search.local import ThisMachine
 from pipeline.classify.search.memory import SearchedHead, SearchMemory, TriedHead
-from pipeline.classify.search.searcher import SCREENED_ROWS, UnitRunner, by_processes, search
+from pipeline.classify.search.searcher import SCREENED_ROWS, UnitRunner, search
 from pipeline.classify.search.trial import Trial, measure, stratified_rows
 from pipeline.heads import parse_head, parse_heads
 from pipeline.heads.fit import fit_head
@@ -49,7 +49,7 @@ def made_pool(n=N, seed=0, views=0, repeats=1):
 
 def searched(pool, inputs, specs, memory, n_jobs=1, reporter=SILENT, **more):
     """What a search finds on this machine."""
-    runner = UnitRunner(pool, memory, functools.partial(by_processes, n_jobs), reporter)
+    runner = UnitRunner(pool, memory, ThisMachine(n_jobs), reporter)
     return search(runner, inputs, specs, **more)
 
 
