@@ -21,6 +21,7 @@ from pipeline.finetune.checkpoint import HISTORY, Checkpoint
 from pipeline.finetune.examples import CachedExamples, DecodedExamples, open_examples
 from pipeline.finetune.logs import tensorboard_log, write_history
 from pipeline.finetune.network import BaseWithHead, build_network
+from pipeline.finetune.onward import go_on_from
 from pipeline.finetune.outcome import initial_figures, judge, selection
 from pipeline.finetune.start import Outlook, StartingHead, fit_starting_head, look_ahead
 from pipeline.finetune.task import Task, check_classes, make_task
@@ -112,10 +113,13 @@ def finetune(
     """
     check_classes(found.dataset, source)
     if source.dataset.digest != found.dataset.digest:
+        fitted = "its head is fitted again on these"
+        seen = "it may have learnt from some of those that decide here, and looks better than it is"
         logger.warning(
-            "%s was made on other pictures than %s holds now; its head is fitted again on these",
+            "%s was made on other pictures than %s holds now; %s",
             source.name,
             found.dataset.location,
+            seen if source.kind == FINETUNE else fitted,
         )
     task = make_task(config, found, source)
     digest = experiment_digest(task.key())
@@ -127,6 +131,8 @@ def finetune(
         lowest = task.base.spec.resolve_layer(config.unfreeze)
         task.base.with_cuts([Cut(lowest, "avg")]).check_layers()
     start = fit_starting_head(task)
+    if source.kind == FINETUNE:
+        start = go_on_from(task, start)
     outlook = look_ahead(task, start)
     if not (outlook.visible or config.anyway):
         return Finetuned(source, reused=True, outlook=outlook)
@@ -147,7 +153,7 @@ def _run(
     device = device_of("tensorflow", config.precision)
     devices = all_devices()
     with devices.scope():
-        network = build_network(task, start.head)
+        network = build_network(task, start)
     examples = open_examples(task, network, device, reporter)
     before = examples.probabilities(task.validation)
     initial = initial_figures(task, before, start)

@@ -1,19 +1,22 @@
 """Base and head as one model: what of it learns, and where it can be cut. A Keras module."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from pipeline.backbones.boundary import Boundary, find_boundary
 from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines.framework import dtype_policy
-from pipeline.backbones.unfreeze import block_factors, freeze, unfreeze
+from pipeline.backbones.unfreeze import ancestors, block_factors, freeze, unfreeze
 from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase
 from pipeline.finetune.settings import FROZEN
+from pipeline.finetune.start import StartingHead
 from pipeline.finetune.task import Task
-from pipeline.heads import NetworkHead
 from pipeline.heads.transplant import transplant, with_probabilities
+from pipeline.system.units import named
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class BaseWithHead:
         learning: Layers of the base that learn, from the bottom up.
         factors: On the step size of each of these.
         outputs: Layers of the base's outputs that the head sees, in the order of its cuts.
+        adapted: Layers whose weights are not the base's own: an earlier fine-tuning changed them.
     """
 
     logits: keras.Model
@@ -33,9 +37,10 @@ class BaseWithHead:
     learning: list[str]
     factors: dict[str, float]
     outputs: list[str]
+    adapted: frozenset[str] = frozenset()
 
 
-def build_network(task: Task, head: NetworkHead) -> BaseWithHead:
+def build_network(task: Task, start: StartingHead) -> BaseWithHead:
     """Set a head on its base, and freeze what is not to learn.
 
     Raises:
@@ -45,7 +50,8 @@ def build_network(task: Task, head: NetworkHead) -> BaseWithHead:
     with dtype_policy(config.precision):
         extractor = base.build()
     outputs = [output._keras_history.operation.name for output in extractor.outputs]
-    logits = transplant(extractor, head, task.spec.params.get("dropout", 0.0))
+    logits = transplant(extractor, start.head, task.spec.params.get("dropout", 0.0))
+    adapted = _take_over(logits, start.weights or {})
     learning: list[str] = []
     if config.mode == FROZEN:
         freeze(logits)
@@ -53,14 +59,26 @@ def build_network(task: Task, head: NetworkHead) -> BaseWithHead:
         updates = config.batch_norm == "update"
         learning = unfreeze(logits, base.spec, config.unfreeze, batch_norm=updates)
     factors = block_factors(logits, base.spec, learning, config.block_decay)
-    return BaseWithHead(logits, with_probabilities(logits), learning, factors, outputs)
+    whole = with_probabilities(logits)
+    return BaseWithHead(logits, whole, learning, factors, outputs, adapted)
+
+
+def _take_over(logits: keras.Model, weights: Mapping[str, Sequence[np.ndarray]]) -> frozenset[str]:
+    """Give layers the weights of a fine-tuned run; return the names of those that it changed."""
+    changed = set()
+    for name, arrays in weights.items():
+        layer = logits.get_layer(name)
+        if not all(map(np.array_equal, layer.get_weights(), arrays)):
+            layer.set_weights(arrays)
+            changed.add(name)
+    return frozenset(changed)
 
 
 def boundary_of(network: BaseWithHead, base: FrozenBase, unfrozen: str) -> Boundary:
     """Return where activations are cached for training what is above.
 
     Raises:
-        InputError: Nothing is frozen below what learns.
+        InputError: Nothing is frozen below what learns, or not as the base has it.
     """
     found = find_boundary(network.logits, network.outputs, network.learning)
     if found is None:
@@ -68,6 +86,13 @@ def boundary_of(network: BaseWithHead, base: FrozenBase, unfrozen: str) -> Bound
             f"expected frozen layers of {base.spec} below --unfreeze, whose activations --mode "
             f"tail could cache, received unfreeze={unfrozen!r}, which leaves none; choose a higher "
             f"--unfreeze, or --mode full"
+        )
+    below = ancestors(network.logits.get_layer(found.layer))
+    if adapted := sorted(below & network.adapted):
+        raise InputError(
+            f"expected layers below --unfreeze as {base} has them, whose activations --mode tail "
+            f"could cache, received unfreeze={unfrozen!r} and {named(adapted)}, which have been "
+            f"fine-tuned; choose a lower --unfreeze, or --mode full"
         )
     return found
 

@@ -63,7 +63,8 @@ def selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) ->
     gain = sure_gain(hits.astype(float) - hits_before)
     gain_in_loss = sure_gain(losses(before, labels) - losses(after, labels))
     loss_after, accuracy_after = judge(task, after)
-    by, accuracy, loss = head.by, head.accuracy, head.log_loss
+    accuracy, loss = head.accuracy, head.log_loss
+    by = head.by.split("; the gain")[0].split(" of the head, and the gain")[0]  # it may go on
     if accuracy is None or loss is None:
         by += f"; the gain over the head is on a {task.validated_on}"
     else:

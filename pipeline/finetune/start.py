@@ -4,6 +4,7 @@ The head is the run's, fitted again without the pictures that decide when to sto
 them would make the untrained model look unbeatable.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,11 +26,13 @@ class StartingHead:
         head: Kernels and biases.
         probabilities: (n, k), in the order of the validation rows.
         accuracy: Share of them that it labels rightly.
+        weights: Of a fine-tuned run that goes on: those of each layer, base and head; else None.
     """
 
     head: NetworkHead
     probabilities: np.ndarray
     accuracy: float
+    weights: Mapping[str, Sequence[np.ndarray]] | None = None
 
 
 def fit_starting_head(task: Task) -> StartingHead:

@@ -16,7 +16,7 @@ from pipeline.finetune.training.plan import Plan
 from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import class_weights
 from pipeline.images import Dataset, validation_slice
-from pipeline.runs import FINETUNE, RunFolder, transplantable_head
+from pipeline.runs import FINETUNE, RunFolder, experiment_digest, transplantable_head
 from pipeline.system.units import named
 
 PROTOCOL = 4
@@ -118,8 +118,13 @@ class Task:
             "params": dict(self.spec.params),
             "class_weight": self.weighs,
             **self.changed.to_dict(),
+            **self._onward(),
             **{name: getattr(self.config, name) for name in SETTINGS},
         }
+
+    def _onward(self) -> dict[str, str]:
+        tuned = self.source.kind == FINETUNE
+        return {"from": experiment_digest(self.source.experiment)} if tuned else {}
 
     def plan(self) -> Plan:
         """Return how long and how gently to train."""
@@ -173,15 +178,23 @@ def make_task(config: FinetuneConfig, found: CachedFeatures, source: RunFolder) 
     table = found.table(source.n_views)
     weighs = class_weight(config, spec)
     changed = changes(config, source)
-    return Task(config, table, spec, source, changed, weighs, *_split(config, table))
+    return Task(config, table, spec, source, changed, weighs, *_split(config, table, source))
 
 
-def _split(config: FinetuneConfig, table: FeatureTable) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return rows to learn from, rows that decide when to stop, and what the latter are."""
+def _split(
+    config: FinetuneConfig, table: FeatureTable, source: RunFolder
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return rows to learn from, rows that decide when to stop, and what the latter are.
+
+    What goes on from a fine-tuned run has its slice: it has learnt from all others.
+    """
     train, validation = table.rows("train"), table.rows("validation")
     if len(validation):
         return train, validation, "validation split"
-    fit, held_out = validation_slice(table.dataset, train, config.validation_fraction, config.seed)
+    fraction, seed = config.validation_fraction, config.seed
+    if source.kind == FINETUNE:
+        fraction, seed = source.config.get("validation_fraction", fraction), source.seed
+    fit, held_out = validation_slice(table.dataset, train, fraction, seed)
     if not len(held_out):
         raise DataError(
             f"expected a class with two different training pictures or more, of which one decides "

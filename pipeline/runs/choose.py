@@ -10,7 +10,7 @@ from pipeline.heads import HeadSpec
 from pipeline.images import resolve_location
 from pipeline.runs.asked import Asked, asked, remember_asked
 from pipeline.runs.folder import list_runs, load_run, run_folders, whole_runs
-from pipeline.runs.record import CLASSIFY, FINETUNE, RunFolder
+from pipeline.runs.record import CLASSIFY, RunFolder
 from pipeline.system.files import expanded
 from pipeline.system.units import named
 
@@ -211,7 +211,10 @@ def source_run(runs: Path, text: str, data: str, digest: str) -> RunFolder:
 
 
 def is_transplantable(run: RunFolder) -> bool:
-    """Return whether a run's head can become Dense layers on its base."""
+    """Return whether fine-tuning begins with a run: its head can become Dense layers on its base.
+
+    From a fine-tuned one it goes on only where that is named.
+    """
     if run.kind != CLASSIFY:
         return False
     return run.spec.head.kind in TRANSPLANTABLE
@@ -219,12 +222,9 @@ def is_transplantable(run: RunFolder) -> bool:
 
 def transplantable_head(run: RunFolder) -> HeadSpec:
     """Return a run's head; raises RunError when it cannot become Dense layers on the base."""
-    if not is_transplantable(run):
-        way_out = "choose another with --from, for example one with logistic"
-        if run.kind == FINETUNE and run.fine_tuning is not None:
-            way_out = f"it began with {run.fine_tuning.from_run}: give that one, or {BEST}"
+    if run.spec.head.kind not in TRANSPLANTABLE:
         raise RunError(
-            f"expected a classify run with a linear or dense head, received {run.name} with "
-            f"head={run.head!r} ({run.kind}); {way_out}"
+            f"expected a run with a linear or dense head, received {run.name} with "
+            f"head={run.head!r}; choose another with --from, for example one with logistic"
         )
     return run.spec

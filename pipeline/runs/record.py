@@ -356,3 +356,4 @@ class _UsedSettings(TypedDict, total=False):
     views: int | None
     view_policy: str | None
     mode: str
+    validation_fraction: float

@@ -313,9 +313,7 @@ def test_of_equals_the_head_is_best(tmp_path):
     change_json(path, lambda value: value.update(tuned))
     reseal(path.parent)
     assert find_run(tmp_path, "best").name == "b-head"
-    way_out = "it began with b-head: give that one, or best"
-    with pytest.raises(RunError, match=rf"received a-tuned with head='logistic' .*; {way_out}"):
-        transplantable_head(load_run(tmp_path / "a-tuned"))
+    assert transplantable_head(load_run(tmp_path / "a-tuned")).head.name == "logistic"
 
 
 @pytest.mark.parametrize("name", ["run.json", "metrics.json", "bundle/bundle.json"])
