@@ -1,6 +1,7 @@
 """Print the figures of this machine: ``python -m benchmarks [PART…]``; without a part, the first.
 
-The other parts take long: ``gpu`` (which takes ``--budget`` and ``--out``), ``views``, ``scale``,
+The other parts take long: ``gpu`` (which takes ``--budget`` and ``--out``), ``worth`` (hours; it
+takes names of cases, and goes on where it was interrupted), ``views``, ``scale``,
 ``cluster`` and ``finetuning`` five minutes, ``bases``, ``search`` and ``soak`` ten, ``evidence``
 twenty, ``hostile``, ``rows`` and ``tune`` half an hour, ``families`` more.
 """
@@ -29,6 +30,7 @@ PARTS = (
     "families",
     "hostile",
     "gpu",
+    "worth",
     "suggest",
     "nearest",
 )
@@ -36,7 +38,7 @@ USUAL = ("speed", "arithmetic", "accuracy")
 
 if __name__ == "__main__":
     asked = sys.argv[1:]
-    for name in ["gpu"] if asked[:1] == ["gpu"] else asked or USUAL:
+    for name in asked[:1] if asked[:1] in (["gpu"], ["worth"]) else asked or USUAL:
         if name not in PARTS:
             sys.exit(f"expected parts of {', '.join(PARTS)}, received {name}")
         print(f"== {name}", flush=True)

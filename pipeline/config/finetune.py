@@ -28,7 +28,8 @@ class FinetuneConfig:
     """full (from the picture), tail (on cached activations below what learns), frozen (head)."""
 
     unfreeze: str = "auto"
-    """Lowest part that learns: a block, a layer, a number of layers, all; auto is two blocks."""
+    """Lowest part that learns: a block, a layer, a number of layers, all; auto is all, and two
+    blocks for tail."""
 
     augment: str = "auto"
     """Changes in each step: shift, rotate, zoom, flip, brightness, contrast, randaugment, mixup,
@@ -50,7 +51,7 @@ class FinetuneConfig:
     patience: int = 6
     """Epochs without a lower validation loss before training stops."""
 
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     """Peak step size of AdamW; it warms up over the first epoch and then falls along a cosine."""
 
     block_decay: float = 1.0

@@ -11,6 +11,7 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
@@ -116,8 +117,8 @@ class Checkpoint:
         """Remove the checkpoint, and the folders that are empty without it."""
         for path in (self.path, self.folder / HISTORY):
             path.unlink(missing_ok=True)
-        for folder in (self.folder, self.folder.parent):
-            if folder.is_dir() and not any(folder.iterdir()):
+        with suppress(OSError):  # not empty: another training goes on beside this one
+            for folder in (self.folder, self.folder.parent):
                 folder.rmdir()
 
 

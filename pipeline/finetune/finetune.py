@@ -10,7 +10,6 @@ import numpy as np
 
 from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines.devices import device_of
-from pipeline.backbones.unfreeze import ALL, AUTO
 from pipeline.config import FinetuneConfig, to_dict
 from pipeline.errors import InputError
 from pipeline.evaluate import evaluate
@@ -20,9 +19,10 @@ from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
 from pipeline.finetune.examples import CachedExamples, DecodedExamples, open_examples
 from pipeline.finetune.logs import tensorboard_log, write_history
-from pipeline.finetune.network import BaseWithHead, build_network
+from pipeline.finetune.network import BaseWithHead, build_network, check_memory
 from pipeline.finetune.onward import go_on_from
 from pipeline.finetune.outcome import initial_figures, judge, selection
+from pipeline.finetune.settings import ALL, AUTO
 from pipeline.finetune.start import Outlook, StartingHead, fit_starting_head, look_ahead
 from pipeline.finetune.task import Task, check_classes, make_task
 from pipeline.finetune.training.plan import Epoch, Mixture, State, kept_epoch
@@ -45,6 +45,7 @@ from pipeline.runs import (
     write_run,
 )
 from pipeline.runs.figures import EpochRow, MixtureRow
+from pipeline.system.machine import available_memory
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.typed import typed
 
@@ -154,6 +155,7 @@ def _run(
     devices = all_devices()
     with devices.scope():
         network = build_network(task, start)
+    check_memory(network, config.batch_size, None if device.gpu else available_memory())
     examples = open_examples(task, network, device, reporter)
     before = examples.probabilities(task.validation)
     initial = initial_figures(task, before, start)

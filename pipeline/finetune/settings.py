@@ -11,7 +11,7 @@ from pipeline.images import ViewRecipe
 from pipeline.runs import RunFolder
 
 TAIL, FROZEN, FULL = "tail", "frozen", "full"
-AUTO, NONE = "auto", "none"
+ALL, AUTO, NONE = "all", "auto", "none"
 USUAL_CHANGES = "shift,rotate,zoom"
 
 
@@ -33,6 +33,14 @@ class Changes:
         """Return plain JSON values."""
         view = None if self.view is None else self.view.to_dict()
         return {"augment": self.names, "views": self.n_views, "view": view}
+
+
+def depth(config: FinetuneConfig) -> str:
+    """Return the lowest part that learns: everything, unless that is said or must be cached.
+
+    Measured by `python -m benchmarks worth`: where anything is gained, it is by all layers.
+    """
+    return ALL if config.unfreeze == AUTO and config.mode == FULL else config.unfreeze
 
 
 def changes(config: FinetuneConfig, source: RunFolder) -> Changes:

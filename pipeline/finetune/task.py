@@ -1,7 +1,7 @@
 """One fine-tuning as it was asked for: its pictures, its settings, and the key they make."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from pipeline.errors import DataError, RunError
 from pipeline.features.base import FrozenBase
 from pipeline.features.extract import CachedFeatures
 from pipeline.features.table import FeatureTable
-from pipeline.finetune.settings import FULL, Changes, changes, class_weight
+from pipeline.finetune.settings import FULL, Changes, changes, class_weight, depth
 from pipeline.finetune.training.plan import Plan
 from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import class_weights
@@ -175,6 +175,7 @@ def make_task(config: FinetuneConfig, found: CachedFeatures, source: RunFolder) 
         DataError: Pictures have no features, or none can be held out.
     """
     spec = transplantable_head(source)
+    config = replace(config, unfreeze=depth(config))
     table = found.table(source.n_views)
     weighs = class_weight(config, spec)
     changed = changes(config, source)

@@ -17,10 +17,10 @@ import pytest
 
 from pipeline.cli import run
 from pipeline.config import FinetuneConfig
-from pipeline.errors import DataError, StoreError
+from pipeline.errors import DataError, InputError, StoreError
 from pipeline.finetune.checkpoint import Checkpoint
 from pipeline.finetune.outcome import sure_gain
-from pipeline.finetune.settings import changes, class_weight
+from pipeline.finetune.settings import changes, class_weight, depth
 from pipeline.finetune.training.plan import Epoch, State
 from pipeline.finetune.training.randomness import epoch_order
 from pipeline.heads import parse_head
@@ -203,6 +203,38 @@ def test_what_is_left_to_the_run(tmp_path, flags, views, expected):
     policy = None if changed.view is None else changed.view.policy
     assert (changed.names, changed.n_views, policy) == expected
     assert changed.view is None or changed.view.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, "all"),
+        ({"unfreeze": "block6"}, "block6"),
+        ({"mode": "tail"}, "auto"),
+        ({"mode": "tail", "unfreeze": "block7"}, "block7"),
+    ],
+)
+def test_everything_learns_unless_that_is_said_or_cached(flags, expected):
+    assert depth(FinetuneConfig(**flags)) == expected
+
+
+def test_steps_that_do_not_fit_in_memory_are_refused_before_training():
+    from types import SimpleNamespace
+
+    import keras
+
+    from pipeline.finetune.network import check_memory
+
+    inputs = keras.Input((8, 8, 3))
+    frozen = keras.layers.Conv2D(100, 1, name="frozen")(inputs)
+    learns = keras.layers.Conv2D(5, 1, name="learns")(frozen)
+    model = keras.Model(inputs, keras.layers.Flatten()(learns))
+    network = SimpleNamespace(logits=model, learning=["learns"])
+    needed = int(0.5 * 4 * 32 * 2 * 8 * 8 * 5)
+    check_memory(network, 32, needed)
+    check_memory(network, 32, None)
+    with pytest.raises(InputError, match=r"of 32 pictures, received .* that are free; choose a sm"):
+        check_memory(network, 32, needed - 1)
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,13 @@ from pipeline.finetune.training.plan import (
 from pipeline.finetune.training.randomness import begin_epoch, random_states
 from pipeline.finetune.training.spread import Spread, one_device
 from pipeline.system.progress import SILENT, Reporter
+from pipeline.system.units import time_text
 
 logger = logging.getLogger(__name__)
 
 HEAD_PREFIX = "head_"
+MEASURED = 2
+"""Batches by whose time is said how long an epoch is; the first, which compiles, is not of them."""
 SHARES = (0.25, 0.5, 0.75)
 """Of the fine-tuned weights, in means of them with those before training."""
 
@@ -248,6 +251,7 @@ class Trainer:
         reporter: Reporter,
     ) -> Epoch:
         began, seen, loss, hits = monotonic(), 0, 0.0, 0
+        ended: list[float] = []
         part, n_steps = f"epoch {number}", self.plan.steps_per_epoch
         reporter.advance(part, 0, n_steps, "steps")
         begin_epoch(self._states, self.plan.seed, number)
@@ -256,12 +260,19 @@ class Trainer:
             seen += len(labels)
             loss += step_loss
             hits += step_hits
+            ended.append(monotonic())
+            if (number, step) == (1, 1 + MEASURED) and n_steps > step:
+                self._tell_seconds((ended[-1] - ended[0]) / MEASURED * n_steps)
             speed = seen / max(monotonic() - began, 1e-9)
             reporter.advance(part, step, n_steps, "steps", f"{speed:.1f} pictures/s")
         rate = current_rate(self._optimizer)
         with self._average.in_place():
             validation = validate()
         return Epoch(number, loss / seen, hits / seen, *validation, rate, monotonic() - began)
+
+    def _tell_seconds(self, epoch: float) -> None:
+        n, logged = self.plan.epochs, "%s an epoch, %s for all %d, by %d batches"
+        logger.info(logged, time_text(epoch), time_text(n * epoch), n, MEASURED)
 
     def _state(self, history: list[Epoch], best: Best) -> State:
         parts = {

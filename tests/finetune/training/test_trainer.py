@@ -85,6 +85,19 @@ def train(model, plan, losses=None, seed=0):
     return trainer.fit(two_batches, lambda: (float(next(iterator)), 0.5))
 
 
+def test_two_batches_tell_how_long_it_takes(caplog):
+    model, _, plan = model_and_plan(epochs=3)
+    trainer = Trainer(model, augmentation("none", 0), replace(plan, steps_per_epoch=8))
+
+    def batches(epoch):
+        yield from itertools.islice(itertools.cycle(two_batches(epoch)), 8)
+
+    with caplog.at_level("INFO", logger="pipeline"):
+        trainer.fit(batches, lambda: (1.0, 0.5))
+    (told,) = [text for text in caplog.messages if " an epoch, " in text]
+    assert told.endswith(" s for all 3, by 2 batches")
+
+
 def weights_of(model):
     return {weight.path: weight.numpy() for layer in model.layers for weight in layer.weights}
 
