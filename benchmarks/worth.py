@@ -29,7 +29,7 @@ BEFORE = (
     *("--unfreeze", "block6", "--learning-rate", "1e-4", "--augment", "shift,rotate,zoom"),
     *("--epochs", "12", "--patience", "6", "--anyway"),
 )
-MIRRORED = ("--augment", "shift,rotate,zoom,flip", "--anyway")
+MIRRORED = ("--augment", "shift,rotate,zoom,flip", "--learning-rate", "3e-4", "--anyway")
 BOLD = ("--learning-rate", "1e-3", "--anyway")
 
 

@@ -100,7 +100,7 @@ class FinetuneSettings(TypedDict, total=False):
     epochs: int
     head_epochs: int
     patience: int
-    learning_rate: float
+    learning_rate: float | None
     block_decay: float
     weight_decay: float
     batch_norm: str

@@ -51,8 +51,9 @@ class FinetuneConfig:
     patience: int = 6
     """Epochs without a lower validation loss before training stops."""
 
-    learning_rate: float = 3e-4
-    """Peak step size of AdamW; it warms up over the first epoch and then falls along a cosine."""
+    learning_rate: float | None = None
+    """Peak step size of AdamW; it warms up over the first epoch and then falls along a cosine. Left
+    out: 1e-3, and less where two epochs of that gain nothing."""
 
     block_decay: float = 1.0
     """Factor on the step size from block to block downwards, above 0 and at most 1."""
@@ -120,7 +121,8 @@ class FinetuneConfig:
         require(self, "class_weight", weighs, "auto, none or balanced")
         precise = self.precision in TRAINING_PRECISIONS
         require(self, "precision", precise, " or ".join(TRAINING_PRECISIONS))
-        require(self, "learning_rate", self.learning_rate > 0, "above 0")
+        rate = self.learning_rate is None or self.learning_rate > 0
+        require(self, "learning_rate", rate, "above 0")
         require(self, "weight_decay", self.weight_decay >= 0, "at least 0")
         require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
         fraction = self.validation_fraction

@@ -1,6 +1,7 @@
 """Where a training stands, in one file that is whole or not there.
 
-    runs/.checkpoints/<digest of the experiment>/checkpoint.npz   arrays, and the history as JSON
+    runs/.checkpoints/<digest of the experiment>/checkpoint.npz   arrays, and the history as JSON;
+                                                                  checkpoint-1.npz of the next one
     runs/.checkpoints/<digest of the experiment>/history.csv      the same history, to look at
 
 Written after every epoch, removed when the run is there. One that is of no use is kept beside it as
@@ -46,12 +47,17 @@ class Checkpoint:
     Args:
         runs: Folder of the runs.
         digest: Of the experiment: another configuration has another checkpoint.
+        attempt: Number of the training among those of the experiment.
     """
 
-    def __init__(self, runs: Path, digest: str) -> None:
-        self._digest = digest
+    def __init__(self, runs: Path, digest: str, attempt: int = 0) -> None:
+        self._runs, self._digest = runs, digest
         self.folder = runs / FOLDER / digest
-        self.path = self.folder / "checkpoint.npz"
+        self.path = self.folder / (f"checkpoint-{attempt}.npz" if attempt else "checkpoint.npz")
+
+    def of(self, attempt: int) -> "Checkpoint":
+        """Return the checkpoint of another training of the same experiment."""
+        return Checkpoint(self._runs, self._digest, attempt)
 
     def save(self, state: State) -> None:
         """Write where a training stands; what was written before stays until this is whole.
@@ -114,8 +120,8 @@ class Checkpoint:
             self.remove()
 
     def remove(self) -> None:
-        """Remove the checkpoint, and the folders that are empty without it."""
-        for path in (self.path, self.folder / HISTORY):
+        """Remove those of all trainings, and the folders that are empty without them."""
+        for path in (*self.folder.glob("checkpoint*.npz"), self.folder / HISTORY):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # not empty: another training goes on beside this one
             for folder in (self.folder, self.folder.parent):

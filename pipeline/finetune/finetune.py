@@ -15,19 +15,19 @@ from pipeline.errors import InputError
 from pipeline.evaluate import evaluate
 from pipeline.evaluate.plots import plot_history
 from pipeline.features.extract import CachedFeatures
+from pipeline.finetune.attempts import attempt
 from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
-from pipeline.finetune.examples import CachedExamples, DecodedExamples, open_examples
-from pipeline.finetune.logs import tensorboard_log, write_history
-from pipeline.finetune.network import BaseWithHead, build_network, check_memory
+from pipeline.finetune.examples import open_examples
+from pipeline.finetune.logs import write_history
+from pipeline.finetune.network import build_network, check_memory
 from pipeline.finetune.onward import go_on_from
-from pipeline.finetune.outcome import initial_figures, judge, selection
+from pipeline.finetune.outcome import initial_figures, selection
 from pipeline.finetune.settings import ALL, AUTO
 from pipeline.finetune.start import Outlook, StartingHead, fit_starting_head, look_ahead
 from pipeline.finetune.task import Task, check_classes, make_task
-from pipeline.finetune.training.plan import Epoch, Mixture, State, kept_epoch
-from pipeline.finetune.training.spread import Spread, all_devices
-from pipeline.finetune.training.trainer import Trainer
+from pipeline.finetune.training.plan import kept_epoch
+from pipeline.finetune.training.spread import all_devices
 from pipeline.runs import (
     FINETUNE,
     FinalTest,
@@ -76,6 +76,8 @@ class Finetuned:
             "outlook": self.outlook and self.outlook.to_dict(),
             "from": tuned.from_run,
             "mode": run.mode,
+            "learning_rate": tuned.learning_rate,
+            "given_up": list(tuned.given_up),
             "boundary": tuned.boundary,
             "learned_layers": list(tuned.learned_layers),
             "initial": tuned.initial and asdict(tuned.initial),
@@ -160,7 +162,7 @@ def _run(
     before = examples.probabilities(task.validation)
     initial = initial_figures(task, before, start)
     try:
-        history, mixtures = _train(task, name, network, examples, checkpoint, devices, reporter)
+        done = attempt(task, name, network, examples, checkpoint, devices, reporter)
     except InputError:  # the way out is another setting, which has another checkpoint
         checkpoint.remove_untrained()
         raise
@@ -180,15 +182,17 @@ def _run(
         changes=task.changed.to_dict(),
         devices=devices.n_devices,
         initial=initial,
-        epochs=tuple(typed(EpochRow, asdict(epoch)) for epoch in history),
-        mixtures=tuple(typed(MixtureRow, asdict(one)) for one in mixtures),
+        learning_rate=done.learning_rate,
+        given_up=done.given_up,
+        epochs=tuple(typed(EpochRow, asdict(epoch)) for epoch in done.history),
+        mixtures=tuple(typed(MixtureRow, asdict(one)) for one in done.mixtures),
     )
-    chosen = selection(task, kept_epoch(history), before, after)
+    chosen = selection(task, kept_epoch(done.history), before, after)
     with new_run(config.runs, name) as folder:
         run = _described(task, folder, tuned, chosen, tested)
         run = replace(run, seconds=round(monotonic() - began, 3))
         write_run(run, PredictionRows.of(task.dataset, task.test, tested))
-        write_history(folder / HISTORY, history)
+        write_history(folder / HISTORY, done.history)
         (folder / "plots").mkdir()
         curves = folder / "plots" / "history.svg"
         plot_history(tuned.epochs, chosen.epoch, len(task.validation), curves, tuned.mixtures)
@@ -218,40 +222,3 @@ def _described(
         test=FinalTest.of(task.dataset.test_name, test, names),
         fine_tuning=tuned,
     )
-
-
-def _train(
-    task: Task,
-    name: str,
-    network: BaseWithHead,
-    examples: DecodedExamples | CachedExamples,
-    checkpoint: Checkpoint,
-    devices: Spread,
-    reporter: Reporter,
-) -> tuple[list[Epoch], list[Mixture]]:
-    """Train from the start, or from where it was interrupted; then see how much of it is best."""
-    config = task.config
-    if devices.n_devices > 1:
-        logger.info("each batch is shared by %d devices", devices.n_devices)
-    log = None if config.tensorboard is None else tensorboard_log(config.tensorboard / name)
-    augment = augmentation(task.changed.names, config.seed)
-    trainer = Trainer(
-        network.logits, augment, task.plan(), examples.network, network.factors, devices
-    )
-    resumed = checkpoint.load()
-    if resumed is not None and not trainer.fits(resumed):
-        checkpoint.ignore("it is of another model")
-        resumed = None
-    if resumed is not None:
-        logger.info("going on after epoch %d, from %s", resumed.history[-1].epoch, checkpoint.path)
-
-    def keep(state: State) -> None:
-        checkpoint.save(state)
-        if log is not None:
-            log(state.history[-1])
-
-    def validate() -> tuple[float, float]:
-        return judge(task, examples.probabilities(task.validation))
-
-    history = trainer.fit(examples.batches, validate, reporter, resumed=resumed, keep=keep)
-    return history, trainer.mix(history, validate)

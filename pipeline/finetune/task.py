@@ -126,20 +126,21 @@ class Task:
         tuned = self.source.kind == FINETUNE
         return {"from": experiment_digest(self.source.experiment)} if tuned else {}
 
-    def plan(self) -> Plan:
-        """Return how long and how gently to train."""
+    def plan(self, learning_rate: float, gives_up: int | None) -> Plan:
+        """Return how long and how gently to train; the arguments are as those of `Plan`."""
         config = self.config
         weights = class_weights(self.dataset.labels[self.fit], self.n_classes, self.weighs)
         return Plan(
             config.epochs,
             config.patience,
             math.ceil(len(self.fit) / config.batch_size),
-            config.learning_rate,
+            learning_rate,
             config.weight_decay,
             config.label_smoothing,
             config.head_epochs,
             None if weights is None else tuple(weights.tolist()),
             config.seed,
+            gives_up,
         )
 
 

@@ -108,6 +108,8 @@ class FineTuning:
         step_factors: How much smaller than the first the steps of each layer are.
         changes: How training pictures were changed.
         devices: Accelerators that shared a batch.
+        learning_rate: Its largest steps; None in runs that do not say it here.
+        given_up: Larger steps that were taken before, and got no further than the head.
         initial: Where it began; None in runs that do not say it.
         epochs: Figures of epoch 0 (before training) and of every epoch, see `Epoch`.
         mixtures: Means of the weights of epoch 0 and of the kept epoch, of which the one with the
@@ -120,6 +122,8 @@ class FineTuning:
     step_factors: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     devices: int = 1
+    learning_rate: float | None = None
+    given_up: tuple[float, ...] = ()
     initial: InitialFigures | None = None
     epochs: tuple[EpochRow, ...] = ()
     mixtures: tuple[MixtureRow, ...] = ()
@@ -324,6 +328,8 @@ def info_of(run: RunFolder) -> dict[str, Any]:
         "step_factors": tuned.step_factors,
         "changes": tuned.changes,
         "devices": tuned.devices,
+        "learning_rate": tuned.learning_rate,
+        "given_up": tuned.given_up,
         "seconds": run.seconds,
     }
 

@@ -266,6 +266,9 @@ def finetuned(value: Value) -> None:
         share = _best_share(value["mixtures"])
         mixed = "" if share is None else f", {share:.0%} of the way from the head to it"
         say(f"kept epoch {value['kept_epoch']}{mixed}")
+        if (rate := value["learning_rate"]) is not None:  # runs of before do not say it here
+            before = "".join(f", after {one:g} got no further" for one in value["given_up"])
+            say(f"{len(value['learned_layers'])} layers learned, in steps of {rate:g}{before}")
     whose = "run" if value["trained"] else "the head stays:"
     say(f"{whose} {value['run']}{' (from disk)' if value['trained'] and value['reused'] else ''}")
     say(

@@ -159,7 +159,8 @@ class Trainer:
             training and is left out.
 
         Raises:
-            InputError: There is nothing to keep: the loss is not a number from the beginning.
+            InputError: There is nothing to keep: the loss is not a number from the beginning, and
+                the plan gives up for no smaller steps.
         """
         history = [self._before(validate)] if resumed is None else list(resumed.history)
         best = Best(self._average, history[0])
@@ -231,7 +232,7 @@ class Trainer:
             f"received train_loss={epoch.train_loss} and validation_loss={epoch.validation_loss} "
             f"in epoch {epoch.epoch} with learning_rate={self.plan.learning_rate:g}"
         )
-        if len(history) == 1:
+        if len(history) == 1 and self.plan.gives_up is None:
             raise InputError(
                 f"expected losses that are numbers, {received}; choose a smaller --learning-rate, "
                 f"or --precision float32"

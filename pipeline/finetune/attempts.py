@@ -1,0 +1,107 @@
+"""Trainings with smaller and smaller steps, until one gets further than the head.
+
+Pictures that are far from those of the base want large steps, and nearly all bases bear them. Where
+two passes leave a model no better than it was, steps of a third are taken from the beginning.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from pipeline.config import FinetuneConfig
+from pipeline.finetune.augment import augmentation
+from pipeline.finetune.checkpoint import Checkpoint
+from pipeline.finetune.examples import CachedExamples, DecodedExamples
+from pipeline.finetune.logs import tensorboard_log
+from pipeline.finetune.network import BaseWithHead
+from pipeline.finetune.outcome import judge
+from pipeline.finetune.task import Task
+from pipeline.finetune.training.plan import Epoch, Mixture, State, kept_epoch
+from pipeline.finetune.training.spread import Spread
+from pipeline.finetune.training.trainer import Trainer
+from pipeline.system.progress import Reporter
+
+logger = logging.getLogger(__name__)
+
+RATES = (1e-3, 3e-4, 1e-4)
+USUAL = 3e-4
+"""Where there are too few epochs to see which."""
+GIVES_UP = 2
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The training that was left.
+
+    Args:
+        learning_rate: Its own.
+        given_up: Those of trainings before it that got no further than the head.
+        history: Epoch 0 and every epoch of it.
+        mixtures: See `Trainer.mix`.
+    """
+
+    learning_rate: float
+    given_up: tuple[float, ...]
+    history: list[Epoch]
+    mixtures: list[Mixture]
+
+
+def rates(config: FinetuneConfig) -> tuple[float, ...]:
+    """Return the learning rates to attempt, in that order."""
+    if config.learning_rate is not None:
+        return (config.learning_rate,)
+    return RATES if config.epochs - config.head_epochs > GIVES_UP else (USUAL,)
+
+
+def attempt(
+    task: Task,
+    name: str,
+    network: BaseWithHead,
+    examples: DecodedExamples | CachedExamples,
+    checkpoint: Checkpoint,
+    devices: Spread,
+    reporter: Reporter,
+) -> Attempt:
+    """Train from the start, or from where it was interrupted; then see how much of it is best.
+
+    Each attempt has a checkpoint of its own until the run is there: none is made twice.
+
+    Raises:
+        InputError: There is nothing to keep, see `Trainer.fit`.
+    """
+    config, tried = task.config, rates(task.config)
+    if devices.n_devices > 1:
+        logger.info("each batch is shared by %d devices", devices.n_devices)
+    log = None if config.tensorboard is None else tensorboard_log(config.tensorboard / name)
+    augment = augmentation(task.changed.names, config.seed)
+
+    def validate() -> tuple[float, float]:
+        return judge(task, examples.probabilities(task.validation))
+
+    for number, rate in enumerate(tried):
+        last = number == len(tried) - 1
+        plan = task.plan(rate, None if last else GIVES_UP)
+        trainer = Trainer(network.logits, augment, plan, examples.network, network.factors, devices)
+        kept_here = checkpoint.of(number)
+        resumed = kept_here.load()
+        if resumed is not None and not trainer.fits(resumed):
+            kept_here.ignore("it is of another model")
+            resumed = None
+        if resumed is not None:
+            logger.info(
+                "going on after epoch %d, from %s", resumed.history[-1].epoch, kept_here.path
+            )
+
+        def keep(state: State, kept_here: Checkpoint = kept_here) -> None:
+            kept_here.save(state)
+            if log is not None:
+                log(state.history[-1])
+
+        history = trainer.fit(examples.batches, validate, reporter, resumed=resumed, keep=keep)
+        if last or kept_epoch(history).epoch:
+            break
+        logger.info(
+            "steps of %g got no further than the head; beginning again with %g",
+            rate,
+            tried[number + 1],
+        )
+    return Attempt(rate, tried[:number], history, trainer.mix(history, validate))
