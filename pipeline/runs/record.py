@@ -321,6 +321,7 @@ def info_of(run: RunFolder) -> dict[str, Any]:
     tuned = run.fine_tuning
     if tuned is None:
         return info | {"factor": run.factor, "seconds": run.seconds}
+    rate = {"learning_rate": tuned.learning_rate, "given_up": tuned.given_up}
     return info | {
         "from": tuned.from_run,
         "learned_layers": tuned.learned_layers,
@@ -328,8 +329,7 @@ def info_of(run: RunFolder) -> dict[str, Any]:
         "step_factors": tuned.step_factors,
         "changes": tuned.changes,
         "devices": tuned.devices,
-        "learning_rate": tuned.learning_rate,
-        "given_up": tuned.given_up,
+        **({} if tuned.learning_rate is None else rate),
         "seconds": run.seconds,
     }
 

@@ -265,7 +265,8 @@ def finetuned(value: Value) -> None:
     if value["trained"]:
         share = _best_share(value["mixtures"])
         mixed = "" if share is None else f", {share:.0%} of the way from the head to it"
-        say(f"kept epoch {value['kept_epoch']}{mixed}")
+        gained = "" if value["kept_epoch"] else ": nothing was gained, the model is as before"
+        say(f"kept epoch {value['kept_epoch']}{mixed}{gained}")
         if (rate := value["learning_rate"]) is not None:  # runs of before do not say it here
             before = "".join(f", after {one:g} got no further" for one in value["given_up"])
             say(f"{len(value['learned_layers'])} layers learned, in steps of {rate:g}{before}")

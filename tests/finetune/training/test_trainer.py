@@ -288,6 +288,17 @@ def test_a_training_that_has_no_number_to_begin_with_says_so():
     assert all(np.array_equal(before[path], after[path]) for path in before)
 
 
+def test_where_smaller_steps_follow_a_loss_that_is_no_number_only_ends_the_training(caplog):
+    """What was before training is kept, for the next attempt to begin with."""
+    model, _, plan = model_and_plan(epochs=5, gives_up=2)
+    before = weights_of(model)
+    history = train(model, plan, [1.0, NAN])
+    assert [epoch.epoch for epoch in history] == [0]
+    assert "in epoch 1 with learning_rate=0.001; epoch 0 is kept" in caplog.text
+    after = weights_of(model)
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
 def test_steps_that_are_too_large_are_told_of():
     """Of real weights: the first step throws them beyond what float32 holds."""
     model, _, plan = model_and_plan(learning_rate=1e38, epochs=3)
