@@ -19,6 +19,7 @@ from pipeline.finetune.training.plan import Epoch, Mixture, State, kept_epoch
 from pipeline.finetune.training.spread import Spread
 from pipeline.finetune.training.trainer import Trainer
 from pipeline.system.progress import Reporter
+from pipeline.system.units import counted
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,13 @@ def attempt(
     config, tried = task.config, rates(task.config)
     if devices.n_devices > 1:
         logger.info("each batch is shared by %d devices", devices.n_devices)
+    logger.info(
+        "%s of the base learn, in steps of %s; changes: %s; at most %s",
+        counted(len(network.learning), "layer"),
+        ", or ".join(f"{rate:g}" for rate in tried),
+        task.changed.names,
+        counted(config.epochs, "epoch"),
+    )
     log = None if config.tensorboard is None else tensorboard_log(config.tensorboard / name)
     augment = augmentation(task.changed.names, config.seed)
 

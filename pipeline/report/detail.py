@@ -47,9 +47,10 @@ def _rows(run: RunFolder) -> Iterator[tuple[str, Any]]:
     if tuned is not None and (learned := tuned.learned_layers):
         yield "layers that learned", f"{len(learned)}, from {learned[0]} to {learned[-1]}"
     if tuned is not None and tuned.learning_rate is not None:
-        before = "".join(f", after {one:g} got no further" for one in tuned.given_up)
+        before = " and ".join(f"{one:g}" for one in tuned.given_up)
+        after = f", after {before} got no further" if before else ""
         changed = tuned.changes.get("augment", "none")
-        yield "steps", f"{tuned.learning_rate:g}{before}; changes: {changed}"
+        yield "steps", f"{tuned.learning_rate:g}{after}; changes: {changed}"
     yield "seed", run.seed
     yield "data", f"{data.root}, digest {data.digest[:SHOWN_OF_A_DIGEST]}…"
     yield "pictures", ", ".join(f"{name} {n:,}" for name, n in data.pictures.items() if n)

@@ -268,8 +268,9 @@ def finetuned(value: Value) -> None:
         gained = "" if value["kept_epoch"] else ": nothing was gained, the model is as before"
         say(f"kept epoch {value['kept_epoch']}{mixed}{gained}")
         if (rate := value["learning_rate"]) is not None:  # runs of before do not say it here
-            before = "".join(f", after {one:g} got no further" for one in value["given_up"])
-            say(f"{len(value['learned_layers'])} layers learned, in steps of {rate:g}{before}")
+            before = " and ".join(f"{one:g}" for one in value["given_up"])
+            after = f", after {before} got no further" if before else ""
+            say(f"{len(value['learned_layers'])} layers learned, in steps of {rate:g}{after}")
     whose = "run" if value["trained"] else "the head stays:"
     say(f"{whose} {value['run']}{' (from disk)' if value['trained'] and value['reused'] else ''}")
     say(
