@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.cli import run
 from pipeline.config import FinetuneConfig
 from pipeline.finetune import attempts
 from pipeline.finetune.attempts import rates
 from pipeline.finetune.finetune import finetune
 from pipeline.finetune.training.plan import Epoch, Plan, is_over
 from pipeline.system.progress import Reporter
-from tests.finetune.test_finetune import opened, project
+from tests.finetune.test_finetune import command, opened, project
 
 __all__ = ["project"]  # a fixture
 WILD = 1e4
@@ -49,7 +50,7 @@ class Interrupting(Reporter):
             raise KeyboardInterrupt
 
 
-def test_no_attempt_is_made_twice(project, tmp_path, monkeypatch):
+def test_no_attempt_is_made_twice(project, tmp_path, monkeypatch, capsys):
     """Interrupted in the second attempt it goes on there, and ends as if undisturbed."""
     monkeypatch.setattr(attempts, "RATES", (WILD, 1e-3))
     settings = {"mode": "tail", "unfreeze": "block4", "epochs": 4, "batch_size": 8}
@@ -73,3 +74,8 @@ def test_no_attempt_is_made_twice(project, tmp_path, monkeypatch):
     losses = [[epoch["validation_loss"] for epoch in one.to_dict()["epochs"]] for one, _ in ended]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert resumed.to_dict()["given_up"] == whole.to_dict()["given_up"] == [WILD]
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    assert run(command(root, "finetune", *flags)) == 0
+    assert (
+        "layers learned, in steps of 0.001, after 10000 got no further" in capsys.readouterr().out
+    )
