@@ -1,7 +1,7 @@
 """Trainings with smaller and smaller steps, until one gets further than the head.
 
 Pictures that are far from those of the base want large steps, and nearly all bases bear them. Where
-two passes leave a model no better than it was, steps of a third are taken from the beginning.
+three passes leave a model no better than it was, steps of a third are taken from the beginning.
 """
 
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 RATES = (1e-3, 3e-4, 1e-4)
 USUAL = 3e-4
 """Where there are too few epochs to see which."""
-GIVES_UP = 2
+GIVES_UP = 3
 
 
 @dataclass(frozen=True)

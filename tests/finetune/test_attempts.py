@@ -17,11 +17,11 @@ from tests.finetune.test_finetune import command, opened, project
 
 __all__ = ["project"]  # a fixture
 WILD = 1e4
-LOOKED = ({"learning_rate": 2e-5}, (2e-5,)), ({}, (1e-3, 3e-4, 1e-4)), ({"epochs": 2}, (3e-4,))
+LOOKED = ({"learning_rate": 2e-5}, (2e-5,)), ({}, (1e-3, 3e-4, 1e-4)), ({"epochs": 3}, (3e-4,))
 
 
 @pytest.mark.parametrize(("flags", "expected"), LOOKED)
-def test_what_is_said_is_taken_and_two_epochs_are_no_time_to_look(flags, expected):
+def test_what_is_said_is_taken_and_few_epochs_are_no_time_to_look(flags, expected):
     assert rates(FinetuneConfig(**flags)) == expected
 
 
@@ -29,7 +29,7 @@ def test_what_is_said_is_taken_and_two_epochs_are_no_time_to_look(flags, expecte
     ("losses", "over"),
     [([1.0, 1.1], False), ([1.0, 1.1, 1.2], True), ([1.0, 0.9, 1.2], False)],
 )
-def test_two_passes_without_gain_are_enough(losses, over):
+def test_passes_without_gain_end_it(losses, over):
     history = [Epoch(n, None, None, loss, 0.5, 0.0, 0.1) for n, loss in enumerate(losses)]
     plan = Plan(12, 6, 4, 1e-3, 0.0, 0.0, gives_up=2)
     assert is_over(history, plan) is over
