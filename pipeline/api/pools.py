@@ -8,6 +8,7 @@ from pipeline.api.stages import computed, pooled
 from pipeline.config import FeaturesConfig, SimilarConfig, SuggestConfig
 from pipeline.errors import InputError
 from pipeline.features import resolve
+from pipeline.features.quantised import settled
 from pipeline.images import find_pictures
 from pipeline.images.pool import pool_of
 from pipeline.runs import find_run
@@ -38,6 +39,7 @@ def similar_in(
     listed, base = find_pictures(paths), resolve(config)
     given = pool_of("pictures", listed, listed.digests(config.cache / "index"))
     dataset = pooled(pool, config, reporter)
+    base = settled(config, base, dataset)
     found = [computed(config, base, one, reporter) for one in (dataset, given)]
     answer = similar(config, *found)
     return answer if config.out is None else draw(answer, config.out)

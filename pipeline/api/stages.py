@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.backbones.engines.precision import OF_OPENVINO, kind_of
 from pipeline.backbones.given_files import GRAPHS, refuse_graph
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
 from pipeline.errors import DataError, InputError, UnclearError
@@ -18,6 +19,7 @@ from pipeline.features.base import FrozenBase
 from pipeline.features.explain import Explanation, explain
 from pipeline.features.export import ExportedFeatures, check_export, export_features
 from pipeline.features.extract import CachedFeatures, Extraction, extract
+from pipeline.features.quantised import kept_for
 from pipeline.images import Dataset, index
 from pipeline.images.own import is_own
 from pipeline.images.pool import index_pool
@@ -125,6 +127,7 @@ def classified(
     bases = contenders(config)
     dataset = indexed(data, config, reporter)
     check(config, dataset)
+    bases = [one.settled(dataset) for one in bases]
 
     def extracted(one: ClassifyConfig, base: FrozenBase, some: Dataset) -> CachedFeatures:
         return computed(one, base, some, reporter)
@@ -193,8 +196,15 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
-    if (kind := source.frozen(look=True).spec.backbone.given) in GRAPHS:
+    as_learnt = source.frozen(look=True)
+    if (kind := as_learnt.spec.backbone.given) in GRAPHS:
         raise refuse_graph(kind, "fine-tuning")
+    if kind_of(as_learnt.precision) in OF_OPENVINO:
+        raise InputError(
+            f"expected a run in float32 for fine-tuning, received {source.name} in "
+            f"{kind_of(as_learnt.precision)}: run `pipeline classify {data}` with --precision "
+            f"float32 first"
+        )
     base = source.frozen(weights=config.weights)
     import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
     found = computed(stage1_config(config, source, base), base, dataset, reporter)
@@ -215,7 +225,8 @@ def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":
 def explained(data: str, config: FeaturesConfig, reporter: Reporter) -> Explanation:
     """Compare a location with the cache; nothing is changed."""
     base = resolve(config, look=True)
-    return explain(config, base, indexed(data, config, reporter, look=True))
+    dataset = indexed(data, config, reporter, look=True)
+    return explain(config, kept_for(config, base, dataset), dataset)
 
 
 def features_exported(
@@ -226,4 +237,5 @@ def features_exported(
     check_export(config, out, overwrite)
     base = resolve(config, look=True)
     dataset = indexed(data, config, reporter, look=True)
+    base = kept_for(config, base, dataset)
     return export_features(config, base, dataset, out, overwrite=overwrite, reporter=reporter)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.errors import RunError
-from pipeline.features.base import FrozenBase, decoding_from_dict, frozen_from_dict
+from pipeline.features.base import FrozenBase
+from pipeline.features.saved import decoding_from_dict, frozen_from_dict
 from pipeline.heads import FittedHead
 from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, ViewAverage

@@ -32,7 +32,8 @@ class Recipe:
         decoding: Version, resize mode and interpolation of the decoder.
         view: Policy and seed of augmented views; ``{"policy": "clean"}`` is the picture itself.
         dtype: Stored dtype of the features.
-        precision: Arithmetic of the base, float32, mixed_float16 or mixed_bfloat16.
+        precision: Arithmetic of the base, float32, bfloat16, mixed_float16 or mixed_bfloat16; or
+            int8: and the digest of the quantised model.
     """
 
     backbone: str
