@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.backbones.engines.precision import OF_OPENVINO, kind_of
 from pipeline.backbones.given_files import GRAPHS, refuse_graph
 from pipeline.config import CheckConfig, ClassifyConfig, FeaturesConfig, FinetuneConfig
 from pipeline.errors import DataError, InputError, UnclearError
@@ -196,15 +195,8 @@ def finetuned(
     source = source_run(config.runs, config.source, data, dataset.digest)
     check_classes(dataset, source)
     transplantable_head(source)
-    as_learnt = source.frozen(look=True)
-    if (kind := as_learnt.spec.backbone.given) in GRAPHS:
+    if (kind := source.frozen(look=True).spec.backbone.given) in GRAPHS:
         raise refuse_graph(kind, "fine-tuning")
-    if kind_of(as_learnt.precision) in OF_OPENVINO:
-        raise InputError(
-            f"expected a run in float32 for fine-tuning, received {source.name} in "
-            f"{kind_of(as_learnt.precision)}: run `pipeline classify {data}` with --precision "
-            f"float32 first"
-        )
     base = source.frozen(weights=config.weights)
     import_keras("tensorflow")  # before stage 1, which could choose another for its GPU
     found = computed(stage1_config(config, source, base), base, dataset, reporter)

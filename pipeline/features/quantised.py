@@ -67,9 +67,21 @@ def settled(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Froze
             logger.info("int8, as made before: agreement with float32: %s", found)
             return one
         logger.info("the int8 model made before does not serve these pictures: %s", found)
+    return _made(config, base, (judged, reference), calibrating(dataset, base, config.seed))
+
+
+def calibrating(dataset: Dataset, base: FrozenBase, seed: int) -> np.ndarray:
+    """Return pictures of train that say what values int8 has to cover: (n, s, s, 3) uint8.
+
+    They are others than those that judge, where there are enough.
+
+    Raises:
+        DataError: None can be decoded.
+    """
+    rows = _drawn(dataset, seed)
     further = rows[N_JUDGED:][:N_CALIBRATING]
     further = further if len(further) == N_CALIBRATING else rows[:N_CALIBRATING]
-    return _made(config, base, (judged, reference), _decoded(dataset, base, further))
+    return _decoded(dataset, base, further)
 
 
 def _known(config: FeaturesConfig, base: FrozenBase) -> list[tuple[int, FrozenBase]]:

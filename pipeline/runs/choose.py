@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.backbones.engines.precision import OF_OPENVINO, kind_of
 from pipeline.errors import RunError, StoreError
 from pipeline.heads import HeadSpec
 from pipeline.images import resolve_location
@@ -214,11 +215,17 @@ def is_transplantable(run: RunFolder) -> bool:
     """Return whether a run's head can become Dense layers on its base."""
     if run.kind != CLASSIFY:
         return False
-    return run.spec.head.kind in TRANSPLANTABLE
+    on_keras = kind_of(run.recipe.precision) not in OF_OPENVINO
+    return on_keras and run.spec.head.kind in TRANSPLANTABLE
 
 
 def transplantable_head(run: RunFolder) -> HeadSpec:
     """Return a run's head; raises RunError when it cannot become Dense layers on the base."""
+    if (precision := kind_of(run.recipe.precision)) in OF_OPENVINO:
+        raise RunError(
+            f"expected a run in float32 for fine-tuning, received {run.name} in {precision}: run "
+            f"`pipeline classify` with --precision float32 first"
+        )
     if not is_transplantable(run):
         way_out = "choose another with --from, for example one with logistic"
         if run.kind == FINETUNE and run.fine_tuning is not None:
