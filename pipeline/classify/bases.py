@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.backbones.available import named_bases
-from pipeline.backbones.engines.precision import FLOAT32, kind_of
 from pipeline.backbones.given_files import looks_given
 from pipeline.config import ClassifyConfig
 from pipeline.errors import InputError
@@ -29,12 +28,6 @@ class Contender:
         """Its settings without augmented views: bases are compared on the pictures as they are."""
         return replace(self.config, views=0, test_views=0)
 
-    @property
-    def name(self) -> str:
-        """Its base, and the precision that it is computed in where that is not the usual one."""
-        precision = kind_of(self.base.precision)
-        return str(self.base.spec) if precision == FLOAT32 else f"{self.base.spec} in {precision}"
-
     def settled(self, dataset: Dataset) -> "Contender":
         """Return it with all that decides its numbers, for pictures; see `quantised.settled`."""
         return replace(self, base=settled(self.config, self.base, dataset))
@@ -43,7 +36,7 @@ class Contender:
         """Return what is known of it before anything is computed."""
         spec = self.base.spec  # the catalog counts values at default arguments alone
         n_parameters = None if spec.arguments else spec.backbone.n_parameters
-        return BaseRow(self.name, self.base.weights, n_parameters)
+        return BaseRow(self.base.recipe.base, self.base.weights, n_parameters)
 
 
 def contenders(config: ClassifyConfig) -> list[Contender]:
@@ -83,7 +76,7 @@ def contenders(config: ClassifyConfig) -> list[Contender]:
     recipes = [one.base.recipe.digest for one in bases]
     for place, one in enumerate(bases):
         if recipes[place] in recipes[:place]:
-            raise InputError(f"expected bases that differ, received {one.name} twice")
+            raise InputError(f"expected bases that differ, received {one.base.recipe.base} twice")
     return bases
 
 

@@ -55,7 +55,8 @@ class FeaturesConfig(DataConfig, HasModels):
     """Antialiased resampling filter: bilinear, bicubic, lanczos."""
 
     precision: str = "float32"
-    """Arithmetic of the base: float32; mixed_float16 or mixed_bfloat16 for GPUs."""
+    """Arithmetic of the base: float32; on processors bfloat16 or int8, on GPUs mixed_float16 or
+    mixed_bfloat16; fast: the fastest of them here. `classify` compares several: float32,int8."""
 
     engine: str = "auto"
     """What runs the base: openvino, tensorflow, jax, torch; auto: one with a GPU, else OpenVINO."""

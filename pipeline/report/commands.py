@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.backbones.engines.precision import kind_of
 from pipeline.config import (
     CheckConfig,
     ClassifyConfig,
@@ -140,7 +141,7 @@ def feature_settings(run: RunFolder) -> dict[str, Any]:
         "image_size": recipe.image_size,
         "resize": decoding.resize,
         "interpolation": decoding.interpolation,
-        "precision": recipe.precision,
+        "precision": kind_of(recipe.precision),
         "dtype": recipe.dtype,
         "jpeg": decoding.jpeg,
         "layers": "+".join(layer for layer, other in recipe.cuts if other == pooling),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.backbones.engines.precision import kind_of
 from pipeline.evaluate import reliability
 from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
 from pipeline.evaluate.plots.ranking import ranking_charts
@@ -37,7 +38,7 @@ def _rows(run: RunFolder) -> Iterator[tuple[str, Any]]:
     size = recipe.image_size
     yield "picture", f"{size} × {size} pixels, {decoding.resize}, {decoding.interpolation}"
     yield "JPEG decoding", decoding.jpeg
-    yield "arithmetic, stored type", f"{recipe.precision}, {recipe.dtype}"
+    yield "arithmetic, stored type", f"{kind_of(recipe.precision)}, {recipe.dtype}"
     yield "head", run.head
     parameters = ", ".join(f"{name}={value}" for name, value in run.params.items())
     yield "parameters", parameters or "none"

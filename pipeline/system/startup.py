@@ -224,8 +224,10 @@ def import_nncf() -> Any:
             "expected nncf to make a model of int8, which is not installed; run: pip install "
             "'bottleneck-pipeline[int8]', or choose --precision bfloat16 or float32"
         )
+    usual = logging.getLoggerClass()
     nncf = _without_telemetry("nncf")
-    nncf.set_log_level(logging.CRITICAL)
+    logging.setLoggerClass(usual)  # it makes its own that of the process
+    logging.getLogger("nncf").setLevel(logging.CRITICAL)
     return nncf
 
 

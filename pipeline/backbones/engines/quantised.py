@@ -58,7 +58,7 @@ class Agreement:
             flat, other = one.reshape(len(one), -1), other.reshape(len(one), -1)
             lengths = np.linalg.norm(flat, axis=1) * np.linalg.norm(other, axis=1)
             cosines = (flat * other).sum(1) / np.maximum(lengths, np.finfo(np.float32).tiny)
-            worst = np.minimum(worst, np.where(lengths > 0, cosines, flat.any(1) == other.any(1)))
+            worst = np.minimum(worst, np.where(lengths == 0, flat.any(1) == other.any(1), cosines))
         worst = np.nan_to_num(worst, nan=-1.0)
         return cls(float(np.median(worst)), float(worst.min()), len(worst))
 
@@ -122,8 +122,9 @@ def quantise(model: Any, pictures: np.ndarray, *, thorough: bool = False) -> Any
             f"expected a base that NNCF can quantise, it fails: {brief(error)}; choose "
             f"--precision bfloat16 or float32"
         ) from error
+    made.set_friendly_name(INT8)  # these names count what the process made before
     for number, node in enumerate(made.get_ordered_ops()):
-        node.set_friendly_name(f"node_{number}")  # NNCF's count what the process made before
+        node.set_friendly_name(f"node_{number}")
     return made
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pipeline.backbones.engines.precision import FLOAT32, kind_of
 from pipeline.system.files import canonical_json
 
 CutName = tuple[str, str]
@@ -56,6 +57,12 @@ class Recipe:
         readable = f"{self.backbone}-{shown}-{poolings}"
         safe = "".join(c if c.isalnum() or c in "-_.+=(),@" else "_" for c in readable)
         return f"{safe[:150]}-{self.digest[:12]}"
+
+    @property
+    def base(self) -> str:
+        """Its base for people, with the precision where that is not the usual one."""
+        precision = kind_of(self.precision)
+        return self.backbone if precision == FLOAT32 else f"{self.backbone} in {precision}"
 
     @property
     def digest(self) -> str:
