@@ -58,8 +58,10 @@ def test_a_quantised_model_is_made_once_and_named_in_the_recipe(project, caplog)
     (model,) = kept(project)
     base = resolve(config(project))
     cached = extract(config(project), base, index(project / "data"))
-    assert cached.extraction.reused == 12 and cached.base.precision == model.identity["precision"]
-    assert "making an int8 model" not in caplog.text and "agreement" not in caplog.text
+    assert cached.extraction.reused == 12
+    assert cached.base.precision == model.identity["precision"]
+    assert "making an int8 model" not in caplog.text
+    assert "agreement" not in caplog.text
     assert kept_for(config(project), base, index(project / "data")) == cached.base
     plain = extract(config(project, precision="float32"), base.in_float, index(project / "data"))
     digests, cuts = cached.dataset.digests, [(cut.layer, cut.pooling) for cut in base.cuts]

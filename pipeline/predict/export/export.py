@@ -255,8 +255,9 @@ def _write(
                 f"{MOST_CHANGED:.0%} at most, received others for {found[CHANGED]:.0f} of {n} "
                 f"pictures ({expected.source}); nothing was kept, leave --precision out"
             )
-        for name in () if pictures is not None else (OUTPUT, EVIDENCE):
-            if (difference := found.get(name, 0.0)) > expected.limit:
+        held = [name for name in (OUTPUT, EVIDENCE) if name in found and pictures is None]
+        for name in held:
+            if (difference := found[name]) > expected.limit:
                 raise RunError(
                     f"expected the {name} of the run from {wanted.title}, within "
                     f"{expected.limit:.0e}, received others, off by up to {difference:.1e} on "

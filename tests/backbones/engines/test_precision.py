@@ -17,7 +17,8 @@ DIGEST = f"int8:{'0f' * 32}"
 
 
 def test_a_recipe_names_the_quantised_model():
-    assert is_quantised(DIGEST) and kind_of(DIGEST) == INT8
+    assert is_quantised(DIGEST)
+    assert kind_of(DIGEST) == INT8
     for other in ("int8", "int8:0f", "float32", f"{DIGEST}0", None, 8):
         assert not is_quantised(other)
     check_precision(DIGEST)
