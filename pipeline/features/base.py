@@ -25,6 +25,7 @@ from pipeline.backbones.engines.precision import (
 )
 from pipeline.backbones.given import FoundBase, find_base
 from pipeline.backbones.given_files import GRAPHS, refuse_graph
+from pipeline.backbones.weight_formats import TORCH, stored_as
 from pipeline.backbones.weights import WeightsSource, resolve_weights
 from pipeline.config import RUNS, FeaturesConfig
 from pipeline.errors import InputError, WeightsError
@@ -148,6 +149,15 @@ class FrozenBase:
         family = self.spec.backbone.preprocessing
         model = graph_model(kind, path, size, self.cuts, self.outputs, family)
         return ReadNetwork(model, difference_from_reference(kind, path, size, family))
+
+    def direct(self) -> ReadNetwork | None:
+        """Make OpenVINO's model without Keras, where that is known; raises WeightsError."""
+        path, row = self.source.path, self.spec.backbone
+        if row.module != "efficientnet_lite" or path is None or stored_as(path) != TORCH:
+            return None
+        from pipeline.backbones.lite_graph import lite_graph
+
+        return lite_graph(row.name, path, self.decoding.size, self.cuts, self.outputs)
 
     def check_layers(self) -> None:
         """Refuse cuts at layers that there are not; Keras is asked about those that are not named.

@@ -193,6 +193,9 @@ def base_network(bundle: Bundle, base: FrozenBase) -> GivenNetwork:
     def build() -> "keras.Model":
         return bundle.frozen().with_cuts(base.cuts).build()
 
+    def direct() -> ReadNetwork | None:
+        return bundle.frozen().with_cuts(base.cuts).direct()
+
     def read() -> ReadNetwork:
         return bundle.frozen().with_cuts(base.cuts).read_graph()
 
@@ -203,7 +206,7 @@ def base_network(bundle: Bundle, base: FrozenBase) -> GivenNetwork:
 
     graph = None if base.graph is None else read
     graph = read_quantised if is_quantised(base.precision) else graph
-    return GivenNetwork(base.name, base.identity, base.outputs, build, graph)
+    return GivenNetwork(base.name, base.identity, base.outputs, build, graph, direct)
 
 
 def _with_typical(scores: Scoring, density: Density) -> Scoring:

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -202,7 +202,7 @@ def _can_run(network: Network, models: Path) -> bool:
     if keras_order()[:1] == ["tensorflow"]:
         return True
     kept = find_kept(models, network)
-    return kept is not None and kept.accepted
+    return (kept is not None and kept.accepted) or network.direct() is not None
 
 
 def _openvino(network: Network, precision: str, batch_size: int, models: Path) -> Engine:
@@ -225,13 +225,19 @@ def _openvino(network: Network, precision: str, batch_size: int, models: Path) -
 
 
 def _convert(network: Network, precision: str, batch_size: int, models: Path) -> Engine:
-    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that."""
+    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that.
+
+    Some networks need no TensorFlow; NumPy is what they are held against.
+    """
+    from pipeline.backbones.engines.openvino import OpenVINOEngine
+
+    if (made := _direct(network, models)) is not None:
+        return OpenVINOEngine(made, network, batch_size, precision)
     require_framework("tensorflow", f"converting {network.name} for OpenVINO, once")
     logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, models)
     device = device_of("tensorflow")
     import_keras("tensorflow")
     from pipeline.backbones.engines.conversion import convert, differences, parity_images
-    from pipeline.backbones.engines.openvino import OpenVINOEngine
     from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 
     model = network.build()
@@ -257,6 +263,27 @@ def _convert(network: Network, precision: str, batch_size: int, models: Path) ->
     if precision == FLOAT32:
         return engine
     return OpenVINOEngine(converted, network, batch_size, precision)
+
+
+def _direct(network: Network, models: Path) -> Any:
+    """Make and keep a model without Keras; None where there is no such way, or it is wrong here."""
+    made = network.direct()
+    if made is None or made.difference is None:
+        return None
+    if made.difference > PARITY_LIMIT:
+        logger.warning(
+            "%s is converted by TensorFlow: made without it, it is %.1e off",
+            network.name,
+            made.difference,
+        )
+        return None
+    logger.info("making %s for the CPU, once: it is kept in %s", network.name, models)
+    try:
+        found = dict.fromkeys(network.outputs, made.difference)
+        keep(models, network, made.model, found, PARITY_LIMIT)
+    except StoreError as error:
+        logger.warning("%s", error)
+    return made.model
 
 
 def _check_float(network: Network, precision: str) -> None:
