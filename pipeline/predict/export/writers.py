@@ -6,6 +6,7 @@ said of a model is JSON in ASCII, which every format can hold.
 
 import json
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -214,7 +215,9 @@ def _write_tflite(
         if pictures is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: ({INPUT: one[None]} for one in pictures)
-        path.write_bytes(converter.convert())
+        with warnings.catch_warnings():  # of an interpreter of its own that will go
+            warnings.simplefilter("ignore")
+            path.write_bytes(converter.convert())
     _append(path, description)
 
 
