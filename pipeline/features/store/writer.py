@@ -25,8 +25,8 @@ class ShardWriter:
     """Collects rows and writes them as shards in a thread of its own while others compute.
 
     A shard is finished at 32 MiB or after ten seconds, then twenty, forty and a minute, whichever
-    comes first: that is what a sudden end can cost. Leaving the context writes the rest, also when the reason is an exception or an
-    interruption: rows that were computed are kept.
+    comes first: that is what a sudden end can cost. Leaving the context writes the rest, also when
+    the reason is an exception or an interruption: rows that were computed are kept.
 
     Args:
         folder: That of the recipe.
