@@ -20,7 +20,6 @@ from pipeline.images.identity import Identities
 from pipeline.images.location import CSV
 from pipeline.images.sources import Source
 from pipeline.images.splits import rows_of_bytes
-from pipeline.images.tables.content import TableContent
 from pipeline.images.tables.text import read_text
 from pipeline.system.units import counted, named
 
@@ -135,14 +134,13 @@ class _Row:
 
 def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
     """Yield the rows that say something; see `correct` for what is raised."""
-    table = _table(file)
-    columns = {column.name.lower(): column.values for column in table.columns}
+    numbers, columns = columns_of(file)
     if "label" not in columns or not {"path", "digest"} & columns.keys():
         raise InputError(
             f"expected the columns path (or digest) and label in {file}, received "
-            f"{named([column.name for column in table.columns])}: name them so"
+            f"{named(list(columns))}: name them so"
         )
-    nothing = [""] * len(table.numbers)
+    nothing = [""] * len(numbers)
     paths, digests = columns.get("path", nothing), columns.get("digest", nothing)
     if DROP in classes:
         raise InputError(
@@ -150,9 +148,7 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
             f"out: rename the class"
         )
     empty = True
-    for number, path, digest, label in zip(
-        table.numbers, paths, digests, columns["label"], strict=True
-    ):
+    for number, path, digest, label in zip(numbers, paths, digests, columns["label"], strict=True):
         if not label:
             continue
         empty = False
@@ -166,19 +162,29 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
         raise InputError(f"expected a label in some row of {file}, received none: fill some in")
 
 
-def _table(file: str) -> TableContent:
+def columns_of(
+    file: str, setting: str = "corrections"
+) -> tuple[Sequence[int], dict[str, Sequence[str]]]:
+    """Read a table of pictures: the numbers of its rows, and its columns by name in small letters.
+
+    Args:
+        file: The table.
+        setting: What names it, for the sentence.
+
+    Raises:
+        InputError: It is no table, or cannot be read.
+    """
     try:
         if os.path.getsize(file) > _MOST_BYTES:
-            raise InputError(
-                f"expected a table of corrections, received {file}, which is too large"
-            )
+            raise InputError(f"expected a table of pictures, received {file}, which is too large")
         content = read_file(file)
     except OSError as error:
         raise InputError(
-            f"expected a table of paths and labels, received corrections={file}: "
+            f"expected a table of paths and labels, received {setting}={file}: "
             f"{error.strerror or error}; check the path"
         ) from error
-    return read_text(file, CSV, content)
+    table = read_text(file, CSV, content)
+    return table.numbers, {column.name.lower(): column.values for column in table.columns}
 
 
 class _Places:

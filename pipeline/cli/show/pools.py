@@ -1,4 +1,4 @@
-"""How it looks what is like what, and what to label next."""
+"""How it looks what is like what, what to label next, and where."""
 
 from pipeline.cli.show.results import Value, left_out, lines, say
 from pipeline.system.units import counted
@@ -26,6 +26,19 @@ def suggested(value: Value) -> None:
     lines(rows, _suggestion)
     left_out(value["failed"], value["candidates"] + known + len(value["failed"]))
     say(f"{value['out']}: fill in the column label, then pipeline classify DATA --labels it")
+
+
+def label_page(value: Value) -> None:
+    """Print what is on the page, and what to do with it."""
+    counts = [f"{title[0].lower()}{title[1:]} {n}" for title, n in value["sections"].items() if n]
+    more = f" of {value['found']}" if value["found"] > value["asked"] else ""
+    say(f"{value['out']}: {value['asked']}{more} pictures to ask about: {', '.join(counts)}")
+    if value["known"]:
+        say(f"{counted(value['known'], 'row')} of the corrections are saved with what is new")
+    for note in value["notes"]:
+        say(f"note: {note}")
+    left_out(value["failed"], value["asked"])
+    say("open it in a browser; the table that it saves is for pipeline classify DATA --labels")
 
 
 def _suggestion(row: Value) -> str:
