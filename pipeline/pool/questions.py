@@ -185,7 +185,8 @@ def once(
     for one in questions:
         if one.digest not in known:
             first.setdefault(one.digest, one)
-    sections = [[one for one in first.values() if one.section == name] for name in SECTIONS]
+    each = ([one for one in first.values() if one.section == name] for name in SECTIONS)
+    sections = list(filter(None, each))
     shares = shared(most, [len(one) for one in sections])
     kept = [one[:share] for one, share in zip(sections, shares, strict=True)]
     return [one for part in kept for one in part], len(first)
