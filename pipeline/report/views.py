@@ -92,7 +92,7 @@ def page_view(
         runs = []
         for detail in material.details:
             view = detail_view(detail, commands, notes)
-            runs.append(view | {"number": number, "id": f"run-{number}"})
+            runs.append(view | {"number": number, "set": place, "id": f"run-{number}"})
             number += 1
         sets.append(_set_view(place, material, runs, commands, notes))
     title = ", ".join(dict.fromkeys(one["name"] for one in sets))
