@@ -16,7 +16,7 @@ from pipeline.images.corrections import DROP, columns_of
 from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
 from pipeline.report.page import as_json, filled
-from pipeline.report.predictions import read_predictions
+from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.sprites import data_uri, webp
 from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
 from pipeline.runs import RunFolder
@@ -80,17 +80,17 @@ def write_label_page(
         RunError: The run was tested on other pictures.
     """
     dataset = None if checked is None else checked.dataset
-    classes, may_grow = _classes(config, dataset, run)
+    classes, grows = _classes(config, dataset, run)
     known, earlier = _earlier(config, dataset)
     questions, lost = list[Question](), list[str]()
     if checked is not None:
         predictions = None if run is None else _tested(run, checked.dataset)
-        questions += about_data(checked, predictions, known)
+        questions += about_data(checked, predictions)
     if config.suggestions is not None:
-        listed, lost = suggested(str(config.suggestions), None if may_grow else classes)
+        listed, lost = suggested(str(config.suggestions), None if grows else classes)
         questions += listed
-        named_ = (name for one in listed for name in (one.label, one.looks) if name)
-        classes = tuple(dict.fromkeys([*classes, *named_])) if may_grow else classes
+        said = (name for one in listed for name in (one.label, one.looks) if name)
+        classes = tuple(dict.fromkeys([*classes, *said])) if grows else classes
     kept, found = once(questions, known, config.n)
     if not kept:
         raise InputError(
@@ -101,19 +101,9 @@ def write_label_page(
     wanted = [Wanted(str(at), one.digest, (SIDE,)) for at, one in enumerate(kept)]
     made = make_thumbnails(lambda at: kept[int(at)].read(), wanted, reporter)
     images = [thumbnail for (thumbnail,) in made]
-    title = out.stem if dataset is None else dataset.name
-    payload = {
-        "classes": [_texts(name) for name in classes],
-        "grows": may_grow,
-        "sections": SECTIONS,
-        "cards": [_card(one, classes) for one in kept],
-        "earlier": earlier,
-        "file": f"{out.stem}.csv",
-        "run": None if run is None else run.name,
-    }
-    payload["key"] = hashlib.sha256(as_json(payload).encode()).hexdigest()
-    payload["images"] = [_image(one) for one in images]
-    _write(out, title, run, payload)
+    named_so = {"file": f"{out.stem}.csv", "run": None if run is None else run.name}
+    payload = _payload(kept, images, classes, {"grows": grows, "earlier": earlier, **named_so})
+    _write(out, out.stem if dataset is None else dataset.name, payload)
     failed = [{"path": path, "reason": "not there"} for path in lost]
     failed += [
         {"path": one.path, "reason": image.reason}
@@ -125,6 +115,23 @@ def write_label_page(
     return LabelPage(
         str(out), counts, len(kept), found, len(earlier), classes, tuple(failed), notes
     )
+
+
+def _payload(
+    questions: Sequence[Question],
+    images: Sequence[Thumbnail],
+    classes: Sequence[str],
+    more: dict[str, Any],
+) -> dict[str, Any]:
+    """Return what the script works with; what is kept in a browser is of this page alone."""
+    payload = {
+        "classes": [_texts(name) for name in classes],
+        "sections": SECTIONS,
+        "cards": [_card(one, classes) for one in questions],
+        **more,
+    }
+    key = hashlib.sha256(as_json(payload).encode()).hexdigest()
+    return {**payload, "key": key, "images": [_image(one) for one in images]}
 
 
 def _classes(
@@ -149,7 +156,7 @@ def _classes(
     return classes, known is None
 
 
-def _tested(run: RunFolder, dataset: Dataset) -> Any:
+def _tested(run: RunFolder, dataset: Dataset) -> RunPredictions:
     predictions = read_predictions(run)
     if not set(rows_of_bytes(dataset.digests)) & set(rows_of_bytes(predictions.digests)):
         raise RunError(
@@ -225,9 +232,9 @@ def _page_file(name: str) -> str:
     return files("pipeline.pool").joinpath("page", name).read_text("utf-8")
 
 
-def _write(out: Path, title: str, run: RunFolder | None, payload: Any) -> None:
+def _write(out: Path, title: str, payload: dict[str, Any]) -> None:
     """Write the page whole, or not at all."""
-    view = {"title": title, "run": None if run is None else run.name}
+    view = {"title": title, "run": payload["run"]}
     template, style, script = map(_page_file, ("label.html", "label.css", "label.js"))
     page = filled(template, style, [script], view, payload)
     with output_path(out) as temporary:

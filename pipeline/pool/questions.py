@@ -57,15 +57,12 @@ class Question:
     ours: bool = True
 
 
-def about_data(
-    checked: DataCheck, predictions: RunPredictions | None, known: frozenset[bytes]
-) -> Iterator[Question]:
+def about_data(checked: DataCheck, predictions: RunPredictions | None) -> Iterator[Question]:
     """Yield what a data set raises: suspect labels, a run's mistakes, look-alikes, the worst first.
 
     Args:
         checked: What was found in it.
         predictions: What a run says of its test pictures.
-        known: Contents that a person has spoken about.
     """
     dataset = checked.dataset
     rows = _rows_of(dataset)
