@@ -4,12 +4,10 @@ What is said of a picture holds for its content, so for every copy of it. A pict
 set does not have, but that is there as a file, is one more to learn from: it joins train.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.images.files import Files, LocalFiles, read_file
 from pipeline.images.identity import Identities
 from pipeline.images.location import CSV
-from pipeline.images.sources import Source
+from pipeline.images.sources import PlacedFiles, Source
 from pipeline.images.splits import rows_of_bytes
 from pipeline.images.tables.text import read_text
 from pipeline.system.units import counted, named
@@ -200,6 +198,7 @@ class _Places:
         known = rows_of_bytes(digests)
         self._by_path = dict(zip(source.paths, known, strict=True))
         self._known = {one for one in known if any(one)}
+        self._others = PlacedFiles()
         self._root, self._folder = source.location, os.path.dirname(os.path.abspath(file))
 
     def of(self, row: _Row) -> tuple[bytes | None, str | None]:
@@ -216,7 +215,7 @@ class _Places:
                 # Its content changed since the table was made: what was said is of another one.
                 return (digest if said in ("", digest.hex()) else None), None
         try:
-            digest = hashlib.sha256(read_file(place)).digest()
+            digest = self._others.digest(place)
         except (OSError, ValueError):
             return None, None
         if said not in ("", digest.hex()):
@@ -275,8 +274,11 @@ def _put_together(
 
 
 def _with_added(files: Files, added: Mapping[str, Any]) -> Files:
-    """Return what reads the files of a source, and files at absolute paths beside them."""
-    return LocalFiles(files.root) if isinstance(files, LocalFiles) else _AddedFiles(files, added)
+    """Return what reads the files of a source, and pictures at whole paths beside them."""
+    plain = all(map(os.path.isfile, added))
+    if isinstance(files, LocalFiles) and plain:
+        return LocalFiles(files.root)
+    return _AddedFiles(files, added)
 
 
 class _AddedFiles(Files):
@@ -284,11 +286,11 @@ class _AddedFiles(Files):
 
     def __init__(self, files: Files, added: Mapping[str, Any]) -> None:
         self.waits, self._files, self._added = files.waits, files, frozenset(added)
-        self._local = LocalFiles(Path("/"))
+        self._others = PlacedFiles()
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""
-        return (self._local if path in self._added else self._files).read(path)
+        return (self._others if path in self._added else self._files).read(path)
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return those of the files of the source."""

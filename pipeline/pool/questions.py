@@ -3,7 +3,6 @@
 Each content is asked about once, under the first of these that it is found by.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from pipeline.check.check import DataCheck
-from pipeline.errors import InputError, UnknownNameError
+from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.images import Dataset
 from pipeline.images.corrections import DROP, columns_of
-from pipeline.images.files import read_file
+from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.report.material import shared
 from pipeline.report.predictions import RunPredictions
@@ -133,6 +132,7 @@ def suggested(file: str, classes: Sequence[str] | None) -> tuple[list[Question],
 
     Raises:
         InputError: It is no such table, or none of its pictures is there.
+        DataError: It says two labels of one picture.
         UnknownNameError: A label is no class.
     """
     numbers, columns = columns_of(file, "suggestions")
@@ -142,7 +142,7 @@ def suggested(file: str, classes: Sequence[str] | None) -> tuple[list[Question],
             f"that `pipeline suggest` wrote"
         )
     nothing, folder = [""] * len(numbers), os.path.dirname(os.path.abspath(file))
-    found, lost = [], []
+    found, lost, files = dict[bytes, Question](), [], PlacedFiles()
     order = ("path", "digest", "label", "prediction", "probability", "reason")
     cells = zip(*(columns.get(name, nothing) for name in order), strict=True)
     for number, (path, said, label, prediction, probability, reason) in zip(
@@ -153,7 +153,7 @@ def suggested(file: str, classes: Sequence[str] | None) -> tuple[list[Question],
             raise UnknownNameError("label", label, [*classes, DROP], hint)
         place = os.path.join(folder, path)
         try:
-            digest = bytes.fromhex(said) or hashlib.sha256(read_file(place)).digest()
+            digest = bytes.fromhex(said) or files.digest(place)
         except (OSError, ValueError):
             lost.append(path)
             continue
@@ -161,14 +161,19 @@ def suggested(file: str, classes: Sequence[str] | None) -> tuple[list[Question],
         called = f"looks like {prediction} ({probability})" if prediction and probability else ""
         why = "; ".join(filter(None, (called, reason)))
         given = None if label in ("", DROP) else label
-        one = Question(SUGGESTED, place, digest, partial(read_file, place), given)
-        found.append(replace(one, looks=looks or None, why=why, ours=False))
+        one = Question(SUGGESTED, place, digest, partial(files.read, place), given)
+        one = replace(one, looks=looks or None, why=why, ours=False)
+        if (other := found.setdefault(digest, one)).label != one.label:
+            raise DataError(
+                f"expected one label for a picture in {file}, received {other.label!r} and "
+                f"{one.label!r} for {path}: keep one of the two"
+            )
     if not found:
         raise InputError(
             f"expected pictures in {file}, received {named(lost) if lost else 'no rows'}"
             f"{', none of which is there' if lost else ''}: suggest some first"
         )
-    return found, lost
+    return list(found.values()), lost
 
 
 def once(

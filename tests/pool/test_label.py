@@ -58,6 +58,7 @@ def test_what_was_said_is_not_asked_again_but_saved_again(doubtful, tmp_path, ca
 
 def listed(tmp_path, *rows, header=("path", "label", "prediction", "probability", "reason")):
     path = tmp_path / "list.csv"
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path
@@ -91,7 +92,8 @@ def test_what_cannot_be_asked_about_is_refused(doubtful, tmp_path, capsys):
     data, out = doubtful / "data", ("--out", tmp_path / "page.html", *places(doubtful))
     (picture, *_) = sorted((doubtful / "pool").iterdir())
     table = listed(tmp_path, (picture, "fox", "", "", ""))
-    lost = listed(tmp_path / "..", ("gone.png", "", "", "", ""))
+    lost = listed(tmp_path / "lost", ("gone.png", "", "", "", ""))
+    two = listed(tmp_path / "two", (picture, "fox", *[""] * 3), (picture, "cat", *[""] * 3))
     (tmp_path / "bare.csv").write_text("name,label\n1.png,\n")
     for arguments, sentence in (
         ([], "labels, --suggestions F.csv, or both, received neither"),
@@ -99,6 +101,7 @@ def test_what_cannot_be_asked_about_is_refused(doubtful, tmp_path, capsys):
         ([data, *BASE, "--classes", "a,b"], "expected no classes beside data or a run"),
         (["--suggestions", table, "--run", "best"], "unknown label 'fox'"),
         (["--suggestions", lost], "'gone.png', none of which is there"),
+        (["--suggestions", two], "one label for a picture in"),
         (["--suggestions", tmp_path / "no.csv"], "suggestions="),
         (["--suggestions", tmp_path / "bare.csv"], "expected the column path"),
         (["--suggestions", table, "--classes", "cat,drop"], "no class called 'drop'"),

@@ -32,7 +32,8 @@ def label_page(value: Value) -> None:
     """Print what is on the page, and what to do with it."""
     counts = [f"{title[0].lower()}{title[1:]} {n}" for title, n in value["sections"].items() if n]
     more = f" of {value['found']}" if value["found"] > value["asked"] else ""
-    say(f"{value['out']}: {value['asked']}{more} pictures to ask about: {', '.join(counts)}")
+    asked = counted(value["asked"], "picture")
+    say(f"{value['out']}: {asked}{more} to ask about: {', '.join(counts)}")
     if value["known"]:
         say(f"{counted(value['known'], 'row')} of the corrections are saved with what is new")
     for note in value["notes"]:
