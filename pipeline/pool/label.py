@@ -13,6 +13,7 @@ from pipeline.config import LabelConfig
 from pipeline.errors import InputError, RunError
 from pipeline.images import Dataset
 from pipeline.images.corrections import DROP, columns_of
+from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
 from pipeline.report.page import as_json, filled
@@ -26,6 +27,7 @@ from pipeline.system.units import named
 from pipeline.system.visible import visible
 
 SIDE, QUALITY = 320, 72
+SIZE = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def write_label_page(
     if config.suggestions is not None:
         listed, lost = suggested(str(config.suggestions), None if grows else classes)
         questions += listed
-        said = (name for one in listed for name in (one.label, one.looks) if name)
+        said = [label for _, label, _ in earlier if label != DROP]
+        said += [name for one in listed for name in (one.label, one.looks) if name]
         classes = tuple(dict.fromkeys([*classes, *said])) if grows else classes
     kept, found = once(questions, known, config.n)
     if not kept:
@@ -173,24 +176,34 @@ def _earlier(
 
     Paths that are relative to that table are absolute here, as the new one may lie elsewhere.
     """
-    if config.corrections is None or dataset is None:
+    if config.corrections is None:
         return frozenset(), []
     _, columns = columns_of(config.corrections)
-    labels = columns["label"]
-    nothing, folder = [""] * len(labels), os.path.dirname(os.path.abspath(config.corrections))
-    at = dict(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
-    known, rows = set[bytes](), []
-    for path, digest, label in zip(
-        columns.get("path", nothing), columns.get("digest", nothing), labels, strict=True
-    ):
-        if not label:
+    if "label" not in columns:
+        raise InputError(
+            f"expected the columns path (or digest) and label in {config.corrections}, received "
+            f"{named(list(columns))}: name them so"
+        )
+    nothing = [""] * len(columns["label"])
+    names = (columns.get(name, nothing) for name in ("path", "digest", "label"))
+    folder = os.path.dirname(os.path.abspath(config.corrections))
+    at = dict[str, bytes]()
+    if dataset is not None:
+        at.update(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
+    files, known, rows = PlacedFiles(), set[bytes](), []
+    for path, digest, label in zip(*names, strict=True):
+        # A table of its own, without data beside it, has no class that means to drop.
+        if not label or (label == DROP and dataset is None):
             continue
         place = os.path.normpath(os.path.join(folder, path))
-        if path and path not in at and os.path.exists(place):
-            path = place
-        content = digest or at.get(path, b"").hex()
-        known.add(bytes.fromhex(content))
-        rows.append((_saved(path), _saved(label), content))
+        whole = place if path and path not in at and os.path.exists(place) else path
+        said = digest or (path if len(path) == 2 * SIZE else "")
+        try:
+            content = bytes.fromhex(said) or at.get(path) or files.digest(place)
+        except (OSError, ValueError):
+            content = b""
+        known.add(content)
+        rows.append((_saved(whole), _saved(label), content.hex() or digest))
     return frozenset(known), rows
 
 

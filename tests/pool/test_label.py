@@ -1,8 +1,10 @@
 """The page on which pictures are labelled: what it asks about, and what it refuses."""
 
 import csv
+import hashlib
 import json
 import re
+import shutil
 
 from pipeline.images import index
 from tests.conftest import write_picture
@@ -80,6 +82,29 @@ def test_suggestions_alone_say_or_take_classes(doubtful, tmp_path, capsys):
         capsys, doubtful, tmp_path / "r.html", "--suggestions", listed(tmp_path, rows[0])
     )
     assert len({one["key"] for one in (page, with_run)}) == 2
+
+
+def test_a_table_without_data_beside_it_grows(doubtful, tmp_path, capsys):
+    (one, other) = sorted((doubtful / "pool").iterdir())
+    shutil.copy(one, tmp_path / "one.png")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label,digest\none.png,cat,\ngone.png,dog,zz\ngone.png,drop,\n,,\n")
+    table = listed(tmp_path / "more", (one, "", "cat", "0.9", ""), (other, "", "fox", "0.9", ""))
+    given = ("--suggestions", table, "--labels", labels)
+    _, page = page_of(capsys, doubtful, tmp_path / "p.html", *given)
+    digest = hashlib.sha256(one.read_bytes()).hexdigest()
+    assert page["earlier"] == [
+        [str(tmp_path / "one.png"), "cat", digest],
+        ["gone.png", "dog", "zz"],
+    ]
+    assert [name for name, _ in page["classes"]] == ["cat", "dog", "fox"]
+    assert [card["path"][0] for card in page["cards"]] == [str(other)]
+    (tmp_path / "bare.csv").write_text("path,name\n1.png,cat\n")
+    out = ("--out", tmp_path / "q.html", *places(doubtful))
+    bare = ("--suggestions", table, "--labels", tmp_path / "bare.csv")
+    assert "expected the columns path (or digest) and label" in refused(
+        capsys, "label", *bare, *out
+    )
 
 
 def test_the_page_is_as_large_as_it_is_asked_to_be(doubtful, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """How it looks what is like what, what to label next, and where."""
 
 from pipeline.cli.show.results import Value, left_out, lines, say
+from pipeline.report.shell import command
 from pipeline.system.units import counted
 
 
@@ -25,7 +26,8 @@ def suggested(value: Value) -> None:
     say(f"{counted(len(rows), 'picture')} of {value['candidates']}, by {value['strategy']}{more}:")
     lines(rows, _suggestion)
     left_out(value["failed"], value["candidates"] + known + len(value["failed"]))
-    say(f"{value['out']}: fill in the column label, then pipeline classify DATA --labels it")
+    page = command("pipeline", "label", "--suggestions", value["out"], "--out", "label.html")
+    say(f"next: {page}, or fill in the column label; then pipeline classify DATA --labels it")
 
 
 def label_page(value: Value) -> None:
