@@ -36,6 +36,8 @@ class LabelPage:
 
     Args:
         out: The page.
+        table: Name of the file that it saves.
+        whole: Whether that is a data set of its own: there is none beside it.
         sections: Pictures on it by why they are asked about.
         asked: Pictures on it.
         found: Different pictures that there were to ask about.
@@ -46,6 +48,8 @@ class LabelPage:
     """
 
     out: str
+    table: str
+    whole: bool
     sections: dict[str, int]
     asked: int
     found: int
@@ -104,7 +108,8 @@ def write_label_page(
     wanted = [Wanted(str(at), one.digest, (SIDE,)) for at, one in enumerate(kept)]
     made = make_thumbnails(lambda at: kept[int(at)].read(), wanted, reporter)
     images = [thumbnail for (thumbnail,) in made]
-    named_so = {"file": f"{out.stem}.csv", "run": None if run is None else run.name}
+    table = f"{out.stem}-labels.csv"
+    named_so = {"file": table, "run": None if run is None else run.name}
     payload = _payload(kept, images, classes, {"grows": grows, "earlier": earlier, **named_so})
     _write(out, out.stem if dataset is None else dataset.name, payload)
     failed = [{"path": path, "reason": "not there"} for path in lost]
@@ -115,9 +120,8 @@ def write_label_page(
     ]
     counts = {name: sum(one.section == name for one in kept) for name in SECTIONS}
     notes = () if checked is None else checked.notes
-    return LabelPage(
-        str(out), counts, len(kept), found, len(earlier), classes, tuple(failed), notes
-    )
+    asked = (counts, len(kept), found, len(earlier))
+    return LabelPage(str(out), table, dataset is None, *asked, classes, tuple(failed), notes)
 
 
 def _payload(

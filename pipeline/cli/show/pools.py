@@ -37,11 +37,12 @@ def label_page(value: Value) -> None:
     asked = counted(value["asked"], "picture")
     say(f"{value['out']}: {asked}{more} to ask about: {', '.join(counts)}")
     if value["known"]:
-        say(f"{counted(value['known'], 'row')} of the corrections are saved with what is new")
+        say(f"{counted(value['known'], 'row')} that were given are saved with what is new")
     for note in value["notes"]:
         say(f"note: {note}")
     left_out(value["failed"], value["asked"])
-    say("open it in a browser; the table that it saves is for pipeline classify DATA --labels")
+    given = [value["table"]] if value["whole"] else ["DATA", "--labels", value["table"]]
+    say(f"open it in a browser; what it saves is for {command('pipeline', 'classify', *given)}")
 
 
 def _suggestion(row: Value) -> str:
