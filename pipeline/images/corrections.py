@@ -132,21 +132,13 @@ class _Row:
 
 def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
     """Yield the rows that say something; see `correct` for what is raised."""
-    numbers, columns = columns_of(file)
-    if "label" not in columns or not {"path", "digest"} & columns.keys():
-        raise InputError(
-            f"expected the columns path (or digest) and label in {file}, received "
-            f"{named(list(columns))}: name them so"
-        )
-    nothing = [""] * len(numbers)
-    paths, digests = columns.get("path", nothing), columns.get("digest", nothing)
     if DROP in classes:
         raise InputError(
             f"expected no class called {DROP!r} beside {file}, where it means to leave a picture "
             f"out: rename the class"
         )
     empty = True
-    for number, path, digest, label in zip(numbers, paths, digests, columns["label"], strict=True):
+    for number, (path, digest, label) in rows_of_table(file, ("path", "digest", "label")):
         if not label:
             continue
         empty = False
@@ -160,17 +152,18 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
         raise InputError(f"expected a label in some row of {file}, received none: fill some in")
 
 
-def columns_of(
-    file: str, setting: str = "corrections"
-) -> tuple[Sequence[int], dict[str, Sequence[str]]]:
-    """Read a table of pictures: the numbers of its rows, and its columns by name in small letters.
+def rows_of_table(
+    file: str, names: Sequence[str], setting: str = "corrections"
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the numbers of a table's rows, and what some columns say; nothing where there is none.
 
     Args:
-        file: The table.
-        setting: What names it, for the sentence.
+        file: The table; corrections have a column ``label``, and one that says the picture.
+        names: Of the columns, in small letters.
+        setting: What names the table, for the sentence.
 
     Raises:
-        InputError: It is no table, or cannot be read.
+        InputError: It is no such table, or cannot be read.
     """
     try:
         if os.path.getsize(file) > _MOST_BYTES:
@@ -182,7 +175,16 @@ def columns_of(
             f"{error.strerror or error}; check the path"
         ) from error
     table = read_text(file, CSV, content)
-    return table.numbers, {column.name.lower(): column.values for column in table.columns}
+    columns = {column.name.lower(): column.values for column in table.columns}
+    said = "path" in columns or "digest" in columns
+    if not said or (setting == "corrections" and "label" not in columns):
+        raise InputError(
+            f"expected the columns path (or digest) and label in {file}, received "
+            f"{named(list(columns))}: name them so"
+        )
+    nothing = [""] * len(table.numbers)
+    cells = zip(*(columns.get(name, nothing) for name in names), strict=True)
+    yield from zip(table.numbers, cells, strict=True)
 
 
 class _Places:

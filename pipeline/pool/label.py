@@ -12,7 +12,8 @@ from pipeline.check.check import DataCheck
 from pipeline.config import LabelConfig
 from pipeline.errors import InputError, RunError
 from pipeline.images import Dataset
-from pipeline.images.corrections import DROP, columns_of
+from pipeline.images.corrections import DROP, rows_of_table
+from pipeline.images.leftout import check_some
 from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
@@ -93,7 +94,7 @@ def write_label_page(
         predictions = None if run is None else _tested(run, checked.dataset)
         questions += about_data(checked, predictions)
     if config.suggestions is not None:
-        listed, lost = suggested(str(config.suggestions), None if grows else classes)
+        listed, lost = suggested(str(config.suggestions), None if grows else classes, dataset)
         questions += listed
         said = [label for _, label, _ in earlier if label != DROP]
         said += [name for one in listed for name in (one.label, one.looks) if name]
@@ -111,13 +112,15 @@ def write_label_page(
     table = f"{out.stem}-labels.csv"
     named_so = {"file": table, "run": None if run is None else run.name}
     payload = _payload(kept, images, classes, {"grows": grows, "earlier": earlier, **named_so})
-    _write(out, out.stem if dataset is None else dataset.name, payload)
     failed = [{"path": path, "reason": "not there"} for path in lost]
     failed += [
         {"path": one.path, "reason": image.reason}
         for one, image in zip(kept, images, strict=True)
         if image.image is None
     ]
+    place = str(config.suggestions) if dataset is None else dataset.location
+    check_some(place, len(kept) + len(lost), failed)
+    _write(out, out.stem if dataset is None else dataset.name, payload)
     counts = {name: sum(one.section == name for one in kept) for name in SECTIONS}
     notes = () if checked is None else checked.notes
     asked = (counts, len(kept), found, len(earlier))
@@ -182,20 +185,13 @@ def _earlier(
     """
     if config.corrections is None:
         return frozenset(), []
-    _, columns = columns_of(config.corrections)
-    if "label" not in columns:
-        raise InputError(
-            f"expected the columns path (or digest) and label in {config.corrections}, received "
-            f"{named(list(columns))}: name them so"
-        )
-    nothing = [""] * len(columns["label"])
-    names = (columns.get(name, nothing) for name in ("path", "digest", "label"))
     folder = os.path.dirname(os.path.abspath(config.corrections))
     at = dict[str, bytes]()
     if dataset is not None:
         at.update(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
     files, known, rows = PlacedFiles(), set[bytes](), []
-    for path, digest, label in zip(*names, strict=True):
+    names = ("path", "digest", "label")
+    for _, (path, digest, label) in rows_of_table(config.corrections, names):
         # A table of its own, without data beside it, has no class that means to drop.
         if not label or (label == DROP and dataset is None):
             continue

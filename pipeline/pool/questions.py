@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.check.check import DataCheck
 from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.images import Dataset
-from pipeline.images.corrections import DROP, columns_of
+from pipeline.images.corrections import DROP, rows_of_table
 from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.report.material import shared
@@ -120,12 +120,15 @@ def _rows_of(dataset: Dataset) -> dict[bytes, list[int]]:
     return rows
 
 
-def suggested(file: str, classes: Sequence[str] | None) -> tuple[list[Question], list[str]]:
+def suggested(
+    file: str, classes: Sequence[str] | None, dataset: Dataset | None
+) -> tuple[list[Question], list[str]]:
     """Read a table of suggestions.
 
     Args:
         file: As `pipeline suggest` writes it; a path for each row will do.
         classes: That there are; None where a table may name others.
+        dataset: What is labelled already; None without one.
 
     Returns:
         The pictures, in order, and the paths of those that are not there.
@@ -135,34 +138,29 @@ def suggested(file: str, classes: Sequence[str] | None) -> tuple[list[Question],
         DataError: It says two labels of one picture.
         UnknownNameError: A label is no class.
     """
-    numbers, columns = columns_of(file, "suggestions")
-    if "path" not in columns:
-        raise InputError(
-            f"expected the column path in {file}, received {named(list(columns))}: give a table "
-            f"that `pipeline suggest` wrote"
-        )
-    nothing, folder = [""] * len(numbers), os.path.dirname(os.path.abspath(file))
-    found, lost, files = dict[bytes, Question](), [], PlacedFiles()
-    order = ("path", "digest", "label", "prediction", "probability", "reason")
-    cells = zip(*(columns.get(name, nothing) for name in order), strict=True)
-    for number, (path, said, label, prediction, probability, reason) in zip(
-        numbers, cells, strict=True
-    ):
+    folder, files = os.path.dirname(os.path.abspath(file)), PlacedFiles()
+    found, lost, known = dict[bytes, Question](), [], dict[bytes, str]()
+    if dataset is not None:
+        names_ = (dataset.classes[label] for label in dataset.labels.tolist())
+        known.update(zip(rows_of_bytes(dataset.digests), names_, strict=True))
+    names = ("path", "digest", "label", "prediction", "probability", "reason")
+    for number, row in rows_of_table(file, names, "suggestions"):
+        path, said, label, prediction, probability, reason = row
         if label and classes is not None and label not in (*classes, DROP):
             hint = f"in row {number} of {file} give a class, or {DROP}, or nothing"
             raise UnknownNameError("label", label, [*classes, DROP], hint)
         place = os.path.join(folder, path)
         try:
-            digest = bytes.fromhex(said) or files.digest(place)
+            digest = bytes.fromhex(said) if len(said) == 64 else files.digest(place)
         except (OSError, ValueError):
             lost.append(path)
             continue
         looks = prediction if classes is None or prediction in classes else ""
         called = f"looks like {prediction} ({probability})" if prediction and probability else ""
         why = "; ".join(filter(None, (called, reason)))
-        given = None if label in ("", DROP) else label
+        given = known.get(digest) if label in ("", DROP) else label
         one = Question(SUGGESTED, place, digest, partial(files.read, place), given)
-        one = replace(one, looks=looks or None, why=why, ours=False)
+        one = replace(one, looks=looks or None, why=why, ours=digest in known)
         if (other := found.setdefault(digest, one)).label != one.label:
             raise DataError(
                 f"expected one label for a picture in {file}, received {other.label!r} and "

@@ -107,6 +107,17 @@ def test_a_table_without_data_beside_it_grows(doubtful, tmp_path, capsys):
     )
 
 
+def test_a_suggestion_that_is_labelled_has_its_label(doubtful, tmp_path, capsys):
+    picture = doubtful / "data" / "train" / ODD / "3.png"
+    table = listed(tmp_path, (picture, "", FORMULA, "0.9", "unsure"))
+    given = (doubtful / "data", *BASE, "--suggestions", table)
+    _, page = page_of(capsys, doubtful, tmp_path / "p.html", *given)
+    (card,) = [card for card in page["cards"] if card["path"][0] == str(picture)]
+    names = [name for name, _ in page["classes"]]
+    assert (names[card["label"]], names[card["looks"]]) == (ODD, FORMULA)
+    assert card["ours"]
+
+
 def test_the_page_is_as_large_as_it_is_asked_to_be(doubtful, tmp_path, capsys):
     given = (doubtful / "data", *BASE, "--n", "3")
     value, page = page_of(capsys, doubtful, tmp_path / "p.html", *given)
@@ -118,6 +129,7 @@ def test_what_cannot_be_asked_about_is_refused(doubtful, tmp_path, capsys):
     (picture, *_) = sorted((doubtful / "pool").iterdir())
     table = listed(tmp_path, (picture, "fox", "", "", ""))
     lost = listed(tmp_path / "lost", ("gone.png", "", "", "", ""))
+    changed = listed(tmp_path / "changed", (picture, "0" * 64), header=("path", "digest"))
     two = listed(tmp_path / "two", (picture, "fox", *[""] * 3), (picture, "cat", *[""] * 3))
     (tmp_path / "bare.csv").write_text("name,label\n1.png,\n")
     for arguments, sentence in (
@@ -126,9 +138,10 @@ def test_what_cannot_be_asked_about_is_refused(doubtful, tmp_path, capsys):
         ([data, *BASE, "--classes", "a,b"], "expected no classes beside data or a run"),
         (["--suggestions", table, "--run", "best"], "unknown label 'fox'"),
         (["--suggestions", lost], "'gone.png', none of which is there"),
+        (["--suggestions", changed], '1 × "changed since the run"'),
         (["--suggestions", two], "one label for a picture in"),
         (["--suggestions", tmp_path / "no.csv"], "suggestions="),
-        (["--suggestions", tmp_path / "bare.csv"], "expected the column path"),
+        (["--suggestions", tmp_path / "bare.csv"], "expected the columns path (or digest)"),
         (["--suggestions", table, "--classes", "cat,drop"], "no class called 'drop'"),
         ([data, *BASE, "--n", "0"], "expected n from 1 to 2000"),
     ):

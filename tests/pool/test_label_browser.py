@@ -122,6 +122,19 @@ def test_what_was_kept_is_not_trusted(doubtful, tmp_path, capsys, opened):
         assert count(page) == f"{left} decided"
 
 
+def test_a_browser_that_keeps_nothing_says_so(doubtful, tmp_path, capsys, opened):
+    suggestions(doubtful, tmp_path, capsys, "cat")
+    page = opened(tmp_path / "page.html").page
+    assert page.locator("#trouble").is_hidden()
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no'); } })"
+    )
+    page.reload()
+    assert "save before you close" in page.locator("#trouble").text_content()
+    page.keyboard.press("1")
+    assert count(page) == "1 of 2 decided"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_by_mouse_and_to_be_read(doubtful, tmp_path, capsys, opened, scheme):
     suggestions(doubtful, tmp_path, capsys, "cat,dog")

@@ -1,6 +1,7 @@
 """How it looks what is like what, what to label next, and where."""
 
 from pipeline.cli.show.results import Value, left_out, lines, say
+from pipeline.images.leftout import why
 from pipeline.report.shell import command
 from pipeline.system.units import counted
 
@@ -40,7 +41,8 @@ def label_page(value: Value) -> None:
         say(f"{counted(value['known'], 'row')} that were given are saved with what is new")
     for note in value["notes"]:
         say(f"note: {note}")
-    left_out(value["failed"], value["asked"])
+    if value["failed"]:
+        say(f"{counted(len(value['failed']), 'picture')} cannot be shown: {why(value['failed'])}")
     given = [value["table"]] if value["whole"] else ["DATA", "--labels", value["table"]]
     say(f"open it in a browser; what it saves is for {command('pipeline', 'classify', *given)}")
 
