@@ -21,8 +21,9 @@ from pipeline.backbones.given_files import (
 )
 from pipeline.backbones.graph import Graph
 from pipeline.backbones.preprocessing import WORDS, read_preprocessing
+from pipeline.calls import split_calls
 from pipeline.errors import InputError, StoreError
-from pipeline.system.files import write_json
+from pipeline.system.files import expanded, write_json
 from pipeline.system.startup import import_keras
 from pipeline.system.typed import read_json, typed
 
@@ -74,6 +75,11 @@ def find_base(
         InputError: The preprocessing or the size is missing, or not for this base.
         WeightsError: The file is not there, or no network that can be read.
     """
+    if len(split_calls(text)) > 1 and not expanded(text).exists():
+        raise InputError(
+            f"expected one base, received backbone={text!r}; name one of them, or compare them "
+            f"with `pipeline classify`"
+        )
     if text.partition("(")[0].strip() in BACKBONES or not looks_given(text):
         spec = parse_backbone(text)
         if preprocessing is not None:
