@@ -169,7 +169,12 @@ def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict
         command = commands.features(run)
         missing = notes.add("labels, copies and leaks", run.dataset.name, findings.reason, command)
     again, value = commands.check(run), findings.value
-    shown = {"missing": missing, "again": again, "layers": visible(findings.layers)}
+    shown = {
+        "missing": missing,
+        "again": again,
+        "label": commands.label(run),
+        "layers": visible(findings.layers),
+    }
     if value is None:
         return shown | {"value": None}
     places = {path: place for place, path in enumerate(material.album.paths)}

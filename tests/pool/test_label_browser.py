@@ -94,6 +94,9 @@ def test_many_classes_are_found_by_typing(doubtful, tmp_path, capsys, opened):
     assert page.evaluate("document.activeElement.id") == "stage"
     page.keyboard.press("Backspace")
     assert count(page) == "1 of 2 decided"
+    page.keyboard.type("Kird")
+    assert page.locator("#new").is_hidden()
+    page.keyboard.press("Escape")
     page.keyboard.type("=newt")
     page.keyboard.press("Shift+Enter")
     page.reload()

@@ -29,7 +29,9 @@ function isName(value) {
 }
 
 function isNew(text) {
-  return text !== "" && text === text.trim() && text.toLowerCase() !== "drop" && text.length <= 200;
+  const said = text.toLowerCase(); // names that differ in case alone are refused where they are read
+  return text !== "" && text === text.trim() && said !== "drop" && text.length <= 200
+    && !names.some(name => name.toLowerCase() === said);
 }
 
 function load() {
@@ -103,7 +105,7 @@ function search() {
   }
   best?.classList.add("best");
   const fresh = find.value.trim();
-  at("new").hidden = !data.grows || !isNew(fresh) || names.includes(fresh);
+  at("new").hidden = !data.grows || !isNew(fresh);
   at("new").replaceChildren("New class ", element("bdi", fresh), " ", element("kbd", "Shift Enter"));
   if (text) say(best ? `Enter: ${best.textContent}` : at("new").hidden ? "no such class" : at("new").textContent);
   return best?.dataset.name ?? (at("new").hidden ? null : fresh);
