@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.backbones.backbone import Backbone, BackboneSpec
 from pipeline.backbones.catalog import BACKBONES, parse_backbone
 from pipeline.backbones.given_files import looks_given
-from pipeline.backbones.weight_files import count_values
+from pipeline.backbones.weight_files import count_values, read_model_config
 from pipeline.backbones.weight_formats import HDF5, stored_as
 from pipeline.backbones.weights import DEFAULT, resolve_weights
 from pipeline.calls import format_call, split_calls
@@ -146,12 +146,7 @@ def _fitting(folder: Path) -> tuple[dict[str, Path], list[Path]]:
 def _is_network(path: Path) -> bool:
     if path.suffix.lower() in (".keras", ".onnx", ".xml"):
         return True
-    if stored_as(path) != HDF5:
-        return False
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return "model_config" in file.attrs
+    return stored_as(path) == HDF5 and read_model_config(path) is not None
 
 
 def _base_of(path: Path) -> str | None:

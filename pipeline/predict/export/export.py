@@ -123,17 +123,7 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     run = find_run(config.runs, target)
     _check_head(run)
     bundle = run.bundle(weights=config.weights)
-    kind = bundle.frozen(look=True).spec.backbone.given
-    if kind in GRAPHS and bundle.head is not None and wanted.name != "openvino":
-        raise InputError(
-            f"expected --format openvino for {run.name}, whose base OpenVINO alone computes, "
-            f"received format={wanted.name}; or bring that network as .keras"
-        )
-    if kind in GRAPHS and config.evidence:
-        raise InputError(
-            f"expected no --evidence for {run.name}, whose base OpenVINO alone computes; leave it "
-            f"out, and ask `pipeline evidence` for the maps"
-        )
+    _check_base(run, bundle, wanted, config.evidence)
     import_keras("tensorflow")  # which every format is made of
     expected = _expected(run, bundle, config.converted)
     described = describe_model(run, bundle, wanted)
@@ -174,6 +164,22 @@ def _check_head(run: RunFolder) -> None:
                 f"{run.name} with head={run.head!r}, which no format can hold; take the "
                 f"folder {run.path} along for `pipeline predict`, or export another run"
             )
+
+
+def _check_base(run: RunFolder, bundle: Bundle, wanted: Format, evidence: bool) -> None:
+    """Refuse what a base that Keras does not hold cannot become."""
+    if bundle.head is None or bundle.frozen(look=True).spec.backbone.given not in GRAPHS:
+        return
+    if wanted.name != "openvino":
+        raise InputError(
+            f"expected --format openvino for {run.name}, whose base OpenVINO alone computes, "
+            f"received format={wanted.name}; or bring that network as .keras"
+        )
+    if evidence:
+        raise InputError(
+            f"expected no --evidence for {run.name}, whose base OpenVINO alone computes; leave it "
+            f"out, and ask `pipeline evidence` for the maps"
+        )
 
 
 def _expected(run: RunFolder, bundle: Bundle, models: Path) -> Expected:
