@@ -1,6 +1,6 @@
 """Bases that can be used without fetching anything, and several asked for in one text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.backbones.backbone import Backbone, BackboneSpec
 from pipeline.backbones.catalog import BACKBONES, parse_backbone
 from pipeline.backbones.given_files import looks_given
-from pipeline.backbones.weight_files import count_values
+from pipeline.backbones.weight_files import count_values, read_model_config
 from pipeline.backbones.weight_formats import HDF5, stored_as
 from pipeline.backbones.weights import DEFAULT, resolve_weights
 from pipeline.calls import format_call, split_calls
@@ -50,20 +50,21 @@ def named_bases(backbone: str, weights: str = DEFAULT, folder: Path | None = Non
     Args:
         backbone: Bases of the catalog, or files of networks, with commas between them.
         weights: For all of them; or one for each, with commas.
-        folder: Of weights files, each of which is taken for the base that it fits.
+        folder: Of weights files, each of which is taken for the base that it fits, and of whole
+            networks, which are available themselves.
 
     Raises:
         InputError: There are not as many weights as bases, or nothing is available.
         WeightsError: The folder is not there, or no base fits a file of it.
     """
-    own = {} if folder is None else _fitting(folder)
+    own, networks = ({}, []) if folder is None else _fitting(folder)
     if backbone.strip() == AVAILABLE:
         if weights != DEFAULT:
             raise InputError(
                 f"expected --backbone {AVAILABLE} with weights that are at hand, received "
                 f"weights={weights!r} too; name the bases, or leave --weights out"
             )
-        return _at_hand(own)
+        return _at_hand(own, networks)
     if get_close_matches(backbone.strip(), [AVAILABLE]):
         raise UnknownNameError("backbone", backbone, [AVAILABLE], "that is all that are at hand")
     names = [backbone] if looks_given(backbone) and "," not in backbone else split_calls(backbone)
@@ -81,8 +82,9 @@ def named_bases(backbone: str, weights: str = DEFAULT, folder: Path | None = Non
     return NamedBases(tuple(dict.fromkeys(found)))
 
 
-def _at_hand(own: dict[str, Path]) -> NamedBases:
+def _at_hand(own: dict[str, Path], networks: Sequence[Path]) -> NamedBases:
     bases, absent = [NamedBase(name, str(path)) for name, path in own.items()], []
+    bases += [NamedBase(str(path), DEFAULT) for path in networks]
     for name in [name for name in BACKBONES if name not in own]:
         if _is_here(BACKBONES[name]):
             bases.append(NamedBase(name, DEFAULT))
@@ -108,17 +110,22 @@ def _is_here(row: Backbone) -> bool:
     return True
 
 
-def _fitting(folder: Path) -> dict[str, Path]:
-    """Return the file of a folder that fits each base: by its published name, else by its size."""
+def _fitting(folder: Path) -> tuple[dict[str, Path], list[Path]]:
+    """Return the file of a folder that fits each base, and those that are networks themselves.
+
+    A file fits by its published name, else by its size.
+    """
     if not folder.is_dir():
         raise WeightsError(
             f"expected a folder of weights files, received models={folder}, which is not there"
         )
     fits: dict[str, Path] = {}
-    strangers = []
+    networks, strangers = [], []
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         name = _base_of(path)
-        if name is None:
+        if name is None and _is_network(path):
+            networks.append(path)
+        elif name is None:
             strangers.append(path.name)
         elif name in fits:
             raise WeightsError(
@@ -127,13 +134,19 @@ def _fitting(folder: Path) -> dict[str, Path]:
             )
         else:
             fits[name] = path
-    if not fits:
+    if not fits and not networks:
         raise WeightsError(
-            f"expected weights files of bases in {folder}, received "
-            f"{named(strangers) if strangers else 'an empty folder'}; `pipeline backbones` lists "
-            f"the bases"
+            f"expected weights files of bases, or networks as .keras, .h5, .onnx or .xml, in "
+            f"{folder}, received {named(strangers) if strangers else 'an empty folder'}; "
+            f"`pipeline backbones` lists the bases"
         )
-    return fits
+    return fits, networks
+
+
+def _is_network(path: Path) -> bool:
+    if path.suffix.lower() in (".keras", ".onnx", ".xml"):
+        return True
+    return stored_as(path) == HDF5 and read_model_config(path) is not None
 
 
 def _base_of(path: Path) -> str | None:

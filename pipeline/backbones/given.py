@@ -21,6 +21,7 @@ from pipeline.backbones.given_files import (
 )
 from pipeline.backbones.graph import Graph
 from pipeline.backbones.preprocessing import WORDS, read_preprocessing
+from pipeline.calls import split_calls
 from pipeline.errors import InputError, StoreError
 from pipeline.system.files import write_json
 from pipeline.system.startup import import_keras
@@ -75,13 +76,7 @@ def find_base(
         WeightsError: The file is not there, or no network that can be read.
     """
     if text.partition("(")[0].strip() in BACKBONES or not looks_given(text):
-        spec = parse_backbone(text)
-        if preprocessing is not None:
-            raise InputError(
-                f"expected preprocessing for a base that brings none, received "
-                f"preprocessing={preprocessing!r} for {spec}, whose own is known; leave it out"
-            )
-        return FoundBase(spec)
+        return FoundBase(_of_catalog(text, preprocessing))
     path = given_path(text, runs)
     kind = kind_of(path)
     name = f"{kind}:{(digest := given_digest(kind, path))[:12]}"
@@ -103,6 +98,21 @@ def find_base(
     row = given_backbone(name, known, any_size=not graph.size)
     logger.info("%s is %s%s", path, name, f", preprocessing {family}" if family else "")
     return FoundBase(BackboneSpec(row), path, graph)
+
+
+def _of_catalog(text: str, preprocessing: str | None) -> BackboneSpec:
+    if len(split_calls(text)) > 1:
+        raise InputError(
+            f"expected one base, received backbone={text!r}; name one of them, or compare them "
+            f"with `pipeline classify`"
+        )
+    spec = parse_backbone(text)
+    if preprocessing is not None:
+        raise InputError(
+            f"expected preprocessing for a base that brings none, received "
+            f"preprocessing={preprocessing!r} for {spec}, whose own is known; leave it out"
+        )
+    return spec
 
 
 def _family(text: str, graph: Graph, asked: str | None) -> str:

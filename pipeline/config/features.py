@@ -203,6 +203,34 @@ class CheckConfig(FeaturesConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelConfig(CheckConfig):
+    """The page on which pictures are labelled: what is on it."""
+
+    n: int = 300
+    """Pictures on the page at most."""
+
+    run: str | None = None
+    """Name or folder of a run, or best: its surest mistakes are on the page, and its features are
+    looked at."""
+
+    suggestions: Path | None = None
+    """Table that `suggest` wrote: its pictures are on the page."""
+
+    classes: str | None = None
+    """Names of classes with commas, where nothing is labelled yet; more are typed on the page."""
+
+    overwrite: bool = False
+    """Replace the page if it is there."""
+
+    runs: Path = RUNS
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "n", 1 <= self.n <= 2000, "from 1 to 2000")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimilarConfig(FeaturesConfig):
     """Looking for pictures that are like others: which features to look with, and how many."""
 

@@ -11,6 +11,7 @@ from pipeline.config import (
     ClassifyConfig,
     FeaturesConfig,
     FinetuneConfig,
+    LabelConfig,
     ReportConfig,
 )
 from pipeline.report.shell import command, flags
@@ -86,6 +87,12 @@ class Commands:
         """Look at the data with the run's features."""
         words = flags(feature_settings(run), CheckConfig)
         return command("pipeline", "check", _place_of(run), *words, *self._place("cache"))
+
+    def label(self, run: RunFolder) -> str:
+        """Write the page on which what looks wrong is mended."""
+        words = flags({**run.indexing, "run": run.name}, LabelConfig)
+        places = [*self._places, "--out", "label.html"]
+        return command("pipeline", "label", _place_of(run), *words, *places)
 
     def report(self, names: Sequence[str], *more: str) -> str:
         """Write a report again."""

@@ -65,7 +65,8 @@ def fields(kind, *left_out):
             "FrozenFeatures",
             ["backbone"],
             [
-                *("layer", "pooling", "weights", "image_size", "resize", "interpolation", "jpeg"),
+                *("preprocessing", "layer", "pooling", "weights", "image_size", "resize"),
+                *("interpolation", "jpeg"),
                 *("precision", "engine", "dtype", "batch_size", "random_state", "cache", "seed"),
             ],
         ),

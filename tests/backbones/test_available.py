@@ -66,6 +66,16 @@ def test_a_folder_that_helps_nobody_is_refused(weights, tmp_path):
         named_bases("available", folder=tmp_path / "other")
 
 
+def test_networks_of_a_folder_are_available_themselves(weights):
+    (weights / "mine.onnx").write_bytes(b"")
+    (weights / "mine.keras").write_bytes(b"")
+    with h5py.File(weights / "whole.h5", "w") as file:
+        file.attrs["model_config"] = "{}"
+    bases = named_bases("available", folder=weights).bases
+    own = [one.backbone for one in bases if one.weights == "default"]
+    assert own[:3] == [str(weights / name) for name in ("mine.keras", "mine.onnx", "whole.h5")]
+
+
 def test_available_is_spelt_so():
     with pytest.raises(InputError, match="unknown backbone 'availabel'; nearest: available"):
         named_bases("availabel")

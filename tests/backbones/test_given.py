@@ -330,3 +330,8 @@ def test_a_gpu_that_is_not_used_is_told(network, tmp_path, monkeypatch, caplog):
 def test_a_network_is_cut_at_any_node(network, tmp_path):
     model = graph_model("onnx", network, SIDE, [Cut("classes")], ["classes/avg"], "torch")
     assert model.output("classes/avg").get_partial_shape()[1].get_length() == 5
+
+
+def test_several_bases_are_no_base():
+    with pytest.raises(InputError, match="expected one base, received backbone='VGG16,VGG19'"):
+        find_base("VGG16,VGG19")

@@ -22,6 +22,7 @@ REQUIRED = {
     "finetune": ["pictures"],
     "check": ["pictures"],
     "predict": ["best", "pictures"],
+    "evidence": ["best", "photo.jpg", "--out", "maps"],
     "export": ["best", "model.keras"],
     "report": ["--out", "report.html"],
 }
