@@ -14,8 +14,8 @@ from pipeline.config import (
     LabelConfig,
     ReportConfig,
 )
-from pipeline.report.shell import command, flags
 from pipeline.runs import CLASSIFY, RunFolder, is_transplantable
+from pipeline.system.shell import command, flags
 from pipeline.system.visible import visible
 
 

@@ -32,13 +32,13 @@ from pipeline.report.material import shared
 from pipeline.report.page import as_json
 from pipeline.report.predictions import RunPredictions
 from pipeline.report.projection import on_grid, parse_maps, project
-from pipeline.report.shell import command, quoted
 from pipeline.report.sources import find_dataset
 from pipeline.report.sprites import make_sheets
 from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Wanted, make_thumbnails
 from pipeline.runs import leaderboard, list_runs
 from pipeline.system.progress import SILENT
+from pipeline.system.shell import command, quoted
 from pipeline.system.visible import visible
 from tests.conftest import write_picture
 from tests.stored import reseal, unseal

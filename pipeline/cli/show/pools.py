@@ -2,7 +2,7 @@
 
 from pipeline.cli.show.results import Value, left_out, lines, say
 from pipeline.images.leftout import why
-from pipeline.report.shell import command
+from pipeline.system.shell import command
 from pipeline.system.units import counted
 
 
