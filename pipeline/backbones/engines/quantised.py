@@ -217,10 +217,10 @@ def _checked(folder: Path, names: tuple[str, ...], network: Network) -> Any:
         if quantised_as(found) != said:
             raise ValueError("its SHA-256 is another one")
         model = ov.Core().read_model(folder / names[0], folder / names[1])
-        (images,) = model.inputs
         size = network.identity["image_size"]
-        if list(images.get_partial_shape())[1:] != [size, size, 3]:
-            raise ValueError(f"it takes {images.get_partial_shape()}, no pictures of {size}")
+        taken = [(one.get_element_type(), one.get_partial_shape()) for one in model.inputs]
+        if [(kind, list(sides)[1:]) for kind, sides in taken] != [(ov.Type.u8, [size, size, 3])]:
+            raise ValueError(f"it takes {taken}, no pictures of {size} alone")
         for name in network.outputs:
             model.output(name)
     except (OSError, ValueError, RuntimeError) as error:
