@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.backbones.engines import open_engine
 from pipeline.backbones.engines.network import Outputs
-from pipeline.backbones.engines.precision import INT8, gains
+from pipeline.backbones.engines.precision import INT8
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError, InputError
 from pipeline.features.base import FrozenBase
@@ -107,8 +107,6 @@ def _made(
     from pipeline.backbones.engines import quantised
 
     import_nncf()
-    if not gains(INT8):
-        logger.warning("this processor has no instructions for int8: float32 may be as fast")
     logger.info("making an int8 model of %s, once: from %d pictures", base.name, len(pictures))
     plain = base.in_float
     model = quantised.float_model(config.converted, plain)

@@ -112,11 +112,23 @@ def choose_engine(engine: str, precision: str) -> ChosenEngine:
 
 
 def chosen_precision(engine: str, precision: str) -> str:
-    """Return what ``fast`` means for an engine on this machine; all else is what it says."""
+    """Return what ``fast`` means for an engine on this machine; all else is what it says.
+
+    What this processor would not compute faster is told.
+    """
+    if precision in OF_OPENVINO and not gains(precision):
+        logger.warning(
+            "this processor has no instructions for %s: float32 may be as fast", precision
+        )
     if precision != FAST:
         return precision
-    chosen = choose_engine(engine, FLOAT32)
-    if chosen.engine != "openvino":
+    fastest = _fastest(choose_engine(engine, FLOAT32).engine)
+    logger.info("the fastest precision here is %s", fastest)
+    return fastest
+
+
+def _fastest(engine: str) -> str:
+    if engine != "openvino":
         return MIXED[1] if may_have_gpu() else FLOAT32
     if gains(INT8) and installed("nncf"):
         return INT8

@@ -62,6 +62,14 @@ def test_fast_is_the_fastest_that_is_here(monkeypatch):
     assert chosen_precision("auto", "float32") == "float32"
 
 
+def test_what_gains_nothing_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(choice, "gains", {BFLOAT16}.__contains__)
+    assert chosen_precision("auto", "bfloat16") == "bfloat16"
+    assert caplog.text == ""
+    assert chosen_precision("auto", "int8") == "int8"
+    assert "no instructions for int8: float32 may be as fast" in caplog.text
+
+
 def test_openvino_computes_what_frameworks_do_not():
     assert choose_engine("auto", "bfloat16") == choice.ChosenEngine("openvino", "in bfloat16")
     for precision in ("bfloat16", "int8", DIGEST):
