@@ -5,7 +5,7 @@ model itself is built, by Keras, on `build`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ class FrozenBase:
         with_top: Whether the weights are those with the top; some cut may need them.
         dtype: Stored type of the features.
         view: How augmented views are made; None is the base for the pictures as they are.
+        beside: Folder of a run's head, beside which its quantised model lies; None for no run's.
     """
 
     spec: BackboneSpec
@@ -69,6 +70,7 @@ class FrozenBase:
     with_top: bool
     dtype: str = "float32"
     view: ViewRecipe | None = None
+    beside: Path | None = field(default=None, compare=False)
 
     @property
     def recipe(self) -> Recipe:
@@ -135,12 +137,17 @@ class FrozenBase:
 
     @property
     def graph(self) -> Callable[[], ReadNetwork] | None:
-        """What makes OpenVINO's model of a base that Keras does not hold; None where it does."""
-        quantised = is_quantised(self.precision)
-        return self.read_graph if self.spec.backbone.given in GRAPHS and not quantised else None
+        """What reads OpenVINO's model of a base that Keras does not hold; None where it does."""
+        if is_quantised(self.precision):
+            return None if self.beside is None else self.read_graph
+        return self.read_graph if self.spec.backbone.given in GRAPHS else None
 
     def read_graph(self) -> ReadNetwork:
         """Read and compare it; raises WeightsError where the file is gone or no such network."""
+        if self.beside is not None and is_quantised(self.precision):
+            from pipeline.backbones.engines.quantised import read_beside
+
+            return ReadNetwork(read_beside(self.beside, self), None)
         from pipeline.backbones.given_openvino import difference_from_reference, graph_model
 
         kind, path, size = self.spec.backbone.given, self.source.path, self.decoding.size

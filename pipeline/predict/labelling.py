@@ -199,13 +199,7 @@ def base_network(bundle: Bundle, base: FrozenBase) -> GivenNetwork:
     def read() -> ReadNetwork:
         return bundle.frozen().with_cuts(base.cuts).read_graph()
 
-    def read_quantised() -> ReadNetwork:
-        from pipeline.backbones.engines.quantised import read_beside
-
-        return ReadNetwork(read_beside(bundle.path.parent, base), None)
-
-    graph = None if base.graph is None else read
-    graph = read_quantised if is_quantised(base.precision) else graph
+    graph = base.graph if base.graph is None or is_quantised(base.precision) else read
     return GivenNetwork(base.name, base.identity, base.outputs, build, graph, direct)
 
 
