@@ -1,6 +1,7 @@
-"""Which strategy of `suggest` helps most: accuracy after labelling what it names, against random.
+"""Labelling with few labels, on cached features of the material: ``python -m benchmarks suggest``.
 
-On cached features of the material: ``python -m benchmarks suggest``.
+Which strategy of `suggest` helps most, against random; how many planted wrong labels are among the
+suspects of the page for labelling; how well `typical` tells pictures of none of the classes.
 """
 
 import os
@@ -10,13 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.check import suspect_labels, unseen_probabilities
 from pipeline.config import FeaturesConfig
+from pipeline.evaluate import proportion
+from pipeline.evaluate.ranking import rank_figures
 from pipeline.features import resolve
 from pipeline.features.extract import extract
 from pipeline.heads import parse_head, parse_preparation, softmax
 from pipeline.heads.fit import fit_head
 from pipeline.heads.sample import Sample
-from pipeline.images import index
+from pipeline.heads.typical import fit_density, sampled
+from pipeline.images import index, write_digits
 from pipeline.pool.nearest import Standard
 from pipeline.pool.strategies import STRATEGIES
 
@@ -27,10 +32,13 @@ Task = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Features and labels of train, features and labels of test."""
 
 
+def _material() -> Path:
+    return Path(os.environ.get("PIPELINE_MATERIAL", MATERIAL))
+
+
 def _task(name: str, n_classes: int, cache: Path) -> Task:
     config = FeaturesConfig(cache=cache)
-    data = Path(os.environ.get("PIPELINE_MATERIAL", MATERIAL)) / name
-    cached = extract(config, resolve(config), index(data))
+    cached = extract(config, resolve(config), index(_material() / name))
     table = cached.table()
     (joined,) = [cached.base.cuts]
     found = []
@@ -74,9 +82,8 @@ def _draws(task: Task, n_classes: int, n_each: int, n_more: int) -> Iterator[dic
         yield {"random": float(np.mean(each)), **found}
 
 
-def main() -> None:
+def _strategies(cache: Path) -> None:
     """Print mean accuracies in five draws, and the difference from random with its interval."""
-    cache = Path(os.environ.get("PIPELINE_BENCH_CACHE", "") or tempfile.mkdtemp())
     for data, n_classes, n_each, n_more in (
         ("caltech10", EIGHT, 3, 40),
         ("caltech10", EIGHT, 1, 16),
@@ -95,6 +102,76 @@ def main() -> None:
                 f"  {name:10s} {np.mean([row[name] for row in rows]):.4f}, {gain.mean():+.4f} "
                 f"({gain.mean() - half:+.4f} to {gain.mean() + half:+.4f}), worst {gain.min():+.4f}"
             )
+
+
+WRONG, LOOKED_AT = 0.05, 0.08
+"""Share of labels that are made wrong, and share of the pictures that a person looks at."""
+
+
+def _planted(cache: Path) -> None:
+    """Print how many of the wrong labels are among the first suspects, and how many these are."""
+    train, labels, test, truth = _task("caltech10", 10, cache)
+    features, labels = np.concatenate([train, test]), np.concatenate([labels, truth])
+    n = len(labels)
+    print(f"caltech10: {WRONG:.0%} of {n} labels wrong, the first {LOOKED_AT:.0%} looked at")
+    for seed in range(N_DRAWS):
+        rng = np.random.default_rng(seed)
+        wrong, given = rng.choice(n, round(WRONG * n), replace=False), labels.copy()
+        given[wrong] = (given[wrong] + rng.integers(1, 10, len(wrong))) % 10
+        unseen = unseen_probabilities(features, given, 10, None, 5, 0)
+        first = [one.row for one in suspect_labels(unseen, given)][: int(LOOKED_AT * n)]
+        found, right = np.isin(wrong, first), np.isin(first, wrong)
+        low, high = proportion(found.mean(), len(found)).ci95
+        print(
+            f"  draw {seed}: {found.mean():.3f} of {len(wrong)} found ({low:.3f} to {high:.3f}), "
+            f"{right.mean():.3f} of {len(first)} suspects wrong"
+        )
+
+
+def _told_apart(name: str, features: np.ndarray, own: np.ndarray, others: dict[str, np.ndarray]):
+    """Print false alarms on a data set's own test, and how well other pictures are told."""
+    density = fit_density(features[sampled(len(features), 0)])
+    typical = density.typical(own)
+    for least in (0.01, 0.05):
+        alarms = proportion(np.mean(typical < least), len(own))
+        low, high = alarms.ci95
+        told = f"below {least}: {alarms.value:.4f} of {len(own)} ({low:.4f} to {high:.4f})"
+        print(f"  {name}, own test {told}")
+    for other, rows in others.items():
+        strange = density.typical(rows)
+        scores = np.concatenate([typical, strange])
+        area, _ = rank_figures(
+            np.column_stack([1 - scores, scores]), np.repeat([1, 0], [len(own), len(rows)])
+        )
+        low, high = area.ci95
+        print(
+            f"  {name} against {other}: AUROC {area.value:.4f} ({low:.4f} to {high:.4f}), "
+            f"{np.mean(strange < 0.01):.3f} of {len(rows)} below 0.01"
+        )
+
+
+def _typical(cache: Path) -> None:
+    """Print figures of other domains, and of each class of Caltech against the nine others."""
+    write_digits(cache / "digits")
+    pets, things, digits = (
+        _task(name, 10, cache) for name in ("cats_dogs_small", "caltech10", str(cache / "digits"))
+    )
+    names = sorted(path.name for path in (_material() / "caltech10" / "test").iterdir())
+    each = {name: things[2][things[3] == k] for k, name in enumerate(names)}
+    print("how typical: pictures of another kind")
+    _told_apart("cats and dogs", pets[0], pets[2], {**each, "digits": digits[2]})
+    _told_apart("Caltech", things[0], things[2], {"cats and dogs": pets[2], "digits": digits[2]})
+    print("how typical: one class left out of ten")
+    for k, name in enumerate(names):
+        own = things[2][things[3] != k]
+        _told_apart(f"Caltech without {name}", things[0][things[1] != k], own, {name: each[name]})
+
+
+def main() -> None:
+    """Print all figures."""
+    cache = Path(os.environ.get("PIPELINE_BENCH_CACHE", "") or tempfile.mkdtemp())
+    for part in (_planted, _typical, _strategies):
+        part(cache)
 
 
 if __name__ == "__main__":

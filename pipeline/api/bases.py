@@ -5,6 +5,8 @@ What decides is in `pipeline.classify.screening`; here is the order of stages.
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import inf
 
 import numpy as np
 
@@ -57,6 +59,8 @@ class Contest:
             row.images_per_second = round(1 / took, 1) if took else None
         n_images, n_classes = len(self._dataset), len(self._dataset.classes)
         plan = ScreeningPlan.of(self._config, n_images, n_classes, seconds)
+        if self._one_network and self._config.budget is None:
+            plan = replace(plan, budget=inf)  # how alike its precisions are is the question
         self._tell(plan, seconds)
         left, n, done = plan.budget, plan.n_per_class, 0
 
@@ -81,6 +85,11 @@ class Contest:
             n *= 2
         return [self._bases[place] for place in comparison.alive]
 
+    @property
+    def _one_network(self) -> bool:
+        """Whether all differ in their precision alone."""
+        return len({one.base.in_float for one in self._bases}) == 1
+
     def among(self, found: Sequence[CachedFeatures]) -> ChosenBase:
         """Return what being the best of all adds to a figure.
 
@@ -91,7 +100,7 @@ class Contest:
         kept = (self._bases[place] for place in self.comparison.alive)
         pairs = zip(kept, found, strict=True) if len(found) > 1 else ()
         whole = [self._trial(one, cached, rows) for one, cached in pairs]
-        specs = [(str(one.base.spec), one.base.source.digest) for one in self._bases]
+        specs = [(one.base.recipe.base, one.base.source.digest) for one in self._bases]
         return ChosenBase(tuple(specs), self.comparison.optimism(int(rows.sum()), whole))
 
     def _judged(self, place: int, rows: np.ndarray, n: int) -> Judged:
@@ -135,7 +144,9 @@ class Contest:
             if took:
                 whole = time_text(took * n_images)
                 said = f"{1 / took:.0f} pictures/s, all {n_images:,} in {whole}"
-            logger.info("%s: %s", one.base.spec, said)
+            logger.info("%s: %s", one.base.recipe.base, said)
+        if plan.budget == inf:
+            return
         logger.info(
             "all bases would take %s; with a budget of %s, each first sees %s of every class",
             time_text(n_images * sum(seconds)),

@@ -13,6 +13,7 @@ from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError
 from pipeline.features import Caches, cached_views, left_out_of, resolve, wanted_views
 from pipeline.features.extract import Extraction
+from pipeline.features.quantised import kept_for
 from pipeline.images.leftout import check_strictly
 from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT
@@ -88,6 +89,7 @@ def open_features(data: AnyPath, **settings: Unpack[FeaturesSettings]) -> Opened
     config = filled(FeaturesConfig, settings, "open_features")
     base = resolve(config, look=True)
     dataset = stages.indexed(place(data, FEATURES_OF), config, SILENT, look=True)
+    base = kept_for(config, base, dataset)
     caches = Caches(config, base)
     held = Held(dataset, base, caches, max(config.views, config.test_views))
     lost = left_out_of(dataset, held.caches.clean)

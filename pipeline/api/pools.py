@@ -1,13 +1,15 @@
 """What is done with pools: their features first, then what looks at them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.api.stages import computed, pooled
-from pipeline.config import FeaturesConfig, SimilarConfig, SuggestConfig
+from pipeline.api.stages import computed, indexed, pooled
+from pipeline.config import FeaturesConfig, LabelConfig, SimilarConfig, SuggestConfig
 from pipeline.errors import InputError
 from pipeline.features import resolve
+from pipeline.features.quantised import settled
 from pipeline.images import find_pictures
 from pipeline.images.pool import pool_of
 from pipeline.runs import find_run
@@ -15,6 +17,7 @@ from pipeline.system.files import check_free
 from pipeline.system.progress import Reporter
 
 if TYPE_CHECKING:
+    from pipeline.pool.label import LabelPage
     from pipeline.pool.similar import Similar
     from pipeline.pool.suggest import Suggested
 
@@ -38,14 +41,52 @@ def similar_in(
     listed, base = find_pictures(paths), resolve(config)
     given = pool_of("pictures", listed, listed.digests(config.cache / "index"))
     dataset = pooled(pool, config, reporter)
+    base = settled(config, base, dataset)
     found = [computed(config, base, one, reporter) for one in (dataset, given)]
     answer = similar(config, *found)
     return answer if config.out is None else draw(answer, config.out)
 
 
+def label_page_of(
+    data: str | None, out: Path, config: LabelConfig, reporter: Reporter
+) -> "LabelPage":
+    """Write the page on which pictures are labelled, after stage 1 for what is missing.
+
+    Args:
+        data: The location of pictures with labels; None for suggestions alone.
+        out: The page.
+        config: What is on it, and the base, which a run has of its own.
+        reporter: Told how it goes on.
+    """
+    from pipeline.check.check import check
+    from pipeline.pool.label import write_label_page
+    from pipeline.report import check_target
+    from pipeline.report.commands import feature_settings
+
+    check_target(out, config.overwrite)
+    if data is None and config.suggestions is None:
+        raise InputError(
+            "expected a place of pictures with labels, --suggestions F.csv, or both, received "
+            "neither: name what to label"
+        )
+    run = None if config.run is None else find_run(config.runs, config.run)
+    checked = None
+    if data is not None:
+        looking = config
+        if run is not None:
+            _no_base_beside_a_run(config)
+            own = {name: value for name, value in feature_settings(run).items() if name in OF_BASE}
+            looking = replace(config, **own)
+        base = resolve(looking)
+        checked = check(
+            looking, computed(looking, base, indexed(data, looking, reporter), reporter), reporter
+        )
+    return write_label_page(config, checked, run, out, reporter)
+
+
 OF_BASE = (
-    *("backbone", "layers", "pooling", "weights", "image_size", "resize", "interpolation"),
-    *("precision", "dtype", "jpeg", "views", "test_views"),
+    *("backbone", "preprocessing", "layers", "pooling", "weights", "image_size", "resize"),
+    *("interpolation", "precision", "dtype", "jpeg", "views", "test_views"),
 )
 
 
@@ -68,12 +109,16 @@ def suggested_in(
     if bundle is None:
         base = resolve(config)
     else:
-        for name in OF_BASE:
-            if getattr(config, name) != getattr(FeaturesConfig, name):
-                raise InputError(
-                    f"expected no {name} beside a run, which has a base of its own, received "
-                    f"{name}={getattr(config, name)}: leave it out"
-                )
+        _no_base_beside_a_run(config)
         base = bundle.frozen()
     dataset = pooled(pool, config, reporter)
     return suggest(config, computed(config, base, dataset, reporter), bundle, out)
+
+
+def _no_base_beside_a_run(config: FeaturesConfig) -> None:
+    for name in OF_BASE:
+        if getattr(config, name) != getattr(FeaturesConfig, name):
+            raise InputError(
+                f"expected no {name} beside a run, which has a base of its own, received "
+                f"{name}={getattr(config, name)}: leave it out"
+            )

@@ -18,6 +18,7 @@ from pipeline.features.base import FrozenBase
 from pipeline.features.explain import Explanation, explain
 from pipeline.features.export import ExportedFeatures, check_export, export_features
 from pipeline.features.extract import CachedFeatures, Extraction, extract
+from pipeline.features.quantised import kept_for
 from pipeline.images import Dataset, index
 from pipeline.images.own import is_own
 from pipeline.images.pool import index_pool
@@ -125,6 +126,7 @@ def classified(
     bases = contenders(config)
     dataset = indexed(data, config, reporter)
     check(config, dataset)
+    bases = [one.settled(dataset) for one in bases]
 
     def extracted(one: ClassifyConfig, base: FrozenBase, some: Dataset) -> CachedFeatures:
         return computed(one, base, some, reporter)
@@ -215,7 +217,8 @@ def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":
 def explained(data: str, config: FeaturesConfig, reporter: Reporter) -> Explanation:
     """Compare a location with the cache; nothing is changed."""
     base = resolve(config, look=True)
-    return explain(config, base, indexed(data, config, reporter, look=True))
+    dataset = indexed(data, config, reporter, look=True)
+    return explain(config, kept_for(config, base, dataset), dataset)
 
 
 def features_exported(
@@ -226,4 +229,5 @@ def features_exported(
     check_export(config, out, overwrite)
     base = resolve(config, look=True)
     dataset = indexed(data, config, reporter, look=True)
+    base = kept_for(config, base, dataset)
     return export_features(config, base, dataset, out, overwrite=overwrite, reporter=reporter)

@@ -13,10 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from pipeline.api.opened import column_names
 from pipeline.api.pictures import Given, content_digests, given_samples
 from pipeline.api.settings import AnyPath, filled
+from pipeline.backbones.engines.precision import INT8
 from pipeline.config import FeaturesConfig
 from pipeline.errors import DataError, InputError
-from pipeline.features.base import FrozenBase, frozen_base, frozen_from_dict, inputs_of
+from pipeline.features.base import FrozenBase, frozen_base, inputs_of
 from pipeline.features.extract import Extraction, extract
+from pipeline.features.quantised import settled
+from pipeline.features.saved import frozen_from_dict
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.lock import one_at_a_time
 from pipeline.images.identity import local_identities
@@ -140,7 +143,10 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
                 f"expected one layer and one pooling, received layer={self.layer!r}, "
                 f"pooling={self.pooling!r}; join layers with '+', or search over them"
             )
-        cache, _, extraction = _cached(config, base, given_samples(X))
+        pictures = given_samples(X)
+        if base.precision == INT8:
+            base = settled(config, base, pool_of("X", pictures, content_digests(pictures)))
+        cache, _, extraction = _cached(config, base, pictures)
         widths = [prod(cache.row_shape((cut.layer, cut.pooling))) for cut in base.cuts]
         self.base_, self.layers_ = base.to_dict(), base.layers
         self._held = base, _identity(base)

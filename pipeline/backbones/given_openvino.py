@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.backbones.cuts import OF_TOKENS, Cut, n_prefix
+from pipeline.backbones.cuts import Cut
 from pipeline.backbones.graph import Graph, Node, names
+from pipeline.backbones.openvino_parts import pictures_input, pooled
 from pipeline.backbones.preprocessing import constants_of
 from pipeline.errors import WeightsError
 from pipeline.system.startup import compile_openvino, import_openvino, installed
@@ -25,7 +26,6 @@ _CHANNELS_FIRST = ("Convolution", "GroupConvolution", "MaxPool", "AvgPool", "Bat
 _ARITHMETIC = ("Multiply", "Divide", "Subtract", "Add")
 _PLAIN = ("Convert", "Transpose")
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
-_GEM_POWER, _GEM_SMALLEST = 3.0, 1e-6
 _NO_TURN = "export it with one input of pictures, of 3 channels, and any number of them"
 
 
@@ -111,7 +111,7 @@ def graph_model(
             value = _ops.convert(read.nodes[cut.layer].output(0), "f32").output(0)
             if len(value.get_partial_shape()) == 4 and read.first[_friendly(read, cut)]:
                 value = _ops.transpose(value, [0, 2, 3, 1]).output(0)
-            result = _ops.result(_pooled(value, cut.pooling))
+            result = _ops.result(pooled(value, cut.pooling))
             result.output(0).set_names({name})
             results.append(result)
         return ov.Model(results, [images], "given")
@@ -240,18 +240,10 @@ def _channels_first(model: Any, first: bool) -> dict[str, bool]:
 
 def _take_pictures(read: ReadGraph, size: int, family: str) -> Any:
     """Put pictures (n, size, size, 3) uint8 and their preprocessing in the place of the input."""
-    images = _ops.parameter([-1, size, size, 3], np.uint8, name="images")
-    images.output(0).set_names({"images"})
-    constants, dtype = constants_of(family), read.parameter.get_element_type()
-    x = _ops.convert(images, "f32")
-    if constants.reverse_channels:
-        x = _ops.gather(x, np.array([2, 1, 0]), np.array(3))
-    if family != "raw":
-        x = _ops.multiply(x, np.array(constants.scale, np.float32))
-        x = _ops.add(x, np.array(constants.offset, np.float32))
-    if read.first[read.parameter.get_friendly_name()]:
-        x = _ops.transpose(x, np.array([0, 3, 1, 2]))
-    x = x if dtype == ov.Type.f32 else _ops.convert(x, dtype.get_type_name())
+    first = read.first[read.parameter.get_friendly_name()]
+    images, x = pictures_input(size, family, first=first)
+    if (dtype := read.parameter.get_element_type()) != ov.Type.f32:
+        x = _ops.convert(x, dtype.get_type_name())
     for target in list(read.parameter.output(0).get_target_inputs()):
         target.replace_source_output(x.output(0))
     return images
@@ -259,28 +251,6 @@ def _take_pictures(read: ReadGraph, size: int, family: str) -> Any:
 
 def _friendly(read: ReadGraph, cut: Cut) -> str:
     return str(read.nodes[cut.layer].get_friendly_name())
-
-
-def _pooled(value: Any, pooling: str) -> Any:
-    """Pool a map (n, h, w, c) or tokens (n, t, d), as `cuts.pool` does; vectors are kept."""
-    rank = len(value.get_partial_shape())
-    if pooling == "none" or rank not in (3, 4):
-        return value
-    if "+" in pooling:
-        parts = [_pooled(value, part) for part in pooling.split("+")]
-        return _ops.concat(parts, 1).output(0)
-    axes = np.array([1, 2] if rank == 4 else [1])
-    if pooling == "max":
-        return _ops.reduce_max(value, axes).output(0)
-    if pooling == "gem":
-        floor = _ops.maximum(value, np.float32(_GEM_SMALLEST))
-        mean = _ops.reduce_mean(_ops.power(floor, np.float32(_GEM_POWER)), axes)
-        return _ops.power(mean, np.float32(1 / _GEM_POWER)).output(0)
-    if pooling in OF_TOKENS:
-        n_tokens = value.get_partial_shape()[1].get_length()
-        kept = [0] if pooling == "cls" else list(range(n_prefix(n_tokens), n_tokens))
-        value = _ops.gather(value, np.array(kept), np.array(1))
-    return _ops.reduce_mean(value, axes).output(0)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from pipeline.backbones.backbone import BackboneSpec
-from pipeline.backbones.efficientnet_lite import layers_from_torch
+from pipeline.backbones.lite_plan import layers_from_torch
 from pipeline.backbones.matching import StoredLayer, StoredLayers, Target, match
 from pipeline.backbones.torch_pickle import read_torch_pickle
 from pipeline.backbones.weight_files import read_hdf5

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,9 @@ class Group:
 
 def components(n: int, pairs: np.ndarray) -> np.ndarray:
     """Number n things so that those joined by a chain of pairs (m, 2) have one number: (n,) int."""
+    from scipy.sparse import coo_array  # slow to import; most commands do without
+    from scipy.sparse.csgraph import connected_components
+
     joined = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(joined, directed=False)[1].astype(np.int64)
 

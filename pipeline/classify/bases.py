@@ -1,7 +1,7 @@
 """Several bases in one question: which are asked for, and what is known of each in the end."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,6 +10,8 @@ from pipeline.backbones.given_files import looks_given
 from pipeline.config import ClassifyConfig
 from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase, resolve
+from pipeline.features.quantised import settled
+from pipeline.images import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +28,19 @@ class Contender:
         """Its settings without augmented views: bases are compared on the pictures as they are."""
         return replace(self.config, views=0, test_views=0)
 
+    def settled(self, dataset: Dataset) -> "Contender":
+        """Return it with all that decides its numbers, for pictures; see `quantised.settled`."""
+        return replace(self, base=settled(self.config, self.base, dataset))
+
     def row(self) -> "BaseRow":
         """Return what is known of it before anything is computed."""
         spec = self.base.spec  # the catalog counts values at default arguments alone
         n_parameters = None if spec.arguments else spec.backbone.n_parameters
-        return BaseRow(str(spec), self.base.weights, n_parameters)
+        return BaseRow(self.base.recipe.base, self.base.weights, n_parameters)
 
 
 def contenders(config: ClassifyConfig) -> list[Contender]:
-    """Find the bases that a config names; one, mostly.
+    """Find the bases that a config names, each in every precision that it names; one, mostly.
 
     Raises:
         InputError: Two of them are the same, or one cannot be used as asked.
@@ -43,8 +49,9 @@ def contenders(config: ClassifyConfig) -> list[Contender]:
     found = named_bases(config.backbone, config.weights, config.models)
     if found.note:
         logger.info("%s", found.note)
+    precisions = [one.strip() for one in config.precision.split(",")]
     for name in ("sample", "budget"):
-        if len(found.bases) == 1 and getattr(config, name) is not None:
+        if len(found.bases) * len(precisions) == 1 and getattr(config, name) is not None:
             raise InputError(
                 f"expected several bases for --{name}, received backbone={config.backbone}: name "
                 f"more with commas, or leave --{name} out"
@@ -60,14 +67,16 @@ def contenders(config: ClassifyConfig) -> list[Contender]:
             preprocessing=None
             if several and not looks_given(one.backbone)
             else alone.preprocessing,
+            precision=precision,
         )
         for one in found.bases
+        for precision in precisions
     ]
     bases = [Contender(one, resolve(one)) for one in own]
     recipes = [one.base.recipe.digest for one in bases]
     for place, one in enumerate(bases):
         if recipes[place] in recipes[:place]:
-            raise InputError(f"expected bases that differ, received {one.base.spec} twice")
+            raise InputError(f"expected bases that differ, received {one.base.recipe.base} twice")
     return bases
 
 
@@ -88,6 +97,8 @@ class BaseRow:
         ci95: Its 95 % interval.
         dropped: When and why it was; None for those that went through all pictures.
         chosen: Whether the best run is one of this base.
+        difference: What its best run's test accuracy is to the chosen one's on the same pictures,
+            as the leaderboard says it; None for the chosen one, and those that were dropped.
         pareto: Whether no other base is both as accurate and as fast, on the pictures of all.
     """
 
@@ -104,6 +115,7 @@ class BaseRow:
     dropped: str | None = None
     chosen: bool = False
     pareto: bool = False
+    difference: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return its row of ``bases.json`` and of ``bases`` in the ``--json`` value."""

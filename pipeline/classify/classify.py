@@ -30,6 +30,7 @@ from pipeline.runs import (
     is_transplantable,
     keep_bases,
     keep_learning_curve,
+    leaderboard,
     learning_curve_of,
 )
 from pipeline.system.progress import SILENT, Reporter
@@ -142,10 +143,12 @@ def joined(
     """
     best = best_run([one.best for one in found.values()], config.runs)
     mark_pareto(rows)
+    (table,) = leaderboard([one.best for one in found.values()])
+    behind = {one.run.name: one.to_dict()["difference"] for one in table}
     for place, one in found.items():
         selection, row = one.best.selection, rows[place]
         row.accuracy, row.ci95 = selection.accuracy, selection.ci95
-        row.chosen = one.best.name == best.name
+        row.chosen, row.difference = one.best.name == best.name, behind[one.best.name]
     told = [row.to_dict() for row in rows]
     keep_bases(best, told)
     from pipeline.evaluate.plots import plot_bases

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.backbones.engines.precision import is_quantised
 from pipeline.classify.bases import ChosenBase
 from pipeline.classify.learning import Learner, ScoresOfViews, learner_of
 from pipeline.classify.search.memory import SearchedHead
@@ -82,7 +83,7 @@ class Result:
         run, selection, test = self.run, self.run.selection, self.run.test
         return {
             "run": run.name,
-            "backbone": run.recipe.backbone,
+            "backbone": run.recipe.base,
             "head": run.head,
             "layers": list(run.layers),
             "params": run.params,
@@ -199,6 +200,10 @@ class Experiment:
             threshold=None if threshold is None else threshold.value,
             look=look,
         )
+        if is_quantised(base.precision):
+            from pipeline.backbones.engines.quantised import take_along
+
+            take_along(self.config.converted, base, folder / "bundle")
 
     def _keep_typical(self, folder: Path, density: Density, rows: np.ndarray) -> None:
         """Write how typical the final test's pictures are, the least first."""

@@ -1,4 +1,4 @@
-"""Pictures without labels: what is like what, and what to label next."""
+"""Pictures without labels: what is like what, what to label next, and where that is done."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from pipeline.cli import show
 from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Data, Output, command
-from pipeline.config import SimilarConfig, SuggestConfig
+from pipeline.config import LabelConfig, SimilarConfig, SuggestConfig
 from pipeline.errors import InputError
 from pipeline.system.files import expanded
 
@@ -78,3 +78,35 @@ def suggest(
     run = run_and_pool[0] if len(run_and_pool) == 2 else None
     found = pools.suggested_in(run, run_and_pool[-1], expanded(out), config, output.reporter)
     show.result(found.to_dict(), output.json, show.suggested)
+
+
+@FLAT
+@dataclass(frozen=True, kw_only=True)
+class LabelFlags(LabelConfig):
+    """Settings of the page on which pictures are labelled."""
+
+    overwrite: Annotated[bool, SWITCH] = LabelConfig.overwrite
+
+
+@command(
+    "pipeline label --suggestions first.csv --classes cats,dogs --out label.html",
+    "pipeline label ~/pictures --run best --suggestions more.csv --out label.html",
+)
+def label(
+    data: str | None = None,
+    /,
+    *,
+    out: Path,
+    config: LabelFlags = LabelFlags(),
+    output: Output = DEFAULT_OUTPUT,
+) -> None:
+    """Write a page that shows doubtful labels and suggestions, to label them by mouse or keys.
+
+    Args:
+        data: Place of pictures with labels, as for `check`: what looks wrong there is on the page.
+        out: Page to write, .html; it saves the table that `classify DATA --labels` reads.
+    """
+    from pipeline.api import pools
+
+    page = pools.label_page_of(data, expanded(out), config, output.reporter)
+    show.result(page.to_dict(), output.json, show.label_page)

@@ -65,7 +65,7 @@ class ClusterComputation(Computation):
         config = self.config
         if "openvino" in engines and find_kept(config.converted, self.base) is None:
             open_engine(
-                self.base, "openvino", config.precision, config.batch_size, config.converted
+                self.base, "openvino", self.base.precision, config.batch_size, config.converted
             )
 
     def _open(self, workers: Workers, job: Plain) -> Plain:

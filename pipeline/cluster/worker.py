@@ -21,9 +21,10 @@ from pipeline.backbones.engines import Engine, choose_engine, open_engine
 from pipeline.config import FeaturesConfig, to_dict
 from pipeline.errors import PipelineError, StoreError
 from pipeline.features import Outcome, Passes, Work
-from pipeline.features.base import FrozenBase, frozen_from_dict
+from pipeline.features.base import FrozenBase
 from pipeline.features.passes import PictureRows
 from pipeline.features.preflight import bytes_of_row, check_memory
+from pipeline.features.saved import frozen_from_dict
 from pipeline.images.sources import opened_files
 from pipeline.system.startup import installed_version
 
@@ -77,7 +78,7 @@ def look(job: Plain, token: Plain, pictures: Plain) -> Plain:
             "recipe": base.recipe.digest,
             "cache": _unseen_cache(token),
             "pictures": _unseen_picture(pictures),
-            "engine": choose_engine(config.engine, config.precision).engine,
+            "engine": choose_engine(config.engine, base.precision).engine,
         }
     except PipelineError as error:
         return _failed(error)
@@ -167,7 +168,7 @@ def _opened(job_text: str) -> _Opened:
     job = json.loads(job_text)
     config, base = received_config(job["config"]), frozen_from_dict(job["base"])
     _check_same(job, base)
-    engine = open_engine(base, config.engine, config.precision, config.batch_size, config.converted)
+    engine = open_engine(base, config.engine, base.precision, config.batch_size, config.converted)
     size = base.decoding.size
     batch = (config.batch_size, size, size, 3)
     memory = check_memory(bytes_of_row(engine.output_shapes, base.dtype), batch)

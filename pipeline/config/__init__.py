@@ -10,6 +10,7 @@ from pipeline.config.features import (
     CheckConfig,
     ClassifyConfig,
     FeaturesConfig,
+    LabelConfig,
     SimilarConfig,
     SuggestConfig,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "ExportConfig",
     "FeaturesConfig",
     "FinetuneConfig",
+    "LabelConfig",
     "PredictConfig",
     "ReportConfig",
     "SimilarConfig",

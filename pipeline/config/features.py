@@ -55,7 +55,8 @@ class FeaturesConfig(DataConfig, HasModels):
     """Antialiased resampling filter: bilinear, bicubic, lanczos."""
 
     precision: str = "float32"
-    """Arithmetic of the base: float32; mixed_float16 or mixed_bfloat16 for GPUs."""
+    """Arithmetic of the base: float32; on processors bfloat16 or int8, on GPUs mixed_float16 or
+    mixed_bfloat16; fast: the fastest of them here. `classify` compares several: float32,int8."""
 
     engine: str = "auto"
     """What runs the base: openvino, tensorflow, jax, torch; auto: one with a GPU, else OpenVINO."""
@@ -199,6 +200,34 @@ class CheckConfig(FeaturesConfig):
         require(self, "folds", self.folds >= 2, "at least 2")
         similar = self.similarity
         require(self, "similarity", similar is None or 0 < similar <= 1, "above 0, up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelConfig(CheckConfig):
+    """The page on which pictures are labelled: what is on it."""
+
+    n: int = 300
+    """Pictures on the page at most."""
+
+    run: str | None = None
+    """Name or folder of a run, or best: its surest mistakes are on the page, and its features are
+    looked at."""
+
+    suggestions: Path | None = None
+    """Table that `suggest` wrote: its pictures are on the page."""
+
+    classes: str | None = None
+    """Names of classes with commas, where nothing is labelled yet; more are typed on the page."""
+
+    overwrite: bool = False
+    """Replace the page if it is there."""
+
+    runs: Path = RUNS
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self, "n", 1 <= self.n <= 2000, "from 1 to 2000")
 
 
 @dataclass(frozen=True, kw_only=True)

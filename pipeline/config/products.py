@@ -96,6 +96,10 @@ class ExportConfig(HasModels):
     format: str | None = None
     """keras, onnx, openvino (a folder) or tflite; what the suffix of OUT says if left out."""
 
+    precision: str | None = None
+    """int8: smaller and faster, as OpenVINO or TFLite, and a few answers may change; if left out,
+    the run's own."""
+
     evidence: bool = False
     """Give the model a second output: what each cell of a picture adds to each class's score. For
     linear heads on averages of maps."""

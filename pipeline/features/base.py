@@ -4,28 +4,37 @@ Resolving one reads names and files only, once per command; what follows is hand
 model itself is built, by Keras, on `build`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.backbones.backbone import BackboneSpec, GivenGraph, given_backbone
-from pipeline.backbones.catalog import parse_backbone
+from pipeline.backbones.backbone import BackboneSpec, GivenGraph
 from pipeline.backbones.cuts import OF_TOKENS, Cut
-from pipeline.backbones.engines import ReadNetwork, check_engine, prefer_engine
+from pipeline.backbones.engines import (
+    ReadNetwork,
+    check_engine,
+    chosen_precision,
+    prefer_engine,
+)
+from pipeline.backbones.engines.precision import (
+    BFLOAT16,
+    FLOAT32,
+    MIXED,
+    is_quantised,
+)
 from pipeline.backbones.given import FoundBase, find_base
 from pipeline.backbones.given_files import GRAPHS, refuse_graph
-from pipeline.backbones.weights import CHOICES, WeightsSource, resolve_weights
-from pipeline.config import DTYPES, RUNS, TRAINING_PRECISIONS, FeaturesConfig
-from pipeline.errors import InputError, UnknownNameError, WeightsError
+from pipeline.backbones.weight_formats import TORCH, stored_as
+from pipeline.backbones.weights import WeightsSource, resolve_weights
+from pipeline.config import RUNS, FeaturesConfig
+from pipeline.errors import InputError, WeightsError
 from pipeline.features.inputs import Input, parse_inputs
 from pipeline.features.store import Recipe
 from pipeline.features.store.folders import holds
-from pipeline.features.store.recipe import CutName
 from pipeline.images import DecodeRecipe, ViewRecipe
-from pipeline.images.own import is_own, note_own
+from pipeline.images.own import note_own
 from pipeline.system.startup import import_keras
-from pipeline.system.typed import record
 
 if TYPE_CHECKING:
     import keras
@@ -45,10 +54,11 @@ class FrozenBase:
         source: The same, found and digested.
         cuts: Layers whose outputs are kept, with their poolings.
         decoding: How a picture becomes an array (size, size, 3).
-        precision: Arithmetic of the base.
+        precision: Arithmetic of the base; ``int8`` alone until a quantised model is chosen.
         with_top: Whether the weights are those with the top; some cut may need them.
         dtype: Stored type of the features.
         view: How augmented views are made; None is the base for the pictures as they are.
+        beside: Folder of a run's head, beside which its quantised model lies; None for no run's.
     """
 
     spec: BackboneSpec
@@ -60,6 +70,7 @@ class FrozenBase:
     with_top: bool
     dtype: str = "float32"
     view: ViewRecipe | None = None
+    beside: Path | None = field(default=None, compare=False)
 
     @property
     def recipe(self) -> Recipe:
@@ -90,13 +101,19 @@ class FrozenBase:
             "weights": self.source.digest,
             "image_size": self.decoding.size,
             "preprocessing": self.spec.backbone.preprocessing,
-            "precision": self.precision,
+            # In bfloat16 the same model is run.
+            "precision": FLOAT32 if self.precision == BFLOAT16 else self.precision,
         }
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Name of the model's outputs, cut by cut."""
         return tuple(f"{cut.layer}/{cut.pooling}" for cut in self.cuts)
+
+    @property
+    def in_float(self) -> "FrozenBase":
+        """The same base in float32."""
+        return replace(self, precision=FLOAT32)
 
     def with_cuts(self, cuts: Sequence[Cut]) -> "FrozenBase":
         """Return the same base with other cuts."""
@@ -120,11 +137,17 @@ class FrozenBase:
 
     @property
     def graph(self) -> Callable[[], ReadNetwork] | None:
-        """What makes OpenVINO's model of a base that Keras does not hold; None where it does."""
+        """What reads OpenVINO's model of a base that Keras does not hold; None where it does."""
+        if is_quantised(self.precision):
+            return None if self.beside is None else self.read_graph
         return self.read_graph if self.spec.backbone.given in GRAPHS else None
 
     def read_graph(self) -> ReadNetwork:
         """Read and compare it; raises WeightsError where the file is gone or no such network."""
+        if self.beside is not None and is_quantised(self.precision):
+            from pipeline.backbones.engines.quantised import read_beside
+
+            return ReadNetwork(read_beside(self.beside, self), None)
         from pipeline.backbones.given_openvino import difference_from_reference, graph_model
 
         kind, path, size = self.spec.backbone.given, self.source.path, self.decoding.size
@@ -133,6 +156,15 @@ class FrozenBase:
         family = self.spec.backbone.preprocessing
         model = graph_model(kind, path, size, self.cuts, self.outputs, family)
         return ReadNetwork(model, difference_from_reference(kind, path, size, family))
+
+    def direct(self) -> ReadNetwork | None:
+        """Make OpenVINO's model without Keras, where that is known; raises WeightsError."""
+        path, row = self.source.path, self.spec.backbone
+        if row.module != "efficientnet_lite" or path is None or stored_as(path) != TORCH:
+            return None
+        from pipeline.backbones.lite_graph import lite_graph
+
+        return lite_graph(row.name, path, self.decoding.size, self.cuts, self.outputs)
 
     def check_layers(self) -> None:
         """Refuse cuts at layers that there are not; Keras is asked about those that are not named.
@@ -224,6 +256,7 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     """
     check_engine(config.engine, config.precision)
     prefer_engine(config.engine)
+    precision = chosen_precision(config.engine, config.precision)
     ViewRecipe(config.view_policy, config.seed)
     found = _found(config, fetch)
     spec = found.spec
@@ -242,8 +275,8 @@ def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     seed = config.seed
     weights = config.weights if found.path is None else str(found.path)
     source = resolve_weights(spec, weights, seed, include_top=top, image_size=size, fetch=fetch)
-    _note_file(source)
-    base = FrozenBase(spec, weights, source, cuts, decoding, config.precision, top, config.dtype)
+    note_file(source)
+    base = FrozenBase(spec, weights, source, cuts, decoding, precision, top, config.dtype)
     return _as_begun(base, config.cache)
 
 
@@ -265,10 +298,10 @@ def _found(config: FeaturesConfig, fetch: bool) -> FoundBase:
             f"weights={config.weights!r}; leave it out"
         )
     graph_only = found.spec.backbone.given in GRAPHS
-    if graph_only and (config.engine not in ("auto", "openvino") or config.precision != "float32"):
+    if graph_only and (config.engine not in ("auto", "openvino") or config.precision in MIXED):
         raise InputError(
-            f"expected --engine openvino or auto and --precision float32 for {config.backbone}, "
-            f"which OpenVINO computes, received engine={config.engine}, "
+            f"expected --engine openvino or auto and --precision float32, bfloat16 or int8 for "
+            f"{config.backbone}, which OpenVINO computes, received engine={config.engine}, "
             f"precision={config.precision}; bring the network as .keras for others"
         )
     return found
@@ -302,111 +335,7 @@ def inputs_of(config: FeaturesConfig, base: FrozenBase) -> tuple[Input, ...]:
     return parse_inputs(base.spec, config.layers, config.pooling)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SavedBase:
-    """A base as runs and bundles say it, which `FrozenBase.to_dict` wrote."""
-
-    backbone: str
-    weights: str
-    weights_digest: str
-    weights_seed: int
-    with_top: bool
-    cuts: tuple[CutName, ...]
-    image_size: int
-    resize: str
-    interpolation: str
-    decoder_version: int
-    jpeg: str = "full"
-    precision: str
-    dtype: str = "float32"
-    given: GivenGraph | None = None
-
-
-def frozen_from_dict(
-    value: Mapping[str, Any], *, look: bool = False, of_run: bool = False
-) -> FrozenBase:
-    """Make a saved base again.
-
-    Args:
-        value: From `FrozenBase.to_dict`.
-        look: Only the recipe is wanted, to read what is cached: weights are not looked for, and
-            the base cannot be built.
-        of_run: A run says it, which anybody may have written: a file of weights is opened only if
-            a command of this user's named it.
-
-    Raises:
-        MisreadError: It is something else.
-        InputError: There is no such base, or no such cut.
-        WeightsError: The weights are gone, are not the same as then, or not to be opened.
-    """
-    saved: SavedBase = record(SavedBase, value)
-    spec = parse_backbone(saved.backbone)
-    if spec.backbone.given:
-        any_size = saved.given is not None and saved.given.size != saved.image_size
-        spec = BackboneSpec(given_backbone(spec.backbone.name, saved.given, any_size=any_size))
-    cuts = tuple(Cut(layer, pooling) for layer, pooling in saved.cuts)
-    for name, one, known in (
-        ("precision", saved.precision, TRAINING_PRECISIONS),
-        ("dtype", saved.dtype, DTYPES),
-    ):
-        if one not in known:
-            raise UnknownNameError(name, one, known)
-    decoding = decoding_from_dict(value)
-    spec.check_image_size(decoding.size)
-    if look:
-        source = WeightsSource("recorded", None, saved.weights_digest)
-    else:
-        if of_run and saved.weights not in CHOICES and not is_own(saved.weights):
-            raise WeightsError(
-                f"expected weights in a file that a command of yours has named here, received "
-                f"weights={saved.weights!r}, which only the run says; name the file with --weights "
-                f"PATH if you have it"
-            )
-        source = _same_weights(spec, saved)
-    return FrozenBase(
-        spec, saved.weights, source, cuts, decoding, saved.precision, saved.with_top, saved.dtype
-    )
-
-
-def with_weights(value: Mapping[str, Any], weights: str) -> dict[str, Any]:
-    """Return a saved base whose weights are where the user's own command says.
-
-    Raises:
-        MisreadError: The base is something else.
-        WeightsError: The weights are not there, or are others.
-    """
-    saved: SavedBase = record(SavedBase, {**value, "weights": weights})
-    source = _same_weights(parse_backbone(saved.backbone), saved)
-    _note_file(source)
-    path = source.path if source.kind == "file" else None
-    return {**value, "weights": weights if path is None else str(path.resolve())}
-
-
-def _note_file(source: WeightsSource) -> None:
+def note_file(source: WeightsSource) -> None:
+    """Remember that a command of this user named a file of weights."""
     if source.kind == "file" and source.path is not None:
         note_own(str(source.path.resolve()))
-
-
-def _same_weights(spec: BackboneSpec, saved: SavedBase) -> WeightsSource:
-    given, wanted, size = saved.weights, saved.weights_digest, saved.image_size
-    top, seed = saved.with_top, saved.weights_seed
-    source = resolve_weights(spec, given, seed, include_top=top, image_size=size)
-    if source.digest != wanted:
-        raise WeightsError(
-            f"expected the weights with digest {wanted[:12]}…, received {source.digest[:12]}… "
-            f"from weights={given!r}: the file was changed since the run was made, or is another; "
-            f"put the old one back or train again"
-        )
-    return source
-
-
-def decoding_from_dict(value: Mapping[str, Any]) -> DecodeRecipe:
-    """Make the decode recipe of a saved run again; raises MisreadError and InputError."""
-    saved: SavedBase = record(SavedBase, value)
-    return DecodeRecipe(
-        saved.image_size,
-        saved.resize,
-        saved.interpolation,
-        saved.decoder_version,
-        jpeg=saved.jpeg,
-    )

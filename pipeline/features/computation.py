@@ -40,7 +40,7 @@ class Computation:
         """Compute everything there is to do; what is done stays, however this ends."""
         config = self.config
         engine = open_engine(
-            self.base, config.engine, config.precision, config.batch_size, config.converted
+            self.base, config.engine, self.base.precision, config.batch_size, config.converted
         )
         outcome = Outcome(engine.name, self._foresee(engine))
         dataset = self.dataset

@@ -20,6 +20,7 @@ from pipeline.features import (
     wanted_views,
 )
 from pipeline.features.base import FrozenBase
+from pipeline.features.quantised import settled
 from pipeline.features.table import FeatureTable
 from pipeline.images import Dataset
 from pipeline.images.leftout import LeftOut, causes, check_strictly
@@ -146,7 +147,7 @@ def extract(
 
     Args:
         config: Where the cache is, which views are wanted, and how to compute.
-        base: The frozen base, from `resolve`, or of a run.
+        base: The frozen base, from `resolve`, or of a run; see `settled` for one of int8.
         dataset: The pictures, by content.
         reporter: Told after each batch.
         compute: What computes what is missing: this process, or workers.
@@ -159,6 +160,7 @@ def extract(
             memory will not suffice.
     """
     began = monotonic()
+    base = settled(config, base, dataset)
     caches = Caches(config, base, mend=mend)
     caches.exchange()
     result = Extraction(

@@ -4,12 +4,10 @@ What is said of a picture holds for its content, so for every copy of it. A pict
 set does not have, but that is there as a file, is one more to learn from: it joins train.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,8 @@ from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.images.files import Files, LocalFiles, read_file
 from pipeline.images.identity import Identities
 from pipeline.images.location import CSV
-from pipeline.images.sources import Source
+from pipeline.images.sources import PlacedFiles, Source
 from pipeline.images.splits import rows_of_bytes
-from pipeline.images.tables.content import TableContent
 from pipeline.images.tables.text import read_text
 from pipeline.system.units import counted, named
 
@@ -135,24 +132,13 @@ class _Row:
 
 def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
     """Yield the rows that say something; see `correct` for what is raised."""
-    table = _table(file)
-    columns = {column.name.lower(): column.values for column in table.columns}
-    if "label" not in columns or not {"path", "digest"} & columns.keys():
-        raise InputError(
-            f"expected the columns path (or digest) and label in {file}, received "
-            f"{named([column.name for column in table.columns])}: name them so"
-        )
-    nothing = [""] * len(table.numbers)
-    paths, digests = columns.get("path", nothing), columns.get("digest", nothing)
     if DROP in classes:
         raise InputError(
             f"expected no class called {DROP!r} beside {file}, where it means to leave a picture "
             f"out: rename the class"
         )
     empty = True
-    for number, path, digest, label in zip(
-        table.numbers, paths, digests, columns["label"], strict=True
-    ):
+    for number, (path, digest, label) in rows_of_table(file, ("path", "digest", "label")):
         if not label:
             continue
         empty = False
@@ -166,19 +152,39 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
         raise InputError(f"expected a label in some row of {file}, received none: fill some in")
 
 
-def _table(file: str) -> TableContent:
+def rows_of_table(
+    file: str, names: Sequence[str], setting: str = "corrections"
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the numbers of a table's rows, and what some columns say; nothing where there is none.
+
+    Args:
+        file: The table; corrections have a column ``label``, and one that says the picture.
+        names: Of the columns, in small letters.
+        setting: What names the table, for the sentence.
+
+    Raises:
+        InputError: It is no such table, or cannot be read.
+    """
     try:
         if os.path.getsize(file) > _MOST_BYTES:
-            raise InputError(
-                f"expected a table of corrections, received {file}, which is too large"
-            )
+            raise InputError(f"expected a table of pictures, received {file}, which is too large")
         content = read_file(file)
     except OSError as error:
         raise InputError(
-            f"expected a table of paths and labels, received corrections={file}: "
+            f"expected a table of paths and labels, received {setting}={file}: "
             f"{error.strerror or error}; check the path"
         ) from error
-    return read_text(file, CSV, content)
+    table = read_text(file, CSV, content)
+    columns = {column.name.lower(): column.values for column in table.columns}
+    said = "path" in columns or "digest" in columns
+    if not said or (setting == "corrections" and "label" not in columns):
+        raise InputError(
+            f"expected the columns path (or digest) and label in {file}, received "
+            f"{named(list(columns))}: name them so"
+        )
+    nothing = [""] * len(table.numbers)
+    cells = zip(*(columns.get(name, nothing) for name in names), strict=True)
+    yield from zip(table.numbers, cells, strict=True)
 
 
 class _Places:
@@ -194,6 +200,7 @@ class _Places:
         known = rows_of_bytes(digests)
         self._by_path = dict(zip(source.paths, known, strict=True))
         self._known = {one for one in known if any(one)}
+        self._others = PlacedFiles()
         self._root, self._folder = source.location, os.path.dirname(os.path.abspath(file))
 
     def of(self, row: _Row) -> tuple[bytes | None, str | None]:
@@ -210,7 +217,7 @@ class _Places:
                 # Its content changed since the table was made: what was said is of another one.
                 return (digest if said in ("", digest.hex()) else None), None
         try:
-            digest = hashlib.sha256(read_file(place)).digest()
+            digest = self._others.digest(place)
         except (OSError, ValueError):
             return None, None
         if said not in ("", digest.hex()):
@@ -269,8 +276,11 @@ def _put_together(
 
 
 def _with_added(files: Files, added: Mapping[str, Any]) -> Files:
-    """Return what reads the files of a source, and files at absolute paths beside them."""
-    return LocalFiles(files.root) if isinstance(files, LocalFiles) else _AddedFiles(files, added)
+    """Return what reads the files of a source, and pictures at whole paths beside them."""
+    plain = all(map(os.path.isfile, added))
+    if isinstance(files, LocalFiles) and plain:
+        return LocalFiles(files.root)
+    return _AddedFiles(files, added)
 
 
 class _AddedFiles(Files):
@@ -278,11 +288,11 @@ class _AddedFiles(Files):
 
     def __init__(self, files: Files, added: Mapping[str, Any]) -> None:
         self.waits, self._files, self._added = files.waits, files, frozenset(added)
-        self._local = LocalFiles(Path("/"))
+        self._others = PlacedFiles()
 
     def read(self, path: str) -> bytes:
         """Return a file's bytes; raises OSError."""
-        return (self._local if path in self._added else self._files).read(path)
+        return (self._others if path in self._added else self._files).read(path)
 
     def identities(self, paths: Sequence[str]) -> Identities:
         """Return those of the files of the source."""

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from errno import ENOENT
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,11 +21,18 @@ from pipeline.config import USUAL, DataConfig
 from pipeline.config.data import LEVELS
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import TarFiles, ZipFiles, refuse_packed
-from pipeline.images.files import OUTSIDE, Files, ListedFiles, LocalFiles, leads_out
+from pipeline.images.files import (
+    OUTSIDE,
+    Files,
+    ListedFiles,
+    LocalFiles,
+    leads_out,
+    read_file,
+)
 from pipeline.images.folders import read_folders
-from pipeline.images.identity import Stamp, stamp_of_stat
+from pipeline.images.identity import NO_STAMP, Identities, Stamp, stacked, stamp_of_stat
 from pipeline.images.layout import ROWS, check_layout
-from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, locate
+from pipeline.images.location import FOLDER, MANIFESTS, ZIP, Location, archive_kind, locate
 from pipeline.images.readings import LISTED as LIST
 from pipeline.images.readings import Reading
 from pipeline.images.remote import RemoteFiles, open_remote
@@ -172,6 +180,35 @@ def open_archive(place: Location) -> ZipFiles | TarFiles:
     except BaseException:
         file.close()
         raise
+
+
+class PlacedFiles(Files):
+    """Local files by their whole paths; in an archive, its path and the picture's in it."""
+
+    waits = False
+
+    def __init__(self) -> None:
+        self._archives: dict[Path, ZipFiles | TarFiles] = {}
+
+    def read(self, path: str) -> bytes:
+        """Return a picture's bytes; raises OSError, and InputError for an archive that is none."""
+        try:
+            return read_file(path)
+        except NotADirectoryError:
+            archive = next(parent for parent in Path(path).parents if parent.is_file())
+            if archive_kind(archive) is None:
+                raise
+        files = self._archives.get(archive)
+        if files is None:
+            files = self._archives[archive] = open_archive(locate(archive))
+        within = Path(path).relative_to(archive).as_posix()
+        if within not in files.names:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
+        return files.read(within)
+
+    def identities(self, paths: Sequence[str]) -> Identities:
+        """Say nothing of them: they are read anew."""
+        return stacked([NO_STAMP] * len(paths))
 
 
 def _open_local(path: Path) -> tuple[BinaryIO, Stamp]:

@@ -1,8 +1,6 @@
 """Contact sheets: pictures in rows, with a word below each, as one HTML or PNG file."""
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +8,12 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from pipeline.errors import InputError
+from pipeline.report.sprites import data_uri, webp
 from pipeline.report.thumbnails import Read, Wanted, make_thumbnails
 from pipeline.system.files import check_free, output_path
 from pipeline.system.visible import told
 
-SIDE, GAP = 160, 8
+SIDE, GAP, QUALITY = 160, 8, 80
 MOST_PNG = 400
 SUFFIXES = (".html", ".png")
 
@@ -62,7 +61,7 @@ def _html(images: Sequence[Sequence[Image.Image | None]], rows: Sequence[Sequenc
     for row, tiles in zip(images, rows, strict=True):
         cells = []
         for image, tile in zip(row, tiles, strict=True):
-            shown = "" if image is None else f'<img alt="" src="{_uri(image)}">'
+            shown = "" if image is None else f'<img alt="" src="{data_uri(webp(image, QUALITY))}">'
             path, caption = html.escape(told(tile.path)), html.escape(told(tile.caption))
             word = f"<figcaption>{caption}</figcaption>"
             cells.append(f'<figure title="{path}">{shown}{word}</figure>')
@@ -75,12 +74,6 @@ def _html(images: Sequence[Sequence[Image.Image | None]], rows: Sequence[Sequenc
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Pictures</title>'
         f"<style>{style}</style><body>{''.join(lines)}</body></html>\n"
     )
-
-
-def _uri(image: Image.Image) -> str:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def _png(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from pipeline.backbones.engines import Engine, GivenNetwork, ReadNetwork, open_engine
+from pipeline.backbones.engines.precision import is_quantised
 from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
 from pipeline.features.base import FrozenBase
@@ -185,17 +186,21 @@ def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -
 def base_network(bundle: Bundle, base: FrozenBase) -> GivenNetwork:
     """Return a bundle's base, or the same with other cuts, as what an engine runs.
 
-    Weights are looked for when the model has to be built: a kept one is run without them.
+    Weights are looked for when the model has to be built: a kept one is run without them. That of
+    int8 lies in the bundle.
     """
 
     def build() -> "keras.Model":
         return bundle.frozen().with_cuts(base.cuts).build()
 
+    def direct() -> ReadNetwork | None:
+        return bundle.frozen().with_cuts(base.cuts).direct()
+
     def read() -> ReadNetwork:
         return bundle.frozen().with_cuts(base.cuts).read_graph()
 
-    graph = None if base.graph is None else read
-    return GivenNetwork(base.name, base.identity, base.outputs, build, graph)
+    graph = base.graph if base.graph is None or is_quantised(base.precision) else read
+    return GivenNetwork(base.name, base.identity, base.outputs, build, graph, direct)
 
 
 def _with_typical(scores: Scoring, density: Density) -> Scoring:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines import Engine, open_engine
+from pipeline.backbones.engines.precision import is_quantised
 from pipeline.errors import RunError
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import NetworkHead
@@ -124,8 +125,8 @@ def open_origins(bundle: Bundle, models: Path, batch_size: int) -> ExactOrigins 
     Raises:
         WeightsError: The base has to be built, and its weights are gone, or not what they were.
     """
-    if not is_sum(bundle.head):
-        return None
+    if not is_sum(bundle.head) or is_quantised(bundle.frozen(look=True).precision):
+        return None  # a quantised model gives no maps
     assert isinstance(bundle.head, NetworkHead)
     seen = bundle.frozen(look=True).cuts
     given = tuple(dict.fromkeys([*seen, *(replace(cut, pooling="none") for cut in seen)]))

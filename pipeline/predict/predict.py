@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.images import find_pictures
 from pipeline.images.leftout import check_some, check_strictly
 from pipeline.images.remarks import sentences
-from pipeline.predict.labelling import Predictor, bundle_predictor, imagenet_predictor
+from pipeline.predict.labelling import Labelled, Predictor, bundle_predictor, imagenet_predictor
 from pipeline.predict.pools import label_pool
 from pipeline.runs import Bundle, find_run
 from pipeline.system.cells import cell
@@ -26,7 +27,7 @@ from pipeline.system.units import named
 
 logger = logging.getLogger(__name__)
 
-WriteRow = Callable[["Prediction", np.ndarray], None]
+WriteRow = Callable[["Prediction", Sequence[float]], None]
 IMAGENET = "imagenet:"
 UNKNOWN = "unknown"
 
@@ -121,13 +122,7 @@ def predict(
     with _table(config.csv, predictor.classes, says) as write:
         for labelled in label_pool(config, predictor, pictures, reporter, bundle):
             failed += [{"path": pictures.name(f.row), "reason": f.reason} for f in labelled.failed]
-            unknown = predictor.unknown(labelled).tolist()
-            told = zip(
-                labelled.rows, labelled.probabilities, labelled.typical, unknown, strict=True
-            )
-            for row, values, typical, out in told:
-                prediction = _prediction(pictures.name(row), values, predictor, config.top)
-                prediction = _judged_typical(prediction, float(typical), out)
+            for prediction, values in _told(labelled, predictor, pictures.name, config.top):
                 write(prediction, values)
                 results += [prediction] if keep else []
             remarks.append(labelled.remarks[labelled.remarks.any(axis=1)])
@@ -156,7 +151,7 @@ def _table(path: Path | None, classes: Sequence[str], typical: bool = False) -> 
         last = ["typical"] if typical else []
         rows.writerow(["path", "label", "probability", *(f"p:{name}" for name in classes), *last])
 
-        def write(prediction: Prediction, values: np.ndarray) -> None:
+        def write(prediction: Prediction, values: Sequence[float]) -> None:
             more = [prediction.typical] if typical else []
             figures = [f"{value:.9g}" for value in (prediction.probability, *values, *more)]
             label = UNKNOWN if prediction.unknown else prediction.label or ""
@@ -165,20 +160,31 @@ def _table(path: Path | None, classes: Sequence[str], typical: bool = False) -> 
         yield write
 
 
-def _prediction(path: str, values: np.ndarray, predictor: Predictor, top: int) -> Prediction:
-    best = np.argsort(-values, kind="stable")[:top]
-    listed = tuple((predictor.classes[i], float(values[i])) for i in best)
-    label, probability = listed[0]
-    unsure = predictor.threshold is not None and probability < predictor.threshold
-    return Prediction(path, None if unsure else label, probability, listed)
+def _told(
+    labelled: Labelled, predictor: Predictor, name: Callable[[int], str], top: int
+) -> Iterator[tuple[Prediction, list[float]]]:
+    """Yield what is said of each picture, and its probabilities.
 
-
-def _judged_typical(prediction: Prediction, typical: float, unknown: bool) -> Prediction:
-    """Say how typical a picture is; NaN stands for what nothing says."""
-    if np.isnan(typical):
-        return prediction
-    label = None if unknown else prediction.label
-    return replace(prediction, label=label, typical=typical, unknown=unknown)
+    Args:
+        labelled: The pictures.
+        predictor: What labelled them.
+        name: Returns a row's path.
+        top: How many of the likeliest classes to list.
+    """
+    classes, threshold = predictor.classes, predictor.threshold
+    best = np.argsort(-labelled.probabilities, axis=1, kind="stable")[:, :top].tolist()
+    values = labelled.probabilities.tolist()
+    unknown, typical = predictor.unknown(labelled).tolist(), labelled.typical.tolist()
+    for place, row in enumerate(labelled.rows.tolist()):
+        listed = tuple((classes[i], values[place][i]) for i in best[place])
+        label, probability = listed[0]
+        unsure = unknown[place] or (threshold is not None and probability < threshold)
+        like = None if math.isnan(typical[place]) else typical[place]
+        called = None if unsure else label
+        yield (
+            Prediction(name(row), called, probability, listed, like, unknown[place]),
+            values[place],
+        )
 
 
 def open_predictor(config: PredictConfig, target: str) -> tuple[Predictor, Bundle | None]:

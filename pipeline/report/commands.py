@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.backbones.engines.precision import kind_of
 from pipeline.config import (
     CheckConfig,
     ClassifyConfig,
     FeaturesConfig,
     FinetuneConfig,
+    LabelConfig,
     ReportConfig,
 )
-from pipeline.report.shell import command, flags
 from pipeline.runs import CLASSIFY, RunFolder, is_transplantable
+from pipeline.system.shell import command, flags
 from pipeline.system.visible import visible
 
 
@@ -86,6 +88,12 @@ class Commands:
         words = flags(feature_settings(run), CheckConfig)
         return command("pipeline", "check", _place_of(run), *words, *self._place("cache"))
 
+    def label(self, run: RunFolder) -> str:
+        """Write the page on which what looks wrong is mended."""
+        words = flags({**run.indexing, "run": run.name}, LabelConfig)
+        places = [*self._places, "--out", "label.html"]
+        return command("pipeline", "label", _place_of(run), *words, *places)
+
     def report(self, names: Sequence[str], *more: str) -> str:
         """Write a report again."""
         again = ["--out", self.out.name, "--overwrite", *self._places]
@@ -140,7 +148,7 @@ def feature_settings(run: RunFolder) -> dict[str, Any]:
         "image_size": recipe.image_size,
         "resize": decoding.resize,
         "interpolation": decoding.interpolation,
-        "precision": recipe.precision,
+        "precision": kind_of(recipe.precision),
         "dtype": recipe.dtype,
         "jpeg": decoding.jpeg,
         "layers": "+".join(layer for layer, other in recipe.cuts if other == pooling),

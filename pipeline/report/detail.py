@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.backbones.engines.precision import kind_of
 from pipeline.evaluate import reliability
-from pipeline.evaluate.plots.calibration import calibration_chart, confidence_chart
+from pipeline.evaluate.plots.calibration import (
+    calibration_chart,
+    confidence_chart,
+    typical_chart,
+)
 from pipeline.evaluate.plots.ranking import ranking_charts
 from pipeline.evaluate.plots.training import epoch_charts, learning_chart
 from pipeline.report.closer import NOT_ASKED
@@ -16,6 +21,7 @@ from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
 from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Thumbnail
 from pipeline.runs import RunFolder, learning_curve_of
+from pipeline.runs.figures import MOST_UNTYPICAL
 from pipeline.system.visible import visible
 
 SHOWN_OF_A_DIGEST = 16
@@ -37,7 +43,7 @@ def _rows(run: RunFolder) -> Iterator[tuple[str, Any]]:
     size = recipe.image_size
     yield "picture", f"{size} × {size} pixels, {decoding.resize}, {decoding.interpolation}"
     yield "JPEG decoding", decoding.jpeg
-    yield "arithmetic, stored type", f"{recipe.precision}, {recipe.dtype}"
+    yield "arithmetic, stored type", f"{kind_of(recipe.precision)}, {recipe.dtype}"
     yield "head", run.head
     parameters = ", ".join(f"{name}={value}" for name, value in run.params.items())
     yield "parameters", parameters or "none"
@@ -106,6 +112,7 @@ def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, A
         "n_mapped": len(detail.mapped.pictures),
         "recipe": recipe_view(run),
         "closer": _closer(detail, commands, notes),
+        "typical": _typical(detail, commands, notes),
     }
 
 
@@ -183,6 +190,34 @@ def _closer(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
             for one in sorted(closer.shares, key=lambda one: (not one.alarm, -one.place))
         ][:MOST_LISTED],
     }
+
+
+def _typical(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
+    """Return how typical the test pictures are of train, and the least typical of them."""
+    run, said = detail.run, detail.typical
+    if said is None:
+        tuned = run.fine_tuning is not None
+        reason = "a fine-tuned run does not say it" if tuned else "this run does not say it"
+        again = "" if tuned else commands.train(run)
+        return {"missing": notes.add("how typical pictures are", run.name, reason, again)}
+    predictions = detail.predictions
+    rows = {path: row for row, path in enumerate(predictions.paths)}
+    pictures = []
+    for one in said["untypical"][:MOST_UNTYPICAL]:
+        row = rows.get(one["path"], -1)
+        place = -1 if row < 0 else int(detail.places[row])
+        pictures.append(
+            {
+                "path": visible(one["path"]),
+                "typical": one["typical"],
+                "label": "" if row < 0 else visible(predictions.classes[predictions.labels[row]]),
+                "called": "" if row < 0 else visible(predictions.classes[predictions.called[row]]),
+                "split": run.test.split,
+                "place": None if place < 0 else place,
+            }
+        )
+    chart = typical_chart(said["histogram"], said["least"]).svg()
+    return {**said, "missing": None, "chart": chart, "pictures": pictures}
 
 
 def _learning(run: RunFolder, commands: Commands, notes: Notes) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from pipeline.report.projection import Mapped, map_pictures
 from pipeline.report.sources import FoundData, find_dataset
 from pipeline.report.sprites import MAX_BYTES, Sheets, make_sheets, side_for
 from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
-from pipeline.runs import RunFolder
+from pipeline.runs import RunFolder, typical_of
+from pipeline.runs.figures import MOST_UNTYPICAL, TypicalRow
 from pipeline.system.progress import SILENT, Reporter
 
 N_MISTAKES = 12
@@ -40,6 +41,7 @@ class Detail:
         mapped: Its maps.
         pairs: Rows of the pictures of each of the most confused pairs.
         closer: Where its answers come from.
+        typical: How typical its test pictures are; None where it does not say it.
     """
 
     run: RunFolder
@@ -50,6 +52,7 @@ class Detail:
     mapped: Mapped
     pairs: tuple[tuple[int, ...], ...]
     closer: Closer
+    typical: TypicalRow | None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,10 @@ class _Outline:
     def album(self, most: int, seed: int) -> Album:
         runs = self.chosen.detailed
         told = [(run.test.split, one) for run, one in zip(runs, self.predictions, strict=True)]
-        return choose_pictures(self._whole, told, list(self.findings.paths()), most, seed)
+        typical = (typical_of(run) for run in runs)
+        shown = (row["untypical"][:MOST_UNTYPICAL] for row in typical if row is not None)
+        least = [one["path"] for rows in shown for one in rows]
+        return choose_pictures(self._whole, told, [*self.findings.paths(), *least], most, seed)
 
 
 def collect(
@@ -187,7 +193,8 @@ def _material(
         shown = tuple(large.get(int(where[row]), Thumbnail(None, "not shown")) for row in rows)
         mapped = map_pictures(config, run, album, maps)
         closer = look_closer(config, run, outline.found.read, album, where, sorted(wanted))
-        details.append(Detail(run, predictions, where, rows, shown, mapped, pairs, closer))
+        typical = typical_of(run)
+        details.append(Detail(run, predictions, where, rows, shown, mapped, pairs, closer, typical))
     return Material(
         chosen=outline.chosen,
         found=outline.found,

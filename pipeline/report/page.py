@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -44,19 +44,35 @@ def sheet_style(sheets: Sequence[Sequence[str]]) -> str:
 def render(view: Mapping[str, Any], payload: Any, sheets: Sequence[Sequence[str]]) -> str:
     """Make the page.
 
-    Its policy lets no address be loaded: pictures are in it, and only the style and the script that
-    it was made with may run.
-
     Args:
         view: What the template shows.
         payload: What the script works with.
         sheets: Sprite sheets as data URIs, one list a data set.
     """
-    style = f"{page_file('report.css')}\n{sheet_style(sheets)}\n"
-    script = "\n".join(["(() => {", '"use strict";', *map(page_file, SCRIPTS), "})();"])
+    template = page_file("report.html")
+    return filled(template, sheet_style(sheets), map(page_file, SCRIPTS), view, payload)
+
+
+def filled(
+    template: str, style: str, scripts: Iterable[str], view: Mapping[str, Any], payload: Any
+) -> str:
+    """Fill a page of this program's looks.
+
+    Its policy lets no address be loaded: pictures are in it, and only the style and the script that
+    it was made with may run.
+
+    Args:
+        template: Of the page.
+        style: What it has beside the common style.
+        scripts: What runs in it, one after the other.
+        view: What the template shows.
+        payload: What the script works with.
+    """
+    style = f"{page_file('report.css')}\n{style}\n"
+    script = "\n".join(["(() => {", '"use strict";', *scripts, "})();"])
     return (
         _environment()
-        .get_template("report.html")
+        .from_string(template)
         .render(
             **view,
             style=Markup(style),

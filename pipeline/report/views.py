@@ -92,7 +92,7 @@ def page_view(
         runs = []
         for detail in material.details:
             view = detail_view(detail, commands, notes)
-            runs.append(view | {"number": number, "id": f"run-{number}"})
+            runs.append(view | {"number": number, "set": place, "id": f"run-{number}"})
             number += 1
         sets.append(_set_view(place, material, runs, commands, notes))
     title = ", ".join(dict.fromkeys(one["name"] for one in sets))
@@ -169,7 +169,12 @@ def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict
         command = commands.features(run)
         missing = notes.add("labels, copies and leaks", run.dataset.name, findings.reason, command)
     again, value = commands.check(run), findings.value
-    shown = {"missing": missing, "again": again, "layers": visible(findings.layers)}
+    shown = {
+        "missing": missing,
+        "again": again,
+        "label": commands.label(run),
+        "layers": visible(findings.layers),
+    }
     if value is None:
         return shown | {"value": None}
     places = {path: place for place, path in enumerate(material.album.paths)}

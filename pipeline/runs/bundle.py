@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.errors import RunError
-from pipeline.features.base import FrozenBase, decoding_from_dict, frozen_from_dict
+from pipeline.features.base import FrozenBase
+from pipeline.features.saved import decoding_from_dict, frozen_from_dict
 from pipeline.heads import FittedHead
 from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, ViewAverage
@@ -67,7 +68,8 @@ class Bundle:
     def frozen(self, *, look: bool = False) -> FrozenBase:
         """Make its base again; see `frozen_from_dict`, and RunError where that is none."""
         with named_file(self.path):
-            return frozen_from_dict(self.base, look=look, of_run=True)
+            base = frozen_from_dict(self.base, look=look, of_run=True)
+        return replace(base, beside=self.path.parent)
 
     def model(self) -> Any:
         """Load the whole model, see `read_whole`."""

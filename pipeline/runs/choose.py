@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.backbones.engines.precision import OF_OPENVINO, kind_of
 from pipeline.errors import RunError, StoreError
 from pipeline.heads import HeadSpec
 from pipeline.images import resolve_location
@@ -217,11 +218,17 @@ def is_transplantable(run: RunFolder) -> bool:
     """
     if run.kind != CLASSIFY:
         return False
-    return run.spec.head.kind in TRANSPLANTABLE
+    on_keras = kind_of(run.recipe.precision) not in OF_OPENVINO
+    return on_keras and run.spec.head.kind in TRANSPLANTABLE
 
 
 def transplantable_head(run: RunFolder) -> HeadSpec:
     """Return a run's head; raises RunError when it cannot become Dense layers on the base."""
+    if (precision := kind_of(run.recipe.precision)) in OF_OPENVINO:
+        raise RunError(
+            f"expected a run in float32 for fine-tuning, received {run.name} in {precision}: run "
+            f"`pipeline classify` with --precision float32 first"
+        )
     if run.spec.head.kind not in TRANSPLANTABLE:
         raise RunError(
             f"expected a run with a linear or dense head, received {run.name} with "

@@ -162,6 +162,7 @@ class ComparedBase(TypedDict):
     dropped: str | None
     chosen: bool
     pareto: bool
+    difference: NotRequired[Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RunError
-from pipeline.runs.figures import ComparedBase, LearningCurveRow, TriedRow, TypicalRow
+from pipeline.runs.figures import BINS, ComparedBase, LearningCurveRow, TriedRow, TypicalRow
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import (
     FORMAT,
@@ -164,6 +164,8 @@ def typical_of(run: RunFolder) -> TypicalRow | None:
         RunError: The file is damaged.
     """
     row: TypicalRow | None = _more(run, TYPICAL_TEST, TypicalRow)
+    if row is not None and (len(row["histogram"]) != BINS or sum(row["histogram"]) != row["n"]):
+        raise _damaged(run.path / TYPICAL_TEST, ValueError(f"no {BINS} counts of all pictures"))
     return row
 
 

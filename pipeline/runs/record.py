@@ -14,13 +14,8 @@ from typing import Any, Literal, TypedDict
 
 from pipeline.config import DataConfig, FeaturesConfig
 from pipeline.errors import InputError, RunError
-from pipeline.features.base import (
-    FrozenBase,
-    SavedBase,
-    decoding_from_dict,
-    frozen_from_dict,
-    with_weights,
-)
+from pipeline.features.base import FrozenBase
+from pipeline.features.saved import SavedBase, decoding_from_dict, frozen_from_dict, with_weights
 from pipeline.features.store import Recipe
 from pipeline.features.table import FeatureTable
 from pipeline.heads import HeadSpec, parse_head

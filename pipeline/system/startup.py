@@ -10,6 +10,7 @@ the package has it left alone.
 
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import sys
@@ -209,11 +210,33 @@ def import_openvino() -> Any:
     OpenVINO sends an event to its maker when it is imported, unless the package that does so is
     not there. A program that imported OpenVINO before has it as it is.
     """
-    absent = "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules
+    return _without_telemetry("openvino")
+
+
+def import_nncf() -> Any:
+    """Import what quantises OpenVINO's models, and return it, silent and without its telemetry.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    if not installed("nncf"):
+        raise InputError(
+            "expected nncf to make a model of int8, which is not installed; run: pip install "
+            "'bottleneck-pipeline[int8]', or choose --precision bfloat16 or float32"
+        )
+    usual = logging.getLoggerClass()
+    nncf = _without_telemetry("nncf")
+    logging.setLoggerClass(usual)  # it makes its own that of the process
+    logging.getLogger("nncf").setLevel(logging.CRITICAL)
+    return nncf
+
+
+def _without_telemetry(name: str) -> Any:
+    absent = name not in sys.modules and "openvino_telemetry" not in sys.modules
     if absent:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
-        return import_module("openvino")
+        return import_module(name)
     finally:
         if absent:
             del sys.modules["openvino_telemetry"]

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 import pipeline
 from pipeline import FrozenFeatures
 from pipeline.errors import InputError, StoreError, UnknownNameError, WeightsError
-from pipeline.features.base import frozen_from_dict
+from pipeline.features.saved import frozen_from_dict
 from pipeline.features.store import FeatureCache
 from tests.conftest import write_picture
 

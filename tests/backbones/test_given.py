@@ -16,7 +16,8 @@ from pipeline.backbones.preprocessing import constants_of, read_preprocessing, s
 from pipeline.backbones.weights import resolve_weights
 from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError, UnknownNameError, WeightsError
-from pipeline.features.base import frozen_base, frozen_from_dict, resolve
+from pipeline.features.base import frozen_base, resolve
+from pipeline.features.saved import frozen_from_dict
 from pipeline.system.startup import import_openvino
 from tests.backbones.networks import SIDE, convolutional, save, transformer
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.classify.bases import BaseRow, mark_pareto
+from pipeline.classify.bases import BaseRow, contenders, mark_pareto
 from pipeline.classify.screening import (
     ComparedBases,
     Judged,
@@ -117,3 +117,15 @@ def test_the_front_is_what_nothing_beats_in_both():
         row.images_per_second, row.sample_accuracy = rate, accuracy
     mark_pareto(some)
     assert [row.pareto for row in some] == [True, True, False]
+
+
+def test_precisions_are_compared_as_bases_are(tmp_path):
+    asked = {"cache": tmp_path, "weights": "none", "backbone": "MobileNet(alpha=0.25)"}
+    found = contenders(ClassifyConfig(precision="float32, int8,bfloat16", **asked))
+    names = ["MobileNet(alpha=0.25)", "MobileNet(alpha=0.25) in int8"]
+    assert [one.row().backbone for one in found][:2] == names
+    assert [one.config.precision for one in found] == ["float32", "int8", "bfloat16"]
+    with pytest.raises(InputError, match=r"bases that differ, received .* in int8 twice"):
+        contenders(ClassifyConfig(precision="int8,int8", **asked))
+    with pytest.raises(InputError, match=r"expected several bases for --budget, received backbone"):
+        contenders(ClassifyConfig(precision="int8", budget="1m", **asked))

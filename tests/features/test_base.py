@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.config import FeaturesConfig
 from pipeline.errors import WeightsError
-from pipeline.features.base import frozen_from_dict, resolve, with_weights
+from pipeline.features.base import resolve
+from pipeline.features.saved import frozen_from_dict, with_weights
 
 BACKBONE = "MobileNet(alpha=0.25)"
 

@@ -77,7 +77,7 @@ def history(value):
 
 def pristine(root):
     """Return the weights of the base as nobody has trained it."""
-    from pipeline.features.base import frozen_from_dict
+    from pipeline.features.saved import frozen_from_dict
 
     (path,) = root.glob("runs/*logistic-views2*/run.json")
     base = frozen_from_dict(json.loads(path.read_text())["base"])
@@ -139,8 +139,8 @@ def test_training_starts_where_the_head_ended(project, capsys, mode):
 
 def opened(root):
     """Return what a call of stage 3 is given: pictures with their features, and the run."""
-    from pipeline.features.base import frozen_from_dict
     from pipeline.features.extract import extract
+    from pipeline.features.saved import frozen_from_dict
     from pipeline.finetune.settings import stage1_config
     from pipeline.images import index
     from pipeline.runs import find_run

@@ -105,6 +105,21 @@ def test_other_pictures_join_train(data, tmp_path, packed):
     assert list(after.paths) == sorted(after.paths)
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_pictures_in_an_archive_join_train(data, tmp_path, kind):
+    """As `suggest` names those of a pool that is packed."""
+    write_picture(tmp_path / "pool" / "a" / "1.png", 900)
+    packed = shutil.make_archive(tmp_path / "pool", kind, tmp_path / "pool")
+    (tmp_path / "no.zip").write_bytes(b"nothing")
+    rows = [(f"{packed}/a/{i}.png", "cat") for i in (1, 2)]
+    rows += [(f"{tmp_path}/no.zip/1.png", "cat"), (f"{data}/cat/1.png/2.png", "cat")]
+    after = index(data, DataConfig(corrections=table(tmp_path, *rows)))
+    assert after.corrections.added == (f"{packed}/a/1.png",)
+    assert after.corrections.unmatched == tuple(path for path, _ in rows[1:])
+    (row,) = np.flatnonzero([path.startswith(packed) for path in after.paths])
+    assert after.read(int(row)) == (tmp_path / "pool" / "a" / "1.png").read_bytes()
+
+
 def test_a_class_of_one_picture_is_tested_once_there_are_more_to_learn_from(data, tmp_path):
     write_picture(data / "fox" / "1.png", 500)
     write_picture(tmp_path / "fox2.png", 501)

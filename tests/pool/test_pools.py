@@ -61,7 +61,7 @@ def test_similar(project, tmp_path, capsys, suffix):
         with Image.open(out) as image:
             assert image.size[0] > 4 * 160
     else:
-        assert out.read_text().count("data:image/jpeg;base64,") == 4
+        assert out.read_text().count("data:image/webp;base64,") == 4
     assert "expected a new file" in refused(capsys, *given, *BASE, *places(project, runs=False))
 
 

@@ -119,7 +119,7 @@ def test_a_kept_base_is_run_without_its_weights(project, tmp_path, monkeypatch):
     def gone(*given, **more):
         raise WeightsError("they are gone")
 
-    monkeypatch.setattr("pipeline.features.base.resolve_weights", gone)
+    monkeypatch.setattr("pipeline.features.saved.resolve_weights", gone)
     assert label(project, pictures).predictions == expected
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     config = PredictConfig(cache=tmp_path / "empty", runs=project / "runs")

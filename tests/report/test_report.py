@@ -32,16 +32,16 @@ from pipeline.report.material import shared
 from pipeline.report.page import as_json
 from pipeline.report.predictions import RunPredictions
 from pipeline.report.projection import on_grid, parse_maps, project
-from pipeline.report.shell import command, quoted
 from pipeline.report.sources import find_dataset
 from pipeline.report.sprites import make_sheets
 from pipeline.report.tables import confusion_view
 from pipeline.report.thumbnails import Wanted, make_thumbnails
 from pipeline.runs import leaderboard, list_runs
 from pipeline.system.progress import SILENT
+from pipeline.system.shell import command, quoted
 from pipeline.system.visible import visible
 from tests.conftest import write_picture
-from tests.stored import reseal
+from tests.stored import reseal, unseal
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--layers", "block2"]
 ODD = '<img src=x onerror=alert(1)> & "q"'
@@ -299,6 +299,46 @@ def test_what_is_missing_is_said_with_its_command(page):
         assert one.command in page[1].text
 
 
+def test_how_typical_the_test_is_is_drawn_with_the_least_typical(page, project_root):
+    found = leaderboard(list_runs(project_root / "runs"))[0][0].run
+    said, made = json.loads((found.path / "typical.json").read_text()), page[1]
+    n, below = said["n"], said["below"]
+    assert f"{below} picture{'' if below == 1 else 's'} of {n}" in made.text
+    bars = [
+        f"{i / 20:.2f} to {(i + 1) / 20:.2f}: {k} pictures" for i, k in enumerate(said["histogram"])
+    ]
+    texts = "".join(made.texts)
+    assert [bar in texts for bar in bars] == [k > 0 for k in said["histogram"]]
+    _, _, part = made.text.partition("The least typical:")
+    places = [part.index(one["path"]) for one in said["untypical"]]
+    assert places == sorted(places)
+    assert len(places) == 12
+    thumbs = [a for tag, a in made.elements if tag == "span" and "data-picture" in a]
+    paths = made.payload["sets"][0]["paths"]
+    assert {one["path"] for one in said["untypical"]} <= {
+        paths[int(one["data-picture"])] for one in thumbs
+    }
+
+
+def test_a_run_that_does_not_say_how_typical_pictures_are(copied):
+    for path in (copied / "runs").glob("*/typical.json"):
+        path.unlink()
+        unseal(path.parent)
+    result, made = written(copied)
+    (missing,) = [one for one in result.missing if one.section == "how typical pictures are"]
+    assert missing.reason == "this run does not say it"
+    assert missing.command in made.text
+
+
+def test_a_histogram_of_other_pictures_is_refused(copied):
+    for path in (copied / "runs").glob("*/typical.json"):
+        said = json.loads(path.read_text())
+        path.write_text(json.dumps(said | {"histogram": said["histogram"][1:]}))
+        reseal(path.parent)
+    with pytest.raises(RunError, match="no 20 counts of all pictures"):
+        written(copied)
+
+
 def test_without_features_it_says_how_to_get_them(project_root, copied):
     _, made = written(copied)
     assert f"there is no feature cache at {copied / 'cache'}" in made.text
@@ -348,7 +388,8 @@ def test_named_runs_are_all_in_detail(project_root):
     assert len(made.payload["sets"]) == 1
 
 
-def test_a_fine_tuned_run_shows_its_epochs(copied):
+@pytest.mark.parametrize("shares", [(0.0, 0.5, 1.0), ()], ids=["mixed", "unmixed"])
+def test_a_fine_tuned_run_shows_its_epochs(copied, shares):
     best = leaderboard(list_runs(copied / "runs"))[0][0].run
     metrics = json.loads((best.path / "metrics.json").read_text())
     figures = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -359,7 +400,7 @@ def test_a_fine_tuned_run_shows_its_epochs(copied):
     metrics["selection"]["epoch"] = 1
     metrics["mixtures"] = [
         {"share": share, "validation_loss": loss, "validation_accuracy": 0.7}
-        for share, loss in ((0.0, 0.9), (0.5, 0.3), (1.0, 0.4))
+        for share, loss in zip(shares, (0.9, 0.3, 0.4), strict=False)
     ]
     (best.path / "metrics.json").write_text(json.dumps(metrics))
     info = json.loads((best.path / "run.json").read_text())
@@ -372,7 +413,7 @@ def test_a_fine_tuned_run_shows_its_epochs(copied):
     assert any(
         "loss by epoch" in label and "validation from 0.9000 to 0.4" in label for label in labels
     )
-    assert any(label.endswith("the lowest is at 50%") for label in labels)
+    assert any(label.endswith("the lowest is at 50%") for label in labels) == bool(shares)
     assert "pipeline finetune" in made.text
     assert "--from gone --epochs 3" in made.text
 

@@ -4,16 +4,16 @@ import logging
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from pipeline.backbones.engines.choice import (
     ENGINES,
-    PRECISIONS,
     ChosenEngine,
     check_engine,
     choose_engine,
+    chosen_precision,
     keras_engine,
     may_have_gpu,
     prefer_engine,
@@ -28,6 +28,7 @@ from pipeline.backbones.engines.network import (
     ReadNetwork,
     brief,
 )
+from pipeline.backbones.engines.precision import FLOAT32, is_quantised
 from pipeline.errors import InputError, StoreError
 from pipeline.system.startup import import_keras, keras_order, require_framework
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENGINES",
-    "PRECISIONS",
     "Device",
     "Engine",
     "GivenNetwork",
@@ -44,6 +44,7 @@ __all__ = [
     "ReadNetwork",
     "check_engine",
     "choose_engine",
+    "chosen_precision",
     "find_kept",
     "open_engine",
     "prefer_engine",
@@ -104,21 +105,26 @@ def open_engine(
     Args:
         network: What to run; built under the precision's dtype policy, if at all.
         engine: One of `ENGINES`; auto is what sees a GPU, else OpenVINO, else what Keras runs on.
-        precision: One of `PRECISIONS`.
+        precision: As the recipe says it.
         batch_size: Pictures per step, at least 1.
         models: Folder of the converted models.
     """
     check_engine(engine, precision)
     if batch_size < 1:
         raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
+    if is_quantised(precision):
+        from pipeline.backbones.engines.quantised import open_quantised
+
+        return open_quantised(network, batch_size, models)
     if network.graph is not None:
-        return _read(network, network.graph, batch_size, models)
+        return _read(network, network.graph, precision, batch_size, models)
     chosen = choose_engine(engine, precision)
-    if chosen.engine == "openvino" and engine == "auto" and not _can_run(network, models):
+    optional = engine == "auto" and precision == FLOAT32
+    if chosen.engine == "openvino" and optional and not _can_run(network, models):
         reason = f"{chosen.reason}; OpenVINO would need TensorFlow once, to convert the base"
         chosen = ChosenEngine(keras_engine(), reason)
     if chosen.engine == "openvino":
-        opened = _openvino(network, batch_size, models)
+        opened = _openvino(network, precision, batch_size, models)
     else:
         opened = _on_framework(chosen.engine, network, precision, batch_size)
     version = sys.modules[opened.name].__version__.partition("-")[0]
@@ -127,7 +133,11 @@ def open_engine(
 
 
 def _read(
-    network: Network, read: Callable[[], ReadNetwork], batch_size: int, models: Path
+    network: Network,
+    read: Callable[[], ReadNetwork],
+    precision: str,
+    batch_size: int,
+    models: Path,
 ) -> Engine:
     """Return OpenVINO with a network that it reads itself, and keeps as it was compared."""
     from pipeline.backbones.engines.openvino import OpenVINOEngine, told_as_a_fault
@@ -153,7 +163,7 @@ def _read(
             f"bring the network as .keras"
         )
     with told_as_a_fault():
-        return OpenVINOEngine(model, network, batch_size)
+        return OpenVINOEngine(model, network, batch_size, precision)
 
 
 def _on_framework(name: str, network: Network, precision: str, batch_size: int) -> Engine:
@@ -192,35 +202,42 @@ def _can_run(network: Network, models: Path) -> bool:
     if keras_order()[:1] == ["tensorflow"]:
         return True
     kept = find_kept(models, network)
-    return kept is not None and kept.accepted
+    return (kept is not None and kept.accepted) or network.direct() is not None
 
 
-def _openvino(network: Network, batch_size: int, models: Path) -> Engine:
+def _openvino(network: Network, precision: str, batch_size: int, models: Path) -> Engine:
     kept = find_kept(models, network)
     if kept is None:
-        return _convert(network, batch_size, models)
+        return _convert(network, precision, batch_size, models)
     if not kept.accepted:
         _say_refused(kept.differences)
-        return _on_framework("tensorflow", network, "float32", batch_size)
+        _check_float(network, precision)
+        return _on_framework("tensorflow", network, FLOAT32, batch_size)
     from pipeline.backbones.engines.openvino import OpenVINOEngine, told_as_a_fault
 
     try:
         model = kept.read()
     except RuntimeError as error:  # its files are whole, and still no model
         discard(kept.folder, brief(error))
-        return _convert(network, batch_size, models)
+        return _convert(network, precision, batch_size, models)
     with told_as_a_fault():
-        return OpenVINOEngine(model, network, batch_size)
+        return OpenVINOEngine(model, network, batch_size, precision)
 
 
-def _convert(network: Network, batch_size: int, models: Path) -> Engine:
-    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that."""
+def _convert(network: Network, precision: str, batch_size: int, models: Path) -> Engine:
+    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that.
+
+    Some networks need no TensorFlow; NumPy is what they are held against.
+    """
+    from pipeline.backbones.engines.openvino import OpenVINOEngine
+
+    if (made := _direct(network, models)) is not None:
+        return OpenVINOEngine(made, network, batch_size, precision)
     require_framework("tensorflow", f"converting {network.name} for OpenVINO, once")
     logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, models)
     device = device_of("tensorflow")
     import_keras("tensorflow")
     from pipeline.backbones.engines.conversion import convert, differences, parity_images
-    from pipeline.backbones.engines.openvino import OpenVINOEngine
     from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 
     model = network.build()
@@ -231,6 +248,7 @@ def _convert(network: Network, batch_size: int, models: Path) -> Engine:
         engine = OpenVINOEngine(converted, network, batch_size)
     except RuntimeError as error:  # what OpenVINO raises for an operation that it does not know
         logger.warning("OpenVINO cannot run %s, TensorFlow does: %s", network.name, brief(error))
+        _check_float(network, precision)
         return TensorFlowEngine(model, batch_size, device)
     found = differences(next(reference.run([images])), next(engine.run([images])), network)
     accepted = max(found.values()) <= PARITY_LIMIT
@@ -238,10 +256,43 @@ def _convert(network: Network, batch_size: int, models: Path) -> Engine:
         keep(models, network, converted, found, PARITY_LIMIT)
     except StoreError as error:
         logger.warning("%s", error)
-    if accepted:
+    if not accepted:
+        _say_refused(found)
+        _check_float(network, precision)
+        return TensorFlowEngine(model, batch_size, device)
+    if precision == FLOAT32:
         return engine
-    _say_refused(found)
-    return TensorFlowEngine(model, batch_size, device)
+    return OpenVINOEngine(converted, network, batch_size, precision)
+
+
+def _direct(network: Network, models: Path) -> Any:
+    """Make and keep a model without Keras; None where there is no such way, or it is wrong here."""
+    made = network.direct()
+    if made is None or made.difference is None:
+        return None
+    if made.difference > PARITY_LIMIT:
+        logger.warning(
+            "%s is converted by TensorFlow: made without it, it is %.1e off",
+            network.name,
+            made.difference,
+        )
+        return None
+    logger.info("making %s for the CPU, once: it is kept in %s", network.name, models)
+    try:
+        found = dict.fromkeys(network.outputs, made.difference)
+        keep(models, network, made.model, found, PARITY_LIMIT)
+    except StoreError as error:
+        logger.warning("%s", error)
+    return made.model
+
+
+def _check_float(network: Network, precision: str) -> None:
+    """Refuse a precision that TensorFlow, which has to stand in, does not compute in."""
+    if precision != FLOAT32:
+        raise InputError(
+            f"expected a base that OpenVINO computes for --precision {precision}, received "
+            f"{network.name}, which it does not; use --precision float32"
+        )
 
 
 def _say_refused(differences: Mapping[str, float]) -> None:

@@ -13,6 +13,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.backbones.engines.devices import device_of
+from pipeline.backbones.engines.precision import (
+    BFLOAT16,
+    FAST,
+    FLOAT32,
+    INT8,
+    MIXED,
+    OF_OPENVINO,
+    PRECISIONS,
+    gains,
+    kind_of,
+)
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.system.startup import (
     EXTRAS,
@@ -26,7 +37,6 @@ from pipeline.system.startup import (
 logger = logging.getLogger(__name__)
 
 ENGINES = ("auto", "openvino", "tensorflow", "jax", "torch")
-PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 GPU_ORDER = ("jax", "torch", "tensorflow")
 """Who is asked first for a GPU, unless the user configured Keras for another."""
 
@@ -52,14 +62,20 @@ def check_engine(engine: str, precision: str) -> None:
     """
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES, f"known: {', '.join(ENGINES)}")
-    if precision not in PRECISIONS:
+    kind = kind_of(precision)
+    if kind not in PRECISIONS:
         raise InputError(
             f"expected a precision of {', '.join(PRECISIONS)}, received precision={precision!r}"
         )
-    if engine == "openvino" and precision != "float32":
+    if engine == "openvino" and kind in MIXED:
         raise InputError(
-            f"expected precision=float32 for the engine openvino, received precision={precision}; "
-            f"use --engine tensorflow, jax or torch"
+            f"expected precision=float32, bfloat16, int8 or fast for the engine openvino, received "
+            f"precision={precision}; use --engine tensorflow, jax or torch"
+        )
+    if engine in EXTRAS and kind in OF_OPENVINO:
+        raise InputError(
+            f"expected precision=float32, {' or '.join(MIXED)} for the engine {engine}, received "
+            f"precision={kind}, which OpenVINO computes; use --engine openvino or auto"
         )
     if engine != "auto" and not installed(engine):
         package = f"'bottleneck-pipeline[{EXTRAS[engine]}]'" if engine in EXTRAS else engine
@@ -82,6 +98,8 @@ def choose_engine(engine: str, precision: str) -> ChosenEngine:
     """Return which engine a request means here; without a GPU that imports nothing."""
     if engine != "auto":
         return ChosenEngine(engine, "asked for")
+    if kind_of(precision) in OF_OPENVINO:
+        return ChosenEngine("openvino", f"in {kind_of(precision)}")
     reason = "no GPU is seen"
     if may_have_gpu():
         for name in _asked_first():
@@ -91,6 +109,30 @@ def choose_engine(engine: str, precision: str) -> ChosenEngine:
     if precision == "float32" and installed("openvino"):
         return ChosenEngine("openvino", reason)
     return ChosenEngine(keras_engine(), reason)
+
+
+def chosen_precision(engine: str, precision: str) -> str:
+    """Return what ``fast`` means for an engine on this machine; all else is what it says.
+
+    What this processor would not compute faster is told.
+    """
+    if precision in OF_OPENVINO and not gains(precision):
+        logger.warning(
+            "this processor has no instructions for %s: float32 may be as fast", precision
+        )
+    if precision != FAST:
+        return precision
+    fastest = _fastest(choose_engine(engine, FLOAT32).engine)
+    logger.info("the fastest precision here is %s", fastest)
+    return fastest
+
+
+def _fastest(engine: str) -> str:
+    if engine != "openvino":
+        return MIXED[1] if may_have_gpu() else FLOAT32
+    if gains(INT8) and installed("nncf"):
+        return INT8
+    return BFLOAT16 if gains(BFLOAT16) else FLOAT32
 
 
 def keras_engine() -> str:

@@ -4,8 +4,12 @@
 ``model.json``: format, the network's identity, how far each output was from TensorFlow, and the
 SHA-256 of both files. A model that failed the gate is remembered by its ``model.json`` alone.
 A kept model serves every request for some of its outputs.
+
+A quantised model is kept the same way; its identity names its own digest as the precision, and its
+differences are from the model in float32: 1 less the least cosine.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.backbones.engines.network import Network, network_key
+from pipeline.backbones.engines.precision import INT8, is_quantised
 from pipeline.errors import StoreError
 from pipeline.system.files import (
     DAMAGED_PREFIX,
@@ -78,6 +83,9 @@ class KeptModel:
         Raises:
             StoreError: A file may not be read.
         """
+        precision = self.identity.get("precision")
+        if is_quantised(precision) and precision != quantised_as(self.files):
+            return "it is another model than its recipe names"
         for name, expected in self.files.items():
             path = self.folder / name
             try:
@@ -92,6 +100,11 @@ class KeptModel:
         return any(self.differences.get(name, 0.0) > self.limit for name in outputs)
 
 
+def quantised_as(files: Mapping[str, str]) -> str:
+    """Return the precision of a recipe whose quantised model has files of these SHA-256."""
+    return f"{INT8}:{hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()}"
+
+
 def _unreadable(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot read {path}: {error.strerror}; make it readable")
 
@@ -100,14 +113,14 @@ def find_kept(models: Path, network: Network) -> KeptModel | None:
     """Return a kept model that has every output of ``network``, or the memory that one failed.
 
     One whose files are not what they were is set aside. What another version of OpenVINO made or
-    refused does not count: it was not compared with this one.
+    refused does not count: it was not compared with this one. A quantised model is what it is.
     """
     identity, version = json.loads(json.dumps(dict(network.identity))), metadata.version("openvino")
     fitting = [
         kept
         for kept in kept_models(models)
         if kept.identity == identity
-        and kept.openvino == version
+        and (kept.openvino == version or is_quantised(identity.get("precision")))
         and set(network.outputs) <= set(kept.differences)
     ]
     for kept in fitting:

@@ -43,7 +43,7 @@ PROCESSOR = Device("the processor")
 
 @dataclass(frozen=True)
 class ReadNetwork:
-    """An OpenVINO model that was read and not converted from Keras.
+    """An OpenVINO model that was read, or made, and not converted from Keras.
 
     Args:
         model: As `conversion.convert` makes it.
@@ -80,6 +80,11 @@ class Network(Protocol):
         """What reads OpenVINO's model, where Keras cannot hold the network; else None."""
         ...
 
+    @property
+    def direct(self) -> Callable[[], ReadNetwork | None]:
+        """What makes OpenVINO's model without Keras, compared; None where there is no such way."""
+        ...
+
     def build(self) -> "keras.Model":
         """Make the model: (n, size, size, 3) RGB 0–255 in, a float32 array per output out."""
         ...
@@ -94,6 +99,7 @@ class GivenNetwork:
     outputs: tuple[str, ...]
     build: "Callable[[], keras.Model]"
     graph: Callable[[], ReadNetwork] | None = None
+    direct: Callable[[], ReadNetwork | None] = lambda: None
 
 
 def brief(error: Exception) -> str:

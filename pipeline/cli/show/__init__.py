@@ -2,7 +2,7 @@
 
 from pipeline.cli.show.check import checked
 from pipeline.cli.show.experiments import classification, leaderboard
-from pipeline.cli.show.pools import similar, suggested
+from pipeline.cli.show.pools import label_page, similar, suggested
 from pipeline.cli.show.results import (
     LogHandler,
     backbones,
@@ -36,6 +36,7 @@ __all__ = [
     "exported_model",
     "features",
     "finetuned",
+    "label_page",
     "layers",
     "leaderboard",
     "predictions",

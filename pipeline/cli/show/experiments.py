@@ -69,6 +69,7 @@ def _bases(rows: Sequence[Value]) -> None:
         "pictures/s",
         "bytes",
         "parameters",
+        "test, against the chosen",
     )
     listed = table(*headers, "")
     for row in rows:
@@ -82,6 +83,7 @@ def _bases(rows: Sequence[Value]) -> None:
             "" if rate is None else f"{rate:,.0f}",
             f"{row['bytes_per_image']:,}",
             "" if n_parameters is None else f"{n_parameters:,}",
+            difference(row["difference"]) if row["difference"] else "",
             ", ".join(filter(None, (fate, "best of its speed" if row["pareto"] else ""))),
         )
     n = rows[0]["sample"]

@@ -1,6 +1,8 @@
-"""How it looks what is like what, and what to label next."""
+"""How it looks what is like what, what to label next, and where."""
 
 from pipeline.cli.show.results import Value, left_out, lines, say
+from pipeline.images.leftout import why
+from pipeline.system.shell import command
 from pipeline.system.units import counted
 
 
@@ -25,7 +27,24 @@ def suggested(value: Value) -> None:
     say(f"{counted(len(rows), 'picture')} of {value['candidates']}, by {value['strategy']}{more}:")
     lines(rows, _suggestion)
     left_out(value["failed"], value["candidates"] + known + len(value["failed"]))
-    say(f"{value['out']}: fill in the column label, then pipeline classify DATA --labels it")
+    page = command("pipeline", "label", "--suggestions", value["out"], "--out", "label.html")
+    say(f"next: {page}, or fill in the column label; then pipeline classify DATA --labels it")
+
+
+def label_page(value: Value) -> None:
+    """Print what is on the page, and what to do with it."""
+    counts = [f"{title[0].lower()}{title[1:]} {n}" for title, n in value["sections"].items() if n]
+    more = f" of {value['found']}" if value["found"] > value["asked"] else ""
+    asked = counted(value["asked"], "picture")
+    say(f"{value['out']}: {asked}{more} to ask about: {', '.join(counts)}")
+    if value["known"]:
+        say(f"{counted(value['known'], 'row')} that were given are saved with what is new")
+    for note in value["notes"]:
+        say(f"note: {note}")
+    if value["failed"]:
+        say(f"{counted(len(value['failed']), 'picture')} cannot be shown: {why(value['failed'])}")
+    given = [value["table"]] if value["whole"] else ["DATA", "--labels", value["table"]]
+    say(f"open it in a browser; what it saves is for {command('pipeline', 'classify', *given)}")
 
 
 def _suggestion(row: Value) -> str:

@@ -32,6 +32,8 @@ def exported_model(value: Value) -> None:
         f"{value['max_abs_difference']:.1e}, on {counted(value['pictures'], 'picture')} "
         f"({value['compared_on']})"
     )
+    if value["changed"]:
+        say(f"answered otherwise than by the run: {value['changed']} of {value['pictures']}")
     if value["max_evidence_difference"] is not None:
         say(f"greatest difference of the evidence: {value['max_evidence_difference']:.1e}")
     for note in value["notes"]:

@@ -92,6 +92,27 @@ def confidence_chart(
     )
 
 
+def typical_chart(counts: Sequence[int], least: float) -> Chart:
+    """Draw how many pictures are how typical; as many in every bar where they are like train.
+
+    Args:
+        counts: Of pictures, in bars of one width from 0 to 1.
+        least: Below this a picture is called none of the classes.
+    """
+    edges, top, n = np.linspace(0, 1, len(counts) + 1).tolist(), max(counts), sum(counts)
+    chart = Chart((0.0, 1.0), (0.0, max(top, 1) * 1.05), "typical of train", "pictures")
+    chart.ticks(even_ticks(0.0, 1.0), even_ticks(0.0, float(max(top, 1)), 5))
+    for begin, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
+        if count:
+            chart.bar((begin, end), count, "f5", f"{begin:.2f} to {end:.2f}: {count} pictures")
+    chart.line([(0.0, n / len(counts)), (1.0, n / len(counts))], "quiet dashed")
+    chart.rule(least, "quiet dashed")
+    return chart.tell(
+        f"How typical {n} pictures are of the training pictures",
+        "pictures by how typical they are (dashed: as many in every bar, and the least)",
+    )
+
+
 def floor_of(values: Sequence[float] | np.ndarray) -> float:
     """Return a round number at or below all shares, with room to the right of it."""
     return max(0.0, math.floor(min(0.8, float(np.min(values))) * 10) / 10)

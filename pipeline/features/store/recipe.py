@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pipeline.backbones.engines.precision import FLOAT32, kind_of
 from pipeline.system.files import canonical_json
 
 CutName = tuple[str, str]
@@ -32,7 +33,8 @@ class Recipe:
         decoding: Version, resize mode and interpolation of the decoder.
         view: Policy and seed of augmented views; ``{"policy": "clean"}`` is the picture itself.
         dtype: Stored dtype of the features.
-        precision: Arithmetic of the base, float32, mixed_float16 or mixed_bfloat16.
+        precision: Arithmetic of the base, float32, bfloat16, mixed_float16 or mixed_bfloat16; or
+            int8: and the digest of the quantised model.
     """
 
     backbone: str
@@ -55,6 +57,12 @@ class Recipe:
         readable = f"{self.backbone}-{shown}-{poolings}"
         safe = "".join(c if c.isalnum() or c in "-_.+=(),@" else "_" for c in readable)
         return f"{safe[:150]}-{self.digest[:12]}"
+
+    @property
+    def base(self) -> str:
+        """Its base for people, with the precision where that is not the usual one."""
+        precision = kind_of(self.precision)
+        return self.backbone if precision == FLOAT32 else f"{self.backbone} in {precision}"
 
     @property
     def digest(self) -> str:

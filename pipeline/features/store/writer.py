@@ -15,7 +15,7 @@ from pipeline.features.store.shard import Rows, write_shard
 from pipeline.images.remarks import N_NUMBERS
 
 SHARD_BYTES = 32 << 20
-SHARD_SECONDS = 60.0
+FIRST_SECONDS, SHARD_SECONDS = 10.0, 60.0
 
 OnShard = Callable[[Path, Recipe], None]
 """Told of a finished shard and its recipe."""
@@ -24,9 +24,9 @@ OnShard = Callable[[Path, Recipe], None]
 class ShardWriter:
     """Collects rows and writes them as shards in a thread of its own while others compute.
 
-    A shard is finished at 32 MiB or after a minute, whichever comes first: that is what a sudden
-    end can cost. Leaving the context writes the rest, also when the reason is an exception or an
-    interruption: rows that were computed are kept.
+    A shard is finished at 32 MiB or after ten seconds, then twenty, forty and a minute, whichever
+    comes first: that is what a sudden end can cost. Leaving the context writes the rest, also when
+    the reason is an exception or an interruption: rows that were computed are kept.
 
     Args:
         folder: That of the recipe.
@@ -49,6 +49,7 @@ class ShardWriter:
         self._on_shard = on_shard
         self._pool = ThreadPoolExecutor(1, "shard-writer")
         self._pending: Future[None] | None = None
+        self._seconds = FIRST_SECONDS
         self._clear()
 
     def _clear(self) -> None:
@@ -88,7 +89,8 @@ class ShardWriter:
         }
         self._parts.append(Rows(digests, views.astype(np.int32, copy=False), stored, remarks))
         self._n_bytes += sum(array.nbytes for array in stored.values())
-        if self._n_bytes >= SHARD_BYTES or monotonic() - self._since >= SHARD_SECONDS:
+        if self._n_bytes >= SHARD_BYTES or monotonic() - self._since >= self._seconds:
+            self._seconds = min(2 * self._seconds, SHARD_SECONDS)
             self.flush()
 
     def flush(self) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.backbones.given_files import GRAPHS
+from pipeline.backbones.engines.precision import INT8, is_quantised
 from pipeline.config import DataConfig, ExportConfig
-from pipeline.errors import InputError, PipelineError, RunError
+from pipeline.errors import PipelineError, RunError
 from pipeline.images import DecodeRecipe, RowLoader, load_batches, open_reader
 from pipeline.images.own import may_look
 from pipeline.predict.export.description import (
@@ -25,6 +25,7 @@ from pipeline.predict.export.formats import (
     find_format,
     published,
 )
+from pipeline.predict.export.int8 import MOST_CHANGED, calibration_pictures, check_asked
 from pipeline.predict.labelling import bundle_predictor
 from pipeline.predict.origins import open_origins
 from pipeline.runs import Bundle, RunFolder, find_run
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from pipeline.predict.export.writers import Runtime
 
 BATCH_SIZE = 32
-N_PICTURES = 32
-"""Most pictures that a model is checked on."""
+N_PICTURES, MOST_OF_INT8 = 32, 256
+"""Most pictures that a model is checked on; in int8 it is its answers that are counted."""
+CHANGED = "changed"
 LIMITS = {"float32": 1e-4}
 """Greatest difference of a probability that passes, by the precision that the run predicts in."""
 HALF_LIMIT = 1e-2
@@ -60,6 +62,7 @@ class ExportedModel:
         notes: What a user of the model has to know.
         max_evidence_difference: The same of evidence, relative to its greatest value; None where
             the model gives none.
+        changed: Pictures of those that it calls something else than the run does.
     """
 
     path: str
@@ -72,6 +75,7 @@ class ExportedModel:
     compared_on: str
     notes: tuple[str, ...]
     max_evidence_difference: float | None = None
+    changed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
@@ -123,15 +127,17 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     run = find_run(config.runs, target)
     _check_head(run)
     bundle = run.bundle(weights=config.weights)
-    _check_base(run, bundle, wanted, config.evidence)
+    check_asked(config, run, bundle, wanted)
+    quantised = config.precision == INT8 and not is_quantised(bundle.base["precision"])
+    pictures = calibration_pictures(run, bundle, config.cache) if quantised else None
     import_keras("tensorflow")  # which every format is made of
-    expected = _expected(run, bundle, config.converted)
+    expected = _expected(run, bundle, config.converted, MOST_OF_INT8 if quantised else N_PICTURES)
     described = describe_model(run, bundle, wanted)
     if config.evidence:
         expected = _with_evidence(run, bundle, config.converted, expected)
     if expected.evidence is not None and expected.bias is not None:
         described |= describe_evidence(expected.evidence.shape[1:], expected.bias.tolist())
-    found = _write(wanted, out, bundle, described, expected)
+    found = _write(wanted, out, bundle, described, expected, pictures)
     exported = ExportedModel(
         path=str(out),
         description=str(description_path(out)),
@@ -143,8 +149,10 @@ def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
         compared_on=expected.source,
         notes=tuple(described["notes"]),
         max_evidence_difference=found.get(EVIDENCE),
+        changed=int(found[CHANGED]),
     )
     checked = {
+        "changed": exported.changed,
         "max_abs_difference": exported.max_abs_difference,
         "pictures": exported.pictures,
         "compared_on": expected.source,
@@ -166,29 +174,13 @@ def _check_head(run: RunFolder) -> None:
             )
 
 
-def _check_base(run: RunFolder, bundle: Bundle, wanted: Format, evidence: bool) -> None:
-    """Refuse what a base that Keras does not hold cannot become."""
-    if bundle.head is None or bundle.frozen(look=True).spec.backbone.given not in GRAPHS:
-        return
-    if wanted.name != "openvino":
-        raise InputError(
-            f"expected --format openvino for {run.name}, whose base OpenVINO alone computes, "
-            f"received format={wanted.name}; or bring that network as .keras"
-        )
-    if evidence:
-        raise InputError(
-            f"expected no --evidence for {run.name}, whose base OpenVINO alone computes; leave it "
-            f"out, and ask `pipeline evidence` for the maps"
-        )
-
-
-def _expected(run: RunFolder, bundle: Bundle, models: Path) -> Expected:
-    """Label up to 32 test pictures of a run, spread over them; made-up ones where all are gone.
+def _expected(run: RunFolder, bundle: Bundle, models: Path, most: int) -> Expected:
+    """Label some test pictures of a run, spread over them; made-up ones where all are gone.
 
     A picture that is not byte for byte the one that was tested does not count.
     """
     recipe, source = bundle.decoding, f"test pictures of {run.dataset.name}"
-    images = _tested(run, recipe)
+    images = _tested(run, recipe, most)
     if not len(images):
         from pipeline.backbones.engines.conversion import parity_images
 
@@ -214,7 +206,7 @@ def _with_evidence(run: RunFolder, bundle: Bundle, models: Path, expected: Expec
     return replace(expected, evidence=cells, bias=origins.bias)
 
 
-def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
+def _tested(run: RunFolder, recipe: DecodeRecipe, most: int) -> np.ndarray:
     """Return the run's own test pictures that are still there: (n, s, s, 3) uint8.
 
     They are looked for where the run says only if a command of this user's has read that place:
@@ -224,21 +216,29 @@ def _tested(run: RunFolder, recipe: DecodeRecipe) -> np.ndarray:
     if not all(map(may_look, filter(None, (root, settings.root)))):
         return np.empty(0)
     pictures = run.tested()
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, N_PICTURES).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, most).round().astype(int))
     digests = np.array([list(bytes.fromhex(digest)) for _, digest in pictures], np.uint8)
     try:
         read = open_reader(root, settings)
     except PipelineError:  # an archive, say, that is none any more: as good as gone
         return np.empty(0)
     loader = RowLoader(lambda row: read(pictures[row][0]), recipe, digests)
-    batches = load_batches(loader, chosen, N_PICTURES)
+    batches = load_batches(loader, chosen, most)
     return np.concatenate([batch.images for batch in batches])
 
 
 def _write(
-    wanted: Format, out: Path, bundle: Bundle, described: dict[str, Any], expected: Expected
+    wanted: Format,
+    out: Path,
+    bundle: Bundle,
+    described: dict[str, Any],
+    expected: Expected,
+    pictures: np.ndarray | None,
 ) -> dict[str, float]:
-    """Publish a model that agrees with the run; return how far each of its outputs is from it."""
+    """Publish a model that agrees with the run; return how far each of its outputs is from it.
+
+    Of one in int8, made with ``pictures``, it is the answers that have to agree.
+    """
     from pipeline.backbones.engines.devices import device_of
     from pipeline.predict.export.writers import whole_model
 
@@ -246,10 +246,18 @@ def _write(
     model = whole_model(bundle, expected.evidence is not None)
     with published(wanted, out) as temporary:
         with held_back_stderr():  # converters and runtimes talk, of nothing that concerns a user
-            runtime = _converted(wanted, temporary, model, described)
+            runtime = _converted(wanted, temporary, model, described, pictures)
             found = _greatest_differences(runtime, expected)
-        for name, difference in found.items():
-            if difference > expected.limit:
+        n = len(expected.images)
+        if pictures is not None and found[CHANGED] > MOST_CHANGED * n:
+            raise RunError(
+                f"expected the answers of the run from {wanted.title} in int8, but for "
+                f"{MOST_CHANGED:.0%} at most, received others for {found[CHANGED]:.0f} of {n} "
+                f"pictures ({expected.source}); nothing was kept, leave --precision out"
+            )
+        held = [name for name in (OUTPUT, EVIDENCE) if name in found and pictures is None]
+        for name in held:
+            if (difference := found[name]) > expected.limit:
                 raise RunError(
                     f"expected the {name} of the run from {wanted.title}, within "
                     f"{expected.limit:.0e}, received others, off by up to {difference:.1e} on "
@@ -258,14 +266,21 @@ def _write(
     return found
 
 
-def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]) -> "Runtime":
+def _converted(
+    wanted: Format,
+    path: Path,
+    model: Any,
+    described: dict[str, Any],
+    pictures: np.ndarray | None,
+) -> "Runtime":
     """Write a model and load it again; converters and runtimes raise what they like.
 
     What is ours, the disk's, the memory's or an installation's fault is told as it is.
     """
-    from pipeline.predict.export.writers import WRITERS
+    from pipeline.predict.export.writers import WRITERS, in_int8
 
     write, load = WRITERS[wanted.name]
+    write = write if pictures is None else in_int8(wanted.name, pictures)
     try:
         write(path, model, described)
         return load(path)
@@ -280,7 +295,7 @@ def _converted(wanted: Format, path: Path, model: Any, described: dict[str, Any]
 
 
 def _greatest_differences(runtime: "Runtime", expected: Expected) -> dict[str, float]:
-    """Return max |a − b| of each output; infinite where a value is not finite.
+    """Return max |a − b| of each output, infinite where a value is not finite, and what changed.
 
     That of evidence is a share of its greatest value, where that is above 1.
 
@@ -298,6 +313,8 @@ def _greatest_differences(runtime: "Runtime", expected: Expected) -> dict[str, f
         one = np.concatenate([outputs[name] for outputs in received])
         difference = float(np.abs(one - array).max()) / max(1.0, float(np.abs(array).max()))
         found[name] = difference if np.isfinite(difference) else float("inf")
+        if name == OUTPUT:
+            found[CHANGED] = float((one.argmax(1) != array.argmax(1)).sum())
     return found
 
 

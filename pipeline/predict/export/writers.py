@@ -6,10 +6,12 @@ said of a model is JSON in ASCII, which every format can hold.
 
 import json
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ import tensorflow as tf
 
 from pipeline.backbones.engines import GivenNetwork
 from pipeline.backbones.engines.conversion import convert
+from pipeline.backbones.engines.precision import is_quantised
+from pipeline.backbones.engines.quantised import quantise
 from pipeline.heads import NetworkHead
 from pipeline.heads.fitted import centred
 from pipeline.heads.transplant import transplant, with_evidence, with_probabilities
@@ -31,6 +35,7 @@ from pipeline.predict.export.description import (
     labels_text,
 )
 from pipeline.predict.export.formats import PARTS
+from pipeline.predict.labelling import base_network
 from pipeline.runs import Bundle
 from pipeline.system.startup import compile_openvino, import_openvino
 
@@ -50,7 +55,7 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 def whole_model(bundle: Bundle, evidence: bool = False) -> Any:
     """Return (n, s, s, 3) RGB 0–255 to (n, k) probabilities, computed in float32.
 
-    A ``keras.Model``; of a base that OpenVINO alone computes, an ``openvino.Model``.
+    A ``keras.Model``; of a base that OpenVINO alone computes, or in int8, an ``openvino.Model``.
 
     Args:
         bundle: A linear or dense head on its base, or a fine-tuned model.
@@ -63,11 +68,11 @@ def whole_model(bundle: Bundle, evidence: bool = False) -> Any:
     if bundle.head is None:
         return bundle.model()
     assert isinstance(bundle.head, NetworkHead), type(bundle.head)
-    base, head = bundle.frozen(), centred(bundle.head)
-    if base.graph is not None:
+    base, head = bundle.frozen(look=is_quantised(bundle.base["precision"])), centred(bundle.head)
+    if (read := base_network(bundle, base).graph) is not None:
         from pipeline.heads.openvino import graph_with_head
 
-        return graph_with_head(base.graph().model, head, OUTPUT)
+        return graph_with_head(read().model, head, OUTPUT)
     if not evidence:
         return with_probabilities(transplant(base.build(), head))
     maps = [replace(cut, pooling="none") for cut in base.cuts]
@@ -101,11 +106,16 @@ def _listed(outputs: Any) -> list[Any]:
 
 def _write_openvino(path: Path, model: Any, description: Mapping[str, Any]) -> None:
     """Write a float32 model into a folder; its runtime information holds what describes it."""
-    network = GivenNetwork("export", {}, OUTPUTS[: len(model.outputs)], lambda: model)
-    converted = model if isinstance(model, ov.Model) else convert(model, network)
+    converted = _in_openvino(model)
     converted.set_rt_info(json.dumps(description), ["bottleneck"])
     converted.set_rt_info(json.dumps(description["classes"]), ["model_info", "classes"])
     ov.save_model(converted, path / PARTS[0], compress_to_fp16=False)
+
+
+def _in_openvino(model: Any) -> Any:
+    if isinstance(model, ov.Model):
+        return model
+    return convert(model, GivenNetwork("export", {}, OUTPUTS[: len(model.outputs)], lambda: model))
 
 
 def _load_openvino(path: Path) -> Runtime:
@@ -184,10 +194,16 @@ def _load_onnx(path: Path) -> Runtime:
     return lambda images: dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
 
-def _write_tflite(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
+def _write_tflite(
+    path: Path,
+    model: keras.Model,
+    description: Mapping[str, Any],
+    pictures: np.ndarray | None = None,
+) -> None:
     """Write a ``.tflite`` file; what describes it is a ZIP archive at the end of the file.
 
     That is where TensorFlow Lite's own metadata keep class names: ``unzip -p FILE labels.txt``.
+    With pictures (n, s, s, 3) uint8 that say what values to cover, it computes in int8.
     """
     # Through a saved model, as only that gives a signature with the names of input and output.
     module = tf.Module()
@@ -195,7 +211,13 @@ def _write_tflite(path: Path, model: keras.Model, description: Mapping[str, Any]
     module.held = [variable.value for variable in model.variables]
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=module.serve)
-        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if pictures is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ({INPUT: one[None]} for one in pictures)
+        with warnings.catch_warnings():  # of an interpreter of its own that will go
+            warnings.simplefilter("ignore")
+            path.write_bytes(converter.convert())
     _append(path, description)
 
 
@@ -253,3 +275,19 @@ WRITERS: dict[str, tuple[Write, Callable[[Path], Runtime]]] = {
     "tflite": (_write_tflite, _load_tflite),
 }
 """By the format's name: what writes a model with its description inside, and what loads it."""
+
+
+def in_int8(name: str, pictures: np.ndarray) -> Write:
+    """Return what writes a model in int8.
+
+    Args:
+        name: openvino or tflite.
+        pictures: (n, s, s, 3) uint8, which say what values it has to cover.
+    """
+    if name == "tflite":
+        return partial(_write_tflite, pictures=pictures)
+
+    def write(path: Path, model: Any, description: Mapping[str, Any]) -> None:
+        _write_openvino(path, quantise(_in_openvino(model), pictures), description)
+
+    return write

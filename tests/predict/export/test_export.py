@@ -124,6 +124,44 @@ def test_evidence_is_the_runs_own_and_adds_up(project, tmp_path, head, name):
     np.testing.assert_allclose(softmax(scores), probabilities, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["openvino", "tflite"])
+def test_in_int8_it_is_the_answers_that_agree(project, tmp_path, monkeypatch, name):
+    pytest.importorskip("nncf")
+    monkeypatch.setattr("pipeline.predict.export.export.MOST_CHANGED", 1)  # weights are random
+    out = tmp_path / f"model{SUFFIXES[name]}"
+    result = exported(project, out, format=name, precision="int8")
+    images, probabilities = predicted(project, "logistic")
+    answers = loaded(name, out)(images).argmax(1)
+    assert result.pictures == len(images) == 18
+    assert result.changed == (answers != probabilities.argmax(1)).sum()
+    assert result.max_abs_difference > 1e-5
+    monkeypatch.setattr("pipeline.predict.export.export.MOST_CHANGED", -1)
+    with pytest.raises(RunError, match=f"received others for {result.changed} of 18 pictures"):
+        exported(project, tmp_path / f"more{SUFFIXES[name]}", format=name, precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"format": "keras"}, "expected --format openvino or tflite for --precision int8"),
+        ({"format": "tflite", "evidence": True}, "expected no --evidence for .* in int8"),
+        ({"format": "tflite", "precision": "half"}, "expected precision float32 or int8 of a"),
+    ],
+)
+def test_int8_that_cannot_be(project, tmp_path, settings, words):
+    out = tmp_path / f"model{SUFFIXES[settings['format']]}"
+    with pytest.raises(InputError, match=words):
+        exported(project, out, **{"precision": "int8"} | settings)
+
+
+def test_int8_needs_training_pictures_that_a_command_of_the_users_has_read(
+    project, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("pipeline.predict.export.int8.may_look", lambda place: False)
+    with pytest.raises(InputError, match=r"expected the training pictures .* no command of yours"):
+        exported(project, tmp_path / "model.tflite", precision="int8")
+
+
 def test_evidence_is_of_linear_heads(project, tmp_path):
     with pytest.raises(RunError, match="expected a linear head on averages of maps for --evidence"):
         exported(project, tmp_path / "model.keras", "dense", evidence=True)
@@ -292,6 +330,7 @@ def test_the_description_lies_inside_and_beside(project, tmp_path, name):
     checked = beside.pop("checked")
     assert beside == described_inside(name, out)
     assert checked == {
+        "changed": 0,
         "max_abs_difference": result.max_abs_difference,
         "pictures": 18,
         "compared_on": result.compared_on,
