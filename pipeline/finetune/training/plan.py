@@ -12,6 +12,9 @@ Inputs = tuple[np.ndarray, ...]
 TrainingBatch = tuple[Inputs, np.ndarray]
 """Inputs of n examples and their class numbers (n,) int."""
 
+MOST_LOSS = 1e12
+"""Nats: what is above has nothing to say, and no run could hold it."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -30,9 +33,14 @@ class Epoch:
 
     @property
     def is_broken(self) -> bool:
-        """Whether a loss is not a number: nothing can be learnt from there."""
+        """Whether a loss is not a number, or beyond all sense: nothing is learnt from there on."""
         losses = (self.train_loss, self.validation_loss)
-        return not all(loss is None or isfinite(loss) for loss in losses)
+        return not all(loss is None or is_usable(loss) for loss in losses)
+
+
+def is_usable(loss: float) -> bool:
+    """Return whether a loss says anything."""
+    return isfinite(loss) and loss <= MOST_LOSS
 
 
 @dataclass(frozen=True)

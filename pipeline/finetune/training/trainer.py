@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import isnan
 from time import monotonic
 from typing import Any
 
@@ -15,6 +14,7 @@ from pipeline.finetune.augment import Augmentation
 from pipeline.finetune.training.average import Average, Best, assign, values
 from pipeline.finetune.training.optimizer import current_rate, make_optimizer
 from pipeline.finetune.training.plan import (
+    MOST_LOSS,
     Epoch,
     Inputs,
     Mixture,
@@ -22,6 +22,7 @@ from pipeline.finetune.training.plan import (
     State,
     TrainingBatch,
     is_over,
+    is_usable,
     kept_epoch,
 )
 from pipeline.finetune.training.randomness import begin_epoch, random_states
@@ -211,7 +212,8 @@ class Trainer:
             put(share)
             mixtures.append(Mixture(share, *validate()))
         mixtures.append(Mixture(1.0, kept.validation_loss, kept.validation_accuracy))
-        put(min(mixtures, key=lambda one: (isnan(one.validation_loss), one.validation_loss)).share)
+        mixtures = [one for one in mixtures if is_usable(one.validation_loss)]
+        put(min(mixtures, key=lambda one: one.validation_loss).share)
         return mixtures
 
     def _before(self, validate: Callable[[], tuple[float, float]]) -> Epoch:
@@ -234,12 +236,13 @@ class Trainer:
         )
         if len(history) == 1 and self.plan.gives_up is None:
             raise InputError(
-                f"expected losses that are numbers, {received}; choose a smaller --learning-rate, "
-                f"or --precision float32"
+                f"expected losses that are numbers below {MOST_LOSS:g}, {received}; choose a "
+                f"smaller --learning-rate, or --precision float32"
             )
         logger.warning(
-            "training ends: expected losses that are numbers, %s; epoch %d is kept, a smaller "
-            "--learning-rate may get further",
+            "training ends: expected losses that are numbers below %g, %s; epoch %d is kept, a "
+            "smaller --learning-rate may get further",
+            MOST_LOSS,
             received,
             kept_epoch(history).epoch,
         )
