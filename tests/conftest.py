@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from PIL import Image
 from pipeline.system.progress import Reporter
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# OpenVINO, where a test imports it first, would send events, from processes that it forks.
+sys.modules["openvino_telemetry"] = None
 # What is remembered of a user's places is not remembered in the home of who runs the tests.
 _STATE = tempfile.mkdtemp()
 atexit.register(shutil.rmtree, _STATE, ignore_errors=True)

@@ -25,17 +25,21 @@ assert run(["summary", "EfficientNetLite0"]) == 0
 assert run(["classify", "pictures", *small, "--heads", "logistic,dense"]) == 2
 assert run(["finetune", "pictures", "--cache", "cache"]) == 2
 assert run(["features", "pictures", *small, "--engine", "tensorflow"]) == 2
-assert run(["features", "pictures", "--image-size", "40", "--engine", "openvino"]) == 2
+assert run(["features", "pictures", "--image-size", "40", "--engine", "openvino"]) == 0
+other = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
+assert run(["features", "pictures", *other]) == 0
+assert run(["features", "pictures", *other, "--seed", "1", "--engine", "openvino"]) == 2
 assert not any(name.startswith("tensorflow") for name in sys.modules)
 """
 SAID = (
+    "engine: openvino",
     "engine: jax {version} on the processor (no GPU is seen; OpenVINO would need TensorFlow once, "
     "to convert the base)",
     "expected tensorflow for the head dense, which is not installed; run: pip install tensorflow",
     "expected tensorflow for fine-tuning, which is not installed",
     "expected tensorflow to be installed, received engine=tensorflow; run: pip install "
     "'bottleneck-pipeline[gpu]', or use --engine auto",
-    "expected tensorflow for converting EfficientNetLite0-top for OpenVINO, once, which is not",
+    "expected tensorflow for converting MobileNet(alpha=0.25)-top for OpenVINO, once, which is not",
 )
 
 
