@@ -128,6 +128,7 @@ def import_keras_to_build() -> None:
     are most of what is left, its names alone.
     """
     without: dict[str, Any] = {name: None for name in _ONLY_BESIDE if name not in sys.modules}
+    import_openvino()
     sys.modules.update(without | {(signals := "scipy.signal"): ModuleType(signals)})
     _import_keras_on("openvino")
     for name in (*without, signals):

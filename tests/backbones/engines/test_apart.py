@@ -42,6 +42,13 @@ def test_features_are_those_of_tensorflow(weights, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
+def test_nothing_is_sent_to_anybody(weights, tmp_path, monkeypatch):
+    """OpenVINO's telemetry notes in the home folder whom it has told of."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert base(weights).direct() is not None
+    assert {path.name for path in tmp_path.iterdir()} <= {".keras"}
+
+
 def test_nothing_of_it_is_imported_here(weights, tmp_path):
     script = f"""
 import sys
