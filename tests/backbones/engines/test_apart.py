@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.backbones.build import build_base
+from pipeline.backbones.build import build_base, build_classifier
 from pipeline.backbones.catalog import parse_backbone
 from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines import find_kept, open_engine
+from pipeline.backbones.engines.apart import made_apart
+from pipeline.backbones.numpy_graph import computed
 from pipeline.backbones.weights import resolve_weights
 from pipeline.config import FeaturesConfig
 from pipeline.errors import WeightsError
@@ -40,6 +42,20 @@ def test_features_are_those_of_tensorflow(weights, tmp_path):
     assert max(find_kept(tmp_path, one).differences.values()) < 1e-4
     for ours, theirs in zip(found, one.build()(images.astype(np.float32)), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_the_classifier_of_a_base_is_one_more_cut(tmp_path):
+    spec = parse_backbone(NAME)
+    model = build_base(spec, resolve_weights(spec, "none"), 224, include_top=True)
+    for weight in model.weights[-2:]:  # or all classes would be as likely
+        weight.assign(np.random.default_rng(0).normal(0, 3, weight.shape))
+    model.save_weights(path := tmp_path / "top.weights.h5")
+    source = resolve_weights(spec, str(path), include_top=True)
+    made = made_apart(spec, source, 224, [Cut(spec.top_layers[-1])], ["probabilities"])
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    expected = build_classifier(spec, source, 224)(images.astype(np.float32))
+    assert 0.1 < np.max(expected) < 1
+    np.testing.assert_allclose(computed(made, images)[0], expected, atol=1e-4)
 
 
 def test_nothing_is_sent_to_anybody(weights, tmp_path, monkeypatch):
