@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from benchmarks.processes import Finished, best_of, pipeline, python
 from pipeline.backbones.engines import open_engine
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import frozen_base
+from pipeline.images import decode
+from pipeline.system.machine import core_count
 from pipeline.system.startup import installed
 
 N_PHOTOS = 1000
@@ -80,12 +82,13 @@ def main() -> None:
         for number in range(1, N_ROUNDS + 1):
             before = ceiling(folder / "float32-0" / "models")
             rounds.append({way.name: way.run(number) for way in ways})
-            top = max(before, ceiling(folder / "float32-0" / "models"))
-            shares.append(_share(rounds[-1]["ours float32"], top))
+            engine = max(before, ceiling(folder / "float32-0" / "models"))
+            shares.append(_shares(rounds[-1]["ours float32"], engine, decoding(folder / "photos")))
         _table(ways, first, rounds)
+        alone, both = map(statistics.median, zip(*shares, strict=True))
         print(
-            "pictures a second while running / ceiling of the engine: "
-            f"median {statistics.median(shares):.2f}"
+            f"pictures a second while running / what the engine alone could do: median {alone:.2f};"
+            f" / what engine and decoder could, on the same cores: {both:.2f}"
         )
         again = best_of([_features(folder / "float32-0", "float32") for _ in range(N_ROUNDS)])
         print(f"nothing to compute: {again.seconds:.2f} s, peak {_mebibytes(again)} MiB")
@@ -134,13 +137,15 @@ def _others(folder: Path) -> list[Way]:
     return [way(name, *what) for name, what in OTHERS.items() if not missing[what[1]]]
 
 
-def _share(run: Finished, top: float) -> float:
-    rate, where = run.json["images_per_second"], run.json["where"]
+def _shares(run: Finished, engine: float, seconds: float) -> tuple[float, float]:
+    """Return the rate's shares of the engine's, and of what it leaves with decoding beside it."""
+    rate, both = run.json["images_per_second"], 1 / (1 / engine + seconds / core_count())
     print(
-        f"ours float32 {rate:.0f} pictures/s, ceiling {top:.0f}, decoding "
-        f"{1000 * where['decoding'] / N_PHOTOS:.2f} ms a picture"
+        f"ours float32 {rate:.0f} pictures/s; engine alone {engine:.0f}; decoding alone "
+        f"{1000 * seconds:.2f} ms of a core a picture; both {both:.0f}",
+        flush=True,
     )
-    return rate / top
+    return rate / engine, rate / both
 
 
 def _table(
@@ -191,3 +196,15 @@ def ceiling(models: Path, **settings: object) -> float:
     began = perf_counter()
     n_images = sum(len(outputs[0]) for outputs in engine.run([batch] * CEILING_BATCHES))
     return n_images / (perf_counter() - began)
+
+
+def decoding(photos: Path) -> float:
+    """Return the seconds of a core that reading and decoding a picture takes."""
+    paths = sorted(photos.rglob("*.jpg"))
+    recipe = frozen_base(FeaturesConfig()).decoding
+    rows = (path.read_bytes() for path in paths)
+    decode(next(rows), recipe)
+    began = process_time()
+    for data in rows:
+        decode(data, recipe)
+    return (process_time() - began) / (len(paths) - 1)
