@@ -6,6 +6,7 @@ three passes leave a model no better than it was, steps of a third are taken fro
 
 import logging
 from dataclasses import dataclass
+from math import inf
 
 from pipeline.config import FinetuneConfig
 from pipeline.finetune.augment import augmentation
@@ -15,7 +16,7 @@ from pipeline.finetune.logs import tensorboard_log
 from pipeline.finetune.network import BaseWithHead
 from pipeline.finetune.outcome import judge
 from pipeline.finetune.task import Task
-from pipeline.finetune.training.plan import Epoch, Mixture, State, kept_epoch
+from pipeline.finetune.training.plan import Epoch, Mixture, State, is_spent, kept_epoch
 from pipeline.finetune.training.spread import Spread
 from pipeline.finetune.training.trainer import Trainer
 from pipeline.system.progress import Reporter
@@ -85,9 +86,10 @@ def attempt(
     def validate() -> tuple[float, float]:
         return judge(task, examples.probabilities(task.validation))
 
+    left = inf if config.budget_seconds is None else config.budget_seconds
     for number, rate in enumerate(tried):
         last = number == len(tried) - 1
-        plan = task.plan(rate, None if last else GIVES_UP)
+        plan = task.plan(rate, None if last else GIVES_UP, left)
         trainer = Trainer(network.logits, augment, plan, examples.network, network.factors, devices)
         kept_here = checkpoint.of(number)
         resumed = kept_here.load()
@@ -105,8 +107,9 @@ def attempt(
                 log(state.history[-1])
 
         history = trainer.fit(examples.batches, validate, reporter, resumed=resumed, keep=keep)
-        if last or kept_epoch(history).epoch:
+        if last or kept_epoch(history).epoch or is_spent(history, left):
             break
+        left -= sum(epoch.seconds for epoch in history)
         logger.info(
             "steps of %g got no further than the head; beginning again with %g",
             rate,

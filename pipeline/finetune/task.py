@@ -19,7 +19,7 @@ from pipeline.images import Dataset, validation_slice
 from pipeline.runs import FINETUNE, RunFolder, experiment_digest, transplantable_head
 from pipeline.system.units import named
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Grows when the same settings would train or be judged differently."""
 SETTINGS = (
     "mode",
@@ -35,6 +35,7 @@ SETTINGS = (
     "label_smoothing",
     "validation_fraction",
     "batch_size",
+    "budget",
     "seed",
 )
 
@@ -126,7 +127,7 @@ class Task:
         tuned = self.source.kind == FINETUNE
         return {"from": experiment_digest(self.source.experiment)} if tuned else {}
 
-    def plan(self, learning_rate: float, gives_up: int | None) -> Plan:
+    def plan(self, learning_rate: float, gives_up: int | None, seconds: float) -> Plan:
         """Return how long and how gently to train; the arguments are as those of `Plan`."""
         config = self.config
         weights = class_weights(self.dataset.labels[self.fit], self.n_classes, self.weighs)
@@ -141,6 +142,7 @@ class Task:
             None if weights is None else tuple(weights.tolist()),
             config.seed,
             gives_up,
+            seconds,
         )
 
 

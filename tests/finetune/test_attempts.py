@@ -37,6 +37,16 @@ def test_passes_without_gain_end_it(losses, over):
     assert not is_over(history, replace(plan, head_epochs=1))
 
 
+def test_the_first_epoch_is_taken_and_no_other_that_would_not_end_in_time():
+    """Times are those of the epochs: an interruption takes none."""
+    history = [Epoch(n, None, None, 1.0, 0.5, 0.0, seconds) for n, seconds in enumerate((1, 4, 3))]
+    plan = Plan(12, 6, 4, 1e-3, 0.0, 0.0, seconds=0.5)
+    assert not is_over(history[:1], plan)
+    assert is_over(history[:2], plan)
+    assert not is_over(history, replace(plan, seconds=12))
+    assert is_over(history, replace(plan, seconds=11.9))
+
+
 class Interrupting(Reporter):
     """Is interrupted as soon as an epoch has been told of so many times."""
 

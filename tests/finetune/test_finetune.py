@@ -573,7 +573,7 @@ def test_where_nothing_can_be_shown_the_head_stays(project, tmp_path, capsys):
     assert after | before == after
     assert run(asked) == 0
     told = capsys.readouterr().out
-    assert "nothing was trained: the head calls 0 of 4 pictures wrongly that decide: " in told
+    assert "nothing was trained: the head calls 0.0% of 36 pictures wrongly: nothing can be" in told
     assert "--anyway trains all the same" in told
     assert "kept epoch" not in told
 
@@ -591,16 +591,31 @@ def test_wrong_names_show_although_nothing_would_be_trained(project, capsys, fla
     assert sentence in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("wrong", "visible"), [(0, False), (5, False), (6, True), (60, True)])
-def test_what_could_be_chance_is_not_worth_it(wrong, visible):
+@pytest.mark.parametrize(
+    ("chosen_by", "share", "judged", "visible"),
+    [
+        ({"accuracy": 0.9, "n": 600}, 0.1, 600, True),
+        ({"accuracy": 0.94, "n": 600}, 0.06, 600, False),
+        ({"accuracy": 1.0, "n": 600}, 0.0, 600, False),
+        ({"accuracy": None, "n": 0}, 5 / 90, 90, False),
+        ({"accuracy": 0.9, "n": 600, "digest": "other"}, 5 / 90, 90, False),
+        ({"accuracy": 0.9, "n": 600, "kind": "finetune"}, 5 / 90, 90, False),
+    ],
+)
+def test_what_there_is_to_gain_is_said_by_all_pictures(chosen_by, share, judged, visible):
     """Six repaired mistakes, and none made, are the fewest that are no chance: 2 · 0.5⁶ < 0.05."""
-    from types import SimpleNamespace
+    from types import SimpleNamespace as Some
 
-    from pipeline.finetune.start import look_ahead
+    from pipeline.finetune.start import StartingHead, look_ahead
 
-    labels = np.zeros(80, int)
-    said = np.tile([0.9, 0.1], (80, 1))
-    said[:wrong] = [0.2, 0.8]
-    outlook = look_ahead(SimpleNamespace(judged_labels=labels), SimpleNamespace(probabilities=said))
-    assert (outlook.n, outlook.wrong, outlook.visible) == (80, wrong, visible)
-    assert f"calls {wrong} of 80 pictures wrongly" in outlook.sentence
+    source = Some(
+        selection=Some(accuracy=chosen_by["accuracy"], n=chosen_by["n"]),
+        dataset=Some(digest=chosen_by.get("digest", "same")),
+        kind=chosen_by.get("kind", "classify"),
+    )
+    task = Some(source=source, dataset=Some(digest="same"), validation=np.arange(90))
+    outlook = look_ahead(task, StartingHead(None, None, 85 / 90))
+    assert (outlook.share, outlook.judged) == (pytest.approx(share), judged)
+    assert (outlook.n, outlook.wrong) == (90, round(90 * share))
+    assert outlook.visible is visible
+    assert f"calls {share:.1%} of {judged} pictures wrongly" in outlook.sentence

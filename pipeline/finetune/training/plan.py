@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 
 import numpy as np
 
@@ -74,6 +74,7 @@ class Plan:
         seed: Of augmentation and dropout.
         gives_up: Passes of the base after which it ends, unless one was better than none; None for
             as long as ``patience`` says.
+        seconds: See `is_spent`.
     """
 
     epochs: int
@@ -86,6 +87,7 @@ class Plan:
     class_weights: tuple[float, ...] | None = None
     seed: int = 0
     gives_up: int | None = None
+    seconds: float = inf
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,15 @@ def kept_epoch(history: Sequence[Epoch]) -> Epoch:
     return min(history, key=lambda epoch: (isnan(epoch.validation_loss), epoch.validation_loss))
 
 
+def is_spent(history: Sequence[Epoch], seconds: float) -> bool:
+    """Return whether another epoch like the longest would not end in time; the first always may.
+
+    What counts is the time of training: interruptions take none of it.
+    """
+    took = [epoch.seconds for epoch in history]
+    return len(took) > 1 and sum(took) + max(took) > seconds
+
+
 def is_over(history: Sequence[Epoch], plan: Plan) -> bool:
     """Return whether there is nothing left to train."""
     last = history[-1].epoch
@@ -117,4 +128,4 @@ def is_over(history: Sequence[Epoch], plan: Plan) -> bool:
     since = max(best, plan.head_epochs)
     if plan.gives_up is not None and not best and last - since >= plan.gives_up:
         return True
-    return last >= plan.epochs or last - since >= plan.patience
+    return is_spent(history, plan.seconds) or last >= plan.epochs or last - since >= plan.patience

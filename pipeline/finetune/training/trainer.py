@@ -275,8 +275,11 @@ class Trainer:
         return Epoch(number, loss / seen, hits / seen, *validation, rate, monotonic() - began)
 
     def _tell_seconds(self, epoch: float) -> None:
-        n, logged = self.plan.epochs, "%s an epoch, %s for all %d, by %d batches"
-        logger.info(logged, time_text(epoch), time_text(n * epoch), n, MEASURED)
+        n, logged = self.plan.epochs, "%s an epoch, %s for all %d, by %d batches%s"
+        left, rest = self.plan.seconds, ""
+        if n * epoch > left:
+            rest = f"; what is left of the budget is for about {max(1, int(left / epoch))}"
+        logger.info(logged, time_text(epoch), time_text(n * epoch), n, MEASURED, rest)
 
     def _state(self, history: list[Epoch], best: Best) -> State:
         parts = {
