@@ -19,7 +19,7 @@ from pipeline.images import Dataset, validation_slice
 from pipeline.runs import FINETUNE, RunFolder, experiment_digest, transplantable_head
 from pipeline.system.units import named
 
-PROTOCOL = 5
+PROTOCOL = 4
 """Grows when the same settings would train or be judged differently."""
 SETTINGS = (
     "mode",
@@ -35,7 +35,6 @@ SETTINGS = (
     "label_smoothing",
     "validation_fraction",
     "batch_size",
-    "budget",
     "seed",
 )
 
@@ -121,6 +120,7 @@ class Task:
             **self.changed.to_dict(),
             **self._onward(),
             **{name: getattr(self.config, name) for name in SETTINGS},
+            **({"budget": seconds} if (seconds := self.config.budget_seconds) else {}),
         }
 
     def _onward(self) -> dict[str, str]:

@@ -43,8 +43,8 @@ def test_the_first_epoch_is_taken_and_no_other_that_would_not_end_in_time():
     plan = Plan(12, 6, 4, 1e-3, 0.0, 0.0, seconds=0.5)
     assert not is_over(history[:1], plan)
     assert is_over(history[:2], plan)
-    assert not is_over(history, replace(plan, seconds=12))
-    assert is_over(history, replace(plan, seconds=11.9))
+    assert not is_over(history, replace(plan, seconds=11))
+    assert is_over(history, replace(plan, seconds=10.9))
 
 
 class Interrupting(Reporter):

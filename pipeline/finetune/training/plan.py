@@ -112,12 +112,12 @@ def kept_epoch(history: Sequence[Epoch]) -> Epoch:
 
 
 def is_spent(history: Sequence[Epoch], seconds: float) -> bool:
-    """Return whether another epoch like the longest would not end in time; the first always may.
+    """Return whether another epoch like the last would not end in time; the first always may.
 
     What counts is the time of training: interruptions take none of it.
     """
     took = [epoch.seconds for epoch in history]
-    return len(took) > 1 and sum(took) + max(took) > seconds
+    return len(took) > 1 and sum(took) + took[-1] > seconds
 
 
 def is_over(history: Sequence[Epoch], plan: Plan) -> bool:
