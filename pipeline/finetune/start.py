@@ -79,7 +79,7 @@ class Outlook:
         """The same for people."""
         told = f"the head calls {self.share:.1%} of {counted(self.judged, 'picture')} wrongly"
         if self.visible:
-            return f"{told}: no more can be gained"
+            return f"{told}: so much can be gained at most"
         if not self.wrong:
             return f"{told}: nothing can be gained that the {self.n} which decide could show"
         return (

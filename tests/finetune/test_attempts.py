@@ -89,3 +89,23 @@ def test_no_attempt_is_made_twice(project, tmp_path, monkeypatch, capsys):
     assert (
         "layers learned, in steps of 0.001, after 10000 got no further" in capsys.readouterr().out
     )
+
+
+def test_a_budget_ends_it_after_what_has_been_learnt(project, tmp_path):
+    """Without gain by then, no smaller steps are tried; interrupted, it ends with the same."""
+    root = shutil.copytree(project, tmp_path / "copy")
+    config = FinetuneConfig(
+        cache=root / "features",
+        runs=root / "runs",
+        mode="tail",
+        unfreeze="block4",
+        batch_size=8,
+        budget="0.01s",
+        anyway=True,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        finetune(config, *opened(root), Interrupting(2))
+    done = finetune(config, *opened(root)).to_dict()
+    assert ([epoch["epoch"] for epoch in done["epochs"]], done["given_up"]) == ([0, 1], [])
+    assert not finetune(replace(config, budget="2h", epochs=2), *opened(root)).reused
+    assert finetune(config, *opened(root)).reused

@@ -414,6 +414,7 @@ def snapshot(root):
         ),
         (["--views", "1", "--view-policy", "bend"], ["unknown change of a view 'bend'"]),
         (["--head-epochs", "12"], ["head_epochs from 0 to below epochs", "head_epochs=12"]),
+        (["--budget", "soon"], ["budget as 90s, 10m or 2h", "budget=soon"]),
         (["--block-decay", "0"], ["block_decay above 0, at most 1"]),
         (["--batch-norm", "train"], ["batch_norm frozen or update"]),
         (["--class-weight", "rare"], ["class_weight auto, none or balanced"]),
