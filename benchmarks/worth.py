@@ -29,7 +29,6 @@ USUAL = ("--augment", "shift,rotate,zoom", "--anyway")
 BEFORE = ("--unfreeze", "block6", "--learning-rate", "1e-4", *USUAL)
 HANDS = {
     "1e-3": ("--learning-rate", "1e-3", *USUAL),
-    "3e-4": ("--learning-rate", "3e-4", *USUAL),
     "3e-4 with flips": ("--learning-rate", "3e-4", "--augment", "shift,rotate,zoom,flip", USUAL[2]),
 }
 """What somebody would type who has fine-tuned before; all layers learn."""

@@ -92,14 +92,7 @@ def attempt(
         plan = task.plan(rate, None if last else GIVES_UP, left)
         trainer = Trainer(network.logits, augment, plan, examples.network, network.factors, devices)
         kept_here = checkpoint.of(number)
-        resumed = kept_here.load()
-        if resumed is not None and not trainer.fits(resumed):
-            kept_here.ignore("it is of another model")
-            resumed = None
-        if resumed is not None:
-            logger.info(
-                "going on after epoch %d, from %s", resumed.history[-1].epoch, kept_here.path
-            )
+        resumed = _where_it_stood(trainer, kept_here)
 
         def keep(state: State, kept_here: Checkpoint = kept_here) -> None:
             kept_here.save(state)
@@ -116,3 +109,13 @@ def attempt(
             tried[number + 1],
         )
     return Attempt(rate, tried[:number], history, trainer.mix(history, validate))
+
+
+def _where_it_stood(trainer: Trainer, checkpoint: Checkpoint) -> State | None:
+    resumed = checkpoint.load()
+    if resumed is not None and not trainer.fits(resumed):
+        checkpoint.ignore("it is of another model")
+        return None
+    if resumed is not None:
+        logger.info("going on after epoch %d, from %s", resumed.history[-1].epoch, checkpoint.path)
+    return resumed
