@@ -54,7 +54,7 @@ class FinetuneConfig:
 
     learning_rate: float | None = None
     """Peak step size of AdamW; it warms up over the first epoch and then falls along a cosine. Left
-    out: 1e-3, and less where three epochs of that gain nothing."""
+    out: 1e-3, and less where a training with that gains nothing."""
 
     block_decay: float = 1.0
     """Factor on the step size from block to block downwards, above 0 and at most 1."""

@@ -1,7 +1,8 @@
 """Trainings with smaller and smaller steps, until one gets further than the head.
 
 Pictures that are far from those of the base want large steps, and nearly all bases bear them. Where
-three passes leave a model no better than it was, steps of a third are taken from the beginning.
+these leave a model no better than it was, steps of a third are taken from the beginning. Only the
+end of a training tells: its first epochs are often worse than the head, and the last much better.
 """
 
 import logging
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 RATES = (1e-3, 3e-4, 1e-4)
 USUAL = 3e-4
 """Where there are too few epochs to see which."""
-GIVES_UP = 3
+FEW_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def rates(config: FinetuneConfig) -> tuple[float, ...]:
     """Return the learning rates to attempt, in that order."""
     if config.learning_rate is not None:
         return (config.learning_rate,)
-    return RATES if config.epochs - config.head_epochs > GIVES_UP else (USUAL,)
+    return RATES if config.epochs - config.head_epochs > FEW_EPOCHS else (USUAL,)
 
 
 def attempt(
@@ -89,7 +90,7 @@ def attempt(
     left = inf if config.budget_seconds is None else config.budget_seconds
     for number, rate in enumerate(tried):
         last = number == len(tried) - 1
-        plan = task.plan(rate, None if last else GIVES_UP, left)
+        plan = task.plan(rate, last, left)
         trainer = Trainer(network.logits, augment, plan, examples.network, network.factors, devices)
         kept_here = checkpoint.of(number)
         resumed = _where_it_stood(trainer, kept_here)

@@ -25,18 +25,6 @@ def test_what_is_said_is_taken_and_few_epochs_are_no_time_to_look(flags, expecte
     assert rates(FinetuneConfig(**flags)) == expected
 
 
-@pytest.mark.parametrize(
-    ("losses", "over"),
-    [([1.0, 1.1], False), ([1.0, 1.1, 1.2], True), ([1.0, 0.9, 1.2], False)],
-)
-def test_passes_without_gain_end_it(losses, over):
-    history = [Epoch(n, None, None, loss, 0.5, 0.0, 0.1) for n, loss in enumerate(losses)]
-    plan = Plan(12, 6, 4, 1e-3, 0.0, 0.0, gives_up=2)
-    assert is_over(history, plan) is over
-    assert not is_over(history, replace(plan, gives_up=None))
-    assert not is_over(history, replace(plan, head_epochs=1))
-
-
 def test_the_first_epoch_is_taken_and_no_other_that_would_not_end_in_time():
     """Times are those of the epochs: an interruption takes none."""
     history = [Epoch(n, None, None, 1.0, 0.5, 0.0, seconds) for n, seconds in enumerate((1, 4, 3))]

@@ -72,8 +72,7 @@ class Plan:
         head_epochs: Passes in which the head alone learns; the schedule begins anew after them.
         class_weights: What a picture of each class counts in the loss; None where all count 1.
         seed: Of augmentation and dropout.
-        gives_up: Passes of the base after which it ends, unless one was better than none; None for
-            as long as ``patience`` says.
+        last: Whether no smaller steps are tried where nothing is gained.
         seconds: See `is_spent`.
     """
 
@@ -86,7 +85,7 @@ class Plan:
     head_epochs: int = 0
     class_weights: tuple[float, ...] | None = None
     seed: int = 0
-    gives_up: int | None = None
+    last: bool = True
     seconds: float = inf
 
 
@@ -124,8 +123,5 @@ def is_over(history: Sequence[Epoch], plan: Plan) -> bool:
     """Return whether there is nothing left to train."""
     last = history[-1].epoch
     # Patience counts from the first epoch in which the base learns, if it is to learn at all.
-    best = kept_epoch(history).epoch
-    since = max(best, plan.head_epochs)
-    if plan.gives_up is not None and not best and last - since >= plan.gives_up:
-        return True
+    since = max(kept_epoch(history).epoch, plan.head_epochs)
     return is_spent(history, plan.seconds) or last >= plan.epochs or last - since >= plan.patience
