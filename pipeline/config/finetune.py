@@ -87,7 +87,7 @@ class FinetuneConfig:
     """Time for training, such as 90s, 10m or 2h: no epoch begins that would not end in it."""
 
     anyway: bool = False
-    """Train even where no gain could be told from chance by the pictures that decide."""
+    """Train even where the pictures that decide are too few, or too easy, to show a gain."""
 
     tensorboard: Path | None = None
     """Folder for a TensorBoard log of the epochs."""
