@@ -21,6 +21,8 @@ sys.modules["openvino_telemetry"] = None
 _STATE = tempfile.mkdtemp()
 atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
 os.environ["XDG_STATE_HOME"] = _STATE
+# Nor are models kept there, or one test would find what another has converted.
+os.environ["PIPELINE_MODELS_CACHE"] = ""
 ROOT = Path(__file__).resolve().parents[1]
 
 # What `make test-fast` leaves out besides tests that are marked slow: files and folders whose tests

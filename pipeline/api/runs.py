@@ -237,7 +237,7 @@ def load_run(
             were asked about last, the run with the highest selection accuracy; ``"best:FOLDER"``
             of the data of that name, or in that place.
         runs: Folder of the runs.
-        cache: Folder of the feature cache; the converted models lie in it.
+        cache: Folder of the feature cache.
         batch_size: Pictures per step.
         trust: Load a head that only joblib could store; reading it can run any code.
         weights: File of the base's weights, if it is not where the run says.

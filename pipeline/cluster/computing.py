@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from pipeline.backbones.engines import find_kept, open_engine
+from pipeline.backbones.engines.kept import bring
 from pipeline.cluster.batches import Batches, ShardTask
 from pipeline.cluster.checks import check_sight, check_versions, sample_pictures, token_in
 from pipeline.cluster.connection import Workers, connected
@@ -63,10 +64,12 @@ class ClusterComputation(Computation):
     def _convert(self, engines: set[str]) -> None:
         """Convert the base once, here, where a worker would otherwise: all of them only load it."""
         config = self.config
-        if "openvino" in engines and find_kept(config.converted, self.base) is None:
-            open_engine(
-                self.base, "openvino", self.base.precision, config.batch_size, config.converted
-            )
+        if "openvino" in engines:
+            if find_kept(config.converted, self.base) is None:
+                open_engine(
+                    self.base, "openvino", self.base.precision, config.batch_size, config.converted
+                )
+            bring(config.converted, self.base)
 
     def _open(self, workers: Workers, job: Plain) -> Plain:
         """Let every worker load the base; return what one says of it."""

@@ -23,13 +23,13 @@ TRAINING_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
 class HasModels:
-    """Settings whose stage runs a frozen base, whose converted models lie in the cache."""
+    """Settings whose stage runs a frozen base, of which models may lie beside the features."""
 
     cache: Path
 
     @property
     def converted(self) -> Path:
-        """Folder of the converted models."""
+        """Folder of the models beside the features."""
         return self.cache / MODELS
 
 

@@ -34,8 +34,7 @@ class PredictConfig(HasModels):
     """Pictures per step."""
 
     cache: Path = CACHE
-    """Folder of the feature cache, from which pictures are answered that are in it; beside it lie
-    the converted models."""
+    """Folder of the feature cache, from which pictures are answered that are in it."""
 
     cache_features: bool = False
     """Keep features of these pictures; those of a place that `features` knows are kept anyway."""
@@ -75,7 +74,7 @@ class EvidenceConfig(HasModels):
     """Pictures per step."""
 
     cache: Path = CACHE
-    """Folder of the feature cache; beside it lie the converted models."""
+    """Folder of the feature cache."""
 
     runs: Path = RUNS
     """Folder of the runs."""
@@ -111,7 +110,7 @@ class ExportConfig(HasModels):
     """Replace the model, and the JSON file beside it, if they are there."""
 
     cache: Path = CACHE
-    """Folder of the feature cache; beside it lie the converted models."""
+    """Folder of the feature cache."""
 
     runs: Path = RUNS
     """Folder of the runs."""

@@ -157,14 +157,26 @@ class FrozenBase:
         model = graph_model(kind, path, size, self.cuts, self.outputs, family)
         return ReadNetwork(model, difference_from_reference(kind, path, size, family))
 
-    def direct(self) -> ReadNetwork | None:
-        """Make OpenVINO's model without Keras, where that is known; raises WeightsError."""
-        path, row = self.source.path, self.spec.backbone
-        if row.module != "efficientnet_lite" or path is None or stored_as(path) != TORCH:
-            return None
-        from pipeline.backbones.lite_graph import lite_graph
+    @property
+    def direct(self) -> Callable[[], Any] | None:
+        """What makes OpenVINO's model without TensorFlow; None where only that draws the weights.
 
-        return lite_graph(row.name, path, self.decoding.size, self.cuts, self.outputs)
+        Networks that users bring go through TensorFlow, too, which is what they are held against.
+        """
+        return None if self.source.path is None or self.spec.backbone.given else self._made
+
+    def _made(self) -> Any:
+        row, source, size = self.spec.backbone, self.source, self.decoding.size
+        made = None
+        if row.module == "efficientnet_lite" and source.path and stored_as(source.path) == TORCH:
+            from pipeline.backbones.lite_graph import lite_graph
+
+            made = lite_graph(row.name, source.path, size, self.cuts, self.outputs)
+        if made is None:
+            from pipeline.backbones.engines.apart import made_apart
+
+            made = made_apart(self.spec, source, size, self.cuts, self.outputs)
+        return made
 
     def check_layers(self) -> None:
         """Refuse cuts at layers that there are not; Keras is asked about those that are not named.

@@ -7,20 +7,24 @@ is first held against float32 again.
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.backbones.engines import open_engine
-from pipeline.backbones.engines.network import Outputs
+from pipeline.backbones.engines.network import Outputs, network_key
 from pipeline.backbones.engines.precision import INT8
 from pipeline.config import FeaturesConfig
-from pipeline.errors import DataError, InputError
+from pipeline.errors import DataError, InputError, StoreError
 from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache
 from pipeline.images import Dataset, RowLoader, load_batches
-from pipeline.system.startup import import_nncf
+from pipeline.system.files import write_json
+from pipeline.system.startup import import_nncf, installed_version
+from pipeline.system.typed import read_json, typed
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,9 @@ def settled(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Froze
     from pipeline.backbones.engines.quantised import Agreement
 
     rows = _drawn(dataset, config.seed)
+    refusal = _refusal(config, base, dataset.digests[rows[: N_JUDGED + N_CALIBRATING]])
+    if not known:
+        _check_not_refused(base, refusal)
     judged = _decoded(dataset, base, rows[:N_JUDGED])
     reference = _outputs(config, base.in_float, judged)
     for one in known:
@@ -67,7 +74,33 @@ def settled(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Froze
             logger.info("int8, as made before: agreement with float32: %s", found)
             return one
         logger.info("the int8 model made before does not serve these pictures: %s", found)
-    return _made(config, base, (judged, reference), calibrating(dataset, base, config.seed))
+    _check_not_refused(base, refusal)
+    pictures = calibrating(dataset, base, config.seed)
+    return _made(config, base, (judged, reference), pictures, refusal)
+
+
+def _refusal(config: FeaturesConfig, base: FrozenBase, sample: np.ndarray) -> Path:
+    """Return the file that remembers that int8 was too far off for pictures of these digests."""
+    versions = [installed_version(name) for name in ("openvino", "nncf")]
+    text = f"{network_key(base.in_float)} {versions}".encode()
+    return config.converted / f"refused-{sha256(text + sample.tobytes()).hexdigest()}.json"
+
+
+def _check_not_refused(base: FrozenBase, refusal: Path) -> None:
+    try:
+        found = typed(str, read_json(refusal))
+    except (OSError, ValueError):  # not there, or no more than what can be found out again
+        return
+    raise _too_far(base, f"{found}, as found before")
+
+
+def _too_far(base: FrozenBase, found: str) -> InputError:
+    from pipeline.backbones.engines.quantised import LEAST, LEAST_MEDIAN
+
+    return InputError(
+        f"expected int8 to agree with float32 on {base.name}: cosine median {LEAST_MEDIAN} and "
+        f"least {LEAST} or more, received {found}; choose --precision bfloat16 or float32"
+    )
 
 
 def calibrating(dataset: Dataset, base: FrozenBase, seed: int) -> np.ndarray:
@@ -103,6 +136,7 @@ def _made(
     base: FrozenBase,
     judged: tuple[np.ndarray, Outputs],
     pictures: np.ndarray,
+    refusal: Path,
 ) -> FrozenBase:
     from pipeline.backbones.engines import quantised
 
@@ -118,11 +152,9 @@ def _made(
         if found.good:
             precision = quantised.keep_quantised(config.converted, plain, made, found)
             return replace(base, precision=precision)
-    raise InputError(
-        f"expected int8 to agree with float32 on {base.name}: cosine median "
-        f"{quantised.LEAST_MEDIAN} and least {quantised.LEAST} or more, received {found}; choose "
-        f"--precision bfloat16 or float32"
-    )
+    with suppress(StoreError):  # then it is found out again
+        write_json(refusal, str(found))
+    raise _too_far(base, str(found))
 
 
 def _outputs(config: FeaturesConfig, base: FrozenBase, images: np.ndarray) -> Outputs:

@@ -1,10 +1,13 @@
-"""Checking the cache: every shard, every quarantine, every converted model, byte by byte."""
+"""Checking the cache: every shard, every quarantine, every converted model, byte by byte.
+
+Models that all caches of this user share are checked with any of them.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.backbones.engines.kept import FILES, read_kept
+from pipeline.backbones.engines.kept import FILES, models_cache, read_kept
 from pipeline.config import MODELS
 from pipeline.errors import InputError
 from pipeline.features.store.check import FolderCheck, put_aside, recipe_folders, stray_reason
@@ -68,7 +71,9 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
             f"expected the folder of a feature cache, received cache={cache_root}, which is not "
             f"there; `pipeline features DATA` makes one, --cache names another"
         )
-    found, models = recipe_folders(cache_root), _model_folders(cache_root)
+    found, own = recipe_folders(cache_root), _model_folders(cache_root / MODELS)
+    machine = models_cache()
+    models = [*own, *(_model_folders(machine) if machine else ())]
     strays = {folder: reason for folder in found if (reason := stray_reason(folder))}
     folders = [folder for folder in found if folder not in strays]
     meter = _Meter(
@@ -82,9 +87,9 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
     for folder in models:
         _verify_model(folder, meter, result)
     within = (path for path in matching(cache_root, "*") if path.is_dir())
-    cleared = {cache_root, *within, *models}
+    cleared = {cache_root, *within, *models, *([machine] if machine else ())}
     result.leftovers_removed = sum(map(remove_leftovers, cleared))
-    if not (found or models or result.leftovers_removed):
+    if not (found or own or result.leftovers_removed):
         raise InputError(
             f"expected features in cache={cache_root}, received a folder without any; `pipeline "
             f"features DATA` makes some, --cache names another"
@@ -132,8 +137,8 @@ def _verify_recipe(folder: Path, meter: _Meter, result: Verification) -> None:
     result.mended += check.mended
 
 
-def _model_folders(cache_root: Path) -> list[Path]:
-    found = [path for path in matching(cache_root / MODELS, "*") if path.is_dir()]
+def _model_folders(models: Path) -> list[Path]:
+    found = [path for path in matching(models, "*") if path.is_dir()]
     return [path for path in found if not path.name.startswith((".", DAMAGED_PREFIX))]
 
 

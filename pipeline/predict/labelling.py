@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines import Engine, GivenNetwork, ReadNetwork, open_engine
 from pipeline.backbones.engines.precision import is_quantised
+from pipeline.backbones.weights import NONE
 from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
 from pipeline.features.base import FrozenBase
@@ -193,14 +195,16 @@ def base_network(bundle: Bundle, base: FrozenBase) -> GivenNetwork:
     def build() -> "keras.Model":
         return bundle.frozen().with_cuts(base.cuts).build()
 
-    def direct() -> ReadNetwork | None:
-        return bundle.frozen().with_cuts(base.cuts).direct()
+    def direct() -> Any:
+        made = bundle.frozen().with_cuts(base.cuts).direct
+        return made and made()
 
     def read() -> ReadNetwork:
         return bundle.frozen().with_cuts(base.cuts).read_graph()
 
+    known = None if base.weights == NONE else direct
     graph = base.graph if base.graph is None or is_quantised(base.precision) else read
-    return GivenNetwork(base.name, base.identity, base.outputs, build, graph, direct)
+    return GivenNetwork(base.name, base.identity, base.outputs, build, graph, known)
 
 
 def _with_typical(scores: Scoring, density: Density) -> Scoring:
@@ -237,8 +241,15 @@ def imagenet_predictor(backbone: str, weights: str, models: Path, batch_size: in
 
         return build_classifier(spec, source, size)
 
+    def direct() -> Any:
+        from pipeline.backbones.engines.apart import made_apart
+
+        return made_apart(spec, source, size, [Cut(spec.top_layers[-1])], outputs)
+
+    outputs = ("probabilities",)
     identity = {"kind": "classifier", "backbone": str(spec), "weights": source.digest}
-    network = GivenNetwork(f"{spec}-imagenet", identity, ("probabilities",), build)
+    known = None if source.path is None else direct
+    network = GivenNetwork(f"{spec}-imagenet", identity, outputs, build, direct=known)
     engine = open_engine(network, "auto", "float32", batch_size, models)
     return Predictor(class_names(), DecodeRecipe(size), _only_output(engine), _as_it_is)
 

@@ -233,6 +233,17 @@ def expanded(path: Path | str) -> Path:
         ) from error
 
 
+def user_cache(name: str) -> Path | None:
+    """Return this program's folder of a name in the user's cache, where the platform has that.
+
+    None where the user has no home.
+    """
+    home = os.path.expanduser("~")
+    usual = {"darwin": f"{home}/Library/Caches", "win32": os.environ.get("LOCALAPPDATA")}
+    told = os.environ.get("XDG_CACHE_HOME") or usual.get(sys.platform) or f"{home}/.cache"
+    return Path(told, "bottleneck-pipeline", name) if os.path.isabs(told) else None
+
+
 NOT_OURS = ("lost+found", "System Volume Information")
 """What file systems put into their roots, for nobody to look into."""
 

@@ -6,11 +6,17 @@ One member per family; ``benchmarks/check_catalog.py`` runs the same tests on ev
 import os
 
 import keras
+import numpy as np
 import pytest
 from keras.src.utils import file_utils
 
 from pipeline.backbones import BACKBONES, parse_backbone, resolve_weights
 from pipeline.backbones.build import build_base
+from pipeline.backbones.keras_graph import graph_of
+from pipeline.backbones.numpy_graph import computed
+from pipeline.system.startup import compile_openvino
+
+EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 ONE_PER_FAMILY = [
     "VGG16",
@@ -65,6 +71,13 @@ def test_rows_describe_the_base(text):
     assert not set(names) & set(spec.top_layers)
     if not spec.arguments:
         assert base.count_params() == row.n_parameters
+    size = row.min_size
+    images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
+    written = graph_of(base, ["top"])
+    expected = np.asarray(base(images.astype(np.float32)))
+    for found in (computed(written, images), compile_openvino(written, EXACT)(images).values()):
+        (found,) = found
+        np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
 class _Asked(Exception):  # noqa: N818 - not an error: it stops Keras once we know the file

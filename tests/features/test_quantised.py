@@ -108,6 +108,20 @@ def test_too_far_from_float32_is_refused_with_the_figures(copy, monkeypatch):
     assert len(kept(copy)) == 1
 
 
+def test_a_refusal_is_remembered_for_the_same_pictures(copy, monkeypatch):
+    shutil.rmtree(copy / "cache")
+    dataset = index(copy / "data")
+    with monkeypatch.context() as patched:
+        patched.setattr(Agreement, "good", False)
+        with pytest.raises(InputError, match=r"received cosine median .* on 9 pictures; choose"):
+            settled(config(copy), resolve(config(copy)), dataset)
+        patched.setattr(quantised, "quantise", lambda *_, **__: pytest.fail("made again"))
+        with pytest.raises(InputError, match=r"on 9 pictures, as found before; choose --prec"):
+            settled(config(copy), resolve(config(copy)), dataset)
+    more = pictures(copy / "data", 1, first=6)
+    assert settled(config(copy), resolve(config(copy)), more).precision.startswith("int8:")
+
+
 def test_without_nncf_it_is_said_how_to_get_it(copy, monkeypatch):
     shutil.rmtree(copy / "cache")
     monkeypatch.setattr("pipeline.system.startup.installed", lambda name: name != "nncf")

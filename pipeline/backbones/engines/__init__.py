@@ -19,7 +19,13 @@ from pipeline.backbones.engines.choice import (
     prefer_engine,
 )
 from pipeline.backbones.engines.devices import device_of
-from pipeline.backbones.engines.kept import discard, find_kept, keep
+from pipeline.backbones.engines.kept import (
+    KeptModel,
+    discard,
+    find_kept,
+    keep_somewhere,
+    place_of,
+)
 from pipeline.backbones.engines.network import (
     Device,
     GivenNetwork,
@@ -28,8 +34,9 @@ from pipeline.backbones.engines.network import (
     ReadNetwork,
     brief,
 )
+from pipeline.backbones.engines.parity import differences, parity_images
 from pipeline.backbones.engines.precision import FLOAT32, is_quantised
-from pipeline.errors import InputError, StoreError
+from pipeline.errors import InputError
 from pipeline.system.startup import import_keras, keras_order, require_framework
 
 if TYPE_CHECKING:
@@ -119,13 +126,15 @@ def open_engine(
     if network.graph is not None:
         return _read(network, network.graph, precision, batch_size, models)
     chosen = choose_engine(engine, precision)
-    optional = engine == "auto" and precision == FLOAT32
-    if chosen.engine == "openvino" and optional and not _can_run(network, models):
-        reason = f"{chosen.reason}; OpenVINO would need TensorFlow once, to convert the base"
-        chosen = ChosenEngine(keras_engine(), reason)
+    opened = None
     if chosen.engine == "openvino":
-        opened = _openvino(network, precision, batch_size, models)
-    else:
+        optional = engine == "auto" and precision == FLOAT32
+        elsewhere = optional and keras_order()[:1] != ["tensorflow"]
+        opened = _on_openvino(network, precision, batch_size, models, elsewhere)
+        if opened is None:
+            reason = f"{chosen.reason}; OpenVINO would need TensorFlow once, to convert the base"
+            chosen = ChosenEngine(keras_engine(), reason)
+    if opened is None:
         opened = _on_framework(chosen.engine, network, precision, batch_size)
     version = sys.modules[opened.name].__version__.partition("-")[0]
     logger.info("engine: %s %s on %s (%s)", opened.name, version, opened.device, chosen.reason)
@@ -148,11 +157,8 @@ def _read(
     if kept is None:
         made = read()
         model, difference = made.model, made.difference or 0.0
-        try:
-            found = dict.fromkeys(network.outputs, difference)
-            keep(models, network, model, found, PARITY_LIMIT)
-        except StoreError as error:
-            logger.warning("%s", error)
+        found = dict.fromkeys(network.outputs, difference)
+        keep_somewhere(models, network, model, found, PARITY_LIMIT)
     else:
         difference = max(kept.differences[name] for name in network.outputs)
         model = kept.read() if kept.accepted else None
@@ -197,18 +203,32 @@ def _engine_class(name: str) -> "type[FrameworkEngine]":
     return TensorFlowEngine
 
 
-def _can_run(network: Network, models: Path) -> bool:
-    """Return whether OpenVINO has the network, or TensorFlow can convert it here."""
-    if keras_order()[:1] == ["tensorflow"]:
-        return True
-    kept = find_kept(models, network)
-    return (kept is not None and kept.accepted) or network.direct() is not None
+def _on_openvino(
+    network: Network, precision: str, batch_size: int, models: Path, elsewhere: bool
+) -> Engine | None:
+    """Return OpenVINO with a network, or TensorFlow where that has to stand in.
+
+    Args:
+        network: As for `open_engine`, as all but the last.
+        precision: The same.
+        batch_size: The same.
+        models: The same.
+        elsewhere: Give None, and leave TensorFlow alone, where another framework can compute.
+    """
+    kept, opened = find_kept(models, network), None
+    if kept is not None and not kept.accepted and elsewhere:
+        return None
+    if kept is not None:
+        opened = _opened(kept, network, precision, batch_size)
+    if opened is None:
+        opened = _direct(network, precision, batch_size, models)
+    if opened is None and not elsewhere:
+        opened = _convert(network, precision, batch_size, models)
+    return opened
 
 
-def _openvino(network: Network, precision: str, batch_size: int, models: Path) -> Engine:
-    kept = find_kept(models, network)
-    if kept is None:
-        return _convert(network, precision, batch_size, models)
+def _opened(kept: KeptModel, network: Network, precision: str, batch_size: int) -> Engine | None:
+    """Return what runs a kept model, or TensorFlow for one that was refused; None for no model."""
     if not kept.accepted:
         _say_refused(kept.differences)
         _check_float(network, precision)
@@ -219,25 +239,56 @@ def _openvino(network: Network, precision: str, batch_size: int, models: Path) -
         model = kept.read()
     except RuntimeError as error:  # its files are whole, and still no model
         discard(kept.folder, brief(error))
-        return _convert(network, precision, batch_size, models)
+        return None
     with told_as_a_fault():
         return OpenVINOEngine(model, network, batch_size, precision)
 
 
-def _convert(network: Network, precision: str, batch_size: int, models: Path) -> Engine:
-    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that.
+def _direct(network: Network, precision: str, batch_size: int, models: Path) -> Engine | None:
+    """Make and keep a model without TensorFlow, if that can be, and NumPy computes the same.
 
-    Some networks need no TensorFlow; NumPy is what they are held against.
+    What its layers mean to Keras is the same on every machine: the tests hold every base of the
+    catalog against TensorFlow. What may be wrong on one machine are OpenVINO's kernels, so that
+    NumPy computes the graph here, on two pictures.
     """
+    from pipeline.backbones.engines.openvino import OpenVINOEngine, told_as_a_fault
+
+    if network.direct is None:
+        return None
+    place = place_of(models, network)
+    logger.info("making %s for the CPU, once: it is kept in %s", network.name, place)
+    model = network.direct()
+    if model is None:
+        return None
+    from pipeline.backbones.numpy_graph import computed
+
+    with told_as_a_fault():
+        engine = OpenVINOEngine(model, network, batch_size)
+    images = parity_images(model.inputs[0].get_partial_shape()[1].get_length())[:2]
+    try:
+        reference = computed(model, images)
+    except KeyError as error:  # as another version of OpenVINO may write it
+        logger.debug("NumPy cannot compute %s: a node %s", network.name, error)
+        return None
+    found = differences(reference, next(engine.run([images])), network)
+    if (worst := max(found.values())) > PARITY_LIMIT:
+        said = "%s is converted by TensorFlow: made without it, it is %.1e off"
+        logger.warning(said, network.name, worst)
+        return None
+    keep_somewhere(models, network, model, found, PARITY_LIMIT)
+    return _in(precision, engine, model, network, batch_size)
+
+
+def _convert(network: Network, precision: str, batch_size: int, models: Path) -> Engine:
+    """Convert and keep a model that agrees with TensorFlow; else say so and stay with that."""
     from pipeline.backbones.engines.openvino import OpenVINOEngine
 
-    if (made := _direct(network, models)) is not None:
-        return OpenVINOEngine(made, network, batch_size, precision)
     require_framework("tensorflow", f"converting {network.name} for OpenVINO, once")
-    logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, models)
+    place = place_of(models, network)
+    logger.info("converting %s for the CPU, once: the result is kept in %s", network.name, place)
     device = device_of("tensorflow")
     import_keras("tensorflow")
-    from pipeline.backbones.engines.conversion import convert, differences, parity_images
+    from pipeline.backbones.engines.conversion import convert
     from pipeline.backbones.engines.tensorflow import TensorFlowEngine
 
     model = network.build()
@@ -251,39 +302,21 @@ def _convert(network: Network, precision: str, batch_size: int, models: Path) ->
         _check_float(network, precision)
         return TensorFlowEngine(model, batch_size, device)
     found = differences(next(reference.run([images])), next(engine.run([images])), network)
-    accepted = max(found.values()) <= PARITY_LIMIT
-    try:
-        keep(models, network, converted, found, PARITY_LIMIT)
-    except StoreError as error:
-        logger.warning("%s", error)
-    if not accepted:
+    keep_somewhere(models, network, converted, found, PARITY_LIMIT)
+    if max(found.values()) > PARITY_LIMIT:
         _say_refused(found)
         _check_float(network, precision)
         return TensorFlowEngine(model, batch_size, device)
+    return _in(precision, engine, converted, network, batch_size)
+
+
+def _in(precision: str, engine: Engine, model: Any, network: Network, batch_size: int) -> Engine:
+    """Return an engine in float32, or the same model in another precision."""
+    from pipeline.backbones.engines.openvino import OpenVINOEngine
+
     if precision == FLOAT32:
         return engine
-    return OpenVINOEngine(converted, network, batch_size, precision)
-
-
-def _direct(network: Network, models: Path) -> Any:
-    """Make and keep a model without Keras; None where there is no such way, or it is wrong here."""
-    made = network.direct()
-    if made is None or made.difference is None:
-        return None
-    if made.difference > PARITY_LIMIT:
-        logger.warning(
-            "%s is converted by TensorFlow: made without it, it is %.1e off",
-            network.name,
-            made.difference,
-        )
-        return None
-    logger.info("making %s for the CPU, once: it is kept in %s", network.name, models)
-    try:
-        found = dict.fromkeys(network.outputs, made.difference)
-        keep(models, network, made.model, found, PARITY_LIMIT)
-    except StoreError as error:
-        logger.warning("%s", error)
-    return made.model
+    return OpenVINOEngine(model, network, batch_size, precision)
 
 
 def _check_float(network: Network, precision: str) -> None:

@@ -1,12 +1,13 @@
-"""From Keras to OpenVINO, and the gate that a converted model has to pass. A Keras module."""
+"""From Keras to OpenVINO: layer by layer, or by TensorFlow where a layer is unknown."""
 
+from contextlib import suppress
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from pipeline.backbones.engines.network import Network, Outputs
+from pipeline.backbones.engines.network import Network
+from pipeline.backbones.keras_graph import UnknownLayerError, graph_of
 from pipeline.system.startup import import_openvino
 
 ov = import_openvino()
@@ -25,6 +26,8 @@ def convert(model: keras.Model, network: Network) -> Any:
     Raises:
         RuntimeError: An operation of the model is unknown to OpenVINO.
     """
+    with suppress(UnknownLayerError):
+        return graph_of(model, network.outputs)
 
     @tf.function(
         input_signature=[tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.uint8, "images")],
@@ -44,28 +47,3 @@ def convert(model: keras.Model, network: Network) -> Any:
 def internal_names(network: Network) -> list[str]:
     """Return names that TensorFlow keeps and sorts as they are: ``output_000``, …."""
     return [f"output_{number:03}" for number in range(len(network.outputs))]
-
-
-def parity_images(size: int) -> np.ndarray:
-    """Return pictures that use the whole range: smooth, noisy, black and white.
-
-    Returns:
-        uint8 (4, size, size, 3), the same at every call.
-    """
-    rng = np.random.default_rng(0)
-    ramp = np.linspace(0, 255, size)
-    down, right = np.meshgrid(ramp, ramp, indexing="ij")
-    smooth = np.stack([down, right, right[:, ::-1]], -1)
-    noise = rng.integers(0, 256, (2, size, size, 3))
-    checks = np.indices((size, size)).sum(0)[..., None] // 16 % 2 * np.full(3, 255)
-    return np.stack([smooth, *noise, checks]).astype(np.uint8)
-
-
-def differences(reference: Outputs, outputs: Outputs, network: Network) -> dict[str, float]:
-    """Return, for each output, max |a − b| / max |a|; infinite where a value is not finite."""
-    found = {}
-    for name, expected, received in zip(network.outputs, reference, outputs, strict=True):
-        greatest = float(np.abs(expected).max()) or 1.0
-        difference = float(np.abs(expected - received).max()) / greatest
-        found[name] = difference if np.isfinite(difference) else float("inf")
-    return found

@@ -1,8 +1,6 @@
 """The engine on JAX: one jitted function, weights as arguments, uint8 pictures over the bus."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +9,7 @@ import numpy as np
 
 from pipeline.backbones.engines.framework import FrameworkEngine
 from pipeline.backbones.engines.network import PROCESSOR, Device
+from pipeline.system.files import user_cache
 
 
 class JaxEngine(FrameworkEngine):
@@ -71,6 +70,6 @@ def keep_compiled() -> None:
     In the user's own folder: compiled programs are run as they are, and a feature cache may come
     from somebody else.
     """
-    if jax.config.jax_compilation_cache_dir is None:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "bottleneck-pipeline" / "jax"))
+    folder = user_cache("jax")
+    if jax.config.jax_compilation_cache_dir is None and folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))

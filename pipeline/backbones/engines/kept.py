@@ -1,5 +1,7 @@
-"""Converted models that are kept beside the cache, so that TensorFlow is needed once per base.
+"""Converted models that are kept, so that a base is converted once a machine.
 
+They lie in the user's cache; those in int8, which are made from pictures, in ``models`` beside the
+features, where earlier programs kept all of them, and this one does where there is no user's cache.
 ``<models>/<name>-<key>/`` holds ``model.xml`` and ``model.bin`` (OpenVINO's IR, float32) and
 ``model.json``: format, the network's identity, how far each output was from TensorFlow, and the
 SHA-256 of both files. A model that failed the gate is remembered by its ``model.json`` alone.
@@ -12,6 +14,8 @@ differences are from the model in float32: 1 less the least cosine.
 import hashlib
 import json
 import logging
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -25,9 +29,11 @@ from pipeline.system.files import (
     DAMAGED_PREFIX,
     TEMPORARY_PREFIX,
     atomic_folder,
+    expanded,
     matching,
     set_aside,
     sha256,
+    user_cache,
 )
 from pipeline.system.startup import import_openvino
 
@@ -41,6 +47,7 @@ FORMAT_VERSION = 1
 """Grows also when the same network would give other numbers."""
 DESCRIPTION = "model.json"
 FILES = ("model.xml", "model.bin")
+VARIABLE = "PIPELINE_MODELS_CACHE"
 LARGEST = 1e300
 """Stands for an infinite difference: JSON knows no infinity."""
 
@@ -109,8 +116,27 @@ def _unreadable(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
+def models_cache() -> Path | None:
+    """Return the folder of this user's converted models; None to keep them beside the features.
+
+    ``PIPELINE_MODELS_CACHE`` names another one, or, where it is empty, none.
+    """
+    told = os.environ.get(VARIABLE)
+    folder = user_cache("models") if told is None else (expanded(told) if told else None)
+    barred = folder is not None and folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
+    return None if barred else folder
+
+
+def place_of(models: Path, network: Network) -> Path:
+    """Return where a model of a network is kept, if it can be."""
+    quantised = is_quantised(network.identity.get("precision"))
+    return models if quantised else models_cache() or models
+
+
 def find_kept(models: Path, network: Network) -> KeptModel | None:
     """Return a kept model that has every output of ``network``, or the memory that one failed.
+
+    It is looked for beside the features first, and then where others of this user are.
 
     One whose files are not what they were is set aside. What another version of OpenVINO made or
     refused does not count: it was not compared with this one. A quantised model is what it is.
@@ -118,7 +144,8 @@ def find_kept(models: Path, network: Network) -> KeptModel | None:
     identity, version = json.loads(json.dumps(dict(network.identity))), metadata.version("openvino")
     fitting = [
         kept
-        for kept in kept_models(models)
+        for folder in dict.fromkeys((models, place_of(models, network)))
+        for kept in kept_models(folder)
         if kept.identity == identity
         and (kept.openvino == version or is_quantised(identity.get("precision")))
         and set(network.outputs) <= set(kept.differences)
@@ -175,6 +202,38 @@ def discard(folder: Path, reason: str | None) -> None:
         set_aside(folder, f"the converted model is damaged: {reason}")
     except StoreError as error:
         logger.warning("%s", error)
+
+
+def bring(models: Path, network: Network) -> None:
+    """Let a kept model lie beside the features, too, where other machines find it.
+
+    Raises:
+        StoreError: The folder cannot be written, or the disk is full.
+    """
+    kept = find_kept(models, network)
+    if kept is not None and kept.folder.parent != models:
+        doing = f"cannot keep the converted model in {models}"
+        with atomic_folder(models / kept.folder.name, doing) as folder:
+            shutil.copytree(kept.folder, folder, dirs_exist_ok=True)
+
+
+def keep_somewhere(
+    models: Path,
+    network: Network,
+    model: "ov.Model",
+    differences: Mapping[str, float],
+    limit: float,
+) -> None:
+    """Keep a converted model where `place_of` says, else beside the features; else say so."""
+    places = list(dict.fromkeys((place_of(models, network), models)))
+    for place in places:
+        try:
+            keep(place, network, model, differences, limit)
+        except StoreError as error:
+            further = f"; it is kept in {models}" if place != places[-1] else ""
+            logger.warning("%s%s", str(error).partition(";")[0] if further else error, further)
+        else:
+            return
 
 
 def keep(

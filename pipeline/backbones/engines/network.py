@@ -81,8 +81,8 @@ class Network(Protocol):
         ...
 
     @property
-    def direct(self) -> Callable[[], ReadNetwork | None]:
-        """What makes OpenVINO's model without Keras, compared; None where there is no such way."""
+    def direct(self) -> Callable[[], Any] | None:
+        """What makes OpenVINO's model, or gives None, without TensorFlow; None if nothing does."""
         ...
 
     def build(self) -> "keras.Model":
@@ -99,7 +99,7 @@ class GivenNetwork:
     outputs: tuple[str, ...]
     build: "Callable[[], keras.Model]"
     graph: Callable[[], ReadNetwork] | None = None
-    direct: Callable[[], ReadNetwork | None] = lambda: None
+    direct: Callable[[], Any] | None = None
 
 
 def brief(error: Exception) -> str:

@@ -182,7 +182,7 @@ def _expected(run: RunFolder, bundle: Bundle, models: Path, most: int) -> Expect
     recipe, source = bundle.decoding, f"test pictures of {run.dataset.name}"
     images = _tested(run, recipe, most)
     if not len(images):
-        from pipeline.backbones.engines.conversion import parity_images
+        from pipeline.backbones.engines.parity import parity_images
 
         images, source = parity_images(recipe.size), "made-up pictures"
     predictor = bundle_predictor(run.name, bundle, models, BATCH_SIZE)
