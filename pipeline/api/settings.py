@@ -110,6 +110,7 @@ class FinetuneSettings(TypedDict, total=False):
     validation_fraction: float
     batch_size: int
     weights: str | None
+    budget: str | None
     anyway: bool
     tensorboard: AnyPath | None
     seed: int

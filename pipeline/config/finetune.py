@@ -13,6 +13,7 @@ from pipeline.config.fields import (
     TRAINING_PRECISIONS,
     expand_paths,
     require,
+    seconds_of,
 )
 from pipeline.errors import InputError
 
@@ -53,7 +54,7 @@ class FinetuneConfig:
 
     learning_rate: float | None = None
     """Peak step size of AdamW; it warms up over the first epoch and then falls along a cosine. Left
-    out: 1e-3, and less where three epochs of that gain nothing."""
+    out: 1e-3, and less where a training with that gains nothing."""
 
     block_decay: float = 1.0
     """Factor on the step size from block to block downwards, above 0 and at most 1."""
@@ -82,8 +83,11 @@ class FinetuneConfig:
     weights: str | None = None
     """Where the weights of the base are, if not where the run says."""
 
+    budget: str | None = None
+    """Time for training, such as 90s, 10m or 2h: no epoch begins that would not end in it."""
+
     anyway: bool = False
-    """Train even where no gain could be told from chance by the pictures that decide."""
+    """Train even where the pictures that decide are too few, or too easy, to show a gain."""
 
     tensorboard: Path | None = None
     """Folder for a TensorBoard log of the epochs."""
@@ -127,3 +131,9 @@ class FinetuneConfig:
         require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "from 0 to below 1")
         fraction = self.validation_fraction
         require(self, "validation_fraction", 0 < fraction < 1, "between 0 and 1")
+        require(self, "budget", self.budget_seconds != 0, "as 90s, 10m or 2h")
+
+    @property
+    def budget_seconds(self) -> float | None:
+        """The budget in seconds; None where none was given, 0 where it cannot be read."""
+        return None if self.budget is None else seconds_of(self.budget)

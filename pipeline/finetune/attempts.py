@@ -1,11 +1,13 @@
 """Trainings with smaller and smaller steps, until one gets further than the head.
 
 Pictures that are far from those of the base want large steps, and nearly all bases bear them. Where
-three passes leave a model no better than it was, steps of a third are taken from the beginning.
+these leave a model no better than it was, steps of a third are taken from the beginning. Only the
+end of a training tells: its first epochs are often worse than the head, and the last much better.
 """
 
 import logging
 from dataclasses import dataclass
+from math import inf
 
 from pipeline.config import FinetuneConfig
 from pipeline.finetune.augment import augmentation
@@ -15,7 +17,7 @@ from pipeline.finetune.logs import tensorboard_log
 from pipeline.finetune.network import BaseWithHead
 from pipeline.finetune.outcome import judge
 from pipeline.finetune.task import Task
-from pipeline.finetune.training.plan import Epoch, Mixture, State, kept_epoch
+from pipeline.finetune.training.plan import Epoch, Mixture, State, is_spent, kept_epoch
 from pipeline.finetune.training.spread import Spread
 from pipeline.finetune.training.trainer import Trainer
 from pipeline.system.progress import Reporter
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 RATES = (1e-3, 3e-4, 1e-4)
 USUAL = 3e-4
 """Where there are too few epochs to see which."""
-GIVES_UP = 3
+FEW_EPOCHS = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def rates(config: FinetuneConfig) -> tuple[float, ...]:
     """Return the learning rates to attempt, in that order."""
     if config.learning_rate is not None:
         return (config.learning_rate,)
-    return RATES if config.epochs - config.head_epochs > GIVES_UP else (USUAL,)
+    return RATES if config.epochs - config.head_epochs > FEW_EPOCHS else (USUAL,)
 
 
 def attempt(
@@ -85,19 +87,13 @@ def attempt(
     def validate() -> tuple[float, float]:
         return judge(task, examples.probabilities(task.validation))
 
+    left = inf if config.budget_seconds is None else config.budget_seconds
     for number, rate in enumerate(tried):
         last = number == len(tried) - 1
-        plan = task.plan(rate, None if last else GIVES_UP)
+        plan = task.plan(rate, last, left)
         trainer = Trainer(network.logits, augment, plan, examples.network, network.factors, devices)
         kept_here = checkpoint.of(number)
-        resumed = kept_here.load()
-        if resumed is not None and not trainer.fits(resumed):
-            kept_here.ignore("it is of another model")
-            resumed = None
-        if resumed is not None:
-            logger.info(
-                "going on after epoch %d, from %s", resumed.history[-1].epoch, kept_here.path
-            )
+        resumed = _where_it_stood(trainer, kept_here)
 
         def keep(state: State, kept_here: Checkpoint = kept_here) -> None:
             kept_here.save(state)
@@ -105,11 +101,22 @@ def attempt(
                 log(state.history[-1])
 
         history = trainer.fit(examples.batches, validate, reporter, resumed=resumed, keep=keep)
-        if last or kept_epoch(history).epoch:
+        if last or kept_epoch(history).epoch or is_spent(history, left):
             break
+        left -= sum(epoch.seconds for epoch in history)
         logger.info(
             "steps of %g got no further than the head; beginning again with %g",
             rate,
             tried[number + 1],
         )
     return Attempt(rate, tried[:number], history, trainer.mix(history, validate))
+
+
+def _where_it_stood(trainer: Trainer, checkpoint: Checkpoint) -> State | None:
+    resumed = checkpoint.load()
+    if resumed is not None and not trainer.fits(resumed):
+        checkpoint.ignore("it is of another model")
+        return None
+    if resumed is not None:
+        logger.info("going on after epoch %d, from %s", resumed.history[-1].epoch, checkpoint.path)
+    return resumed

@@ -99,8 +99,8 @@ def finetune(
     """Fine-tune the base under a run's head.
 
     The same again is answered from its run folder; where it was interrupted, it goes on after its
-    last whole epoch. Where not even the repair of every mistake could be told from chance by the
-    pictures that decide, nothing is trained and the head stays, unless that is asked for anyway.
+    last whole epoch. Where the head makes too few mistakes for the pictures that decide to show a
+    gain, nothing is trained and the head stays, unless that is asked for anyway.
 
     Args:
         config: What learns, on what, and how.

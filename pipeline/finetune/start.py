@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluate.compare import SIGNIFICANCE, mcnemar_p_value
 from pipeline.finetune.task import Task
 from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fit import fit_head
 from pipeline.heads.sample import Sample
+from pipeline.runs import FINETUNE
 from pipeline.system.units import counted
+
+FEWEST = 3
+"""Mistakes of the head that pictures must hold to show by their loss that some are repaired. With
+five, 2 points were gained on photos of 64 px; with fewer than three nothing was, on four data sets.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,23 +65,26 @@ class Outlook:
 
     Args:
         n: Pictures that decide.
-        wrong: How many of them the head calls wrongly.
-        visible: Whether that would be more than noise (McNemar's exact test).
+        share: Of pictures that it has not seen, how many the head calls wrongly.
+        judged: Pictures that say so: all that the head was chosen by, where the run has that of
+            these pictures; else those that decide.
+        wrong: How many of those that decide it is expected to call wrongly.
+        visible: Whether these are enough to show a gain.
     """
 
     n: int
+    share: float
+    judged: int
     wrong: int
     visible: bool
 
     @property
     def sentence(self) -> str:
         """The same for people."""
-        told = f"the head calls {self.wrong} of {counted(self.n, 'picture')} wrongly that decide"
+        told = f"the head calls {self.share:.1%} of {counted(self.judged, 'picture')} wrongly"
         if self.visible:
-            return f"{told}: at most {self.wrong / self.n:.1%} can be gained"
-        if not self.wrong:
-            return f"{told}: nothing can be gained that they could show"
-        return f"{told}: even if all were repaired, that could be chance"
+            return f"{told}: so much can be gained at most"
+        return f"{told}, about {self.wrong} of the {self.n} that decide: too few to show a gain"
 
     def to_dict(self) -> dict[str, Any]:
         """Return its part of the stage's ``--json`` value."""
@@ -84,7 +92,15 @@ class Outlook:
 
 
 def look_ahead(task: Task, start: StartingHead) -> Outlook:
-    """Say what there is to gain, from the head's mistakes on the pictures that decide."""
-    right = start.probabilities.argmax(1) == task.judged_labels
-    p_value = mcnemar_p_value(np.ones(len(right), bool), right)
-    return Outlook(len(right), int((~right).sum()), p_value <= SIGNIFICANCE)
+    """Say what there is to gain.
+
+    The pictures that decide are few, and their mistakes a draw of luck. What the head was chosen by
+    are mostly all training pictures, each judged by a head that had not seen it.
+    """
+    n, chosen_by = len(task.validation), task.source.selection
+    share, judged = 1 - start.accuracy, n
+    same = task.source.dataset.digest == task.dataset.digest
+    if same and task.source.kind != FINETUNE and chosen_by.accuracy is not None:
+        share, judged = 1 - chosen_by.accuracy, chosen_by.n
+    wrong = round(share * n)
+    return Outlook(n, share, judged, wrong, wrong >= FEWEST)

@@ -19,7 +19,7 @@ from pipeline.images import Dataset, validation_slice
 from pipeline.runs import FINETUNE, RunFolder, experiment_digest, transplantable_head
 from pipeline.system.units import named
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Grows when the same settings would train or be judged differently."""
 SETTINGS = (
     "mode",
@@ -120,13 +120,14 @@ class Task:
             **self.changed.to_dict(),
             **self._onward(),
             **{name: getattr(self.config, name) for name in SETTINGS},
+            **({"budget": seconds} if (seconds := self.config.budget_seconds) else {}),
         }
 
     def _onward(self) -> dict[str, str]:
         tuned = self.source.kind == FINETUNE
         return {"from": experiment_digest(self.source.experiment)} if tuned else {}
 
-    def plan(self, learning_rate: float, gives_up: int | None) -> Plan:
+    def plan(self, learning_rate: float, last: bool, seconds: float) -> Plan:
         """Return how long and how gently to train; the arguments are as those of `Plan`."""
         config = self.config
         weights = class_weights(self.dataset.labels[self.fit], self.n_classes, self.weighs)
@@ -140,7 +141,8 @@ class Task:
             config.head_epochs,
             None if weights is None else tuple(weights.tolist()),
             config.seed,
-            gives_up,
+            last,
+            seconds,
         )
 
 

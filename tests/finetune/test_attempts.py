@@ -25,16 +25,14 @@ def test_what_is_said_is_taken_and_few_epochs_are_no_time_to_look(flags, expecte
     assert rates(FinetuneConfig(**flags)) == expected
 
 
-@pytest.mark.parametrize(
-    ("losses", "over"),
-    [([1.0, 1.1], False), ([1.0, 1.1, 1.2], True), ([1.0, 0.9, 1.2], False)],
-)
-def test_passes_without_gain_end_it(losses, over):
-    history = [Epoch(n, None, None, loss, 0.5, 0.0, 0.1) for n, loss in enumerate(losses)]
-    plan = Plan(12, 6, 4, 1e-3, 0.0, 0.0, gives_up=2)
-    assert is_over(history, plan) is over
-    assert not is_over(history, replace(plan, gives_up=None))
-    assert not is_over(history, replace(plan, head_epochs=1))
+def test_the_first_epoch_is_taken_and_no_other_that_would_not_end_in_time():
+    """Times are those of the epochs: an interruption takes none."""
+    history = [Epoch(n, None, None, 1.0, 0.5, 0.0, seconds) for n, seconds in enumerate((1, 4, 3))]
+    plan = Plan(12, 6, 4, 1e-3, 0.0, 0.0, seconds=0.5)
+    assert not is_over(history[:1], plan)
+    assert is_over(history[:2], plan)
+    assert not is_over(history, replace(plan, seconds=11))
+    assert is_over(history, replace(plan, seconds=10.9))
 
 
 class Interrupting(Reporter):
@@ -79,3 +77,23 @@ def test_no_attempt_is_made_twice(project, tmp_path, monkeypatch, capsys):
     assert (
         "layers learned, in steps of 0.001, after 10000 got no further" in capsys.readouterr().out
     )
+
+
+def test_a_budget_ends_it_after_what_has_been_learnt(project, tmp_path):
+    """Without gain by then, no smaller steps are tried; interrupted, it ends with the same."""
+    root = shutil.copytree(project, tmp_path / "copy")
+    config = FinetuneConfig(
+        cache=root / "features",
+        runs=root / "runs",
+        mode="tail",
+        unfreeze="block4",
+        batch_size=8,
+        budget="0.01s",
+        anyway=True,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        finetune(config, *opened(root), Interrupting(2))
+    done = finetune(config, *opened(root)).to_dict()
+    assert ([epoch["epoch"] for epoch in done["epochs"]], done["given_up"]) == ([0, 1], [])
+    assert not finetune(replace(config, budget="2h", epochs=2), *opened(root)).reused
+    assert finetune(config, *opened(root)).reused

@@ -414,6 +414,7 @@ def snapshot(root):
         ),
         (["--views", "1", "--view-policy", "bend"], ["unknown change of a view 'bend'"]),
         (["--head-epochs", "12"], ["head_epochs from 0 to below epochs", "head_epochs=12"]),
+        (["--budget", "soon"], ["budget as 90s, 10m or 2h", "budget=soon"]),
         (["--block-decay", "0"], ["block_decay above 0, at most 1"]),
         (["--batch-norm", "train"], ["batch_norm frozen or update"]),
         (["--class-weight", "rare"], ["class_weight auto, none or balanced"]),
@@ -573,7 +574,9 @@ def test_where_nothing_can_be_shown_the_head_stays(project, tmp_path, capsys):
     assert after | before == after
     assert run(asked) == 0
     told = capsys.readouterr().out
-    assert "nothing was trained: the head calls 0 of 4 pictures wrongly that decide: " in told
+    assert (
+        "nothing was trained: the head calls 0.0% of 36 pictures wrongly, about 0 of the 4" in told
+    )
     assert "--anyway trains all the same" in told
     assert "kept epoch" not in told
 
@@ -591,16 +594,32 @@ def test_wrong_names_show_although_nothing_would_be_trained(project, capsys, fla
     assert sentence in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("wrong", "visible"), [(0, False), (5, False), (6, True), (60, True)])
-def test_what_could_be_chance_is_not_worth_it(wrong, visible):
-    """Six repaired mistakes, and none made, are the fewest that are no chance: 2 · 0.5⁶ < 0.05."""
-    from types import SimpleNamespace
+@pytest.mark.parametrize(
+    ("chosen_by", "share", "judged", "visible"),
+    [
+        ({"accuracy": 0.9, "n": 600}, 0.1, 600, True),
+        ({"accuracy": 0.98, "n": 600}, 0.02, 600, False),
+        ({"accuracy": 1.0, "n": 600}, 0.0, 600, False),
+        ({"accuracy": 0.97, "n": 600}, 0.03, 600, True),
+        ({"accuracy": None, "n": 0}, 2 / 90, 90, False),
+        ({"accuracy": 0.9, "n": 600, "digest": "other"}, 2 / 90, 90, False),
+        ({"accuracy": 0.9, "n": 600, "kind": "finetune"}, 2 / 90, 90, False),
+    ],
+)
+def test_what_there_is_to_gain_is_said_by_all_pictures(chosen_by, share, judged, visible):
+    """Of the pictures that decide three are to be expected wrong; two of them are too few."""
+    from types import SimpleNamespace as Some
 
-    from pipeline.finetune.start import look_ahead
+    from pipeline.finetune.start import StartingHead, look_ahead
 
-    labels = np.zeros(80, int)
-    said = np.tile([0.9, 0.1], (80, 1))
-    said[:wrong] = [0.2, 0.8]
-    outlook = look_ahead(SimpleNamespace(judged_labels=labels), SimpleNamespace(probabilities=said))
-    assert (outlook.n, outlook.wrong, outlook.visible) == (80, wrong, visible)
-    assert f"calls {wrong} of 80 pictures wrongly" in outlook.sentence
+    source = Some(
+        selection=Some(accuracy=chosen_by["accuracy"], n=chosen_by["n"]),
+        dataset=Some(digest=chosen_by.get("digest", "same")),
+        kind=chosen_by.get("kind", "classify"),
+    )
+    task = Some(source=source, dataset=Some(digest="same"), validation=np.arange(90))
+    outlook = look_ahead(task, StartingHead(None, None, 88 / 90))
+    assert (outlook.share, outlook.judged) == (pytest.approx(share), judged)
+    assert (outlook.n, outlook.wrong) == (90, round(90 * share))
+    assert outlook.visible is visible
+    assert f"calls {share:.1%} of {judged} pictures wrongly" in outlook.sentence

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 
 import numpy as np
 
@@ -72,8 +72,8 @@ class Plan:
         head_epochs: Passes in which the head alone learns; the schedule begins anew after them.
         class_weights: What a picture of each class counts in the loss; None where all count 1.
         seed: Of augmentation and dropout.
-        gives_up: Passes of the base after which it ends, unless one was better than none; None for
-            as long as ``patience`` says.
+        last: Whether no smaller steps are tried where nothing is gained.
+        seconds: See `is_spent`.
     """
 
     epochs: int
@@ -85,7 +85,8 @@ class Plan:
     head_epochs: int = 0
     class_weights: tuple[float, ...] | None = None
     seed: int = 0
-    gives_up: int | None = None
+    last: bool = True
+    seconds: float = inf
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,18 @@ def kept_epoch(history: Sequence[Epoch]) -> Epoch:
     return min(history, key=lambda epoch: (isnan(epoch.validation_loss), epoch.validation_loss))
 
 
+def is_spent(history: Sequence[Epoch], seconds: float) -> bool:
+    """Return whether another epoch like the last would not end in time; the first always may.
+
+    What counts is the time of training: interruptions take none of it.
+    """
+    took = [epoch.seconds for epoch in history]
+    return len(took) > 1 and sum(took) + took[-1] > seconds
+
+
 def is_over(history: Sequence[Epoch], plan: Plan) -> bool:
     """Return whether there is nothing left to train."""
     last = history[-1].epoch
     # Patience counts from the first epoch in which the base learns, if it is to learn at all.
-    best = kept_epoch(history).epoch
-    since = max(best, plan.head_epochs)
-    if plan.gives_up is not None and not best and last - since >= plan.gives_up:
-        return True
-    return last >= plan.epochs or last - since >= plan.patience
+    since = max(kept_epoch(history).epoch, plan.head_epochs)
+    return is_spent(history, plan.seconds) or last >= plan.epochs or last - since >= plan.patience

@@ -161,7 +161,7 @@ class Trainer:
 
         Raises:
             InputError: There is nothing to keep: the loss is not a number from the beginning, and
-                the plan gives up for no smaller steps.
+                no smaller steps are tried.
         """
         history = [self._before(validate)] if resumed is None else list(resumed.history)
         best = Best(self._average, history[0])
@@ -234,7 +234,7 @@ class Trainer:
             f"received train_loss={epoch.train_loss} and validation_loss={epoch.validation_loss} "
             f"in epoch {epoch.epoch} with learning_rate={self.plan.learning_rate:g}"
         )
-        if len(history) == 1 and self.plan.gives_up is None:
+        if len(history) == 1 and self.plan.last:
             raise InputError(
                 f"expected losses that are numbers below {MOST_LOSS:g}, {received}; choose a "
                 f"smaller --learning-rate, or --precision float32"
@@ -275,8 +275,11 @@ class Trainer:
         return Epoch(number, loss / seen, hits / seen, *validation, rate, monotonic() - began)
 
     def _tell_seconds(self, epoch: float) -> None:
-        n, logged = self.plan.epochs, "%s an epoch, %s for all %d, by %d batches"
-        logger.info(logged, time_text(epoch), time_text(n * epoch), n, MEASURED)
+        n, logged = self.plan.epochs, "%s an epoch, %s for all %d, by %d batches%s"
+        left, rest = self.plan.seconds, ""
+        if n * epoch > left:
+            rest = f"; what is left of the budget is for about {max(1, int(left / epoch))}"
+        logger.info(logged, time_text(epoch), time_text(n * epoch), n, MEASURED, rest)
 
     def _state(self, history: list[Epoch], best: Best) -> State:
         parts = {

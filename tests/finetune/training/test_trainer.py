@@ -292,7 +292,7 @@ def test_a_training_that_has_no_number_to_begin_with_says_so():
 
 def test_where_smaller_steps_follow_a_loss_that_is_no_number_only_ends_the_training(caplog):
     """What was before training is kept, for the next attempt to begin with."""
-    model, _, plan = model_and_plan(epochs=5, gives_up=2)
+    model, _, plan = model_and_plan(epochs=5, last=False)
     before = weights_of(model)
     history = train(model, plan, [1.0, NAN])
     assert [epoch.epoch for epoch in history] == [0]
