@@ -6,9 +6,8 @@ import numpy as np
 
 from pipeline.heads.affine import prepare
 from pipeline.heads.catalog import HeadSpec
-from pipeline.heads.fit import fit_head, fitting_threads, linear_head
+from pipeline.heads.fit import fit_head
 from pipeline.heads.fitted import FittedHead
-from pipeline.heads.logistic import LogisticRegression
 from pipeline.heads.ridge import RidgePath
 from pipeline.heads.sample import Folds, Sample
 from pipeline.system.startup import import_framework
@@ -20,9 +19,8 @@ Scored = tuple[int, np.ndarray, np.ndarray]
 def grid_scores(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iterator[Scored]:
     """Fit heads on each fold and score what it holds out.
 
-    A ridge of any strength comes from one decomposition a fold; logistic regression goes from
-    strong to weak regularisation, each fit starting where the one before ended; dense heads are
-    trained side by side as one network. Others are fitted one after the other.
+    A ridge of any strength comes from one decomposition a fold; dense heads are trained side by
+    side as one network. Others are fitted one after the other.
 
     Args:
         specs: Heads of one name, one preparation and one class weight.
@@ -36,7 +34,7 @@ def grid_scores(specs: Sequence[HeadSpec], sample: Sample, folds: Folds) -> Iter
     if name == "ridge":
         yield from _ridge(specs, sample, folds)
         return
-    fitted = {"logistic": _logistic, "dense": _dense}.get(name, _each)
+    fitted = _dense if name == "dense" else _each
     for fit, held_out in folds:
         for place, head in fitted(specs, sample.only(fit)):
             yield place, held_out, head.scores(sample.features[held_out])
@@ -60,14 +58,3 @@ def _dense(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, Fit
     from pipeline.heads.dense_grid import fit_dense_heads
 
     yield from enumerate(fit_dense_heads(specs, sample))
-
-
-def _logistic(specs: Sequence[HeadSpec], sample: Sample) -> Iterator[tuple[int, FittedHead]]:
-    """Fit without a word of those that stop early: a candidate is judged as it is."""
-    prepared, labels = prepare(specs[0].preparation, sample), sample.row_labels
-    before: LogisticRegression | None = None
-    for place in sorted(range(len(specs)), key=lambda place: specs[place].params["C"]):
-        with fitting_threads(specs[place], prepared.rows):
-            before = LogisticRegression(**specs[place].own_params, begin=before)
-            before.fit(prepared.rows, labels)
-        yield place, linear_head(before, prepared, sample.n_classes)
