@@ -96,7 +96,7 @@ class ThisMachine:
 
 def measured(place: int, unit: Unit, pool: Pool) -> Measured:
     """Measure a unit on the pool of its cuts alone, in their order; return it with its place."""
-    inside = Unit(tuple(range(len(unit.cuts))), unit.specs)
+    inside = replace(unit, cuts=tuple(range(len(unit.cuts))))
     return place, [replace(trial, cuts=unit.cuts) for trial in measure(inside, pool)]
 
 
