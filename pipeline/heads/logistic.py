@@ -14,8 +14,7 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
-from scipy.linalg.lapack import spotrf, spotrs
+import scipy
 
 from pipeline.heads.class_weights import class_weights
 from pipeline.heads.moments import stretches
@@ -95,7 +94,9 @@ def _spanned(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
         products += block @ block.T
     level = float(np.trace(products)) / len(rows)
     products.flat[:: len(rows) + 1] += max(1e-10 * level, 1e-30)
-    lower: np.ndarray = cholesky(products, lower=True, overwrite_a=True, check_finite=False)
+    lower: np.ndarray = scipy.linalg.cholesky(
+        products, lower=True, overwrite_a=True, check_finite=False
+    )
     return lower
 
 
@@ -103,7 +104,9 @@ def _unspanned(
     rows: np.ndarray, mean: np.ndarray, lower: np.ndarray, kernel: np.ndarray
 ) -> np.ndarray:
     """Return the kernel (k, d) for rows that equals one (k, n) for what they span."""
-    shares = solve_triangular(lower, kernel.T, lower=True, trans="T", check_finite=False).T
+    shares = scipy.linalg.solve_triangular(
+        lower, kernel.T, lower=True, trans="T", check_finite=False
+    ).T
     outer = np.empty((len(kernel), rows.shape[1]))
     for some in stretches(rows.shape[1], len(rows)):
         outer[:, some] = shares @ (rows[:, some] - mean[some].astype(np.float64))
@@ -199,14 +202,16 @@ class _Metric(NamedTuple):
         while failed:
             raised = np.array(gram, order="F")
             raised.flat[:: len(gram) + 1] += np.float32(floor)
-            factor, failed = spotrf(raised, lower=1, clean=0, overwrite_a=1)
+            factor, failed = scipy.linalg.lapack.spotrf(raised, lower=1, clean=0, overwrite_a=1)
             floor *= 10
         return cls(factor, bias)
 
     def inverse(self, slopes: np.ndarray) -> np.ndarray:
         """Return the inverse of the curvature times slopes (k, d + 1)."""
         step = np.empty_like(slopes)
-        step[:, :-1] = spotrs(self.factor, slopes[:, :-1].T.astype(np.float32), lower=1)[0].T
+        step[:, :-1] = scipy.linalg.lapack.spotrs(
+            self.factor, slopes[:, :-1].T.astype(np.float32), lower=1
+        )[0].T
         step[:, -1] = slopes[:, -1] / self.bias
         return step
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 from threadpoolctl import threadpool_limits
 
 from pipeline.heads.fitted import ABSENT
@@ -130,7 +130,9 @@ def starts(preparation: Preparation, sums: GroupSums, fits: Fits, shift: np.ndar
             assert moments.products is not None, "components without products"
             variances = np.diagonal(basis.products(moments.products)) / moments.counts.sum()
         elif fit == 0 and moments.products is not None:
-            variances, rotation = eigh(basis.products(moments.products), overwrite_a=True)
+            variances, rotation = scipy.linalg.eigh(
+                basis.products(moments.products), overwrite_a=True
+            )
             variances = variances / moments.counts.sum()
         turned = basis if rotation is None else replace(basis, rotation=rotation)
         centred = replace(turned, mean=moments.mean)
