@@ -1,10 +1,11 @@
 """Whole processes, timed: seconds of wall time, peak memory, and what they printed."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -33,12 +34,18 @@ class Finished:
         return json.loads(self.stdout)
 
 
-def python(*arguments: str) -> Finished:
-    """Run this Python with the arguments; raises CalledProcessError with its stderr on failure."""
+def python(*arguments: str, environment: Mapping[str, str] | None = None) -> Finished:
+    """Run this Python with the arguments, and with more variables in the environment.
+
+    Raises:
+        CalledProcessError: The process failed; holds its stderr.
+    """
     command = [sys.executable, *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as log:
         began = monotonic()
-        process = subprocess.Popen(command, stdout=out, stderr=log)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=log, env={**os.environ, **(environment or {})}
+        )
         peak = _watch(process)
         seconds = monotonic() - began
         out.seek(0)

@@ -1,8 +1,14 @@
-"""Stage 1 as a whole process against the usual Keras loop, and against the engine's ceiling."""
+"""Stage 1 as a whole process, against what a user would write instead and the engine's ceiling.
+
+Needs for the others: ``pip install torch torchvision timm onnx onnxscript onnxruntime``; for int8
+``nncf``. What is not installed is named and left out.
+"""
 
 import os
 import statistics
 import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -13,54 +19,163 @@ from benchmarks.processes import Finished, best_of, pipeline, python
 from pipeline.backbones.engines import open_engine
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import frozen_base
+from pipeline.system.startup import installed
 
 N_PHOTOS = 1000
 N_ROUNDS = 3
 CEILING_BATCHES = 16
+PRECISIONS = ("float32", "bfloat16", "int8")
+KERAS = "Keras loop"
+# Without these glibc gives the memory of each batch back and asks for it anew, which costs PyTorch
+# a third to a half of its speed on a processor.
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
+OTHERS = {
+    KERAS: ("float32", "keras", ()),
+    "PyTorch, 1 worker": ("float32", "torch", ("--workers", "1")),
+    "PyTorch, 2 workers": ("float32", "torch", ("--workers", "2")),
+    "PyTorch compiled": ("float32", "torch", ("--workers", "2", "--compiled")),
+    "PyTorch bfloat16": ("bfloat16", "torch", ("--workers", "2", "--bfloat16")),
+    "PyTorch compiled bfloat16": (
+        "bfloat16",
+        "torch",
+        ("--workers", "2", "--compiled", "--bfloat16"),
+    ),
+    "ONNX Runtime": ("float32", "onnx", ("--workers", "2")),
+}
+NEEDED = {
+    "keras": ("tensorflow",),
+    "torch": ("torch", "torchvision", "timm"),
+    "onnx": ("torch", "torchvision", "timm", "onnxscript", "onnxruntime"),
+}
 
-KERAS_LOOP = """
-import sys
-import keras
-from pipeline.backbones import Cut, parse_backbone, resolve_weights
-from pipeline.backbones.build import build_extractor
-spec = parse_backbone("EfficientNetLite0")
-model = build_extractor(spec, resolve_weights(spec), 224, [Cut("top")])
-pictures = keras.utils.image_dataset_from_directory(sys.argv[1], image_size=(224, 224),
-                                                    shuffle=False, verbose=False)
-model.predict(pictures, verbose=0)
-"""
+
+@dataclass(frozen=True)
+class Way:
+    """One way to the features of all photos.
+
+    Args:
+        name: What a row is called.
+        precision: In which it computes.
+        run: Does it as a process; the number says which time it is, 0 the first ever.
+    """
+
+    name: str
+    precision: str
+    run: Callable[[int], Finished]
 
 
 def main() -> None:
-    """Print seconds of each round and the median ratios."""
+    """Print seconds of first and later runs, the ratios to the loops, and the engine's share."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photos(folder / "photos", N_PHOTOS)
-        first = _features(folder, "first")
         print(f"{N_PHOTOS} photos of 500x375, EfficientNetLite0 at 224, whole processes")
-        print(f"first time ever, converting the base: {_line(first)}")
-        rounds = [_round(folder, f"cache{i}") for i in range(N_ROUNDS)]
-        ratio, share = (statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"keras loop / pipeline features, seconds: median {ratio:.2f}")
-        print(f"pictures a second while running / ceiling of the engine: median {share:.2f}")
-        again = best_of([_features(folder, "first") for _ in range(N_ROUNDS)])
-        print(f"nothing to compute: {_line(again)}")
+        ways = [*_ours(folder), *_others(folder)]
+        first = {way.name: way.run(0) for way in ways}
+        rounds, shares = [], []
+        for number in range(1, N_ROUNDS + 1):
+            before = ceiling(folder / "float32-0" / "models")
+            rounds.append({way.name: way.run(number) for way in ways})
+            top = max(before, ceiling(folder / "float32-0" / "models"))
+            shares.append(_share(rounds[-1]["ours float32"], top))
+        _table(ways, first, rounds)
+        print(
+            "pictures a second while running / ceiling of the engine: "
+            f"median {statistics.median(shares):.2f}"
+        )
+        again = best_of([_features(folder / "float32-0", "float32") for _ in range(N_ROUNDS)])
+        print(f"nothing to compute: {again.seconds:.2f} s, peak {_mebibytes(again)} MiB")
 
 
-def _round(folder: Path, cache: str) -> tuple[float, float]:
-    (folder / cache).mkdir()
-    os.symlink(folder / "first" / "models", folder / cache / "models")
-    usual = python("-c", KERAS_LOOP, str(folder / "photos"))
-    before = ceiling(folder / "first" / "models")
-    ours = _features(folder, cache)
-    top = max(before, ceiling(folder / "first" / "models"))
-    rate, where = ours.json["images_per_second"], ours.json["where"]
+def _ours(folder: Path) -> list[Way]:
+    def way(precision: str) -> Way:
+        def run(number: int) -> Finished:
+            cache = folder / f"{precision}-{number}"
+            cache.mkdir()
+            if number:  # what was converted once is there from then on
+                os.symlink(folder / f"{precision}-0" / "models", cache / "models")
+            return _features(cache, precision)
+
+        return Way(f"ours {precision}", precision, run)
+
+    left_out = () if installed("nncf") else ("int8",)
+    for precision in left_out:
+        print(f"left out, for nncf is not installed: ours {precision}")
+    return [way(precision) for precision in PRECISIONS if precision not in left_out]
+
+
+def _features(cache: Path, precision: str) -> Finished:
+    photos = str(cache.parent / "photos")
+    return pipeline("features", photos, "--cache", str(cache), "--precision", precision, "--json")
+
+
+def _others(folder: Path) -> list[Way]:
+    missing = {
+        loop: [name for name in names if not installed(name)] for loop, names in NEEDED.items()
+    }
+    model = folder / "network.onnx"
+    if not missing["onnx"]:
+        python("-m", "benchmarks.loops", "write-onnx", "--model", str(model))
+
+    def way(name: str, precision: str, loop: str, flags: tuple[str, ...]) -> Way:
+        command = ["-m", "benchmarks.loops", loop, "--photos", str(folder / "photos"), *flags]
+        command += ["--model", str(model)] if loop == "onnx" else []
+        compiled = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor" / name.replace(" ", "-"))}
+        kept = {} if loop == "keras" else KEPT_MEMORY | compiled
+        return Way(name, precision, lambda number: python(*command, environment=kept))
+
+    for name, (_, loop, _) in OTHERS.items():
+        if missing[loop]:
+            print(f"left out, for {', '.join(missing[loop])} is not installed: {name}")
+    return [way(name, *what) for name, what in OTHERS.items() if not missing[what[1]]]
+
+
+def _share(run: Finished, top: float) -> float:
+    rate, where = run.json["images_per_second"], run.json["where"]
     print(
-        f"  keras loop {_line(usual)}; pipeline features {_line(ours)}: {rate:.0f} pictures/s, "
-        f"ceiling {top:.0f}, decoding {1000 * where['decoding'] / N_PHOTOS:.2f} ms a picture; "
-        f"ratio {usual.seconds / ours.seconds:.2f}, share {rate / top:.2f}"
+        f"ours float32 {rate:.0f} pictures/s, ceiling {top:.0f}, decoding "
+        f"{1000 * where['decoding'] / N_PHOTOS:.2f} ms a picture"
     )
-    return usual.seconds / ours.seconds, rate / top
+    return rate / top
+
+
+def _table(
+    ways: list[Way], first: Mapping[str, Finished], rounds: list[Mapping[str, Finished]]
+) -> None:
+    """Print a row a way; ratios are taken within a round, and given as least, median, most."""
+    print(f"{'':26} {'first s':>8} {'later s':>8} {'MiB':>5}  {KERAS} / this  best PyTorch / this")
+    for way in ways:
+        rivals = [
+            other.name
+            for other in ways
+            if other.name.startswith("PyTorch") and other.precision == way.precision
+        ]
+        later = [round_[way.name] for round_ in rounds]
+        print(
+            f"{way.name:26} {first[way.name].seconds:8.1f} "
+            f"{statistics.median(run.seconds for run in later):8.1f} "
+            f"{max(map(_mebibytes, later)):5}  {_ratio(way.name, [KERAS], rounds)}  "
+            f"{_ratio(way.name, rivals, rounds)}"
+        )
+
+
+def _ratio(name: str, others: list[str], rounds: list[Mapping[str, Finished]]) -> str:
+    ratios = sorted(
+        min(round_[other].seconds for other in others if other in round_) / round_[name].seconds
+        for round_ in rounds
+        if any(other in round_ for other in others)
+    )
+    if not ratios:
+        return "–"
+    return f"{ratios[0]:.2f} {statistics.median(ratios):.2f} {ratios[-1]:.2f}"
+
+
+def _mebibytes(run: Finished) -> int:
+    return run.peak_bytes >> 20
 
 
 def ceiling(models: Path, **settings: object) -> float:
@@ -76,12 +191,3 @@ def ceiling(models: Path, **settings: object) -> float:
     began = perf_counter()
     n_images = sum(len(outputs[0]) for outputs in engine.run([batch] * CEILING_BATCHES))
     return n_images / (perf_counter() - began)
-
-
-def _features(folder: Path, cache: str) -> Finished:
-    places = (str(folder / "photos"), "--cache", str(folder / cache))
-    return pipeline("features", *places, "--json")
-
-
-def _line(run: Finished) -> str:
-    return f"{run.seconds:.2f} s, peak {run.peak_bytes / 2**20:.0f} MiB"

@@ -36,7 +36,8 @@ class Contender:
         """Return what is known of it before anything is computed."""
         spec = self.base.spec  # the catalog counts values at default arguments alone
         n_parameters = None if spec.arguments else spec.backbone.n_parameters
-        return BaseRow(self.base.recipe.base, self.base.weights, n_parameters)
+        weights = str(self.base.to_dict()["weights"])
+        return BaseRow(self.base.recipe.named(weights), self.base.weights, n_parameters)
 
 
 def contenders(config: ClassifyConfig) -> list[Contender]:

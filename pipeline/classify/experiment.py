@@ -83,7 +83,7 @@ class Result:
         run, selection, test = self.run, self.run.selection, self.run.test
         return {
             "run": run.name,
-            "backbone": run.recipe.base,
+            "backbone": run.recipe.named(run.weights),
             "head": run.head,
             "layers": list(run.layers),
             "params": run.params,

@@ -125,7 +125,7 @@ def _summary(run: RunFolder) -> dict[str, Any]:
         "data": visible(data.name),
         "head": visible(run.head),
         "layers": visible("+".join(run.layers)),
-        "backbone": run.recipe.backbone,
+        "backbone": run.recipe.named(run.weights),
         "kind": run.kind,
         "trained": data.pictures.get("train", 0),
         "n_classes": len(data.classes),

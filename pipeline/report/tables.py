@@ -103,4 +103,4 @@ def _tried(run: RunFolder, base: str) -> Iterator[tuple[Tried, bool]]:
 
 
 def _base_of(run: RunFolder) -> str:
-    return f"{run.recipe.backbone} at {run.recipe.image_size} px"
+    return f"{run.recipe.named(run.weights)} at {run.recipe.image_size} px"

@@ -79,5 +79,5 @@ def test_files_are_compared_with_the_catalog(places, pictures, capsys):
     transformer(places / "b.onnx")
     settings = ("--backbone", "a.onnx,b.onnx", "--preprocessing", "unit", "--heads", "ridge")
     compared = told(capsys, "classify", pictures, *settings, "--json")
-    assert [row["backbone"][:5] for row in compared["bases"]] == ["onnx:", "onnx:"]
+    assert [row["backbone"][:8] for row in compared["bases"]] == ["a.onnx (", "b.onnx ("]
     assert [row["n_parameters"] for row in compared["bases"]] == [1984, 776]

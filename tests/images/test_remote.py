@@ -149,6 +149,13 @@ class WholeFilesOnly(Handler):
     parts = False
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A client that has read enough is none."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @pytest.fixture
 def serve(tmp_path):
     """Serve a folder; gives its URL."""
@@ -157,7 +164,7 @@ def serve(tmp_path):
 
     def start(handler=Handler):
         handler = functools.partial(handler, directory=str(tmp_path))
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = Server(("127.0.0.1", 0), handler)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         servers.append((server, thread))

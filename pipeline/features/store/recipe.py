@@ -6,6 +6,7 @@ Not in it, because they change no value: labels, splits, file names, batch size,
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pipeline.backbones.engines.precision import FLOAT32, kind_of
@@ -63,6 +64,15 @@ class Recipe:
         """Its base for people, with the precision where that is not the usual one."""
         precision = kind_of(self.precision)
         return self.backbone if precision == FLOAT32 else f"{self.backbone} in {precision}"
+
+    def named(self, weights: str) -> str:
+        """Its base for people: a network of the user's by its file, which the weights tell."""
+        kind, _, digest = self.backbone.partition(":")
+        if not digest:
+            return self.base
+        *_, run, folder, file = ("", "", *Path(weights).parts)
+        shown = run if folder == "bundle" else file
+        return self.base.replace(f"{kind}:{digest}", f"{shown} ({digest[:4]})")
 
     @property
     def digest(self) -> str:

@@ -68,3 +68,18 @@ def test_id_of_odd_names_is_a_safe_folder_name():
     assert ":" not in odd.id
     assert "+7more" in odd.id
     assert len(odd.id) < 200
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "named"),
+    [
+        ("MobileNet(alpha=0.25)", "imagenet", "MobileNet(alpha=0.25)"),
+        ("onnx:9c1d5e7a8b2f", "/nets/resnet18.onnx", "resnet18.onnx (9c1d)"),
+        ("keras:9c1d5e7a8b2f", "/nets/model.keras", "model.keras (9c1d)"),
+        ("keras:9c1d5e7a8b2f", "runs/tuned/bundle/model.keras", "tuned (9c1d)"),
+    ],
+)
+def test_a_base_is_named_as_its_user_knows_it(backbone, weights, named):
+    recipe = replace(RECIPE, backbone=backbone, weights="9c1d" * 16)
+    assert recipe.named(weights) == named
+    assert replace(recipe, precision="bfloat16").named(weights) == f"{named} in bfloat16"
