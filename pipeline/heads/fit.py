@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
+import scipy
 from threadpoolctl import threadpool_limits
 
 from pipeline.errors import InputError
@@ -175,7 +176,10 @@ def fitting_threads(features: np.ndarray) -> AbstractContextManager[Any]:
     many times as fast (boosting on 1,000 × 1,280: 3 s against 19 to 70 s; ridge on 1,200 × 1,280
     and 100 classes, five folds: 1.1 s against 7.5).
     """
-    return threadpool_limits(1) if features.size < SMALL_TABLE else nullcontext()
+    if features.size >= SMALL_TABLE:
+        return nullcontext()
+    scipy.linalg.blas  # noqa: B018  # a library that is loaded later would not be limited
+    return threadpool_limits(1)
 
 
 def _possible(spec: HeadSpec, n_rows: int) -> HeadSpec:

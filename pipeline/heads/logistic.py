@@ -20,8 +20,8 @@ from pipeline.heads.class_weights import class_weights
 from pipeline.heads.moments import stretches
 
 TOLERANCE = 1e-6
-"""Of |w - w'|², w' being the minimum: about twice what the objective can still fall by, over the
-penalty. With a feature's variance 1 probabilities are then right to three digits."""
+"""Of |w - w'|² over ten classes, w' being the minimum: twice what the objective can still fall by
+at most, over the penalty. With features of variance 1 probabilities are right to three digits."""
 
 FIRST_METRIC, LATER_METRICS = 15, 1.5
 """Steps until the metric is made anew, and by what that number grows each time."""
@@ -237,7 +237,7 @@ def _descended(
             due, lasts = due + lasts, lasts * LATER_METRICS
         direction = -_newton(metric, scale, memory, slopes)
         fall = float(np.vdot(slopes, direction))
-        if -fall <= TOLERANCE * objective.penalty:
+        if -fall <= TOLERANCE * objective.penalty * max(1.0, len(layer) / 10):
             return layer, n_steps, True
         found = _along(objective, layer, direction, value, fall)
         if found is None:  # float32 tells no lower place from this one

@@ -43,6 +43,7 @@ class ThisMachine:
 
     def __call__(self, pool: Pool, units: Placed) -> Iterator[Measured]:
         """Yield each unit's place and trials."""
+        import scipy.linalg  # noqa: F401  # a library that is loaded later would not be limited
         from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
         groups = list(_groups([one for one in units if _can_share(one[1], pool)], pool))
