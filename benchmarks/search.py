@@ -24,6 +24,9 @@ from pipeline.heads.sample import make_folds
 
 WIDTHS = (1280, 16, 24, 40, 80, 112, 192, 320)
 N_ROWS, N_CLASSES, N_FOLDS = 3460, 12, 5
+SMALLER = 4
+"""By what the smaller search has fewer rows and columns: unit by unit takes many minutes."""
+
 HEADS = ("ridge", "lda", "logistic")
 
 
@@ -50,30 +53,38 @@ def unit_by_unit(pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Meas
 
 
 def main() -> None:
-    """Print for each head the time of a search, and of the same search unit by unit."""
-    features, labels = made_up(N_ROWS, sum(WIDTHS), N_CLASSES)
-    parts = np.split(features, np.cumsum(WIDTHS)[:-1], axis=1)
-    pool = Pool(tuple(parts), labels, N_CLASSES, make_folds(labels, N_FOLDS, 0))
+    """Print for each head what a search costs, and on a smaller one the same unit by unit."""
+    small, large = _pool(N_ROWS // SMALLER, SMALLER), _pool(N_ROWS, 1)
+    rows = np.concatenate(large.features, axis=1).astype(np.float64)
+    rows -= rows.mean(0)
+    _, one, _ = _timed(partial(_decomposed, rows.T @ rows))
     for head in HEADS:
-        for_all = partial(_searched, pool, head)
-        shared, cpu, wall = _timed(partial(for_all, ThisMachine(1)))
-        rows = (features - features.mean(0)).astype(np.float64)
-        _, one, _ = _timed(partial(_decomposed, rows.T @ rows))
-        alone, cpu_alone, wall_alone = _timed(partial(for_all, unit_by_unit))
-        _, _, wall_all = _timed(partial(for_all, ThisMachine(-1)))
+        shared, cpu_shared, _ = _timed(partial(_searched, small, head, ThisMachine(1)))
+        alone, cpu_alone, _ = _timed(partial(_searched, small, head, unit_by_unit))
         same = all(
             (a.cuts, str(a.spec), a.accuracy) == (b.cuts, str(b.spec), b.accuracy)
             for a, b in zip(shared.trials, alone.trials, strict=True)
         )
         print(
-            f"{head}: search {cpu:.1f} s of CPU time, {cpu / one:.0f} decompositions of "
-            f"{sum(WIDTHS)} columns ({one:.2f} s); unit by unit {cpu_alone:.1f} s, ratio "
-            f"{cpu_alone / cpu:.1f}; wall {wall:.1f} and {wall_alone:.1f} s on one core, "
-            f"{wall_all:.1f} s on all {os.cpu_count()}; the same figures: {same}; chosen "
-            f"{shared.chosen.spec} on {shared.chosen.cuts} and {alone.chosen.spec} on "
-            f"{alone.chosen.cuts}",
+            f"{head}, {len(small.labels)} rows: {cpu_shared:.1f} s of CPU time, unit by unit "
+            f"{cpu_alone:.1f} s, ratio {cpu_alone / cpu_shared:.1f}; the same figures: {same}",
             flush=True,
         )
+        found, cpu, wall = _timed(partial(_searched, large, head, ThisMachine(1)))
+        _, _, wall_all = _timed(partial(_searched, large, head, ThisMachine(-1)))
+        print(
+            f"{head}, {N_ROWS} rows: {cpu:.1f} s of CPU time, {cpu / one:.0f} decompositions of "
+            f"{rows.shape[1]} columns ({one:.2f} s); wall {wall:.1f} s on one core, {wall_all:.1f} "
+            f"s on all {os.cpu_count()}; chosen {found.chosen.spec} on {found.chosen.cuts}",
+            flush=True,
+        )
+
+
+def _pool(n_rows: int, narrower: int) -> Pool:
+    widths = [width // narrower for width in WIDTHS]
+    features, labels = made_up(n_rows, sum(widths), N_CLASSES)
+    parts = np.split(features, np.cumsum(widths)[:-1], axis=1)
+    return Pool(tuple(parts), labels, N_CLASSES, make_folds(labels, N_FOLDS, 0))
 
 
 def _searched(pool: Pool, head: str, measure: Any) -> FoundHead:

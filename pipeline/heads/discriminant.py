@@ -1,7 +1,7 @@
 """Linear classifiers from class means: Fisher's discriminant, shrunk, and the nearest mean."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+import scipy
 
 LEAST_SHRINKAGE = 1e-9
 """A trace of the identity keeps a factorisation alive where nothing is shrunk."""
@@ -60,10 +60,14 @@ class PooledDiscriminant:
         if not wide:
             product *= scale
             product.flat[:: n_features + 1] += floor
-            return cho_solve(cho_factor(product, overwrite_a=True), means.T).T
+            return scipy.linalg.cho_solve(
+                scipy.linalg.cho_factor(product, overwrite_a=True), means.T
+            ).T
         product *= scale
         product.flat[:: n_rows + 1] += floor
-        inner = cho_solve(cho_factor(product, overwrite_a=True), centred @ means.T)
+        inner = scipy.linalg.cho_solve(
+            scipy.linalg.cho_factor(product, overwrite_a=True), centred @ means.T
+        )
         return (means - scale * inner.T @ centred) / floor
 
     def decision_function(self, features: np.ndarray) -> np.ndarray:

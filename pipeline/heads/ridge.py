@@ -17,7 +17,7 @@ the components of a PCA, are those of the rows as they are, as with every other 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+import scipy
 
 from pipeline.heads.affine import common_scale, fit_affine, fold, kept_components
 from pipeline.heads.class_weights import check_class_weight, class_weights
@@ -85,8 +85,10 @@ def by_cholesky(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndar
     raised = gram.copy()
     raised.flat[:: len(gram) + 1] += strength
     try:
-        return cho_solve(cho_factor(raised, overwrite_a=True, check_finite=False), cross)
-    except LinAlgError:
+        return scipy.linalg.cho_solve(
+            scipy.linalg.cho_factor(raised, overwrite_a=True, check_finite=False), cross
+        )
+    except np.linalg.LinAlgError:
         return None
 
 
@@ -196,7 +198,7 @@ class RidgePath:
         wanted, shape = self._preparation.pca, (n_rows, self._rows.shape[1])
         if wanted is None:
             return Tridiagonal(gram).solutions
-        values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
+        values, vectors = scipy.linalg.eigh(gram, overwrite_a=True, check_finite=False)
 
         def solve(strengths: np.ndarray, columns: np.ndarray) -> np.ndarray:
             inverses = inverses_of(values, strengths, wanted, shape)

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh_tridiagonal
-from scipy.linalg.lapack import dormqr, dpttrf, dpttrs, dsytrd
+import scipy
 
 _COLUMNS = 64
 """LAPACK works best with so many columns at once."""
@@ -27,7 +26,7 @@ class Tridiagonal:
     def __init__(self, gram: np.ndarray) -> None:
         width = len(gram)
         # The transpose is the same matrix, and in the order of columns that LAPACK wants.
-        reduced, self._diagonal, self._beside, tau, _ = dsytrd(
+        reduced, self._diagonal, self._beside, tau, _ = scipy.linalg.lapack.dsytrd(
             gram.T, lower=1, lwork=_COLUMNS * width, overwrite_a=1
         )
         self._reflectors, self._tau = np.asfortranarray(reduced[1:, : width - 1]), tau
@@ -44,20 +43,20 @@ class Tridiagonal:
         turned = np.array(columns, np.float64, order="F")
         if len(turned) > 1 and turned.shape[1]:
             given = self._reflectors, self._tau, turned[1:]
-            turned[1:] = dormqr("L", way, *given, lwork=_COLUMNS * max(_COLUMNS, turned.shape[1]))[
-                0
-            ]
+            turned[1:] = scipy.linalg.lapack.dormqr(
+                "L", way, *given, lwork=_COLUMNS * max(_COLUMNS, turned.shape[1])
+            )[0]
         return turned
 
     def solve(self, shift: float, inside: np.ndarray) -> np.ndarray:
         """Return (T + shift·I)⁻¹·inside, (d, m); what rounding made negative counts as 0."""
         if len(inside) == 1:
             return inside / (max(self._diagonal[0], 0.0) + shift)
-        pivots, factors, failed = dpttrf(self._diagonal + shift, self._beside)
+        pivots, factors, failed = scipy.linalg.lapack.dpttrf(self._diagonal + shift, self._beside)
         if failed:
-            values, vectors = eigh_tridiagonal(self._diagonal, self._beside)
+            values, vectors = scipy.linalg.eigh_tridiagonal(self._diagonal, self._beside)
             return vectors @ ((vectors.T @ inside) / (np.maximum(values, 0) + shift)[:, None])
-        return dpttrs(pivots, factors, inside)[0]
+        return scipy.linalg.lapack.dpttrs(pivots, factors, inside)[0]
 
     def solutions(self, shifts: Sequence[float] | np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return (G + a·I)⁻¹·columns for every shift a: (a, d, m)."""
@@ -123,9 +122,11 @@ class _Core:
             if len(added):
                 schur = corner - _lower_product(beside, across)
                 schur.flat[:: len(added) + 1] += shift
-                factor = cho_factor(schur, lower=True, overwrite_a=True, check_finite=False)
+                factor = scipy.linalg.cho_factor(
+                    schur, lower=True, overwrite_a=True, check_finite=False
+                )
                 rest = self._right[added] - beside.T @ own
-                outer.append(cho_solve(factor, rest, check_finite=False))
+                outer.append(scipy.linalg.cho_solve(factor, rest, check_finite=False))
                 own = own - across @ outer[-1]
             inner.append(own)
         found = self._inner_left @ np.concatenate(inner, axis=1)

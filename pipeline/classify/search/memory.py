@@ -24,6 +24,9 @@ UnitKey = Callable[[Cuts, Sequence[HeadSpec], int], Mapping[str, Any]]
 
 ARRAYS = ("right", "losses", "factor", "seconds")
 
+TRIED = "tried"
+"""Places (t,) int of the heads that these are of, where that is not every one of a unit."""
+
 
 @dataclass(frozen=True)
 class TriedHead:
@@ -118,16 +121,20 @@ class SearchMemory:
         try:
             kept = read_arrays(self._path(unit, n_rows), MOST_BYTES)
             arrays = [kept[name] for name in ARRAYS]
-            return [
+            specs = [unit.specs[place] for place in kept.get(TRIED, range(len(unit.specs)))]
+            trials = [
                 Trial(unit.cuts, spec, right, losses, float(factor), float(seconds))
-                for spec, right, losses, factor, seconds in zip(unit.specs, *arrays, strict=True)
+                for spec, right, losses, factor, seconds in zip(specs, *arrays, strict=True)
             ]
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+        except (FileNotFoundError, ValueError, TypeError, LookupError):
             return None
+        return trials if unit.needed is None or unit.needed in specs else None
 
     def put(self, unit: Unit, n_rows: int, trials: Sequence[Trial]) -> None:
         """Keep what was measured; raises StoreError where the folder cannot be written."""
         arrays = {name: np.stack([getattr(trial, name) for trial in trials]) for name in ARRAYS}
+        if len(trials) < len(unit.specs):
+            arrays[TRIED] = np.array([unit.specs.index(trial.spec) for trial in trials])
         with atomic_path(self._path(unit, n_rows)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 

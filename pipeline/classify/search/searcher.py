@@ -162,7 +162,8 @@ def _units(
     if len(allowed) > 1 and finalists:
         cuts, way = finalists[0]
         pairs.append((cuts, replace(way, pca=PCA_SHARE)))
-    return [Unit(cuts, grid(spec.prepared(way))) for cuts, way in dict.fromkeys(pairs)]
+    made = [Unit(cuts, grid(spec.prepared(way))) for cuts, way in dict.fromkeys(pairs)]
+    return [replace(made[0], needed=default), *made[1:]]
 
 
 class UnitRunner:

@@ -90,10 +90,17 @@ def stratified_rows(labels: np.ndarray, n_rows: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Unit:
-    """A piece of work: one input and heads that differ in their own parameters only."""
+    """A piece of work: one input and heads that differ in their own parameters only.
+
+    Args:
+        cuts: The input.
+        specs: The heads.
+        needed: One of them that is measured even where those before it show that it is worse.
+    """
 
     cuts: Cuts
     specs: tuple[HeadSpec, ...]
+    needed: HeadSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -135,17 +142,25 @@ def measure(unit: Unit, pool: Pool) -> list[Trial]:
         pool: What there is to learn from.
 
     Returns:
-        One trial per head, in their order.
+        One trial per head, in their order, less those that are clearly worse than others.
     """
     began, specs = monotonic(), unit.specs
     rows: list[list[np.ndarray]] = [[] for _ in specs]
     scores: list[list[np.ndarray]] = [[] for _ in specs]
-    for place, held_out, some in grid_scores(specs, pool.sample(unit.cuts), pool.folds):
+    for place, held_out, some in grid_scores(
+        specs, pool.sample(unit.cuts), pool.folds, unit.needed
+    ):
         rows[place].append(held_out)
         scores[place].append(some)
-    joined = [np.concatenate(its_scores) for its_scores in scores]
-    seconds = (monotonic() - began) / len(specs)
-    return judged(unit, [np.concatenate(its_rows) for its_rows in rows], joined, pool, seconds)
+    tried = [place for place, its_rows in enumerate(rows) if its_rows]
+    seconds = (monotonic() - began) / len(tried)
+    return judged(
+        replace(unit, specs=tuple(specs[place] for place in tried)),
+        [np.concatenate(rows[place]) for place in tried],
+        [np.concatenate(scores[place]) for place in tried],
+        pool,
+        seconds,
+    )
 
 
 def judged(

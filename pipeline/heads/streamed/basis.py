@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from pipeline.heads.affine import common_scale, kept_components
 from pipeline.heads.fitted import safe_scale
@@ -80,7 +80,7 @@ def fit_basis(preparation: Preparation, moments: FitMoments, shift: np.ndarray) 
     if preparation.pca is None:
         return basis
     assert moments.products is not None, "components without products"
-    values, vectors = eigh(basis.products(moments.products), overwrite_a=True)
+    values, vectors = scipy.linalg.eigh(basis.products(moments.products), overwrite_a=True)
     shape = int(moments.counts.sum()), len(values)
     n_kept = kept_components(preparation.pca, values, *shape)
     return Basis(mean, scale, np.ascontiguousarray(vectors[:, ::-1][:, :n_kept]))

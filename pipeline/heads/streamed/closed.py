@@ -7,7 +7,7 @@ the data, or two where something is asked of single rows that sums do not tell.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
+import scipy
 
 from pipeline.heads.discriminant import LEAST_SHRINKAGE, ledoit_wolf, unit_rows
 from pipeline.heads.fitted import all_classes
@@ -55,7 +55,7 @@ def _solve(gram: np.ndarray, cross: np.ndarray, strength: float) -> np.ndarray:
     """Return (gram + strength·I)⁻¹·cross, with eigenvalues that are all but 0 taken for 0."""
     solved = by_cholesky(gram, cross, strength)
     if solved is None:
-        values, vectors = eigh(gram)
+        values, vectors = scipy.linalg.eigh(gram)
         solved = vectors @ ((vectors.T @ cross) / (np.maximum(values, 0) + strength)[:, None])
     return solved
 
@@ -103,7 +103,9 @@ def _discriminant(
     share = float(shrinkage) if fourth is None else ledoit_wolf(within, shape, level, fourth)
     within *= (1 - share) / n_rows
     within.flat[:: width + 1] += max(share, LEAST_SHRINKAGE) * level
-    kernel: np.ndarray = cho_solve(cho_factor(within, overwrite_a=True), means.T)
+    kernel: np.ndarray = scipy.linalg.cho_solve(
+        scipy.linalg.cho_factor(within, overwrite_a=True), means.T
+    )
     return kernel
 
 
