@@ -293,6 +293,7 @@ class Experiment:
             "joined": [[cut.layer, cut.pooling] for cut in self.joined],
             "head": self.spec.head.name,
             "params": dict(self.spec.params),
+            **self.spec.solver,
             **learnt_from(config, self.table),
         }
         # What follows is there only where it was asked for, so that older runs keep their names.

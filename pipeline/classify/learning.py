@@ -10,7 +10,7 @@ from pipeline.classify.selection import Selection
 from pipeline.errors import InputError
 from pipeline.features.table import FeatureTable, Input
 from pipeline.heads import FittedHead, HeadSpec
-from pipeline.heads.fit import fit_head, out_of_fold_scores
+from pipeline.heads.fit import fit_folds, fit_head, out_of_fold_scores
 from pipeline.heads.sample import Folds, Sample
 from pipeline.heads.streamed import (
     BlockSample,
@@ -59,9 +59,9 @@ class Learner:
 
     def unseen(self) -> tuple[np.ndarray, ScoresOfViews]:
         """Return places (m,), as folds count them, scored by heads that had not seen them."""
-        places, parts = [], []
-        for fit, held_out in self.selection.folds:
-            head = fit_head(self.spec, self._sample.only(fit))
+        places, parts, folds = [], [], self.selection.folds
+        heads = fit_folds(self.spec, self._sample, folds)
+        for (_, held_out), head in zip(folds, heads, strict=True):
             places.append(held_out)
             parts.append(self.scores(head, self.selection.rows[held_out]))
         return np.concatenate(places), [np.concatenate(view) for view in zip(*parts, strict=True)]

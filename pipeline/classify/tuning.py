@@ -32,9 +32,6 @@ from pipeline.system.units import size_text
 SEARCH_PROTOCOL = 1
 """Grows when the same search would find something else."""
 
-_SOLVERS = {"logistic": {"solver": 2}}
-"""The same for a head alone."""
-
 
 def tune(
     config: ClassifyConfig,
@@ -76,7 +73,7 @@ def tune(
         **learnt,
     }
     memory = SearchMemory(config.runs / ".search", _unit_key(table, cuts, learnt))
-    digests = [experiment_digest({**key, **_solver(spec), "head": str(spec)}) for spec in specs]
+    digests = [experiment_digest({**key, **spec.solver, "head": str(spec)}) for spec in specs]
     kept = [(digest, memory.searched(digest, len(cuts))) for digest in digests]
     known = {digest: head for digest, head in kept if head is not None}
     missing = {d: spec for d, spec in zip(digests, specs, strict=True) if d not in known}
@@ -95,10 +92,6 @@ def tune(
     ]
 
 
-def _solver(spec: HeadSpec) -> Mapping[str, int]:
-    return _SOLVERS.get(spec.head.name, {})
-
-
 def _unit_key(table: FeatureTable, cuts: Sequence[Cut], learnt: Mapping[str, Any]) -> UnitKey:
     """Return what says what decides the figures of a piece of work."""
 
@@ -111,7 +104,7 @@ def _unit_key(table: FeatureTable, cuts: Sequence[Cut], learnt: Mapping[str, Any
             "joined": [[cut.layer, cut.pooling] for cut in joined],
             "heads": [str(spec) for spec in heads],
             "rows": n_rows,
-            **_solver(heads[0]),
+            **heads[0].solver,
             **learnt,
         }
 

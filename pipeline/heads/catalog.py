@@ -66,6 +66,7 @@ class Head:
         about: One line for `--help` and the README.
         weighs: Whether it takes `CLASS_WEIGHT`. Neighbours vote for what lies near them, whatever
             it counts, and class means are balanced by nature.
+        solver: Grows when the same features and parameters give another head.
     """
 
     name: str
@@ -74,12 +75,20 @@ class Head:
     calibrated: bool
     about: str
     weighs: bool = True
+    solver: int = 1
 
 
 HEADS: Mapping[str, Head] = {
     head.name: head
     for head in (
-        Head("logistic", "linear", {"C": 1.0, "max_iter": 2000}, True, "logistic regression"),
+        Head(
+            "logistic",
+            "linear",
+            {"C": 1.0, "max_iter": 2000},
+            True,
+            "logistic regression",
+            solver=2,  # 1 stopped where its solver did, not at the minimum
+        ),
         Head("linear-svm", "linear", {"C": 0.01}, False, "linear support vectors, squared hinge"),
         Head("ridge", "linear", {"alpha": 100.0}, False, "least squares on one-hot labels"),
         Head("lda", "linear", {"shrinkage": "auto"}, False, "Fisher's discriminant, shrunk"),
@@ -150,6 +159,11 @@ class HeadSpec:
     def own_params(self) -> dict[str, Any]:
         """The parameters of the head itself, without the preparation."""
         return {key: value for key, value in self.params.items() if key != PREPARE}
+
+    @property
+    def solver(self) -> dict[str, int]:
+        """What tells it from what was fitted by an older solver; most heads have had but one."""
+        return {} if self.head.solver == 1 else {"solver": self.head.solver}
 
     def prepared(self, preparation: Preparation) -> "HeadSpec":
         """Return the same head on features prepared in another way."""

@@ -17,7 +17,7 @@ from pipeline.errors import DataError, InputError, UnknownNameError
 from pipeline.heads import HEADS, NetworkHead, parse_head, parse_heads, softmax
 from pipeline.heads.affine import Scaler
 from pipeline.heads.discriminant import PooledDiscriminant
-from pipeline.heads.fit import fit_head, fitting_factor, out_of_fold_scores
+from pipeline.heads.fit import fit_folds, fit_head, fitting_factor, out_of_fold_scores
 from pipeline.heads.sample import Sample, make_folds
 
 FAST = {
@@ -218,6 +218,22 @@ def test_every_picture_is_held_out_once():
     assert sorted(np.concatenate([held_out for _, held_out in folds])) == list(range(240))
     scores = out_of_fold_scores(parse_head("ridge"), Sample(features, labels, 3, seed=0), folds)
     assert np.mean(scores.argmax(1) == labels) > 0.8
+
+
+@pytest.mark.parametrize("text", ["logistic", "lda", "ridge", "centroid", "knn", "linear-svm"])
+def test_folds_side_by_side_are_the_same_as_one_by_one(text):
+    features, labels = data(3)
+    sample, folds = Sample(features, labels, 3, seed=0), make_folds(labels, 4, 0)
+    together = fit_folds(parse_head(text), sample, folds)
+    for (fit, held_out), head in zip(folds, together, strict=True):
+        alone = fit_head(parse_head(text), sample.only(fit))
+        wanted = alone.scores(features[held_out])
+        np.testing.assert_array_equal(head.scores(features[held_out]), wanted)
+
+
+def test_what_an_older_solver_fitted_is_told_apart():
+    assert parse_head("logistic").solver == {"solver": 2}
+    assert parse_head("ridge").solver == {}  # so that its runs keep their names
 
 
 def test_fewer_folds_for_a_small_class():
