@@ -1,12 +1,18 @@
 """What is done with pools: their features first, then what looks at them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.api.stages import computed, indexed, pooled
-from pipeline.config import FeaturesConfig, LabelConfig, SimilarConfig, SuggestConfig
+from pipeline.config import (
+    CheckConfig,
+    FeaturesConfig,
+    LabelConfig,
+    SimilarConfig,
+    SuggestConfig,
+)
 from pipeline.errors import InputError
 from pipeline.features import resolve
 from pipeline.features.quantised import settled
@@ -69,6 +75,8 @@ def label_page_of(
             "expected a place of pictures with labels, --suggestions F.csv, or both, received "
             "neither: name what to label"
         )
+    if data is None:
+        _refuse_of_data(config)
     run = None if config.run is None else find_run(config.runs, config.run)
     checked = None
     if data is not None:
@@ -84,9 +92,20 @@ def label_page_of(
     return write_label_page(config, checked, run, out, reporter)
 
 
+def _refuse_of_data(config: LabelConfig) -> None:
+    """Raise InputError where a setting says how to look at data that are not given."""
+    for field in fields(CheckConfig):
+        name, value = field.name, getattr(config, field.name)
+        if name not in ("corrections", "cache") and value != field.default:
+            raise InputError(
+                f"expected no {name} where there are suggestions alone, received {name}={value}: "
+                f"leave it out, or name DATA"
+            )
+
+
 OF_BASE = (
     *("backbone", "preprocessing", "layers", "pooling", "weights", "image_size", "resize"),
-    *("interpolation", "precision", "dtype", "jpeg", "views", "test_views"),
+    *("interpolation", "precision", "dtype", "jpeg"),
 )
 
 
@@ -111,7 +130,7 @@ def suggested_in(
     else:
         _no_base_beside_a_run(config)
         base = bundle.frozen()
-    dataset = pooled(pool, config, reporter)
+    dataset = pooled(pool, replace(config, corrections=None), reporter)  # it says what is labelled
     return suggest(config, computed(config, base, dataset, reporter), bundle, out)
 
 

@@ -185,6 +185,13 @@ class ClassifyConfig(FeaturesConfig):
         return None if self.budget is None else seconds_of(self.budget)
 
 
+def refuse_views(config: FeaturesConfig) -> None:
+    """Raise InputError where views are asked for that nobody would look at."""
+    for name in ("views", "view_policy", "test_views"):
+        usual = getattr(config, name) == getattr(FeaturesConfig, name)
+        require(config, name, usual, "left out where pictures are compared as they are")
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckConfig(FeaturesConfig):
     """Looking at data: which features to look with, and how closely."""
@@ -197,6 +204,7 @@ class CheckConfig(FeaturesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_views(self)
         require(self, "folds", self.folds >= 2, "at least 2")
         similar = self.similarity
         require(self, "similarity", similar is None or 0 < similar <= 1, "above 0, up to 1")
@@ -245,6 +253,7 @@ class SimilarConfig(FeaturesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_views(self)
         require(self, "n", 1 <= self.n <= 1000, "from 1 to 1000")
 
 
@@ -253,7 +262,10 @@ STRATEGIES = ("both", "uncertain", "margin", "badge", "typical", "centres")
 
 @dataclass(frozen=True, kw_only=True)
 class SuggestConfig(FeaturesConfig):
-    """Choosing what to label next: how many, and how. A run has a base of its own."""
+    """Choosing what to label next: how many, and how. A run has a base of its own.
+
+    Pictures that the table of `corrections` has labels of are not asked about.
+    """
 
     n: int = 20
     """Pictures to suggest."""
@@ -273,6 +285,7 @@ class SuggestConfig(FeaturesConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_views(self)
         require(self, "n", self.n >= 1, "at least 1")
         known = self.strategy is None or self.strategy in STRATEGIES
         require(self, "strategy", known, "as " + ", ".join(STRATEGIES))

@@ -11,14 +11,13 @@ with its reason instead of vanishing now.
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from errno import ENOENT
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
-from pipeline.config.data import LEVELS
 from pipeline.errors import DataError, InputError
 from pipeline.images.archives import TarFiles, ZipFiles, refuse_packed
 from pipeline.images.files import (
@@ -43,6 +42,9 @@ from pipeline.images.tables.scan import FoundTable, refuse_settings, scan_table,
 from pipeline.images.walk import Listing, LocalTree, NamedTree, Tree
 from pipeline.system.files import expanded
 from pipeline.system.units import counted, named
+
+_OF_POOLS = ("path_column", "root", "seed")
+"""Settings that mean something without labels; the seed draws more than splits."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def scan(
         DataError: If nothing can be learnt from what is there; the message says how to mend it.
     """
     place = locate(location)
+    if not labelled:
+        _refuse_labels(config)
     if place.kind in MANIFESTS:
         table = scan_table(place, config, labelled=labelled)
         return _from_table(place, table, config, confined, labelled)
@@ -115,14 +119,19 @@ def scan(
     return assemble(place, files, tree, config)
 
 
-def _assemble_pool(place: Location, files: Files, tree: Tree, config: DataConfig) -> Source:
-    """Take all pictures as they lie; raises InputError where a setting says how to label them."""
-    for name in ("label_pattern", *LEVELS, "only"):
-        if (value := getattr(config, name)) is not None:
+def _refuse_labels(config: DataConfig) -> None:
+    """Raise InputError where a setting says something of labels, splits or groups."""
+    for field in fields(DataConfig):
+        name, value = field.name, getattr(config, field.name)
+        if name not in _OF_POOLS and value != field.default:
             raise InputError(
                 f"expected no {name} with pictures that are taken without labels, received "
                 f"{name}={value!r}: leave it out"
             )
+
+
+def _assemble_pool(place: Location, files: Files, tree: Tree, config: DataConfig) -> Source:
+    """Take all pictures as they lie."""
     found, others = tree.walk(())
     if not found:
         refuse_packed(place.given, tree)

@@ -1,7 +1,6 @@
 """The page on which pictures are labelled: one HTML file that works from disk and saves a table."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,11 +11,18 @@ from pipeline.check.check import DataCheck
 from pipeline.config import LabelConfig
 from pipeline.errors import InputError, RunError
 from pipeline.images import Dataset
-from pipeline.images.corrections import DROP, rows_of_table
+from pipeline.images.corrections import DROP
 from pipeline.images.leftout import check_some
-from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
-from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
+from pipeline.pool.questions import (
+    SECTIONS,
+    Question,
+    about_data,
+    once,
+    said_before,
+    saved,
+    suggested,
+)
 from pipeline.report.page import as_json, filled
 from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.sprites import data_uri, webp
@@ -28,7 +34,6 @@ from pipeline.system.units import named
 from pipeline.system.visible import visible
 
 SIDE, QUALITY = 320, 72
-SIZE = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def write_label_page(
     """
     dataset = None if checked is None else checked.dataset
     classes, grows = _classes(config, dataset, run)
-    known, earlier = _earlier(config, dataset)
+    known, earlier = said_before(config.corrections, dataset)
     questions, lost = list[Question](), list[str]()
     if checked is not None:
         predictions = None if run is None else _tested(run, checked.dataset)
@@ -176,49 +181,9 @@ def _tested(run: RunFolder, dataset: Dataset) -> RunPredictions:
     return predictions
 
 
-def _earlier(
-    config: LabelConfig, dataset: Dataset | None
-) -> tuple[frozenset[bytes], list[tuple[str, str, str]]]:
-    """Return what `--corrections` says already: the contents, and its rows, which are saved again.
-
-    Paths that are relative to that table are absolute here, as the new one may lie elsewhere.
-    """
-    if config.corrections is None:
-        return frozenset(), []
-    folder = os.path.dirname(os.path.abspath(config.corrections))
-    at = dict[str, bytes]()
-    if dataset is not None:
-        at.update(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
-    files, known, rows = PlacedFiles(), set[bytes](), []
-    names = ("path", "digest", "label")
-    for _, (path, digest, label) in rows_of_table(config.corrections, names):
-        # A table of its own, without data beside it, has no class that means to drop.
-        if not label or (label == DROP and dataset is None):
-            continue
-        place = os.path.normpath(os.path.join(folder, path))
-        whole = place if path and path not in at and os.path.exists(place) else path
-        said = digest or (path if len(path) == 2 * SIZE else "")
-        try:
-            content = bytes.fromhex(said) or at.get(path) or files.digest(place)
-        except (OSError, ValueError):
-            content = b""
-        known.add(content)
-        rows.append((_saved(whole), _saved(label), content.hex() or digest))
-    return frozenset(known), rows
-
-
-def _saved(text: str) -> str:
-    """Return a text as a table of UTF-8 can hold it: bytes that are no text are written out."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return visible(text)
-    return text
-
-
 def _texts(text: str) -> tuple[str, str]:
     """Return a text as it is saved, and as it is shown."""
-    return _saved(text), visible(text)
+    return saved(text), visible(text)
 
 
 def _card(one: Question, classes: Sequence[str]) -> dict[str, Any]:

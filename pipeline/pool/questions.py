@@ -18,6 +18,7 @@ from pipeline.images.splits import rows_of_bytes
 from pipeline.report.material import shared
 from pipeline.report.predictions import RunPredictions
 from pipeline.system.units import named
+from pipeline.system.visible import visible
 
 SUSPECTS, MISTAKES, ALIKE, SUGGESTED = (
     "Labels that look wrong",
@@ -190,3 +191,43 @@ def once(
     shares = shared(most, [len(one) for one in sections])
     kept = [one[:share] for one, share in zip(sections, shares, strict=True)]
     return [one for part in kept for one in part], len(first)
+
+
+def said_before(
+    corrections: str | None, dataset: Dataset | None
+) -> tuple[frozenset[bytes], list[tuple[str, str, str]]]:
+    """Return what `--corrections` says already: the contents, and its rows, which are saved again.
+
+    Paths that are relative to that table are absolute here, as the new one may lie elsewhere.
+    """
+    if corrections is None:
+        return frozenset(), []
+    folder = os.path.dirname(os.path.abspath(corrections))
+    at = dict[str, bytes]()
+    if dataset is not None:
+        at.update(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
+    files, known, rows = PlacedFiles(), set[bytes](), []
+    names = ("path", "digest", "label")
+    for _, (path, digest, label) in rows_of_table(corrections, names):
+        # A table of its own, without data beside it, has no class that means to drop.
+        if not label or (label == DROP and dataset is None):
+            continue
+        place = os.path.normpath(os.path.join(folder, path))
+        whole = place if path and path not in at and os.path.exists(place) else path
+        said = digest or (path if len(path) == 64 else "")
+        try:
+            content = bytes.fromhex(said) or at.get(path) or files.digest(place)
+        except (OSError, ValueError):
+            content = b""
+        known.add(content)
+        rows.append((saved(whole), saved(label), content.hex() or digest))
+    return frozenset(known), rows
+
+
+def saved(text: str) -> str:
+    """Return a text as a table of UTF-8 can hold it: bytes that are no text are written out."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return visible(text)
+    return text

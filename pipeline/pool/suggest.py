@@ -12,8 +12,10 @@ from pipeline.config import SuggestConfig
 from pipeline.errors import InputError, RunError
 from pipeline.features.extract import CachedFeatures
 from pipeline.heads import softmax
+from pipeline.images import Dataset
 from pipeline.images.splits import content_numbers, rows_of_bytes
 from pipeline.pool.nearest import Standard
+from pipeline.pool.questions import said_before
 from pipeline.pool.similar import spread
 from pipeline.pool.strategies import STRATEGIES, margins
 from pipeline.runs import Bundle
@@ -61,7 +63,7 @@ class Suggested:
         suggestions: The most wanted first.
         strategy: How they were chosen.
         candidates: Different pictures of the pool without a label.
-        labelled: Pictures of the pool that the run has labels of.
+        labelled: Pictures of the pool that the run, or the table of labels, has labels of.
         failed: Pictures of the pool that cannot be used.
         out: The table with a row for each suggestion.
     """
@@ -85,14 +87,14 @@ def suggest(
     """Choose pictures of a pool, and write them as a table with an empty column for labels.
 
     Args:
-        config: How many, and how they are chosen.
+        config: How many, how they are chosen, and the table of what is labelled beside the run.
         pool: The pictures with their features.
         bundle: What predicts, on the pool's base; None where nothing is labelled.
         out: The table.
 
     Raises:
-        InputError: No picture is left, the strategy does not exist, or the features do not fit in
-            memory.
+        InputError: No picture is left, the strategy does not exist, the table of labels is none of
+            this pool, or the features do not fit in memory.
         RunError: The run has no head of its own.
     """
     if bundle is not None and bundle.head is None:
@@ -105,18 +107,19 @@ def suggest(
     _, first = np.unique(content_numbers(dataset.digests), return_index=True)
     rows = np.sort(first)
     rows = rows[cache.has(dataset.digests[rows])]
-    known = set[bytes]() if bundle is None else set(rows_of_bytes(bundle.labelled))
-    if bundle is not None and not known:
+    labelled = np.empty((0, 32), np.uint8) if bundle is None else bundle.labelled
+    if bundle is not None and not len(labelled):
         logger.warning("this run does not say what it was trained on: it may be suggested again")
+    labelled = np.concatenate([labelled, _labelled_in(config.corrections, dataset)])
+    known = set(rows_of_bytes(labelled))
     open_ = np.array([one not in known for one in rows_of_bytes(dataset.digests[rows])], bool)
     if not open_.any():
         raise InputError(
             f"expected pictures in {dataset.location} that have no label, received {len(rows)} "
-            f"that the run was all trained or judged on: give a pool of others"
+            f"that all have one, or that the run was trained or judged on: give a pool of others"
         )
     cuts = [(cut.layer, cut.pooling) for cut in pool.base.cuts]
     digests = dataset.digests[rows[open_]]
-    labelled = np.empty((0, 32), np.uint8) if bundle is None else bundle.labelled
     labelled = labelled[cache.has(labelled)]
     _check_memory(cache.blocks(cuts, digests).n_features * (len(digests) + len(labelled)))
     features = cache.blocks(cuts, digests).array()
@@ -136,6 +139,17 @@ def suggest(
     done = Suggested(found, strategy, len(unit), int((~open_).sum()), failed, str(out))
     _write(out, found)
     return done
+
+
+def _labelled_in(file: str | None, dataset: Dataset) -> np.ndarray:
+    """Return what a table has labels of: digests (m, 32); raises InputError for another pool's."""
+    known = said_before(file, dataset)[0] & set(rows_of_bytes(dataset.digests))
+    if file is not None and not known:
+        raise InputError(
+            f"expected labels of pictures in {dataset.location}, received corrections={file}, "
+            f"which has none of them: leave --labels out"
+        )
+    return np.frombuffer(b"".join(sorted(known)), np.uint8).reshape(-1, 32)
 
 
 def _strategy(config: SuggestConfig, bundle: Bundle | None) -> str:

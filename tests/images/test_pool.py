@@ -91,12 +91,23 @@ def test_what_may_say_labels_is_asked_about(tmp_path):
     [
         ({"label_pattern": "{label}_{}"}, "taken without labels, received label_pattern="),
         ({"classes_at": 1}, "taken without labels, received classes_at=1: leave it out"),
-        ({"label_column": "x"}, "which is no table; received label_column="),
+        ({"label_column": "x"}, "taken without labels, received label_column='x'"),
+        ({"split_column": "none"}, "taken without labels, received split_column='none'"),
+        ({"corrections": "x.csv"}, "taken without labels, received corrections='/"),
+        ({"min_per_class": 3}, "taken without labels, received min_per_class=3"),
+        ({"test_fraction": 0.9}, "taken without labels, received test_fraction=0.9"),
+        ({"path_column": "x"}, "which is no table; received path_column="),
     ],
 )
 def test_settings_of_labels_are_refused(tree, said, sentence):
     with pytest.raises(InputError, match=sentence):
         index_pool(tree, DataConfig(**said))
+
+
+def test_a_table_without_labels_takes_no_word_on_them_either(tree):
+    with pytest.raises(InputError, match="taken without labels, received min_per_class=3"):
+        index_pool(bare(tree), DataConfig(min_per_class=3))
+    assert len(index_pool(bare(tree), DataConfig(path_column="path", seed=3))) == len(TREE)
 
 
 def test_an_empty_place_is_no_pool(tmp_path):

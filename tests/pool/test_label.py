@@ -134,6 +134,8 @@ def test_what_cannot_be_asked_about_is_refused(doubtful, tmp_path, capsys):
     (tmp_path / "bare.csv").write_text("name,label\n1.png,\n")
     for arguments, sentence in (
         ([], "labels, --suggestions F.csv, or both, received neither"),
+        (["--suggestions", table, "--views", "2"], "where pictures are compared as they are"),
+        (["--suggestions", table, "--folds", "3"], "where there are suggestions alone"),
         ([data, "--run", "best", "--backbone", "VGG16"], "no backbone beside a run"),
         ([data, *BASE, "--classes", "a,b"], "expected no classes beside data or a run"),
         (["--suggestions", table, "--run", "best"], "unknown label 'fox'"),

@@ -105,15 +105,56 @@ def test_suggest_without_a_run(project, tmp_path, capsys):
     value = told(capsys, *given, "--out", tmp_path / "first.csv")
     assert len({one["path"].rpartition("/")[2][0] for one in value["suggestions"]}) == 3
     assert value["suggestions"][0]["prediction"] is None
+    assert run([*map(str, given), "--out", str(tmp_path / "f.csv"), "--quiet"]) == 0
+    assert f"then pipeline classify {tmp_path}/f.csv" in capsys.readouterr().out
     said = refused(capsys, *given, "--out", tmp_path / "x.csv", "--strategy", "margin")
     assert "a strategy that needs no run" in said
     assert not (tmp_path / "x.csv").exists()
 
 
+def test_what_a_table_labels_is_not_suggested_again(project, tmp_path, capsys):
+    given = ("suggest", "best", project / "pool", "--n", "6", *places(project))
+    first = told(capsys, *given, "--out", tmp_path / "1.csv")
+    filled(tmp_path / "1.csv", tmp_path / "labels.csv", lambda row: "red")
+    labels = ("--labels", tmp_path / "labels.csv")
+    again = told(capsys, *given, *labels, "--out", tmp_path / "2.csv")
+    asked = [{one["digest"] for one in value["suggestions"]} for value in (first, again)]
+    assert not asked[0] & asked[1]
+    assert again["labelled"] == first["labelled"] + 6
+    assert again["candidates"] == first["candidates"] - 6
+    alone = ("suggest", project / "pool", "--n", "24", *BASE, *places(project))
+    value = told(capsys, *alone, *labels, "--out", tmp_path / "3.csv")
+    assert len(value["suggestions"]) == 18
+    filled(tmp_path / "1.csv", tmp_path / "none.csv", lambda row: "")
+    said = refused(capsys, *given, "--labels", tmp_path / "none.csv", "--out", tmp_path / "4.csv")
+    assert "which has none of them: leave --labels out" in said
+    said = refused(capsys, *given, "--labels", tmp_path / "no.csv", "--out", tmp_path / "4.csv")
+    assert "No such file" in said
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (("--min-per-class", "99"), "taken without labels, received min_per_class=99"),
+        (("--test-fraction", "0.9"), "taken without labels, received test_fraction=0.9"),
+        (("--view-policy", "nonsense"), "compared as they are, received view_policy=nonsense"),
+        (("--views", "2"), "compared as they are, received views=2"),
+    ],
+)
+def test_settings_that_mean_nothing_on_a_pool_are_refused(
+    project, tmp_path, capsys, said, sentence
+):
+    pool, places_ = project / "pool", places(project)
+    suggest = ("suggest", "best", pool, "--out", tmp_path / "x.csv", *places_)
+    assert sentence in refused(capsys, *suggest, *said)
+    alike = ("similar", pool, pool / "r0.png", *BASE, *places(project, False))
+    assert sentence in refused(capsys, *alike, *said)
+
+
 def test_bad_pools_are_refused(project, tmp_path, capsys):
     out = ("--out", tmp_path / "x.csv", *places(project))
     said = refused(capsys, "suggest", "best", project / "data" / "train", *out)
-    assert "received 12 that the run was all trained or judged on" in said
+    assert "received 12 that all have one, or that the run was trained" in said
     said = refused(capsys, "suggest", "best", project / "pool", *out, "--backbone", "VGG16")
     assert "expected no backbone beside a run, which has a base of its own" in said
     said = refused(capsys, "suggest", "a", "b", "c", *out)

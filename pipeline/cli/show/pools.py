@@ -27,8 +27,10 @@ def suggested(value: Value) -> None:
     say(f"{counted(len(rows), 'picture')} of {value['candidates']}, by {value['strategy']}{more}:")
     lines(rows, _suggestion)
     left_out(value["failed"], value["candidates"] + known + len(value["failed"]))
-    page = command("pipeline", "label", "--suggestions", value["out"], "--out", "label.html")
-    say(f"next: {page}, or fill in the column label; then pipeline classify DATA --labels it")
+    out, labelled = value["out"], rows[0]["prediction"] is not None
+    page = command("pipeline", "label", "--suggestions", out, "--out", "label.html")
+    learn = command("pipeline", "classify", *(["DATA", "--labels", out] if labelled else [out]))
+    say(f"next: {page}; or fill in the column label, then {learn}")
 
 
 def label_page(value: Value) -> None:
