@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.evaluate import log_loss, losses
-from pipeline.finetune.start import StartingHead
+from pipeline.finetune.start import FEWEST, StartingHead
 from pipeline.finetune.task import Task
 from pipeline.finetune.training.plan import Epoch
 from pipeline.heads.class_weights import class_weights
@@ -49,7 +49,8 @@ def selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) ->
     A slice of train is small, so its accuracy would win or lose by luck against a
     cross-validation over all of train; the gain over the head on the same slice would not. That
     gain is of the epoch that the same pictures chose: it counts as far as it exceeds its standard
-    error, so that a picture or two do not make a model the best. Where nothing judged the head,
+    error, and where it is so many pictures as an outlook asks for, so that a picture or two do not
+    make a model the best. Where nothing judged the head,
     there are no figures to add it to: the run compares with none, and the gain is all there is.
 
     Args:
@@ -60,7 +61,8 @@ def selection(task: Task, kept: Epoch, before: np.ndarray, after: np.ndarray) ->
     """
     head, labels = task.source.selection, task.judged_labels
     hits, hits_before = (p.argmax(1) == labels for p in (after, before))
-    gain = sure_gain(hits.astype(float) - hits_before)
+    more = int(hits.sum()) - int(hits_before.sum())
+    gain = 0.0 if 0 < more < FEWEST else sure_gain(hits.astype(float) - hits_before)
     gain_in_loss = sure_gain(losses(before, labels) - losses(after, labels))
     loss_after, accuracy_after = judge(task, after)
     accuracy, loss = head.accuracy, head.log_loss

@@ -133,18 +133,19 @@ def note_asked(runs: Path, root: str, name: str, digest: str) -> None:
             logger.warning("%s; until then best is of %s: say best:%s", error, until, root)
 
 
-def order(run: RunFolder) -> tuple[float, float, bool, str, str]:
+def order(run: RunFolder) -> tuple[float, bool, float, str, str]:
     """Sort key that puts the best run first: selection accuracy, then log loss, then name.
 
-    Of equals, a head on frozen features comes before a fine-tuned base, which gained nothing.
+    Of equal accuracy, a head on frozen features comes before a fine-tuned base, which gained
+    nothing: its log loss is of the few pictures by which it was stopped.
 
     Runs that nothing could be chosen by come last, in the order in which they were made: that of
     the list of heads.
     """
     accuracy, loss = run.selection.accuracy, run.selection.log_loss
     if accuracy is None or loss is None:
-        return 1.0, 0.0, False, run.created, run.name
-    return -accuracy, loss, run.kind != CLASSIFY, "", run.name
+        return 1.0, False, 0.0, run.created, run.name
+    return -accuracy, run.kind != CLASSIFY, loss, "", run.name
 
 
 def best_run(candidates: Sequence[RunFolder], runs: Path) -> RunFolder:

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,12 +20,12 @@ from pipeline.cli import run
 from pipeline.config import FinetuneConfig
 from pipeline.errors import DataError, InputError, StoreError
 from pipeline.finetune.checkpoint import Checkpoint
-from pipeline.finetune.outcome import sure_gain
+from pipeline.finetune.outcome import selection, sure_gain
 from pipeline.finetune.settings import changes, class_weight, depth
 from pipeline.finetune.training.plan import Epoch, State
 from pipeline.finetune.training.randomness import epoch_order
 from pipeline.heads import parse_head
-from pipeline.runs import load_run
+from pipeline.runs import SelectionFigures, load_run
 from pipeline.system.progress import Reporter
 from tests.conftest import write_picture
 from tests.runs.test_folder import HITS, make_run
@@ -219,8 +220,6 @@ def test_everything_learns_unless_that_is_said_or_cached(flags, expected):
 
 
 def test_steps_that_do_not_fit_in_memory_are_refused_before_training():
-    from types import SimpleNamespace
-
     import keras
 
     from pipeline.finetune.network import check_memory
@@ -333,6 +332,22 @@ def test_a_gain_counts_as_far_as_it_exceeds_its_error():
     assert 0.02 < sure_gain(five) < 5 / 90
     assert sure_gain(-five) == pytest.approx(-5 / 90)
     assert sure_gain(np.zeros(90)) == 0
+
+
+@pytest.mark.parametrize(("repaired", "n", "gains"), [(2, 5, False), (3, 5, True), (2, 90, False)])
+def test_a_picture_or_two_are_no_gain(repaired, n, gains):
+    head = SelectionFigures(by="5-fold cross-validation", n=40, accuracy=0.6, log_loss=1.0)
+    task = SimpleNamespace(
+        source=SimpleNamespace(selection=head),
+        judged_labels=np.zeros(n, int),
+        validation=np.arange(n),
+        validated_on="slice of train",
+        weighs=None,
+        n_classes=2,
+    )
+    before = np.where(np.arange(n)[:, None] < repaired, [[0.1, 0.9]], [[0.9, 0.1]])
+    chosen = selection(task, SimpleNamespace(epoch=1), before, np.full((n, 2), [0.99, 0.01]))
+    assert (chosen.accuracy > 0.6, chosen.gain > 0) == (gains, gains)
 
 
 def cut_off(path):

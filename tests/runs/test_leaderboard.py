@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.cli import run
-from pipeline.runs import leaderboard, list_runs
+from pipeline.runs import FINETUNE, leaderboard, list_runs
+from pipeline.runs.choose import best_run
 from tests.runs.test_folder import HITS, make_run
 from tests.stored import reseal
 
@@ -23,6 +25,19 @@ def test_one_comparison_needs_no_correction(tmp_path):
     assert second.behind.p_value == second.p_uncorrected == pytest.approx(2 / 2**7)
     assert second.distinguishable
     assert second.behind.value == pytest.approx(-7 / 60)
+
+
+def test_of_equal_accuracy_a_head_comes_before_a_fine_tuned_run(tmp_path):
+    """Its log loss is of the few pictures by which it was stopped, and says little."""
+    make_run(tmp_path, "head", 0.65, HITS, loss=0.9)
+    make_run(tmp_path, "later", 0.65, HITS, loss=1.0)
+    make_run(tmp_path, "tuned", 0.65, HITS, loss=0.1)
+    make_run(tmp_path, "better", 0.66, HITS, loss=2.0)
+    kinds = {"tuned": FINETUNE, "better": FINETUNE}
+    runs = [replace(one, kind=kinds.get(one.name, one.kind)) for one in list_runs(tmp_path)]
+    (table,) = leaderboard(runs)
+    assert [one.run.name for one in table] == ["better", "head", "later", "tuned"]
+    assert best_run(runs[::-1], tmp_path).name == "better"
 
 
 def test_many_comparisons_are_corrected(tmp_path):
