@@ -25,7 +25,7 @@ from pipeline.check import (
     suspect_labels,
     unseen_probabilities,
 )
-from pipeline.check.suspects import check_apart
+from pipeline.check.suspects import by_chance, check_apart
 from pipeline.config import CheckConfig
 from pipeline.errors import DataError
 from pipeline.features import left_out_of
@@ -169,7 +169,12 @@ def check(config: CheckConfig, cached: CachedFeatures, reporter: Reporter = SILE
         features = table.features(joined, rows)
         near = _near(features, contents[rows], config.similarity, reporter)
         try:
-            suspects, agreement = _suspects(config, dataset, features, rows, near)
+            suspects, agreement, chance = _suspects(config, dataset, features, rows, near)
+            if chance:
+                notes.append(
+                    f"labels cannot be judged from these pictures: heads call {agreement:.1%} of "
+                    f"them, unseen, as they are labelled, which is no more than chance"
+                )
         except DataError as error:
             notes.append(f"labels were not looked at: {error}")
     unreadable = _unreadable(cached)
@@ -207,11 +212,12 @@ def _suspects(
     features: np.ndarray,
     rows: np.ndarray,
     near: NearPairs,
-) -> tuple[list[Suspect], float]:
+) -> tuple[list[Suspect], float, bool]:
     """Judge every label by a head that has seen neither the picture nor its likes.
 
     Returns:
-        The suspects, and the share of pictures that the head called as they are labelled.
+        The suspects, the share of pictures that the head called as they are labelled, and whether
+        that is no more than chance; then nothing is suspect.
     """
     groups, labels = _together(dataset, near)[rows], dataset.labels[rows]
     check_apart(dataset.classes, labels, groups)
@@ -224,9 +230,11 @@ def _suspects(
         config.folds,
         config.seed,
     )
-    found = suspect_labels(probabilities, labels)
+    called = probabilities.argmax(1)
+    chance = by_chance(called, labels)
+    found = [] if chance else suspect_labels(probabilities, labels)
     suspects = [replace(one, row=int(rows[one.row])) for one in found]
-    return suspects, float(np.mean(probabilities.argmax(1) == labels))
+    return suspects, float(np.mean(called == labels)), chance
 
 
 def _together(dataset: Dataset, near: NearPairs) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.check.duplicates import members_of
-from pipeline.evaluate import share
+from pipeline.evaluate import proportion
 from pipeline.heads import parse_head
 from pipeline.heads.fit import fit_head
 from pipeline.heads.sample import Sample
@@ -104,11 +104,11 @@ def accuracy_without(
         test: Features (m, d) and labels (m,).
         leaked: (m,) bool, which pictures of test are given away.
         n_classes: k.
-        seed: Seed of the head and of the intervals.
+        seed: Seed of the head.
 
     Returns:
         ``{"head", "all", "without_leaks", "leaked"}``, the last three ``{"n", "accuracy", "ci95"}``
-        or None where there is no such picture.
+        with Wilson's interval, or None where there is no such picture.
     """
     features, labels = train
     head = HEADS[0] if features.size <= MOST_VALUES else HEADS[1]
@@ -116,14 +116,14 @@ def accuracy_without(
     hits = fitted.scores(test[0]).argmax(1) == test[1]
     return {
         "head": head,
-        "all": _judged(hits, seed),
-        "without_leaks": _judged(hits[~leaked], seed),
-        "leaked": _judged(hits[leaked], seed),
+        "all": _judged(hits),
+        "without_leaks": _judged(hits[~leaked]),
+        "leaked": _judged(hits[leaked]),
     }
 
 
-def _judged(hits: np.ndarray, seed: int) -> dict[str, Any] | None:
+def _judged(hits: np.ndarray) -> dict[str, Any] | None:
     if not len(hits):
         return None
-    accuracy = share(hits, seed)
+    accuracy = proportion(float(hits.mean()), len(hits))
     return {"n": len(hits), "accuracy": accuracy.value, "ci95": list(accuracy.ci95)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import DataError
+from pipeline.evaluate import proportion
 from pipeline.heads import parse_head, softmax
 from pipeline.heads.fit import fitting_factor, out_of_fold_scores
 from pipeline.heads.sample import Sample, make_folds
@@ -129,6 +130,23 @@ def suspect_labels(probabilities: np.ndarray, labels: np.ndarray) -> list[Suspec
         Suspect(int(row), int(likeliest[row]), float(given[row]), float(other[row]))
         for row in found[np.lexsort((found, given[found]))]
     ]
+
+
+def by_chance(called: np.ndarray, labels: np.ndarray) -> bool:
+    """Return whether heads agree with labels no more than by chance: they tell nothing of them.
+
+    By chance is how often both would agree if each kept its counts of the classes and they had
+    nothing to do with each other (Cohen 1960); Wilson's interval of the agreement holds that.
+
+    Args:
+        called: (n,) int, the classes that heads called.
+        labels: (n,) int, row-aligned.
+    """
+    counts = [
+        np.bincount(one, minlength=labels.max() + 1) / len(labels) for one in (called, labels)
+    ]
+    expected = float(counts[0][: len(counts[1])] @ counts[1])
+    return proportion(float(np.mean(called == labels)), len(labels)).ci95[0] <= expected
 
 
 def confident_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from pipeline.evaluate.compare import (
     mcnemar_p_value,
     paired_difference,
 )
-from pipeline.evaluate.counts import Estimate, per_class, proportion, share
+from pipeline.evaluate.counts import Estimate, per_class, proportion
 from pipeline.evaluate.metrics import Metrics, evaluate, mean_over_views
 from pipeline.evaluate.mistakes import confident_mistakes, confused_pairs
 from pipeline.evaluate.ranking import rank_figures, top_accuracy
@@ -42,6 +42,5 @@ __all__ = [
     "proportion",
     "rank_figures",
     "reliability",
-    "share",
     "top_accuracy",
 ]

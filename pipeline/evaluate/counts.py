@@ -79,12 +79,6 @@ def estimate(
     return Estimate.of_draws(measure(measured)[0], measure(resampled))
 
 
-def share(hits: np.ndarray, seed: int) -> Estimate:
-    """Return the share of pictures that were hit, (n,) bool, with its bootstrap interval."""
-    drawn = np.random.default_rng(seed).binomial(len(hits), hits.mean(), N_RESAMPLES)
-    return Estimate.of_draws(hits.mean(), drawn / len(hits))
-
-
 def balanced_accuracy(counts: Counts) -> np.ndarray:
     """Return the mean recall of the classes that are there, (matrices,)."""
     return _mean_of_present(_recall(counts), counts)

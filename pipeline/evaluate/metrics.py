@@ -101,6 +101,6 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Me
         confusion=confusion,
         roc_auc=area,
         average_precision=precision,
-        top5_accuracy=top_accuracy(probabilities, labels, seed=seed),
+        top5_accuracy=top_accuracy(probabilities, labels),
         reliability=reliability(probabilities, labels),
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.evaluate.counts import Z95, Estimate, share
+from pipeline.evaluate.counts import Z95, Estimate, proportion
 
 
 def rank_figures(
@@ -38,13 +38,11 @@ def rank_figures(
     return Estimate(area, _logit_interval(area, error)), float(np.mean(precisions))
 
 
-def top_accuracy(
-    probabilities: np.ndarray, labels: np.ndarray, top: int = 5, seed: int = 0
-) -> Estimate | None:
+def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, top: int = 5) -> Estimate | None:
     """Return the share of pictures whose label is among the ``top`` likeliest classes.
 
     Of equal probabilities the class with the lower number comes first, as in ``argmax``. The
-    interval is the bootstrap's over pictures.
+    interval is Wilson's.
 
     Returns:
         None where there are no more than ``top`` classes: every picture would be right.
@@ -54,7 +52,7 @@ def top_accuracy(
     given = probabilities[np.arange(len(labels)), labels][:, None]
     before = np.arange(probabilities.shape[1]) < labels[:, None]
     place = (probabilities > given).sum(1) + ((probabilities == given) & before).sum(1)
-    return share(place < top, seed)
+    return proportion(float(np.mean(place < top)), len(labels))
 
 
 def _ranked(scores: np.ndarray, positive: np.ndarray) -> tuple[float, float, np.ndarray]:

@@ -166,7 +166,8 @@ def _findings_view(material: Material, commands: Commands, notes: Notes) -> dict
     run, findings = material.chosen.first, material.findings
     missing = None
     if findings.reason:
-        command = commands.features(run)
+        judged = findings.value is not None and findings.value["label_agreement"] is not None
+        command = "" if judged else commands.features(run)
         missing = notes.add("labels, copies and leaks", run.dataset.name, findings.reason, command)
     again, value = commands.check(run), findings.value
     shown = {

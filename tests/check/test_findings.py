@@ -10,7 +10,7 @@ from pipeline.check import (
     suspect_labels,
     unseen_probabilities,
 )
-from pipeline.check.suspects import check_apart, confident_thresholds
+from pipeline.check.suspects import by_chance, check_apart, confident_thresholds
 from pipeline.errors import DataError
 
 NONE = np.empty((0, 2), int), np.empty(0)
@@ -115,6 +115,31 @@ def test_copies_with_the_same_wrong_label_do_not_vouch_for_each_other():
 def test_too_few_pictures_to_judge_labels():
     with pytest.raises(DataError, match="expected at least 2 different training pictures"):
         unseen_probabilities(np.eye(3, dtype=np.float32), np.arange(3), 3, None, 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("called", "labels", "chance"),
+    [
+        ([0, 1] * 10, [0, 1] * 10, False),
+        ([0] * 20, [0] * 19 + [1], True),  # one class is called whatever is seen
+        ([0] * 35 + [1] * 36, [0] * 19 + [1] * 33 + [0] * 19, True),
+        ([0] * 90 + [1] * 10, [0] * 92 + [1] * 8, False),
+        ([0, 1, 0, 1], [0, 1, 1, 0], True),
+        ([0, 2, 2, 2], [0, 0, 1, 1], True),
+    ],
+)
+def test_agreement_by_chance_says_nothing_of_labels(called, labels, chance):
+    assert by_chance(np.array(called), np.array(labels)) is chance
+
+
+def test_where_all_are_right_the_interval_has_a_width():
+    rng = np.random.default_rng(0)
+    labels = np.arange(20) % 2
+    features = (10 * labels[:, None] + rng.normal(size=(20, 3))).astype(np.float32)
+    told = accuracy_without((features, labels), (features, labels), np.arange(20) > 3, 2, 0)
+    assert told["all"]["accuracy"] == told["without_leaks"]["accuracy"] == 1
+    assert told["all"]["ci95"] == pytest.approx([0.8389, 1], abs=1e-4)
+    assert told["without_leaks"]["ci95"] == pytest.approx([0.5101, 1], abs=1e-4)
 
 
 def test_threshold_is_the_mean_self_confidence():

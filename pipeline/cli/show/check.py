@@ -37,9 +37,8 @@ def checked(value: Value) -> None:
     listed("group", "of near-duplicates", [g for g in rest if not g["exact"]], _group)
     if value["near"] is not None:
         say(f"near-duplicates have a {value['near']['rule']}")
-    if not any(
-        value[name] for name in ("leaks", "duplicates", "suspects", "unreadable", "remarks")
-    ):
+    kinds = ("notes", "leaks", "duplicates", "suspects", "unreadable", "remarks")
+    if not any(value[name] for name in kinds):
         say("nothing suspicious was found")
 
 
