@@ -22,6 +22,7 @@ from pipeline.features.base import inputs_of
 from pipeline.features.extract import CachedFeatures
 from pipeline.features.inputs import asks_for_best
 from pipeline.heads.streamed import check_fits
+from pipeline.heads.typical import check_unknown
 from pipeline.images import Dataset
 from pipeline.images.usable import check_different, check_every_class
 from pipeline.runs import (
@@ -206,6 +207,7 @@ def check_settings(config: ClassifyConfig) -> None:
 
 def check(config: ClassifyConfig, dataset: Dataset) -> None:
     """Raise what `classify` would raise about its data, before anything long begins."""
+    check_unknown(config.min_typical, dataset.classes)
     check_every_class(dataset, dataset.left_out)
     check_different(dataset)
     select_by(config, dataset, dataset.select("train"), dataset.select("validation"))

@@ -11,6 +11,7 @@ unit length, and worse on standardised ones (AUROC 0.95 to 0.99 against 0.999), 
 of all features; principal components save time, and break the calibration.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,17 @@ MOST_PICTURES, LEAST_PICTURES = 1000, 20
 MOST_WIDTH = 16384
 CLIP = 5.0
 BLOCK = 4096
+UNKNOWN = "unknown"
+"""What a picture is called that is too little typical for any class."""
+
+
+def check_unknown(least: float | None, classes: Sequence[str]) -> None:
+    """Raise InputError where pictures may be called unknown, and a class is called so as well."""
+    if least is not None and UNKNOWN in classes:
+        raise InputError(
+            f"expected no class called {UNKNOWN!r} beside min_typical={least}, which gives that "
+            f"answer to pictures that are not typical: rename the class"
+        )
 
 
 @dataclass(frozen=True, eq=False)

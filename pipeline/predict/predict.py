@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.backbones.weights import DEFAULT
 from pipeline.config import PredictConfig
 from pipeline.errors import InputError
+from pipeline.heads.typical import UNKNOWN, check_unknown
 from pipeline.images import find_pictures
 from pipeline.images.leftout import check_some, check_strictly
 from pipeline.images.remarks import sentences
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 WriteRow = Callable[["Prediction", Sequence[float]], None]
 IMAGENET = "imagenet:"
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -202,5 +202,6 @@ def open_predictor(config: PredictConfig, target: str) -> tuple[Predictor, Bundl
                 f"{config.min_typical}, received {run.name}, which is fine-tuned, of an earlier "
                 f"version, or of very few pictures: train another with `pipeline classify`"
             )
+        check_unknown(config.min_typical, bundle.classes)
         bundle = replace(bundle, min_typical=config.min_typical)
     return bundle_predictor(run.name, bundle, config.converted, config.batch_size), bundle

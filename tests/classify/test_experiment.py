@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from pipeline.api import stages
+from pipeline.classify.classify import check
 from pipeline.classify.learning import learner_of
 from pipeline.classify.selection import default_preparation, select_by
 from pipeline.cli import run
 from pipeline.config import ClassifyConfig
+from pipeline.errors import InputError
 from pipeline.features.base import inputs_of
 from pipeline.features.table import FeatureTable
 from pipeline.heads import parse_head
+from pipeline.images import index
 from pipeline.runs import load_bundle, load_run
 from pipeline.system.progress import SILENT, Reporter
 from tests.conftest import write_picture
@@ -447,3 +450,12 @@ def test_the_learning_curve_holds_no_more_than_blocks_where_all_does_not_fit(
     assert [point["n"] for point in one["points"]] == [point["n"] for point in other["points"]]
     for point, again in zip(one["points"], other["points"], strict=True):
         assert again["accuracy"] == pytest.approx(point["accuracy"], abs=0.05)
+
+
+def test_a_class_called_unknown_is_refused_before_anything_is_computed(tmp_path):
+    for seed in range(8):
+        write_picture(tmp_path / ("unknown" if seed % 2 else "known") / f"{seed}.png", seed)
+    dataset = index(tmp_path)
+    check(ClassifyConfig(), dataset)
+    with pytest.raises(InputError, match=r"no class called 'unknown' beside min_typical=0\.1"):
+        check(ClassifyConfig(min_typical=0.1), dataset)

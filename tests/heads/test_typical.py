@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.heads.typical import MOST_PICTURES, Density, fit_density, sampled
+from pipeline.heads.typical import MOST_PICTURES, Density, check_unknown, fit_density, sampled
+
+
+def test_no_class_is_called_as_what_is_not_typical():
+    check_unknown(None, ("drop", "unknown"))
+    check_unknown(0.3, ("Unknown", "drop"))
+    with pytest.raises(InputError, match=r"called 'unknown' beside min_typical=0\.3"):
+        check_unknown(0.3, ("drop", "unknown"))
 
 
 def drawn(n, seed, shift=0.0):
