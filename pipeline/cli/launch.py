@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 from cyclopts.config import Toml
@@ -73,10 +73,10 @@ def launch(
     tokens = tuple(re.sub(r"^--labels(?==|$)", "--corrections", token) for token in tokens)
     quiet = "--quiet" in tokens
     logging.getLogger("pipeline").setLevel(logging.WARNING if quiet else logging.INFO)
-    if config is None:
-        return app(tokens)
-    _check_tables(config)
-    app.config = (_Settings(config, must_exist=True),)
+    if config is not None:
+        _check_tables(config)
+    files = () if config is None else (_Settings(config, must_exist=True),)
+    app.config = (*files, _refuse_fractions)
     try:
         return app(tokens)
     finally:
@@ -95,6 +95,16 @@ def _refuse_empty(tokens: Sequence[str]) -> None:
                 f"expected a value after {flag.strip() or before or 'pipeline'}, received an empty "
                 f"text: give one, or leave it out; a dot is the folder that you are in"
             )
+
+
+def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse a fraction for a whole number, wherever it is from: it would be rounded unseen."""
+    for argument in arguments:
+        whole = int in (get_args(argument.hint) or (argument.hint,))
+        for value in (token.value for token in argument.tokens if whole):
+            if "." in value:
+                name = argument.name.lstrip("-").replace("-", "_")
+                raise InputError(f"expected {name} as a whole number, received {name}={value}")
 
 
 _RUNS_CODE = {

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import pytest
 
@@ -68,6 +69,39 @@ def test_an_empty_text_in_a_file_of_settings(tmp_path, capsys):
     (tmp_path / "empty.toml").write_text('[classify]\nruns = ""\n')
     assert run(["classify", "x", "--config", str(tmp_path / "empty.toml")]) == 2
     assert "expected a value after --runs, received an empty" in capsys.readouterr().err
+
+
+WHOLE = [
+    (command, field)
+    for command in sorted(name for name in app if not name.startswith("-"))
+    for field in app[command].assemble_argument_collection()
+    if int in (get_args(field.hint) or (field.hint,))
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"), [(command, field.name) for command, field in WHOLE], ids=str
+)
+def test_a_fraction_is_no_whole_number(capsys, command, flag):
+    name = flag.lstrip("-").replace("-", "_")
+    for value in ("1.5", "0.4", "32.0"):
+        assert run([command, "data", f"{flag}={value}"]) == 2
+        assert f"expected {name} as a whole number, received {name}={value}" in (
+            capsys.readouterr().err
+        )
+
+
+def test_every_command_with_whole_numbers_is_tried():
+    flags = {field.name for _, field in WHOLE}
+    assert {"--seed", "--folds", "--image-size", "--views", "--n", "--epochs", "--top"} <= flags
+
+
+def test_a_fraction_in_a_file_of_settings_is_no_whole_number(tmp_path, capsys):
+    (tmp_path / "s.toml").write_text("[classify]\nfolds = 1.5\n")
+    assert run(["--config", str(tmp_path / "s.toml"), "classify", "data"]) == 2
+    assert "expected folds as a whole number, received folds=1.5" in capsys.readouterr().err
+    assert run(["classify", "data", "--seed=-0.5"]) == 2
+    assert "received seed=-0.5" in capsys.readouterr().err
 
 
 def test_help_and_version(capsys):
