@@ -15,6 +15,7 @@ from pipeline.config.fields import (
     HasModels,
     expand_paths,
     require,
+    require_batch,
     seconds_of,
     side_of,
 )
@@ -100,7 +101,7 @@ class FeaturesConfig(DataConfig, HasModels):
         object.__setattr__(self, "image_size", self.side)
         known = self.cluster is None or CLUSTER.fullmatch(self.cluster) is not None
         require(self, "cluster", known, CLUSTERS)
-        require(self, "batch_size", self.batch_size >= 1, "at least 1")
+        require_batch(self)
         for name in ("views", "test_views"):
             require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
         require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))

@@ -13,6 +13,7 @@ N_SEEDS = 1 << 32
 DTYPES = ("float32", "float16")
 MODELS = "models"
 MAX_VIEWS = 1000
+MAX_BATCH = 65536
 CLASS_WEIGHTS = ("none", "balanced")
 FINETUNE_MODES = ("full", "tail", "frozen")
 CLUSTER = re.compile(
@@ -44,6 +45,12 @@ def require(config: Any, name: str, good: bool, expected: str) -> None:
     """Refuse a value that is not good, with what was expected; raises InputError."""
     if not good:
         raise InputError(f"expected {name} {expected}, received {name}={getattr(config, name)}")
+
+
+def require_batch(config: Any) -> None:
+    """Refuse a step of no pictures, or of more than any memory holds; raises InputError."""
+    good = 1 <= config.batch_size <= MAX_BATCH
+    require(config, "batch_size", good, f"from 1 to {MAX_BATCH}")
 
 
 def side_of(image_size: object) -> int | None:

@@ -13,6 +13,7 @@ from pipeline.config.fields import (
     TRAINING_PRECISIONS,
     expand_paths,
     require,
+    require_batch,
     seconds_of,
 )
 from pipeline.errors import InputError
@@ -107,7 +108,8 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         expand_paths(self)
         require(self, "seed", 0 <= self.seed < N_SEEDS, "from 0 to 4294967295")
-        for name in ("epochs", "patience", "batch_size"):
+        require_batch(self)
+        for name in ("epochs", "patience"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         require(self, "mode", self.mode in FINETUNE_MODES, "full, tail or frozen")
         if self.mode == "tail" and self.augment not in ("auto", "none"):

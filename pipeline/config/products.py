@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.fields import CACHE, N_SEEDS, RUNS, HasModels, expand_paths, require
+from pipeline.config.fields import (
+    CACHE,
+    N_SEEDS,
+    RUNS,
+    HasModels,
+    expand_paths,
+    require,
+    require_batch,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +55,8 @@ class PredictConfig(HasModels):
 
     def __post_init__(self) -> None:
         expand_paths(self)
-        for name in ("top", "batch_size"):
-            require(self, name, getattr(self, name) >= 1, "at least 1")
+        require_batch(self)
+        require(self, "top", self.top >= 1, "at least 1")
         least = self.min_typical
         require(self, "min_typical", least is None or 0 < least < 1, "between 0 and 1")
 
@@ -84,7 +92,7 @@ class EvidenceConfig(HasModels):
 
     def __post_init__(self) -> None:
         expand_paths(self)
-        require(self, "batch_size", self.batch_size >= 1, "at least 1")
+        require_batch(self)
         require(self, "grid", 2 <= self.grid <= 32, "from 2 to 32")
 
 

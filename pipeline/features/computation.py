@@ -1,7 +1,7 @@
 """Computing what is missing, on this machine, in this process."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from pipeline.backbones.engines import Engine, open_engine
@@ -9,7 +9,7 @@ from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
 from pipeline.features.caches import Caches
 from pipeline.features.passes import Outcome, Passes, PictureRows
-from pipeline.features.preflight import Forecast, forecast, sample
+from pipeline.features.preflight import Forecast, forecast, sample, step_size
 from pipeline.features.worklist import Work
 from pipeline.images import Dataset, RowLoader, load_batches
 from pipeline.system.progress import Reporter
@@ -39,6 +39,7 @@ class Computation:
     def run(self, reporter: Reporter) -> Outcome:
         """Compute everything there is to do; what is done stays, however this ends."""
         config = self.config
+        config = replace(config, batch_size=step_size(config.batch_size, len(self.work)))
         engine = open_engine(
             self.base, config.engine, self.base.precision, config.batch_size, config.converted
         )

@@ -10,6 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from pipeline.backbones.engines import Engine
+from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError, StoreError
 from pipeline.features.worklist import Work
 from pipeline.system.machine import available_memory
@@ -101,6 +102,11 @@ def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
             f"of none, --dtype float16 for half, or a --cache on another disk"
         )
     return disk_bytes, free
+
+
+def step_size(batch_size: int, n_rows: int) -> int:
+    """Return how many pictures a step takes: of a larger one than there are, memory would stay."""
+    return min(batch_size, max(n_rows, FeaturesConfig.batch_size))
 
 
 def check_memory(row_bytes: int, batch: tuple[int, ...], n_devices: int = 1) -> int:

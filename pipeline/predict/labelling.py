@@ -19,6 +19,7 @@ from pipeline.backbones.weights import NONE
 from pipeline.errors import RunError
 from pipeline.evaluate import mean_over_views
 from pipeline.features.base import FrozenBase
+from pipeline.features.preflight import check_memory, step_size
 from pipeline.features.store.blocks import side_by_side
 from pipeline.heads import NetworkHead, softmax
 from pipeline.heads.fitted import centred
@@ -119,6 +120,9 @@ class Predictor:
             pictures: By row number.
             batch_size: Pictures, or views of them, per step.
 
+        Raises:
+            InputError: The memory cannot hold the batches.
+
         Yields:
             Every row once, in order, with its probabilities or among the failures.
         """
@@ -126,7 +130,9 @@ class Predictor:
         numbers = range(1) if average is None else average.numbers
         recipe = None if average is None else average.view
         loader = RowLoader(pictures.read, self.decoding, view_recipe=recipe)
-        wanted = [numbers] * len(pictures)
+        size, wanted = self.decoding.size, [numbers] * len(pictures)
+        batch_size = step_size(batch_size, len(pictures) * len(numbers))
+        check_memory(0, (batch_size, size, size, 3))
         batches = load_batches(loader, range(len(pictures)), batch_size, views=wanted)
         n_views, rows = len(numbers), np.empty(0, np.int64)
         waiting = np.empty((0, 0))

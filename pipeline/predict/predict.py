@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.backbones.weights import DEFAULT
 from pipeline.config import PredictConfig
 from pipeline.errors import InputError
+from pipeline.features.preflight import step_size
 from pipeline.heads.typical import UNKNOWN, check_unknown
 from pipeline.images import find_pictures
 from pipeline.images.leftout import check_some, check_strictly
@@ -112,6 +113,7 @@ def predict(
     if config.csv is not None:
         check_free(config.csv, config.overwrite, "csv")  # before any picture is read
     pictures = find_pictures(paths)
+    config = replace(config, batch_size=step_size(config.batch_size, len(pictures)))
     predictor, bundle = open_predictor(config, target)
     results: list[Prediction] = []
     failed: list[dict[str, str]] = []

@@ -100,7 +100,7 @@ def test_what_is_no_picture(trained, pictures, told):
 def test_a_run_that_is_not_there(trained):
     with pytest.raises(RunError, match="received 'nothing': there is none"):
         pipeline.load_run("nothing")
-    with pytest.raises(InputError, match="expected batch_size at least 1"):
+    with pytest.raises(InputError, match="expected batch_size from 1 to 65536"):
         pipeline.load_run("best", batch_size=0)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.backbones.engines import Device
+from pipeline.config import EvidenceConfig, FeaturesConfig, FinetuneConfig, PredictConfig
 from pipeline.errors import InputError, StoreError
 from pipeline.features import preflight
 from pipeline.features.passes import Waits
@@ -77,6 +78,23 @@ def test_batch_that_the_memory_cannot_hold_is_refused(monkeypatch):
         InputError, match=r"for batches of 4096 pictures, received 1\.0 GB; choose a smaller"
     ):
         foresee(Engine((10,)), 10_000, batch=(4096, 299, 299, 3))
+
+
+def test_a_step_is_no_larger_than_the_work():
+    assert preflight.step_size(65536, 100) == 100
+    assert preflight.step_size(65536, 3) == 32  # few pictures run as they always did
+    assert preflight.step_size(8, 100) == 8
+
+
+@pytest.mark.parametrize("size", [0, 65537, 99999999999999999999])
+@pytest.mark.parametrize(
+    "kind", [FeaturesConfig, FinetuneConfig, PredictConfig, EvidenceConfig], ids=str
+)
+def test_a_batch_that_no_memory_holds_is_refused_by_name(kind, size):
+    assert kind(batch_size=65536).batch_size == 65536
+    told = f"expected batch_size from 1 to 65536, received batch_size={size}"
+    with pytest.raises(InputError, match=told):
+        kind(batch_size=size)
 
 
 def test_each_device_needs_batches_of_its_own(monkeypatch):
