@@ -77,8 +77,8 @@ def _literal(node: ast.expr, text: str) -> Any:
 
 def _bad_call(text: str, reason: str) -> InputError:
     return InputError(
-        f"expected a name with literal arguments such as 'MobileNet(alpha=0.25)', "
-        f"received {text!r}: {reason}"
+        f"expected a name, or one with arguments as NAME(argument=value), received {text!r}: "
+        f"{reason}"
     )
 
 

@@ -1,38 +1,49 @@
 """The heads by name, with their parameters, values and defaults; and the texts that choose one."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.calls import format_call, parse_call, split_calls
 from pipeline.errors import InputError, UnknownNameError
 from pipeline.heads.class_weights import BALANCED, check_class_weight
-from pipeline.heads.preparation import DEFAULT_PREPARATION, Preparation, parse_preparation
+from pipeline.heads.preparation import (
+    DEFAULT_PREPARATION,
+    PARTS,
+    Preparation,
+    parse_preparation,
+)
 
 
-def acceptable(head: str, key: str, value: Any, default: Any) -> bool:
-    """Return whether a head's parameter can have this value, whose default is given."""
-    if key == "hidden":
-        sizes = (value,) if isinstance(value, int) else value
-        return isinstance(sizes, tuple | list) and all(_is_count(size) for size in sizes)
-    if key == "dropout":
-        return _is_number(value) and 0 <= value < 1
-    if key == "weight_decay":
-        return _is_number(value) and value >= 0
-    if key == "shrinkage":
-        return value == default or (_is_number(value) and 0 <= value <= 1)
-    if key == "gamma":
-        return value == default or (_is_number(value) and value > 0)
-    if key == "max_depth":
-        return value is None or _is_count(value)
-    if key == "metric":
-        means = ("cosine", "euclidean")
-        return value in (means if head == "centroid" else (*means, "manhattan"))
-    if key == "max_leaves":
-        return _is_count(value) and value > 1
+def allowed(head: str, key: str, default: Any) -> tuple[Callable[[Any], bool], str]:
+    """Return whether a head's parameter, whose default is given, can have a value; and in words."""
+    means = ("cosine", "euclidean", *(() if head == "centroid" else ("manhattan",)))
+    by_name: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "hidden": (_are_counts, "as whole numbers above 0, such as (256,)"),
+        "dropout": (lambda v: _is_number(v) and 0 <= v < 1, "from 0 to below 1"),
+        "weight_decay": (lambda v: _is_number(v) and v >= 0, "of at least 0"),
+        "shrinkage": (
+            lambda v: v == default or (_is_number(v) and 0 <= v <= 1),
+            f"from 0 to 1, or {default!r}",
+        ),
+        "gamma": (lambda v: v == default or _is_positive(v), f"above 0, or {default!r}"),
+        "max_depth": (lambda v: v is None or _is_count(v), "as a whole number above 0, or None"),
+        "metric": (lambda v: v in means, " or ".join(map(repr, means))),
+        "max_leaves": (lambda v: _is_count(v) and v > 1, "as a whole number above 1"),
+    }
+    of_kind = (_is_positive, "above 0")
     if isinstance(default, int):
-        return _is_count(value)
+        of_kind = _is_count, "as a whole number above 0"
+    return by_name.get(key, of_kind)
+
+
+def _are_counts(value: Any) -> bool:
+    sizes = (value,) if isinstance(value, int) else value
+    return isinstance(sizes, tuple | list) and all(_is_count(size) for size in sizes)
+
+
+def _is_positive(value: Any) -> bool:
     return _is_number(value) and value > 0
 
 
@@ -256,6 +267,11 @@ def parse_head(text: str) -> HeadSpec:
         UnknownNameError: No head or no parameter has that name.
         InputError: The brackets do not hold ``name=value`` pairs, or a value is of another type.
     """
+    if text.strip().partition("(")[0] in PARTS:
+        raise InputError(
+            f"expected a head, received {text!r}, which prepares features: give it with --prepare, "
+            f"or to a head in brackets, ridge(prepare={text!r})"
+        )
     name, given = parse_call(text)
     preparation = parse_preparation(given.pop(PREPARE, DEFAULT_PREPARATION))
     if is_dotted(name):
@@ -295,8 +311,6 @@ def _check_parameter(head: Head, key: str, value: Any) -> None:
         known = (*head.defaults, PREPARE, *((CLASS_WEIGHT,) if head.weighs else ()))
         hint = f"{head.name} knows {', '.join(known)}"
         raise UnknownNameError(f"parameter of {head.name}", key, known, hint)
-    if not acceptable(head.name, key, value, head.defaults[key]):
-        raise InputError(
-            f"expected {key} of {head.name} to be like {head.defaults[key]!r}, "
-            f"received {key}={value!r}"
-        )
+    good, words = allowed(head.name, key, head.defaults[key])
+    if not good(value):
+        raise InputError(f"expected {key} of {head.name} {words}, received {key}={value!r}")

@@ -13,7 +13,7 @@ DEFAULT_PREPARATION = "standard"
 DEFAULT_SHARE = 0.99
 """Of the variance, kept by a bare ``pca``."""
 
-_PARTS = (*ROWWISE[1:], "standard", "pca")
+PARTS = (*ROWWISE[1:], "standard", "pca")
 _PART = re.compile(r"([\w-]+)(?:\((.*)\))?")
 _WAY_OUT = "write for example 'standard', 'sqrt-l2', 'pca(128)' or 'sqrt-l2,pca(0.99)'"
 
@@ -81,8 +81,8 @@ def _part(part: str, text: str) -> tuple[str, int | float | None]:
     if match is None:
         raise _bad(text, f"{part!r} is no part")
     name, inside = match.groups()
-    if name not in _PARTS:
-        raise UnknownNameError("preparation", name, _PARTS, _WAY_OUT)
+    if name not in PARTS:
+        raise UnknownNameError("preparation", name, PARTS, _WAY_OUT)
     if name == "pca":
         return name, DEFAULT_SHARE if inside is None else _components(inside, text)
     if inside is not None:
