@@ -10,12 +10,14 @@ from typing import Annotated, Any, get_args
 
 from cyclopts import App, ArgumentCollection, CycloptsError, Parameter
 from cyclopts.config import Toml
+from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from pipeline.cli import show
 from pipeline.cli.app import TERMINAL, app
 from pipeline.errors import InputError, PipelineError, UnknownNameError
 from pipeline.system.files import EXHAUSTED, read_file, unreadable
 from pipeline.system.processes import interrupt_on_signals
+from pipeline.system.units import named
 
 MOST_BYTES = 1 << 20
 
@@ -31,7 +33,10 @@ def run(arguments: list[str]) -> int:
         return 2
     try:
         code = app.meta(arguments)
-    except (PipelineError, CycloptsError) as error:
+    except CycloptsError as error:
+        show.error(_told(error, arguments))
+        return 2
+    except PipelineError as error:
         show.error(str(error))
         return 2
     except (OSError, MemoryError) as error:
@@ -48,6 +53,19 @@ def run(arguments: list[str]) -> int:
     if code == 1:  # it was done, and something was found
         return 1
     return 0
+
+
+def _told(error: CycloptsError, arguments: Sequence[str]) -> str:
+    """Return what is wrong with what was typed, by the names that were typed."""
+    if isinstance(error, UnusedCliTokensError):
+        return (
+            f"expected nothing more, received {named(error.unused_tokens or ())}: put quotes "
+            f"around a path with spaces; --help says what the command takes"
+        )
+    if "-" in arguments and isinstance(error, UnknownOptionError):
+        return "expected files or folders, received -: nothing is read from standard input"
+    labels = any(typed.partition("=")[0] == "--labels" for typed in arguments)
+    return str(error).replace("--corrections", "--labels") if labels else str(error)
 
 
 def _log_to_stderr() -> None:

@@ -73,7 +73,8 @@ def suggest(
 
     if len(run_and_pool) not in (1, 2):
         raise InputError(
-            f"expected a run and a pool, or a pool alone, received {len(run_and_pool)} names"
+            f"expected a run and a pool, or a pool alone, received {len(run_and_pool)} names: put "
+            f"quotes around a path with spaces"
         )
     run = run_and_pool[0] if len(run_and_pool) == 2 else None
     found = pools.suggested_in(run, run_and_pool[-1], expanded(out), config, output.reporter)

@@ -16,6 +16,7 @@ from pipeline.images import DecodeRecipe, Failure, RowLoader, load_batches, pair
 from pipeline.predict.labelling import Readable, bundle_predictor
 from pipeline.predict.origins import Origin, open_origins
 from pipeline.runs import Bundle, RunFolder
+from pipeline.system.units import named
 
 Choose = Callable[[int, np.ndarray], int]
 """From a picture's row and scores (k,) to the class that the answer is held against."""
@@ -172,7 +173,7 @@ def notes_on(bundle: Bundle) -> tuple[str, ...]:
 def class_number(classes: tuple[str, ...], name: str) -> int:
     """Return the number of a class by its name; raises UnknownNameError."""
     if name not in classes:
-        raise UnknownNameError("class", name, classes)
+        raise UnknownNameError("class", name, classes, f"the classes are {named(classes)}")
     return classes.index(name)
 
 

@@ -10,7 +10,7 @@ from pipeline.backbones.cuts import Cut
 from pipeline.backbones.engines.precision import check_precision
 from pipeline.backbones.weights import CHOICES, WeightsSource, resolve_weights
 from pipeline.config import DTYPES
-from pipeline.errors import UnknownNameError, WeightsError
+from pipeline.errors import InputError, UnknownNameError, WeightsError
 from pipeline.features.base import FrozenBase, note_file
 from pipeline.features.store.recipe import CutName
 from pipeline.images import DecodeRecipe
@@ -86,10 +86,14 @@ def with_weights(value: Mapping[str, Any], weights: str) -> dict[str, Any]:
 
     Raises:
         MisreadError: The base is something else.
-        WeightsError: The weights are not there, or are others.
+        WeightsError: The weights are not there, are others, or are none.
     """
     saved: SavedBase = record(SavedBase, {**value, "weights": weights})
-    source = _same_weights(parse_backbone(saved.backbone), saved)
+    spec = parse_backbone(saved.backbone)
+    try:
+        source = _same_weights(spec, saved)
+    except InputError as error:  # the command is wrong, and not what the run says
+        raise WeightsError(str(error)) from error
     note_file(source)
     path = source.path if source.kind == "file" else None
     return {**value, "weights": weights if path is None else str(path.resolve())}

@@ -15,7 +15,7 @@ from pipeline.errors import DataError, InputError
 from pipeline.images.archives import refuse_packed
 from pipeline.images.digests import digest_files
 from pipeline.images.files import Files, LocalFiles
-from pipeline.images.location import archive_kind, locate
+from pipeline.images.location import MANIFESTS, archive_kind, locate
 from pipeline.images.sources import open_archive, pictures_at, scan
 from pipeline.images.walk import LocalTree, NamedTree, Tree
 from pipeline.system.progress import SILENT, Reporter
@@ -104,10 +104,9 @@ def find_pictures(paths: Sequence[Path]) -> PictureList:
     """
     parts: list[_Part] = []
     for path in paths:
-        if not path.exists():
+        if reason := _unfit(path):
             raise InputError(
-                f"expected a picture, a folder or an archive of pictures, received {path}, which "
-                f"is not there"
+                f"expected a picture, a folder or an archive of pictures, received {path}, {reason}"
             )
         parts.append(_part(path))
     pictures = PictureList(parts)
@@ -117,6 +116,17 @@ def find_pictures(paths: Sequence[Path]) -> PictureList:
                 refuse_packed(str(path), part.tree)
         raise DataError(f"expected pictures in {named(paths, 3, str)}, received none")
     return pictures
+
+
+def _unfit(path: Path) -> str:
+    """Return why there are no pictures at a path, with the way out; empty where there may be."""
+    if path.is_file() and path.suffix.lower()[1:] in MANIFESTS:
+        return "which is a table: give the pictures themselves, or the folder that they are in"
+    if path.exists():
+        return ""
+    if set(str(path)) & set("*?["):
+        return "which is not there, and no pattern is filled in here: give the folder"
+    return "which is not there; put quotes around a path with spaces"
 
 
 def _part(path: Path) -> _Part:

@@ -104,6 +104,30 @@ def test_a_fraction_in_a_file_of_settings_is_no_whole_number(tmp_path, capsys):
     assert "received seed=-0.5" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["classify", "My", "pictures"], "received 'pictures': put quotes around a path with sp"),
+        (["check", *"abcde"], "received 'b', 'c', 'd' and 1 more: put quotes"),
+        (["export", "best", "my", "m.onnx"], "received 'm.onnx': put quotes"),
+        (["suggest", "best", "my", "pool", "--out", "x.csv"], "3 names: put quotes around a path"),
+        (["predict", "best", "my", "pictures"], "which is not there; put quotes around a path"),
+        (["predict", "best", "x.png", "--labels", "x"], "Unknown option: --labels."),
+        (["predict", "best", "x.png", "--labels=x"], "Unknown option: --labels=x."),
+        (["predict", "best", "x.png", "--corrections", "x"], "Unknown option: --corrections."),
+        (["predict", "best", "-"], "received -: nothing is read from standard input"),
+        (["predict", "best", "*.png"], "and no pattern is filled in here: give the folder"),
+        (["predict", "best", "x.csv"], "x.csv, which is a table: give the pictures themselves"),
+        (["evidence", "best", "x.csv", "--out", "y"], "x.csv, which is a table"),
+    ],
+)
+def test_what_was_typed_is_what_is_named(tmp_path, monkeypatch, capsys, typed, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("path\nx.png\n")
+    assert run(typed) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_help_and_version(capsys):
     assert run(["--help"]) == 0
     assert "Stage 1" in capsys.readouterr().out

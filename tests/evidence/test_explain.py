@@ -58,7 +58,9 @@ def test_what_an_answer_is_held_against(against, label, expected):
 
 
 def test_a_class_that_is_not_there_is_named():
-    with pytest.raises(UnknownNameError, match="unknown class 'dog'; nearest: dogs"):
+    with pytest.raises(
+        UnknownNameError, match="unknown class 'dog'; nearest: dogs; the classes are"
+    ):
         class_number(("cats", "dogs"), "dog")
 
 

@@ -49,6 +49,11 @@ def test_weights_that_the_user_names_take_the_place_of_the_runs(own):
     assert frozen_from_dict(mine, of_run=True).source.path == Path(own)
 
 
+def test_weights_that_are_none_are_the_commands_fault_and_not_the_runs():
+    with pytest.raises(WeightsError, match=r"^expected weights as .*, received weights='nonsense'"):
+        with_weights(saved(), "nonsense")
+
+
 def test_other_weights_than_the_runs_are_told(own):
     with pytest.raises(WeightsError, match=r"expected the weights with digest .* or is another"):
         with_weights(saved(), str(own))
