@@ -21,7 +21,7 @@ from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.features.quantised import kept_for
 from pipeline.images import Dataset, index
 from pipeline.images.own import is_own
-from pipeline.images.pool import index_pool
+from pipeline.images.pool import index_pool, is_pool
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_keras, require_framework
@@ -95,22 +95,34 @@ def features(
             taken so anyway.
     """
     base = resolve(config)  # first: a wrong name shows before any picture is read
+    dataset = taken(data, config, reporter, unlabelled=unlabelled)
+    extraction = computed(config, base, dataset, reporter, mend=True).extraction
+    return extraction.without_labels() if is_pool(dataset) else extraction
+
+
+def taken(
+    data: str,
+    config: FeaturesConfig,
+    reporter: Reporter,
+    *,
+    unlabelled: bool = False,
+    look: bool = False,
+) -> Dataset:
+    """Index a location; without labels where that is asked for, or where it can be nothing else."""
     if not unlabelled:
         try:
-            dataset = indexed(data, config, reporter)
+            return indexed(data, config, reporter, look=look)
         except UnclearError as error:
             if not error.is_pool:
                 raise DataError(f"{error}, or --unlabelled to take them without labels") from error
             logger.info("no labels are seen in %s: its pictures are taken without", data)
-        else:
-            return computed(config, base, dataset, reporter, mend=True).extraction
-    dataset = pooled(data, config, reporter)
-    return computed(config, base, dataset, reporter, mend=True).extraction.without_labels()
+    return pooled(data, config, reporter, look=look)
 
 
-def pooled(data: str, config: FeaturesConfig, reporter: Reporter) -> Dataset:
+def pooled(data: str, config: FeaturesConfig, reporter: Reporter, *, look: bool = False) -> Dataset:
     """Index a location without labels, with the digests remembered beside the cache."""
-    return index_pool(data, config, memory=config.cache / "index", reporter=reporter)
+    memory = config.cache / "index"
+    return index_pool(data, config, memory=memory, remember=not look, reporter=reporter)
 
 
 def classified(
@@ -214,20 +226,28 @@ def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":
     return check(config, cached(data, config, reporter), reporter)
 
 
-def explained(data: str, config: FeaturesConfig, reporter: Reporter) -> Explanation:
+def explained(
+    data: str, config: FeaturesConfig, reporter: Reporter, *, unlabelled: bool = False
+) -> Explanation:
     """Compare a location with the cache; nothing is changed."""
     base = resolve(config, look=True)
-    dataset = indexed(data, config, reporter, look=True)
+    dataset = taken(data, config, reporter, unlabelled=unlabelled, look=True)
     return explain(config, kept_for(config, base, dataset), dataset)
 
 
 def features_exported(
-    data: str, config: FeaturesConfig, out: Path, overwrite: bool, reporter: Reporter
+    data: str,
+    config: FeaturesConfig,
+    out: Path,
+    overwrite: bool,
+    reporter: Reporter,
+    *,
+    unlabelled: bool = False,
 ) -> ExportedFeatures:
     """Write cached features of a location into one file; the cache is not changed."""
     out = expanded(out)
     check_export(config, out, overwrite)
     base = resolve(config, look=True)
-    dataset = indexed(data, config, reporter, look=True)
+    dataset = taken(data, config, reporter, unlabelled=unlabelled, look=True)
     base = kept_for(config, base, dataset)
     return export_features(config, base, dataset, out, overwrite=overwrite, reporter=reporter)

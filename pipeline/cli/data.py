@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pipeline.cli import show
-from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, Data, Output, command
+from pipeline.cli.app import DEFAULT_OUTPUT, FLAT, SWITCH, Data, Output, command
 from pipeline.config import CACHE, CheckConfig, FeaturesConfig
 from pipeline.system.files import expanded
 
@@ -48,13 +48,18 @@ def check(
 def explain(
     data: Data,
     *,
+    unlabelled: Annotated[bool, SWITCH] = False,
     config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
-    """Say which pictures are cached, which are not, and what differs from what is cached."""
+    """Say which pictures are cached, which are not, and what differs from what is cached.
+
+    Args:
+        unlabelled: Take all pictures as they lie, without labels, whatever folders and tables say.
+    """
     from pipeline.api import stages
 
-    explained = stages.explained(data, config, output.reporter)
+    explained = stages.explained(data, config, output.reporter, unlabelled=unlabelled)
     show.result(explained.to_dict(), output.json, show.explanation)
 
 
@@ -86,7 +91,8 @@ def export_features(
     data: Data,
     *,
     out: Path,
-    overwrite: bool = False,
+    overwrite: Annotated[bool, SWITCH] = False,
+    unlabelled: Annotated[bool, SWITCH] = False,
     config: Annotated[FeaturesConfig, FLAT] = FeaturesConfig(),
     output: Output = DEFAULT_OUTPUT,
 ) -> None:
@@ -95,8 +101,11 @@ def export_features(
     Args:
         out: File that ends in .h5, .npz or .parquet.
         overwrite: Replace the file if it is there.
+        unlabelled: Take all pictures as they lie, without labels, whatever folders and tables say.
     """
     from pipeline.api import stages
 
-    exported = stages.features_exported(data, config, out, overwrite, output.reporter)
+    exported = stages.features_exported(
+        data, config, out, overwrite, output.reporter, unlabelled=unlabelled
+    )
     show.result(exported.to_dict(), output.json, show.exported)

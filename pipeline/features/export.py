@@ -15,6 +15,7 @@ from pipeline.features.store.columns import Column, Table, array_column, text_co
 from pipeline.features.store.export import check_target, export_table
 from pipeline.images import Dataset
 from pipeline.images.leftout import check_strictly
+from pipeline.images.pool import is_pool
 from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT, Reporter
 
@@ -33,6 +34,7 @@ class ExportedFeatures:
         recipe: Id of the recipe that they were made with.
         left_out: Pictures without features: ``[{"path", "reason"}]``.
         found: Pictures that were found: ``rows`` and ``left_out`` together.
+        labelled: Whether they have labels and splits.
     """
 
     path: str
@@ -44,6 +46,7 @@ class ExportedFeatures:
     recipe: str
     left_out: list[dict[str, str]] = field(default_factory=list)
     found: int = 0
+    labelled: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the command's ``--json`` value."""
@@ -78,8 +81,9 @@ def export_features(
     """Write the cached features of a data set into one file; nothing is computed.
 
     The file has a row per picture, ordered by path: ``X/<layer>`` for each layer, ``y`` (number of
-    the class), ``path``, ``split`` and ``digest`` (SHA-256 in hex); and ``classes``, sorted. It
-    appears whole or not at all, and is written in little memory.
+    the class), ``path``, ``split`` and ``digest`` (SHA-256 in hex); and ``classes``, sorted; of
+    pictures without labels no ``y`` and ``split``, and no class. It appears whole or not at all,
+    and is written in little memory.
 
     Args:
         config: Where the cache is.
@@ -106,8 +110,9 @@ def export_features(
         _feature_column(f"X/{name}", cut, dataset.digests[rows], cache, reporter)
         for name, cut in zip(base.layers, base.recipe.cuts, strict=True)
     ]
+    classes = () if is_pool(dataset) else dataset.classes
     told = {"recipe": base.recipe.id, "source": dataset.location}
-    table = Table(len(rows), [*columns, *_picture_columns(dataset, rows)], dataset.classes, told)
+    table = Table(len(rows), [*columns, *_picture_columns(dataset, rows)], classes, told)
     n_bytes = export_table(out, table)
     return ExportedFeatures(
         path=str(out),
@@ -121,6 +126,7 @@ def export_features(
         recipe=base.recipe.id,
         left_out=left_out,
         found=dataset.n_found,
+        labelled=not is_pool(dataset),
     )
 
 
@@ -140,9 +146,8 @@ def _feature_column(
 
 
 def _picture_columns(dataset: Dataset, rows: np.ndarray) -> list[Column]:
-    return [
-        array_column("y", dataset.labels[rows].astype(np.int64)),
-        text_column("path", [dataset.paths[row] for row in rows]),
-        text_column("split", dataset.splits[rows].tolist()),
-        text_column("digest", [dataset.digests[row].tobytes().hex() for row in rows]),
-    ]
+    labels = array_column("y", dataset.labels[rows].astype(np.int64))
+    path = text_column("path", [dataset.paths[row] for row in rows])
+    split = text_column("split", dataset.splits[rows].tolist())
+    digest = text_column("digest", [dataset.digests[row].tobytes().hex() for row in rows])
+    return [path, digest] if is_pool(dataset) else [labels, path, split, digest]

@@ -66,6 +66,11 @@ def index_pool(
     )
 
 
+def is_pool(dataset: Dataset) -> bool:
+    """Return whether pictures were taken without labels."""
+    return dataset.classes == (NO_CLASS,)
+
+
 class Listed(Protocol):
     """Pictures by row number, each with a name."""
 

@@ -19,6 +19,7 @@ from pipeline.features.store import FeatureCache, columns
 from pipeline.features.store.columns import Column, Table, array_column, text_column
 from pipeline.features.store.export import Layout, _lay_out, export_table
 from pipeline.images import index
+from pipeline.images.pool import index_pool
 
 SUFFIXES = (".h5", ".npz", ".parquet")
 
@@ -113,6 +114,16 @@ def test_round_trip(config, dataset, cache, out, monkeypatch, block_bytes):
     assert result.rows == len(dataset)
     assert result.bytes == out.stat().st_size
     assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_pictures_without_labels_have_none_in_the_file(config, pictures, cache, out, capsys):
+    result = export_features(config, frozen_base(config), index_pool(pictures), out)
+    found = read_back(out)
+    assert not {"y", "split"} & set(found)
+    assert len(found["classes"]) == 0
+    assert len(found["path"]) == len(found["digest"]) == len(found["X/top:max"]) == result.rows
+    exported(result.to_dict())
+    assert "with path and digest, " in capsys.readouterr().out
 
 
 def test_pictures_that_do_not_decode_are_left_out_and_named(config, dataset, out):

@@ -1,6 +1,7 @@
 """Who only looks changes nothing: no file is written or renamed, no folder made."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -46,6 +47,25 @@ def test_looking_changes_nothing(cached, tmp_path, capsys, words):
     assert run(command(words, cached, tmp_path)) == 0
     assert json.loads(capsys.readouterr().out)
     assert snapshot(tmp_path / "features") == before
+
+
+@pytest.mark.parametrize("words", LOOKING, ids=" ".join)
+def test_looking_at_a_pool(cached, tmp_path, capsys, words):
+    pool = tmp_path / "loose"
+    pool.mkdir()
+    for number, path in enumerate(sorted(cached.rglob("*.png"))):
+        shutil.copy(path, pool / f"{number}.png")
+    before = snapshot(tmp_path / "features")
+    for place, more in ((pool, []), (cached, ["--unlabelled"])):
+        assert run([*command(words, place, tmp_path), *more]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told.get("rows", told.get("cached")) > 0
+        (tmp_path / "out.npz").unlink(missing_ok=True)
+    assert snapshot(tmp_path / "features") == before
+    (pool / "a").mkdir()
+    (pool / "0.png").rename(pool / "a" / "0.png")
+    assert run(command(words, pool, tmp_path)) == 2
+    assert "or --unlabelled to take them without labels" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", LOOKING, ids=" ".join)

@@ -65,9 +65,10 @@ def exported(value: Value) -> None:
     layers = ", ".join(
         f"X/{name} {'×'.join(map(str, shape))}" for name, shape in value["layers"].items()
     )
+    more = "y, classes, path, split and digest" if value["labelled"] else "path and digest"
     say(
-        f"{value['path']}: {value['rows']} rows of {layers} {value['dtype']}, with y, classes, "
-        f"path, split and digest, {size_text(value['bytes'])}"
+        f"{value['path']}: {value['rows']} rows of {layers} {value['dtype']}, with {more}, "
+        f"{size_text(value['bytes'])}"
     )
     left_out(value["left_out"], value["found"])
 

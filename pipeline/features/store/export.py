@@ -172,7 +172,7 @@ def _lay_out(layout: Layout, table: Table) -> dict[str, int]:
     """Write everything but the data; return where the data of each column belongs."""
     with h5py.File(layout, "w", libver=("v110", "v110")) as file:
         file.attrs.update(table.attributes)
-        file["classes"] = np.array([encode(name) for name in table.classes])
+        file["classes"] = np.array([encode(name) for name in table.classes], np.bytes_)
         return {column.name: _reserve(file, column, table.n_rows) for column in table.columns}
 
 
