@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw
 
 import pipeline
 from pipeline.cli import app, run
+from pipeline.cli.listings import TABLES, settings_of
 from pipeline.heads import HEADS
 from pipeline.heads.streamed import STREAMABLE
 from pipeline.images import write_digits
@@ -216,6 +217,22 @@ def test_every_command_is_on_its_page():
     commands = " ".join(row[0] for row in rows_of("reference/commands.md", "command"))
     named = set(re.findall(r"`pipeline ([\w-]+)", commands))
     assert named == {name for name in app if not name.startswith("-")}
+
+
+def test_every_flag_is_in_the_reference():
+    """Settings in the tables that the code writes, all others beside the commands."""
+    page = text_of("reference/commands.md")
+    seen = set()
+    for name in (name for name in app if not name.startswith("-")):
+        alike = "features" if name in ("explain", "export-features") else name
+        listed = {one.name for one in settings_of(alike)} if alike in TABLES else set()
+        for one in app[name].assemble_argument_collection():
+            flag = one.names[0].removeprefix("--") if one.names else ""
+            own = one.field_info.is_keyword_only and not one.children
+            if own and flag not in listed:
+                assert f"`--{flag}" in page, (name, flag)
+                seen.add(flag)
+    assert {"out", "overwrite", "unlabelled", "json", "quiet"} <= seen
 
 
 def test_exit_codes_are_those_of_the_program():

@@ -147,7 +147,10 @@ WIDTH = 100
 OF_OUTPUT = ("json", "quiet", "overwrite", "unlabelled")
 """What belongs to one call and not into a file."""
 
-TABLES = ("features", "classify", "finetune", "check", "predict", "evidence", "export", "report")
+TABLES = (
+    *("features", "classify", "finetune", "check", "similar", "suggest", "label"),
+    *("predict", "evidence", "export", "report"),
+)
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,8 @@ def settings_of(name: str) -> Iterator[Setting]:
     for argument in app[name].assemble_argument_collection(parse_docstring=True):
         default = argument.field_info.default
         known_as = argument.names[0].removeprefix("--")
-        given = default is inspect.Parameter.empty or argument.children or known_as in OF_OUTPUT
+        typed = known_as in OF_OUTPUT or not argument.names[0].startswith("--")
+        given = default is inspect.Parameter.empty or argument.children or typed
         if not given:
             plain = str(default) if isinstance(default, Path) else default
             yield Setting(known_as, plain, str(argument.parameter.help))

@@ -70,7 +70,7 @@ def read_back(path):
     """Return every column of a file as arrays, texts as str."""
     if path.suffix == ".h5":
         with h5py.File(path) as file:
-            names = [f"X/{name}" for name in file["X"]] + ["y", "path", "split", "digest"]
+            names = [f"X/{name}" for name in file["X"]] + sorted({*file} - {"X", "classes"})
             read = {name: file[name] for name in [*names, "classes"]}
             return {
                 name: item.asstr()[:] if item.dtype.kind == "S" else item[:]
