@@ -17,8 +17,11 @@ LABELS = "labels.txt"
 
 _RESIZING = {
     "squash": "scale it to {size} × {size} pixels whatever its aspect ratio",
-    "crop": "cut out its largest centred square and scale that to {size} × {size} pixels",
-    "pad": "scale its long side to {size} pixels and centre it on black, {size} × {size} pixels",
+    "crop": "take its largest centred square, which lies on half pixels where width and height "
+    "differ by an odd number (give it to Image.resize as box, Image.crop rounds it), and scale "
+    "that to {size} × {size} pixels",
+    "pad": "scale its long side to {size} pixels, the other rounded to even at a half, and centre "
+    "it on black, {size} × {size} pixels, half a pixel to the left and up where it does not fit",
 }
 
 
@@ -69,7 +72,7 @@ def recipe_in_words(recipe: DecodeRecipe) -> str:
     'scale it to 224 × 224 pixels whatever its aspect ratio'
     """
     resizing = _RESIZING[recipe.resize].format(size=recipe.size)
-    nearly = ", but for a grey level here and there" if recipe.version > 1 else ""
+    nearly = ", but for one grey level in about every tenth value" if recipe.version > 1 else ""
     scaled = " (JPEG: at a half, quarter or eighth, where that leaves twice the size or more)"
     return (
         f"decode the picture as RGB, 8 bits a channel, with its EXIF orientation applied"

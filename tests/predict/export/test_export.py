@@ -1,5 +1,6 @@
 """A run as one model: loaded by other programs, it says what the run says."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.cli import run
 from pipeline.config import ExportConfig, PredictConfig
@@ -349,16 +351,39 @@ def test_the_description_lies_inside_and_beside(project, tmp_path, name):
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        (DecodeRecipe(96, "crop"), "cut out its largest centred square and scale that to 96 × 96"),
+        (
+            DecodeRecipe(96, "crop"),
+            "as box, Image.crop rounds it), and scale that to 96 × 96 pixels",
+        ),
         (DecodeRecipe(96, "pad", "lanczos"), "centre it on black, 96 × 96 pixels"),
         (DecodeRecipe(96, "pad", "lanczos"), "Resampling.LANCZOS"),
-        (DecodeRecipe(96), "Resampling.BILINEAR, but for a grey level here and there; give"),
+        (DecodeRecipe(96), "BILINEAR, but for one grey level in about every tenth value; give"),
         (DecodeRecipe(96, version=1), "Resampling.BILINEAR; give"),
         (DecodeRecipe(96, jpeg="scaled"), "JPEG: at a half, quarter or eighth"),
     ],
 )
 def test_recipes_in_words(recipe, words):
     assert words in recipe_in_words(recipe)
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+def test_who_follows_the_words_gets_the_pixels_but_for_a_grey_level(resize):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 121, 3), np.uint8)
+    picture = Image.fromarray(noise).resize((62, 45), Image.Resampling.BICUBIC)
+    side, how = 32, Image.Resampling.BILINEAR
+    if resize == "squash":
+        followed = picture.resize((side, side), how)
+    elif resize == "crop":
+        followed = picture.resize((side, side), how, box=(8.5, 0, 53.5, 45))
+    else:
+        followed = Image.new("RGB", (side, side))
+        followed.paste(picture.resize((side, round(45 * side / 62)), how), (0, 4))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    ours = decode(file.getvalue(), DecodeRecipe(side, resize))
+    differ = np.abs(np.asarray(followed).astype(int) - ours)
+    assert differ.max() <= 1
+    assert np.mean(differ > 0) < 0.2
 
 
 def test_views_to_judge_by_are_left_out_and_told(copy, tmp_path, capsys):
