@@ -383,7 +383,7 @@ def test_who_follows_the_words_gets_the_pixels_but_for_a_grey_level(resize):
     ours = decode(file.getvalue(), DecodeRecipe(side, resize))
     differ = np.abs(np.asarray(followed).astype(int) - ours)
     assert differ.max() <= 1
-    assert np.mean(differ > 0) < 0.2
+    assert np.mean(differ > 0) < 0.3  # in photos half as many
 
 
 def test_views_to_judge_by_are_left_out_and_told(copy, tmp_path, capsys):
