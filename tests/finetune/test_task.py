@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.api.stages import finetuned
 from pipeline.config import FinetuneConfig
+from pipeline.config.finetune import AUGMENTS
 from pipeline.errors import InputError, RunError
 from pipeline.finetune.task import check_classes
 from pipeline.images import index
@@ -41,3 +42,36 @@ def test_a_run_alone_does_not_say_where_the_pictures_of_a_table_are(tmp_path, ro
     config = FinetuneConfig(runs=tmp_path / "runs", cache=tmp_path / "cache", source="one")
     with pytest.raises(InputError, match=f"read here, received root={root} from one: run `pipelin"):
         finetuned(str(tmp_path / "t.csv"), config, SILENT)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"view_policy": "nonsense"}, "unknown change of a view 'nonsense'"),
+        ({"remote_cache": "nonsense"}, "expected remote_cache as a URL with one of s3"),
+        (
+            {"tensorboard": "log"},
+            "a folder for the log, received tensorboard=.*log, which is a file",
+        ),
+    ],
+)
+def test_what_settings_say_is_refused_before_a_picture_is_read(tmp_path, asked, sentence):
+    (tmp_path / "log").write_text("")
+    if "tensorboard" in asked:
+        asked = {"tensorboard": tmp_path / "log"}
+    config = FinetuneConfig(runs=tmp_path / "runs", **asked)
+    with pytest.raises(InputError, match=sentence):
+        finetuned(str(tmp_path / "no pictures"), config, SILENT)
+
+
+@pytest.mark.parametrize("names", ["nonsense", "flip,nonsense", "flip, nonsense"])
+def test_changes_that_do_not_exist_are_refused_as_they_are_said(names):
+    with pytest.raises(InputError, match="unknown augmentation 'nonsense'; known: shift, rotate"):
+        FinetuneConfig(augment=names)
+    assert FinetuneConfig(augment="flip, mixup").augment == "flip, mixup"
+
+
+def test_the_changes_that_can_be_said_are_those_that_there_are():
+    from pipeline.finetune.augment import AUGMENTATIONS, MIXINGS
+
+    assert (*AUGMENTATIONS, *MIXINGS) == AUGMENTS
