@@ -11,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.features import resolve
 from pipeline.features.quantised import settled
 from pipeline.images import find_pictures
-from pipeline.images.pool import pool_of
+from pipeline.images.indexing import pool_of
 from pipeline.runs import find_run
 from pipeline.system.files import check_free
 from pipeline.system.progress import Reporter

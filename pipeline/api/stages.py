@@ -20,8 +20,8 @@ from pipeline.features.export import ExportedFeatures, check_export, export_feat
 from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.features.quantised import kept_for
 from pipeline.images import Dataset, index
+from pipeline.images.indexing import index_pool
 from pipeline.images.own import is_own
-from pipeline.images.pool import index_pool
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_keras, require_framework

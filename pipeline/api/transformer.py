@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pipeline.api.opened import column_names
-from pipeline.api.pictures import Given, content_digests, given_samples
+from pipeline.api.pictures import content_digests, given_samples
 from pipeline.api.settings import AnyPath, filled
 from pipeline.backbones.engines.precision import INT8
 from pipeline.config import FeaturesConfig
@@ -23,7 +23,7 @@ from pipeline.features.saved import frozen_from_dict
 from pipeline.features.store import FeatureCache
 from pipeline.features.store.lock import one_at_a_time
 from pipeline.images.identity import local_identities
-from pipeline.images.pool import pool_of
+from pipeline.images.indexing import Listed, pool_of
 
 
 class FrozenFeatures(TransformerMixin, BaseEstimator):
@@ -228,7 +228,7 @@ def _identity(base: FrozenBase) -> list[int]:
 
 
 def _cached(
-    config: FeaturesConfig, base: FrozenBase, pictures: Given
+    config: FeaturesConfig, base: FrozenBase, pictures: Listed
 ) -> tuple[FeatureCache, np.ndarray, Extraction]:
     """Compute what is missing, and return a cache that has all, the digests, and what was done."""
     dataset = pool_of("X", pictures, content_digests(pictures))

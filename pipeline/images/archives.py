@@ -44,24 +44,37 @@ _IN = " in the archive"
 _STEP, _LZMA_STEP = 1 << 20, 1 << 12
 
 
-class ZipFiles(Files):
-    """The members of a .zip file.
+class ArchiveFiles(Files):
+    """The members of an archive, as the user named it, open and seekable, with its identity.
 
-    Args:
-        where: The archive, as the user named it.
-        file: The archive, open for reading and seekable.
-        stamp: Its identity.
-
-    Raises:
-        InputError: It is no .zip file, or damaged.
+    Raises InputError if it is of another kind, or damaged.
     """
 
     waits = False
+    names: tuple[str, ...]
+    odd: tuple[str, ...]
 
     def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
-        self.where = where
-        self.stamp = stamp
+        self.where, self.stamp = where, stamp
         weakref.finalize(self, file.close)
+
+    def is_picture(self, path: str) -> bool:
+        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
+        try:
+            return is_picture(self._head(path))
+        except OSError:
+            return False
+
+    def _head(self, path: str) -> bytes:
+        """Return a member's first bytes; raises OSError."""
+        raise NotImplementedError
+
+
+class ZipFiles(ArchiveFiles):
+    """The members of a .zip file."""
+
+    def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
+        super().__init__(where, file, stamp)
         # ``ZipFile.open`` counts the open members, and does so without a lock of its own.
         self._counting = threading.Lock()
         try:
@@ -87,12 +100,8 @@ class ZipFiles(Files):
             raise _damaged("its checksum does not hold")
         return content
 
-    def is_picture(self, path: str) -> bool:
-        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
-        try:
-            return is_picture(self._beginning(self._members[path], HEAD_BYTES))
-        except OSError:
-            return False
+    def _head(self, path: str) -> bytes:
+        return self._beginning(self._members[path], HEAD_BYTES)
 
     def _beginning(self, info: zipfile.ZipInfo, size: int) -> bytes:
         """Return a member's first bytes, unpacked step by step: it may hold more than it says."""
@@ -145,24 +154,11 @@ def _as_stored(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     return stored
 
 
-class TarFiles(Files):
-    """The members of an uncompressed .tar file.
-
-    Args:
-        where: The archive, as the user named it.
-        file: The archive, open for reading and seekable.
-        stamp: Its identity.
-
-    Raises:
-        InputError: It is no .tar file, or damaged.
-    """
-
-    waits = False
+class TarFiles(ArchiveFiles):
+    """The members of an uncompressed .tar file."""
 
     def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
-        self.where = where
-        self.stamp = stamp
-        weakref.finalize(self, file.close)
+        super().__init__(where, file, stamp)
         self._read_at = _reader(file)
         members = [(slashed(member.name), member) for member in _tar_members(where, file)]
         found, self.odd = by_path(where, members, self._same)
@@ -175,21 +171,19 @@ class TarFiles(Files):
         contents = (self._read_at(each.offset_data, each.size) for each in (one, other))
         return one.size == other.size and next(contents) == next(contents)
 
-    def is_picture(self, path: str) -> bool:
-        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
-        member = self._members[path]
-        if isinstance(member, str):
-            return False
-        try:
-            return is_picture(self._read_at(member.offset_data, min(member.size, HEAD_BYTES)))
-        except OSError:
-            return False
-
-    def read(self, path: str) -> bytes:
-        """Return a member's bytes; raises OSError with the reason."""
+    def _member(self, path: str) -> tarfile.TarInfo:
         member = self._members[path]
         if isinstance(member, str):
             raise OSError(EIO, member)
+        return member
+
+    def _head(self, path: str) -> bytes:
+        member = self._member(path)
+        return self._read_at(member.offset_data, min(member.size, HEAD_BYTES))
+
+    def read(self, path: str) -> bytes:
+        """Return a member's bytes; raises OSError with the reason."""
+        member = self._member(path)
         check_size(member.size, _IN)
         content = self._read_at(member.offset_data, member.size)
         if len(content) != member.size:

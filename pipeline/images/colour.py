@@ -25,13 +25,10 @@ _PLAIN_MODES = ("1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a loaded image to mode RGB by the table above.
-
-    Args:
-        image: A loaded Pillow image of any mode.
+    """Convert a loaded image of any mode to RGB by the table above.
 
     Returns:
-        An image of mode RGB and the same size; the same object if it was RGB already.
+        An image of the same size; the same object if it was RGB already.
 
     Raises:
         DecodeError: If no rule covers the mode or its values.

@@ -155,12 +155,10 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
 def rows_of_table(
     file: str, names: Sequence[str], setting: str = "corrections"
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the numbers of a table's rows, and what some columns say; nothing where there is none.
+    """Yield the numbers of a table's rows, and what columns say; nothing where there is none.
 
-    Args:
-        file: The table; corrections have a column ``label``, and one that says the picture.
-        names: Of the columns, in small letters.
-        setting: What names the table, for the sentence.
+    Names of columns are in small letters. Corrections have a column ``label``, and one that says
+    the picture; ``setting`` names the table in the sentence.
 
     Raises:
         InputError: It is no such table, or cannot be read.
@@ -188,13 +186,7 @@ def rows_of_table(
 
 
 class _Places:
-    """Where the pictures are that rows of a table mean.
-
-    Args:
-        source: The data set's.
-        digests: Of its rows.
-        file: The table; paths may be relative to its folder.
-    """
+    """Where the pictures are that rows of a table mean; paths may be relative to its folder."""
 
     def __init__(self, source: Source, digests: np.ndarray, file: str) -> None:
         known = rows_of_bytes(digests)

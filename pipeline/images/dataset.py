@@ -114,23 +114,15 @@ class Dataset:
         return component_keys(self.digests, self.groups, self.group_names)
 
     def bundles(self, rows: np.ndarray) -> np.ndarray | None:
-        """Number rows alike that folds must keep together; None if every row is by itself.
+        """Number rows (k,) alike that folds must keep together: int64 (k,), equal in a component.
 
-        Args:
-            rows: Row numbers (k,).
-
-        Returns:
-            int64 (k,), row-aligned with ``rows``, equal within a component.
+        None if every row is by itself.
         """
         numbers = content_numbers(self.keys[rows])
         return None if numbers.max(initial=-1) + 1 == len(rows) else numbers
 
     def taking(self, rows: np.ndarray) -> "Dataset":
-        """Return the data set of some rows alone, for counting what is used.
-
-        Args:
-            rows: (n,) bool; the order stays.
-        """
+        """Return the data set of some rows (n,) bool alone, in their order, for counting."""
         if rows.all():
             return self
         return replace(

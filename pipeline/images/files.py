@@ -17,12 +17,7 @@ MAX_BYTES = 1 << 30
 
 
 def check_size(size: int, place: str = "") -> None:
-    """Raise OSError if a file is larger than a picture can be.
-
-    Args:
-        size: Its bytes.
-        place: Where it is, to be told.
-    """
+    """Raise OSError, which tells the place, if so many bytes are more than a picture can have."""
     if size > MAX_BYTES:
         raise OSError(EFBIG, f"too large{place}: {size:,} bytes, at most {MAX_BYTES:,}")
 
@@ -84,11 +79,7 @@ class Files(Protocol):
 
 
 class LocalFiles:
-    """Files in a local folder.
-
-    Args:
-        root: The folder that paths are relative to.
-    """
+    """Files in a local folder, to which paths are relative."""
 
     waits = False
 
@@ -116,9 +107,7 @@ class LocalFiles:
 class ListedFiles(LocalFiles):
     """Local files that a manifest names; anything may be at such a path, or nothing.
 
-    Args:
-        root: The manifest's folder.
-        rows: The row of the manifest that names each path.
+    The root is the manifest's folder, ``rows`` has the row of the manifest that names each path.
     """
 
     def __init__(self, root: Path, rows: Mapping[str, int]) -> None:

@@ -35,9 +35,8 @@ from pipeline.images.patterns import (
 from pipeline.images.readings import BY_FOLDER, BY_NAME, Reading
 from pipeline.images.splits import component_keys, hold_out
 from pipeline.images.splitwords import classes_within, splits_named, splits_within
-from pipeline.images.survey import Folder, Survey
 from pipeline.images.unlabelled import check_labelled, check_several, is_numbered
-from pipeline.images.walk import Listing, Parts, Tree
+from pipeline.images.walk import Folder, Listing, Parts, Survey, Tree
 from pipeline.system.units import counted
 
 logger = logging.getLogger(__name__)
@@ -51,11 +50,7 @@ Found = tuple[list[Listing], Reading]
 def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str], bytes]) -> Found:
     """Return all pictures by class, split and group with what is ignored, and how that was read.
 
-    Args:
-        where: The source, as the user named it.
-        tree: Its folders and files.
-        config: How to read them, as far as the user says it.
-        read: Reads a text that may say labels where folders do not; only for the message.
+    ``read`` reads a text that may say labels where folders do not, for the message.
 
     Raises:
         InputError: What the user says does not fit the folders.

@@ -103,10 +103,7 @@ class Reading:
 def folder_tree(paths: Sequence[str], reading: Reading, labels: Sequence[str]) -> dict[str, Any]:
     """Return the folders whose names say something, nested, with the pictures in each.
 
-    Args:
-        paths: n paths relative to the location.
-        reading: How they were read.
-        labels: n class names, for paths whose folders do not say them.
+    ``labels`` are for paths whose folders do not say them.
 
     Returns:
         ``{"name", "is", "pictures", "folders": [...]}``; the outermost has no name. Where names of

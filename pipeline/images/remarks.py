@@ -39,11 +39,8 @@ _EXTRA_SAMPLES, _UNSPECIFIED = 338, 0
 def remark_on(image: Image.Image, rgb: Image.Image, data: bytes, raw_mode: str) -> Remark:
     """Say what is lost of a picture, or hardly to be seen.
 
-    Args:
-        image: As it was loaded.
-        rgb: The same, converted.
-        data: The file.
-        raw_mode: How Pillow calls the pixels in the file.
+    It is given as it was loaded, converted, and as the file; ``raw_mode`` is how Pillow calls the
+    pixels in the file.
     """
     bits, low, high = 0, 0, 0
     if image.mode.startswith("I"):
@@ -114,11 +111,7 @@ def _has_planes(image: Image.Image) -> bool:
 
 
 def sentences(remarks: np.ndarray) -> list[str]:
-    """Say what the pictures of a data set lose, and how many of them.
-
-    Args:
-        remarks: (n, 4) int32.
-    """
+    """Say what pictures lose, of whom these are the remarks (n, 4) int32, and how many of them."""
     has_16_bits = remarks[:, _BITS] == 16
     faint = remarks[has_16_bits & _narrow(remarks)]
     said = []
@@ -137,10 +130,7 @@ def sentences(remarks: np.ndarray) -> list[str]:
 
 
 def noted(remarks: np.ndarray) -> dict[int, str]:
-    """Return what is lost of each picture, by row, for those that lose something.
-
-    Args:
-        remarks: (n, 4) int32.
+    """Return what is lost of each picture, by row of the remarks (n, 4), for those that lose some.
 
     >>> noted(np.array([[16, 0, 4095, 0], [16, 0, 65535, 0], [8, 0, 5, 1]]))[2]
     '8-bit values 0–5 of 0–255; several frames or pages, of which the first is used'

@@ -114,10 +114,7 @@ def heif_kind(head: bytes) -> str | None:
 
 
 def why_unidentified(data: bytes) -> str:
-    """Return the reason why no decoder takes ``data``, in a few words.
-
-    Args:
-        data: The content of a file that is in none of the readable formats.
+    """Return the reason why no decoder takes the content of a file, in a few words.
 
     >>> why_unidentified(b"")
     'the file is empty'

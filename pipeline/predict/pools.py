@@ -11,8 +11,8 @@ from pipeline.features.extract import extract
 from pipeline.features.store import FeatureCache
 from pipeline.features.worklist import undecodable
 from pipeline.images import Failure, PictureList
+from pipeline.images.indexing import pool_of
 from pipeline.images.own import is_own, note_own
-from pipeline.images.pool import pool_of
 from pipeline.images.remarks import N_NUMBERS
 from pipeline.predict.labelling import Labelled, Predictor
 from pipeline.runs import Bundle

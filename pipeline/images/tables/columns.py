@@ -40,14 +40,8 @@ _N_TRIED = 20
 class ColumnChoice:
     """Chooses the columns of one table, in the order of its methods: what has a role is no other's.
 
-    Args:
-        where: The table, as the user named it.
-        table: What is in it.
-        config: What was typed.
-        fits: Looks for files; None where that cannot be done here.
-
-    Raises:
-        InputError: A name that was typed is unknown, or one column has two roles.
+    ``fits`` looks for files; None where that cannot be done here. Raises InputError if a name that
+    was typed is unknown, or one column has two roles.
     """
 
     def __init__(

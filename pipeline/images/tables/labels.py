@@ -63,11 +63,7 @@ def one_hot(where: str, numbers: Sequence[int], columns: Sequence[TableColumn]) 
 
 
 def check_one_label(where: str, numbers: Sequence[int], labels: TableColumn) -> None:
-    """Refuse labels that are several labels, such as ``cat dog`` beside ``cat`` and ``dog``.
-
-    Raises:
-        DataError: There is one.
-    """
+    """Raise DataError for labels that are several: ``cat dog`` beside ``cat`` and ``dog``."""
     found = None if labels.classes else several_labels(labels.counts)
     if found:
         label, parts = found

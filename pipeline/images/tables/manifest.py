@@ -32,11 +32,7 @@ class TableRow(NamedTuple):
 def check_filled(
     where: str, numbers: Sequence[int], paths: TableColumn, labels: TableColumn
 ) -> None:
-    """Refuse rows without a path or a label.
-
-    Raises:
-        DataError: There is one.
-    """
+    """Raise DataError for a row without a path or a label."""
     missing = {""} if labels.classes else {"", *filter(is_missing, labels.counts)}
     for number, path, label in zip(numbers, paths.values, labels.values, strict=True):
         if not path or label in missing:
@@ -55,15 +51,7 @@ def table_rows(
     split: TableColumn | None,
     group: TableColumn | None,
 ) -> Iterator[TableRow]:
-    """Yield the rows of a manifest, each path once, in their order.
-
-    Args:
-        where: The manifest, as the user named it.
-        numbers: n row numbers.
-        paths: n paths, each written in one way.
-        labels: n labels.
-        split: What says the splits.
-        group: What says the groups.
+    """Yield the rows of a manifest, each path once, in their order; paths are written in one way.
 
     Raises:
         UnknownNameError: A split has no known name.

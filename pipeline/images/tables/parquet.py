@@ -199,13 +199,7 @@ class PictureColumn:
     """The pictures in a column of one Parquet file, read block by block. Safe for threads.
 
     What was read is kept for a while, within bounds: pictures are mostly asked for in order.
-
-    Args:
-        where: The file, or its URL.
-        column: The column.
-
-    Raises:
-        InputError: It cannot be read.
+    Raises InputError if it cannot be read.
     """
 
     def __init__(self, where: str, column: str) -> None:
@@ -266,9 +260,7 @@ class PictureColumn:
 class ParquetFiles(Files):
     """Pictures inside Parquet files, by names that their table made.
 
-    Args:
-        columns: Where they are.
-        rows: Of each name the number of its column among them, and its row there.
+    ``rows`` has of each name the number of its column, and its row there.
     """
 
     def __init__(self, columns: Sequence[PictureColumn], rows: Mapping[str, Sequence[int]]) -> None:

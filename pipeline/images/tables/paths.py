@@ -27,11 +27,7 @@ _WORTH_LISTING = 32
 
 
 class PathFinder:
-    """Finds the files of a table below one folder; the folder is listed where a path needs it.
-
-    Args:
-        root: The folder.
-    """
+    """Finds the files of a table below a root; that is listed where a path needs it."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -42,9 +38,7 @@ class PathFinder:
     def tidied(self, path: str, folder: str = "") -> str:
         """Write one path in one way, so that two rows for it are seen.
 
-        Args:
-            path: As a table has it.
-            folder: Where that table lies below the root, with a slash at its end.
+        ``folder`` is where its table lies below the root, with a slash at its end.
         """
         if path[0] not in "/~" and "://" not in path:
             path = folder + path
@@ -65,10 +59,7 @@ class PathFinder:
         return True
 
     def found(self, paths: Collection[str]) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
-        """Return which files are meant by those tidy paths at which there is none.
-
-        Args:
-            paths: Different tidy paths.
+        """Return which files are meant by those different tidy paths at which there is none.
 
         Returns:
             The file by path; and the paths that mean none, with the files that fit: none, several,

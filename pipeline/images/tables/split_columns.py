@@ -24,14 +24,9 @@ def choose_split(
     levels: Collection[TableColumn],
     labels: TableColumn,
 ) -> TableColumn | None:
-    """Return what says the splits; None where nothing does.
+    """Return what says the splits among columns without a role and `path_levels`; None if nothing.
 
-    Args:
-        where: The table, as the user named it.
-        numbers: Its n row numbers.
-        columns: Columns that have no other role.
-        levels: What the paths say, as `path_levels` returns it.
-        labels: The labels. What follows from them, such as a folder for each, is no split.
+    What follows from the labels, such as a folder for each, is no split.
 
     Raises:
         InputError: Several may be it, or one may or may not.
@@ -70,12 +65,7 @@ def _splits(column: TableColumn) -> list[str | None]:
 
 
 def path_levels(name: str, paths: Sequence[str]) -> Iterator[TableColumn]:
-    """Yield what may say the splits in the paths: their folders at each level, the files' names.
-
-    Args:
-        name: The column that holds the paths.
-        paths: n paths, as they mean files.
-    """
+    """Yield what may say the splits in a column of paths: folders at each level, names of files."""
     folders = [path.rpartition("/")[0] for path in paths]
     parts = {folder: folder.split("/") for folder in set(folders)}
     for level in range(max(map(len, parts.values()))):
