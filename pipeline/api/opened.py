@@ -30,10 +30,6 @@ Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 def column_names(layers: Sequence[str], widths: Sequence[int]) -> list[str]:
     """Return a name per feature: its layer and its place there.
 
-    Args:
-        layers: Names of the cuts, in order.
-        widths: How many features each has.
-
     >>> column_names(["block5", "top"], [1, 2])
     ['block5_0', 'top_0', 'top_1']
     """
@@ -43,14 +39,7 @@ def column_names(layers: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 @dataclass(frozen=True)
 class Held:
-    """What all views of one opened data set share: its index, its base, and its caches.
-
-    Args:
-        dataset: Pictures, labels and splits.
-        base: Whose features they are.
-        caches: Of the pictures as they are, and of their augmented views if any are wanted.
-        n_views: The highest number of an augmented view.
-    """
+    """What all views of one opened data set share; ``n_views`` is the highest number of a view."""
 
     dataset: Dataset
     base: FrozenBase

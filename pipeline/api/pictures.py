@@ -23,10 +23,9 @@ EXPECTED = "paths of picture files, or arrays (n, h, w, 3) of RGB from 0 to 255"
 
 
 class Arrays:
-    """Pixels in memory; a picture file of each is made when it is read.
+    """Pixels in memory, of which a picture file is made when it is read.
 
-    Args:
-        arrays: (n, h, w, 3), or n arrays (h, w, 3) of any sizes; numbers from 0 to 255.
+    They are (n, h, w, 3), or n arrays (h, w, 3) of any sizes; numbers from 0 to 255.
     """
 
     def __init__(self, arrays: np.ndarray | Sequence[np.ndarray]) -> None:
@@ -168,8 +167,7 @@ def _check_range(arrays: np.ndarray | Sequence[np.ndarray]) -> None:
 def content_digests(pictures: Listed) -> np.ndarray:
     """Return the SHA-256 of every picture file, read once: (n, 32) uint8, row-aligned.
 
-    Raises:
-        InputError: A file cannot be read.
+    Raises InputError if a file cannot be read.
     """
     from concurrent.futures import ThreadPoolExecutor
 

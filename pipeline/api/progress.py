@@ -36,11 +36,7 @@ ProgressWanted = bool | OnProgress | None
 
 @contextmanager
 def reporting(progress: ProgressWanted) -> Iterator[Reporter]:
-    """Yield who is told, and leave the terminal as it was.
-
-    Raises:
-        InputError: It is nothing of what may be given.
-    """
+    """Yield who is told, and leave the terminal as it was; raises InputError for anything else."""
     if progress is None or progress is False:
         yield SILENT
     elif progress is True:

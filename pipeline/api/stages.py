@@ -38,14 +38,7 @@ if TYPE_CHECKING:
 def indexed(
     data: str, config: FeaturesConfig, reporter: Reporter, *, look: bool = False
 ) -> Dataset:
-    """Index a location, with the digests remembered beside the cache.
-
-    Args:
-        data: The location.
-        config: How to read it, and where the cache is.
-        reporter: Told of files.
-        look: Change nothing on disk: what is read now is not remembered.
-    """
+    """Index a location, with the digests remembered beside the cache, unless it only ``looks``."""
     dataset = index(
         data,
         config,
@@ -87,12 +80,7 @@ def features(
 ) -> Extraction:
     """Run stage 1 on a location, and mend the cache for it; return what was done.
 
-    Args:
-        data: The location.
-        config: The base, and how the location is read.
-        reporter: Told how it goes on.
-        unlabelled: Take all pictures as they lie, without labels; what can be nothing else is
-            taken so anyway.
+    What can be nothing but a pool is taken without labels even if nobody said so.
     """
     base = resolve(config)  # first: a wrong name shows before any picture is read
     if not unlabelled:

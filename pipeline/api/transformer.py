@@ -21,7 +21,7 @@ from pipeline.features.extract import Extraction, extract
 from pipeline.features.quantised import settled
 from pipeline.features.saved import frozen_from_dict
 from pipeline.features.store import FeatureCache
-from pipeline.features.store.lock import one_at_a_time
+from pipeline.features.store.folders import one_at_a_time
 from pipeline.images.identity import local_identities
 from pipeline.images.indexing import Listed, pool_of
 

@@ -29,10 +29,6 @@ def visible_gpus(
     """Return the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
 
     No library is asked. The order is that of the variable.
-
-    Args:
-        system: The root of the file system to look at.
-        environment: Where ``CUDA_VISIBLE_DEVICES`` may narrow them down.
     """
     allowed = environment.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
@@ -113,14 +109,8 @@ def worker_options(
     Cores are divided among the workers: two on two cores reached 0.95 to 0.98 of the rate of one
     process with a core each, and 0.58 to 0.91 where they shared both. Where there
     are GPUs each worker sees one of them and offers Dask the resource ``GPU``; workers beyond
-    their number see none.
-
-    Args:
-        n_workers: How many.
-        gpus: Names of the GPUs, as ``CUDA_VISIBLE_DEVICES`` has them.
-        cores: Numbers of the cores that this process may use.
-        n_threads: Threads that all of them together should use; a container may allow fewer than
-            it shows cores.
+    their number see none. Threads are those that all of them together should use; a container may
+    allow fewer than it shows cores.
     """
     return [
         {
@@ -173,8 +163,7 @@ def _started_with(environment: Mapping[str, str]) -> Iterator[None]:
 def local_cluster(n_workers: int | None) -> Iterator["SpecCluster"]:
     """Start workers on this machine, each in a process of its own that is started again if it dies.
 
-    Args:
-        n_workers: How many; None for one a GPU, or one for every four cores where there is none.
+    None stands for one a GPU, or one for every four cores where there is none.
     """
     from distributed import Nanny, Scheduler, SpecCluster
 

@@ -6,8 +6,7 @@ the stage's own.
 
 from pipeline.features.base import resolve
 from pipeline.features.caches import Caches, versions
-from pipeline.features.computation import Computation
-from pipeline.features.passes import Outcome, Passes
+from pipeline.features.passes import Computation, Outcome, Passes
 from pipeline.features.preflight import Forecast
 from pipeline.features.worklist import (
     Work,

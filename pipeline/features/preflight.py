@@ -60,13 +60,8 @@ def forecast(
 ) -> Forecast:
     """Foresee disk, memory and time, and refuse what cannot end well.
 
-    Args:
-        engine: What will compute; knows the shape of features.
-        work: What there is to do.
-        dtype: Stored type.
-        cache: Where the features will land.
-        batch: Shape (k, size, size, 3) of a batch.
-        decode_seconds: Returns how long one picture takes to read and decode.
+    A batch has the shape (k, size, size, 3); ``decode_seconds`` returns how long one picture takes
+    to read and decode.
 
     Raises:
         StoreError: The disk cannot hold the features.
@@ -90,8 +85,7 @@ def bytes_of_row(shapes: Iterable[tuple[int, ...]], dtype: str) -> int:
 def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
     """Return how many bytes the features will take, and how many the disk can take.
 
-    Raises:
-        StoreError: It cannot hold them.
+    Raises StoreError if it cannot hold them.
     """
     disk_bytes, free = int(n_rows * (row_bytes + 36) * DISK_SHARE), free_bytes(cache)
     if disk_bytes > free:
@@ -106,8 +100,7 @@ def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
 def check_memory(row_bytes: int, batch: tuple[int, ...], n_devices: int = 1) -> int:
     """Return the bytes that a process may need for batches of shape (k, size, size, 3).
 
-    Raises:
-        InputError: The memory cannot hold them.
+    Raises InputError if the memory cannot hold them.
     """
     batches = BATCHES_IN_MEMORY * n_devices * batch[0] * (prod(batch[1:]) + row_bytes)
     available = available_memory()

@@ -318,11 +318,9 @@ def _check_histograms(boosting: Any) -> None:
 
 
 def _check_neighbour_tree(tree: Any, n_bounds: int) -> None:
-    """Require a tree of neighbours whose nodes and places are all there.
+    """Require a KDTree or BallTree whose nodes and places are all there.
 
-    Args:
-        tree: A KDTree or a BallTree.
-        n_bounds: What a node's bounds are: the two ends of a box, or a centre.
+    Bounds of a node are the two ends of a box, or a centre.
     """
     data, places, nodes, bounds = tree.get_arrays()
     metric = tree.__getstate__()[11]

@@ -55,8 +55,7 @@ class Density:
     def typical(self, features: np.ndarray) -> np.ndarray:
         """Return the share of training-like pictures that are less typical: (n,) from 0 to 1.
 
-        Args:
-            features: (n, d) float, as the head scores them.
+        Features (n, d) are as the head scores them.
         """
         if features.shape[1] != len(self.mean):
             raise InputError(

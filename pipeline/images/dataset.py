@@ -114,9 +114,10 @@ class Dataset:
         return component_keys(self.digests, self.groups, self.group_names)
 
     def bundles(self, rows: np.ndarray) -> np.ndarray | None:
-        """Number rows (k,) alike that folds must keep together: int64 (k,), equal in a component.
+        """Number rows (k,) alike that folds must keep together; None if every row is by itself.
 
-        None if every row is by itself.
+        Returns:
+            int64 (k,), row-aligned with ``rows``, equal within a component.
         """
         numbers = content_numbers(self.keys[rows])
         return None if numbers.max(initial=-1) + 1 == len(rows) else numbers

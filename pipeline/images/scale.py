@@ -156,7 +156,11 @@ if fast is not None:
 
 
 def _weighted(pixels: np.ndarray, start: float, length: float, n: int) -> np.ndarray:
-    """Scale the first axis of uint8 (limit, m, 3): [start, start + length) becomes ``n`` long."""
+    """Scale the first axis of uint8 (limit, m, 3): [start, start + length) becomes n long.
+
+    Returns:
+        uint8 (n, m, 3).
+    """
     limit, others, _ = pixels.shape
     if length == n and start == round(start):
         return pixels[int(start) : int(start) + n]

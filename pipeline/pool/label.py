@@ -19,8 +19,7 @@ from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
 from pipeline.report.page import as_json, filled
 from pipeline.report.predictions import RunPredictions, read_predictions
-from pipeline.report.sprites import data_uri, webp
-from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
+from pipeline.report.thumbnails import Thumbnail, Wanted, data_uri, make_thumbnails, webp
 from pipeline.runs import RunFolder
 from pipeline.system.files import output_path
 from pipeline.system.progress import SILENT, Reporter

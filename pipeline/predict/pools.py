@@ -33,12 +33,7 @@ def label_pool(
 ) -> Iterator[Labelled]:
     """Label pictures, from cached features where these are there.
 
-    Args:
-        config: Where the cache is, and whether it is filled.
-        predictor: What labels.
-        pictures: The pictures.
-        reporter: Told of files and of computing.
-        bundle: The run's, from which its base is made where features are to be kept.
+    The run's bundle is what its base is made from where features are to be kept.
 
     Yields:
         Every row once, in order, with its probabilities or among the failures.

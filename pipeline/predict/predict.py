@@ -92,16 +92,10 @@ def predict(
     *,
     keep: bool = True,
 ) -> Predictions:
-    """Label pictures, decoded and judged exactly as in training.
+    """Label pictures in files, folders and archives, decoded and judged exactly as in training.
 
-    Args:
-        config: How many classes to list, where runs and weights are, and the CSV file if one is
-            wanted.
-        target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
-        paths: Picture files, folders and archives of them.
-        reporter: Is told of files, of computing, and after each batch.
-        keep: Whether to return the predictions; without, memory does not grow with the pictures,
-            but for their names.
+    The target is a run (name, folder, or best), or ``imagenet:BACKBONE``. Unless predictions are to
+    be kept, memory does not grow with the pictures, but for their names.
 
     Raises:
         RunError: The run is not there or damaged.
@@ -163,14 +157,7 @@ def _table(path: Path | None, classes: Sequence[str], typical: bool = False) -> 
 def _told(
     labelled: Labelled, predictor: Predictor, name: Callable[[int], str], top: int
 ) -> Iterator[tuple[Prediction, list[float]]]:
-    """Yield what is said of each picture, and its probabilities.
-
-    Args:
-        labelled: The pictures.
-        predictor: What labelled them.
-        name: Returns a row's path.
-        top: How many of the likeliest classes to list.
-    """
+    """Yield what is said of each picture, with the ``top`` likeliest classes; and probabilities."""
     classes, threshold = predictor.classes, predictor.threshold
     best = np.argsort(-labelled.probabilities, axis=1, kind="stable")[:, :top].tolist()
     values = labelled.probabilities.tolist()

@@ -61,12 +61,9 @@ def choose_pictures(
 ) -> Album:
     """Choose the pictures to show: all, or a seeded sample that keeps the mistakes.
 
-    Args:
-        dataset: The data set, where it is still what it was.
-        predictions: Of each run in detail, with the name of the split that was judged.
-        wanted: Paths of pictures that findings name; they come after the mistakes.
-        most: Pictures at most; of more mistakes the surest stay.
-        seed: Of the sample.
+    The data set counts where it is still what it was. Predictions are of each run in detail, with
+    the name of the split that was judged. Paths that are ``wanted`` come after the mistakes, of
+    which the surest stay if there are more than ``most``.
     """
     if dataset is None:
         split, first = predictions[0]

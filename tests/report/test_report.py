@@ -33,9 +33,8 @@ from pipeline.report.page import as_json
 from pipeline.report.predictions import RunPredictions
 from pipeline.report.projection import on_grid, parse_maps, project
 from pipeline.report.sources import find_dataset
-from pipeline.report.sprites import make_sheets
 from pipeline.report.tables import confusion_view
-from pipeline.report.thumbnails import Wanted, make_thumbnails
+from pipeline.report.thumbnails import Wanted, make_sheets, make_thumbnails
 from pipeline.runs import leaderboard, list_runs
 from pipeline.system.progress import SILENT
 from pipeline.system.shell import command, quoted

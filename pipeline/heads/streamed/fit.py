@@ -50,12 +50,8 @@ def fit_streamed(
     """Fit a head to features that need not fit in memory; the objectives are those of `fit_head`.
 
     A solver that stops before it converged is reported in the log and its head is used as it is.
-
-    Args:
-        spec: One of `STREAMABLE`, with its parameters and preparation.
-        sample: What it learns from.
-        folds: From `make_folds`, to score pictures out of fold; views follow their pictures.
-        reporter: Told after each block: rows seen in this pass, and rows in a pass.
+    Folds are from `make_folds`, to score pictures out of fold; views follow their pictures. The
+    reporter is told after each block: rows seen in this pass, and rows in a pass.
 
     Raises:
         InputError: The head cannot learn in blocks, its products do not fit in memory, or the

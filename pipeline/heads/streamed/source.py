@@ -93,13 +93,7 @@ class Chunk:
 
 
 class ChunkSource:
-    """What every solver reads from.
-
-    Args:
-        sample: The pictures, with labels and seed.
-        preparation: What is done row by row is done here.
-        reporter: Told how far each pass is.
-    """
+    """What every solver reads from; the row-wise part of the preparation is done here."""
 
     def __init__(
         self, sample: BlockSample, preparation: Preparation, reporter: Reporter = SILENT
