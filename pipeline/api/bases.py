@@ -84,7 +84,7 @@ class Contest:
         return len({one.base.in_float for one in self._bases}) == 1
 
     def among(self, found: Sequence[CachedFeatures]) -> ChosenBase:
-        """Return what being the best of all adds to a figure, given all pictures of those kept."""
+        """Return what being the best of all adds to a figure, by all pictures of those kept."""
         rows = sample_rows(self._dataset, len(self._dataset), self._config.seed)
         kept = (self._bases[place] for place in self.comparison.alive)
         pairs = zip(kept, found, strict=True) if len(found) > 1 else ()
@@ -95,8 +95,7 @@ class Contest:
     def _judged(self, place: int, rows: np.ndarray, n: int) -> Judged:
         one = self._bases[place]
         cached = self._extract(one.clean, one.base, self._dataset.taking(rows))
-        cuts = ((cut.layer, cut.pooling) for cut in one.base.cuts)
-        shapes = map(cached.caches.clean.row_shape, cuts)
+        shapes = map(cached.caches.clean.row_shape, one.base.recipe.cuts)
         return Judged(n, self._trial(one, cached, rows), bytes_of_row(shapes, one.base.dtype))
 
     def _trial(self, one: Contender, cached: CachedFeatures, rows: np.ndarray) -> Trial:

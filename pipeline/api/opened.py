@@ -70,6 +70,7 @@ class OpenedFeatures:
 
     def __init__(self, held: Held, rows: np.ndarray, cuts: Sequence[Cut]) -> None:
         self._held, self._rows, self._cuts = held, rows, tuple(cuts)
+        self._names = [(cut.layer, cut.pooling) for cut in cuts]
         dataset = held.dataset
         self.location, self.classes = dataset.location, dataset.classes
         self.paths = tuple(dataset.paths[row] for row in rows)
@@ -92,8 +93,7 @@ class OpenedFeatures:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one picture's features of each layer: (d,), or (h, w, c) of a map."""
         clean = self._held.caches.clean
-        shapes = (clean.row_shape((cut.layer, cut.pooling)) for cut in self._cuts)
-        return dict(zip(self.layers, shapes, strict=True))
+        return dict(zip(self.layers, map(clean.row_shape, self._names), strict=True))
 
     @property
     def _widths(self) -> list[int]:
@@ -146,8 +146,7 @@ class OpenedFeatures:
         caches = self._held.caches
         cache = caches.viewed if view else caches.clean
         assert cache is not None
-        cuts = [(cut.layer, cut.pooling) for cut in self._cuts]
-        return cache.blocks(cuts, self._held.dataset.digests[self._rows[part]], view).array()
+        return cache.blocks(self._names, self._held.dataset.digests[self._rows[part]], view).array()
 
     def split(self, name: str) -> "OpenedFeatures":
         """Return the pictures of one split, in the same order.
@@ -213,8 +212,7 @@ class OpenedFeatures:
         Args:
             seed: The same one gives the same order.
         """
-        cuts = [(cut.layer, cut.pooling) for cut in self._cuts]
-        blocks = self._held.caches.clean.blocks(cuts, self._held.dataset.digests[self._rows])
+        blocks = self._held.caches.clean.blocks(self._names, self._held.dataset.digests[self._rows])
         rng = np.random.default_rng(seed)
         for places, rows in blocks.shuffled(seed):
             order = rng.permutation(len(places))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def indexed(
     data: str, config: FeaturesConfig, reporter: Reporter, *, look: bool = False
 ) -> Dataset:
-    """Index a location, with the digests remembered beside the cache, unless it only ``looks``."""
+    """Index a location; digests are remembered beside the cache, unless it is only to ``look``."""
     dataset = index(
         data,
         config,
@@ -48,14 +48,6 @@ def indexed(
     )
     logger.info("%s is read so: %s", dataset.location, dataset.reading.sentence)
     return dataset
-
-
-def cached(
-    data: str, config: FeaturesConfig, reporter: Reporter, *, mend: bool = False
-) -> CachedFeatures:
-    """Run stage 1 on a location: what is in the cache is not computed again, nor mended."""
-    base = resolve(config)  # first: a wrong name shows before any picture is read
-    return computed(config, base, indexed(data, config, reporter), reporter, mend=mend)
 
 
 def computed(
@@ -199,7 +191,9 @@ def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":
     """Look at what is in a location, after stage 1 for what is missing."""
     from pipeline.check.check import check
 
-    return check(config, cached(data, config, reporter), reporter)
+    base = resolve(config)  # first: a wrong name shows before any picture is read
+    found = computed(config, base, indexed(data, config, reporter), reporter)
+    return check(config, found, reporter)
 
 
 def explained(data: str, config: FeaturesConfig, reporter: Reporter) -> Explanation:

@@ -147,7 +147,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         if base.precision == INT8:
             base = settled(config, base, pool_of("X", pictures, content_digests(pictures)))
         cache, _, extraction = _cached(config, base, pictures)
-        widths = [prod(cache.row_shape((cut.layer, cut.pooling))) for cut in base.cuts]
+        widths = [prod(cache.row_shape(cut)) for cut in base.recipe.cuts]
         self.base_, self.layers_ = base.to_dict(), base.layers
         self._held = base, _identity(base)
         self._widths = widths
@@ -172,7 +172,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         base, config = self._fitted_base(), self._config(self.base_["weights_seed"])
         cache, digests, _ = _cached(config, base, given_samples(X))
-        return cache.blocks([(cut.layer, cut.pooling) for cut in base.cuts], digests).array()
+        return cache.blocks(base.recipe.cuts, digests).array()
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, (n_features_out_,) object: ``top_0``, ``top_1``, ….

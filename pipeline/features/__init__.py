@@ -5,7 +5,7 @@ the stage's own.
 """
 
 from pipeline.features.base import resolve
-from pipeline.features.caches import Caches, versions
+from pipeline.features.caches import Caches
 from pipeline.features.passes import Computation, Outcome, Passes
 from pipeline.features.preflight import Forecast
 from pipeline.features.worklist import (
@@ -31,6 +31,5 @@ __all__ = [
     "left_out_of",
     "resolve",
     "undecodable",
-    "versions",
     "wanted_views",
 ]

@@ -237,7 +237,7 @@ def resolve(config: FeaturesConfig, *, look: bool = False) -> FrozenBase:
     """Find the base that a config asks for, and refuse what no base could make good.
 
     Layers that are not named cut points are looked for in the Keras model, unless the cache has
-    features of them. Who only ``looks`` fetches no weights: that changes something.
+    features of them. With ``look`` no weights are fetched: who only looks changes nothing.
 
     Raises:
         InputError: A backbone, layer, pooling, engine, precision or view policy does not exist.

@@ -18,7 +18,7 @@ from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
 from pipeline.features.caches import Caches, versions, view_recipe, wanted_recipes
 from pipeline.features.preflight import BATCHES_AHEAD, Forecast, forecast, sample
-from pipeline.features.store import Recipe, ShardWriter
+from pipeline.features.store import ShardWriter
 from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
 from pipeline.images import Batch, Dataset, Failure, LoadTimes, RowLoader, load_batches, paired
@@ -163,18 +163,15 @@ class Passes:
         """Compute everything there is to do; what is done stays, however this ends."""
         began = monotonic()
         with ExitStack() as stack:
-            writers = [
-                stack.enter_context(self._writer(recipe, engine))
-                for recipe in wanted_recipes(self.config, self.base)
-            ]
+            writers = []
+            for recipe in wanted_recipes(self.config, self.base):
+                folder = self.config.cache / recipe.id
+                writer = ShardWriter(folder, recipe, engine.name, versions(), self._on_shard)
+                writers.append(stack.enter_context(writer))
             self._compute(engine, writers, outcome, reporter)
         outcome.seconds = monotonic() - began
         outcome.reading, outcome.decoding = self._times.reading, self._times.decoding
         outcome.waits = dict(self._waits.seconds)
-
-    def _writer(self, recipe: Recipe, engine: Engine) -> ShardWriter:
-        folder = self.config.cache / recipe.id
-        return ShardWriter(folder, recipe, engine.name, versions(), self._on_shard)
 
     def _compute(
         self, engine: Engine, writers: Sequence[ShardWriter], outcome: Outcome, reporter: Reporter

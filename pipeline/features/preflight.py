@@ -1,6 +1,5 @@
 """Before anything long: what computing will take, and whether disk and memory hold it."""
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -12,7 +11,7 @@ import numpy as np
 from pipeline.backbones.engines import Engine
 from pipeline.errors import InputError, StoreError
 from pipeline.features.worklist import Work
-from pipeline.system.machine import available_memory
+from pipeline.system.machine import available_memory, free_bytes
 from pipeline.system.units import size_text
 
 DISK_SHARE = 1.05
@@ -125,11 +124,3 @@ def _engine_seconds(engine: Engine, shape: tuple[int, ...]) -> float:
 def sample(rows: np.ndarray) -> Iterator[int]:
     """Yield a few rows, evenly spread."""
     yield from rows[:: max(1, len(rows) // N_SAMPLES)][:N_SAMPLES].tolist()
-
-
-def free_bytes(folder: Path) -> int:
-    """Return what the disk of a folder, there already or not, can still take."""
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    return shutil.disk_usage(existing).free

@@ -1,4 +1,7 @@
-"""Linear classifiers from class means: Fisher's discriminant, shrunk, and the nearest mean."""
+"""Linear classifiers from class means: Fisher's discriminant, shrunk, and the nearest mean.
+
+Their scores of rows (n, d) are ``rows @ coef_.T + intercept_``, in the order of ``classes_``.
+"""
 
 import numpy as np
 import scipy
@@ -57,26 +60,13 @@ class PooledDiscriminant:
         else:
             shrinkage = float(self.shrinkage)
         scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, LEAST_SHRINKAGE) * level
-        if not wide:
-            product *= scale
-            product.flat[:: n_features + 1] += floor
-            return scipy.linalg.cho_solve(
-                scipy.linalg.cho_factor(product, overwrite_a=True), means.T
-            ).T
         product *= scale
-        product.flat[:: n_rows + 1] += floor
-        inner = scipy.linalg.cho_solve(
-            scipy.linalg.cho_factor(product, overwrite_a=True), centred @ means.T
-        )
+        product.flat[:: len(product) + 1] += floor
+        factor = scipy.linalg.cho_factor(product, overwrite_a=True)
+        if not wide:
+            return scipy.linalg.cho_solve(factor, means.T).T
+        inner = scipy.linalg.cho_solve(factor, centred @ means.T)
         return (means - scale * inner.T @ centred) / floor
-
-    def decision_function(self, features: np.ndarray) -> np.ndarray:
-        """Return log posteriors up to what all classes share: (n, classes), each row of mean 0."""
-        return np.asarray(features, np.float64) @ self.coef_.T + self.intercept_
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return the likeliest class number of each row: (n,)."""
-        return self.classes_[self.decision_function(features).argmax(1)]
 
 
 def ledoit_wolf(product: np.ndarray, shape: tuple[int, int], level: float, fourth: float) -> float:
@@ -126,14 +116,6 @@ class NearestMean:
         else:
             self.coef_, self.intercept_ = means, -0.5 * np.sum(means**2, axis=1)
         return self
-
-    def decision_function(self, features: np.ndarray) -> np.ndarray:
-        """Return scores (n, classes), in the order of ``classes_``."""
-        return np.asarray(features, np.float64) @ self.coef_.T + self.intercept_
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return the nearest class number of each row: (n,)."""
-        return self.classes_[self.decision_function(features).argmax(1)]
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

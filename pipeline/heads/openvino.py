@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.heads.fitted import NetworkHead
-from pipeline.heads.rowwise import SHORTEST, SOFTENING, spans
+from pipeline.heads.preparation import SHORTEST, SOFTENING, spans
 from pipeline.system.startup import import_openvino
 
 ov = import_openvino()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.heads.fitted import FittedHead, NetworkHead
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import apply_rowwise
 
 _GEM_SMALLEST = 1e-6
 

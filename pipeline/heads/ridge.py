@@ -23,8 +23,7 @@ from pipeline.heads.affine import common_scale, fit_affine, fold, kept_component
 from pipeline.heads.class_weights import check_class_weight, class_weights
 from pipeline.heads.fitted import ABSENT, NetworkHead, f32, safe_scale
 from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_moments
-from pipeline.heads.preparation import Preparation
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import Preparation, apply_rowwise
 from pipeline.heads.sample import Folds, Sample
 from pipeline.heads.shifted import Tridiagonal
 

@@ -17,8 +17,8 @@ from pipeline.heads.class_weights import class_weights
 from pipeline.heads.discriminant import LEAST_SHRINKAGE, ledoit_wolf
 from pipeline.heads.fitted import ABSENT, safe_scale
 from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_moments
+from pipeline.heads.preparation import apply_rowwise, spans
 from pipeline.heads.ridge import Targets
-from pipeline.heads.rowwise import apply_rowwise, spans
 from pipeline.heads.sample import Sample
 from pipeline.heads.shifted import System, products
 

@@ -7,7 +7,7 @@ import keras
 
 from pipeline.heads.fitted import NetworkHead
 from pipeline.heads.positions import overlaps
-from pipeline.heads.rowwise import SHORTEST, SOFTENING, spans
+from pipeline.heads.preparation import SHORTEST, SOFTENING, spans
 
 
 def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) -> keras.Model:

@@ -102,5 +102,4 @@ def _unit(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarr
     unit = (features - mean) / scale
     np.clip(unit, -CLIP, CLIP, out=unit)
     length = np.linalg.norm(unit, axis=1, keepdims=True)
-    found: np.ndarray = unit / np.where(length > 0, length, 1)
-    return found
+    return unit / np.where(length > 0, length, 1)

@@ -86,7 +86,9 @@ class ZipFiles(ArchiveFiles):
             raise _no_archive(where, "zip", file, "its parts are numbered")
         members = zip_members(where, self._zip.infolist())
         _check_unlocked(where, members)
-        self._members, self.odd = by_path(where, members, _same_in_zip)
+        self._members, self.odd = by_path(
+            where, members, lambda a, b: (a.file_size, a.CRC) == (b.file_size, b.CRC)
+        )
         self.names = tuple(self._members)
 
     def read(self, path: str) -> bytes:
@@ -251,10 +253,6 @@ def _reader(file: BinaryIO) -> Callable[[int, int], bytes]:
     except OSError:
         return read_locked
     return read_at_once if hasattr(os, "pread") else read_locked
-
-
-def _same_in_zip(one: zipfile.ZipInfo, other: zipfile.ZipInfo) -> bool:
-    return (one.file_size, one.CRC) == (other.file_size, other.CRC)
 
 
 def _check_unlocked(where: str, members: Sequence[tuple[str, zipfile.ZipInfo]]) -> None:

@@ -245,21 +245,21 @@ def _put_together(
     )
     paths = [*(source.paths[row] for row in kept), *extra]
     order = sorted(range(len(paths)), key=paths.__getitem__)
-    groups = source.groups
-    if groups is not None:
-        groups = (*(groups[row] for row in kept), *[None] * len(extra))
-    now_labels = [*(labels[row] for row in kept), *(label for _, label in extra.values())]
-    now_splits = [*(source.splits[row] for row in kept), *["train"] * len(extra)]
+
+    def by_path(said: Sequence[Any], of_new: Sequence[Any]) -> tuple[Any, ...]:
+        both = [*(said[row] for row in kept), *of_new]
+        return tuple(both[at] for at in order)
+
     added = np.frombuffer(b"".join(digest for digest, _ in extra.values()), np.uint8)
     place_of = {row: place for place, row in enumerate(kept)}
     again = {place: at for at, place in enumerate(order)}
     whole = replace(
         source,
         files=_with_added(source.files, extra) if extra else source.files,
-        paths=tuple(paths[at] for at in order),
-        labels=tuple(now_labels[at] for at in order),
-        splits=tuple(now_splits[at] for at in order),
-        groups=groups and tuple(groups[at] for at in order),
+        paths=by_path(source.paths, list(extra)),
+        labels=by_path(labels, [label for _, label in extra.values()]),
+        splits=by_path(source.splits, ["train"] * len(extra)),
+        groups=source.groups and by_path(source.groups, [None] * len(extra)),
     )
     left = {again[place_of[row]]: why for row, why in reasons.items() if row in place_of}
     return Corrected(

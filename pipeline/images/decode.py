@@ -232,8 +232,7 @@ def _opened_heif(data: bytes) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile
     except ImportError:
         raise Image.UnidentifiedImageError from None
-    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))
-    return image
+    return HeifImageFile(io.BytesIO(data))
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:

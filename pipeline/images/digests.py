@@ -33,7 +33,7 @@ _COUNTS = np.dtype(("<i8", 3))
 
 
 class DigestMemory:
-    """The digests of one location's files, as they were last time; ``folder`` keeps memories."""
+    """The digests of one location's files, as they were last time, kept in a folder."""
 
     def __init__(self, folder: Path, location: str) -> None:
         name = hashlib.sha256(location.encode("utf-8", "surrogateescape")).hexdigest()

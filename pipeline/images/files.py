@@ -10,6 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.errors import InputError
 from pipeline.images.identity import Identities, local_identities
 
 MAX_BYTES = 1 << 30
@@ -20,6 +21,11 @@ def check_size(size: int, place: str = "") -> None:
     """Raise OSError, which tells the place, if so many bytes are more than a picture can have."""
     if size > MAX_BYTES:
         raise OSError(EFBIG, f"too large{place}: {size:,} bytes, at most {MAX_BYTES:,}")
+
+
+def not_readable(place: object, error: OSError) -> InputError:
+    """Return the error that says why an archive or a table cannot be read."""
+    return InputError(f"cannot read {place}: {error.strerror}; make it readable")
 
 
 OUTSIDE = "leads out of the folder"

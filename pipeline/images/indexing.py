@@ -215,13 +215,9 @@ def index_pool(
     memory: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> Dataset:
-    """List the pictures of a location, and hash every file.
+    """List the pictures of a location, and hash every file; see `index` for what is alike.
 
-    Args:
-        location: A folder, archive or table, or the URL of one.
-        config: Where paths are in a table; what it says of labels and splits is refused.
-        memory: As for `index`, as the reporter.
-        reporter: The same.
+    What the config says of labels and splits is refused.
 
     Returns:
         The pictures, rows ordered by path, all of one class without a name.
@@ -269,7 +265,7 @@ class Listed(Protocol):
 
 
 def pool_of(name: str, pictures: Listed, digests: np.ndarray) -> Dataset:
-    """Return given pictures, called so together, and uint8 (n, 32) digests of each, as a pool."""
+    """Return given pictures, called ``name`` together, as a pool; uint8 (n, 32) digests of each."""
     paths = [pictures.name(row) for row in range(len(pictures))]
     return _unlabelled((name, name), _GivenFiles(pictures, paths), paths, digests)
 

@@ -28,6 +28,7 @@ from pipeline.images.files import (
     ListedFiles,
     LocalFiles,
     leads_out,
+    not_readable,
     read_file,
 )
 from pipeline.images.folders import read_folders
@@ -234,12 +235,8 @@ def _open_local(path: Path) -> tuple[BinaryIO, Stamp]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise not_readable(path, error) from error
     return file, stamp_of_stat(os.fstat(file.fileno()), now)
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
 def _from_table(

@@ -306,14 +306,10 @@ class Survey:
         return (path for folder in self.folders.values() for path in folder.pictures)
 
     def narrowed(self, wanted: str | None) -> tuple["Survey", list[str]]:
-        """Return the survey without the folders beside some, which are at one level.
+        """Return the survey without the folders beside some, and the dropped folders and pictures.
 
-        Args:
-            wanted: Names of the folders to keep, with commas between them, at the outermost level
-                that has them; or their paths; or one such name. None for all.
-
-        Returns:
-            It, and the dropped folders and pictures; folders end in ``/``.
+        Names of those to keep stand with commas between them; they are at the outermost level that
+        has them. They may be paths, or one such name. None keeps all. Dropped folders end in ``/``.
 
         Raises:
             UnknownNameError: No folder at that level has one of the names.

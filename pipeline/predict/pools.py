@@ -33,7 +33,7 @@ def label_pool(
 ) -> Iterator[Labelled]:
     """Label pictures, from cached features where these are there.
 
-    The run's bundle is what its base is made from where features are to be kept.
+    Where features are to be kept, their base is made from the run's bundle.
 
     Yields:
         Every row once, in order, with its probabilities or among the failures.
@@ -114,7 +114,7 @@ def _from_cache(
         nothing = np.empty((0, len(predictor.classes)))
         remarks = np.empty((0, N_NUMBERS), np.int32)
         return Labelled(rows, nothing, failed, remarks, np.empty(0))
-    cuts, wanted = [(cut.layer, cut.pooling) for cut in predictor.base.cuts], digests[rows]
+    cuts, wanted = predictor.base.recipe.cuts, digests[rows]
     scores: np.ndarray | None = None
     for places, features in cache.blocks(cuts, wanted):
         some = predictor.score(features)

@@ -60,7 +60,7 @@ class RunPredictions:
     def confused(self, most: int, each: int) -> tuple[tuple[int, ...], ...]:
         """Return pictures of the most confused pairs of classes: rows, surest first, pair by pair.
 
-        At most so many pairs, and of ``each`` so many pictures.
+        There are ``most`` pairs at most, and of ``each`` so many pictures.
         """
         pairs: dict[tuple[int, int], list[int]] = {}
         for row in self.surest_mistakes().tolist():

@@ -21,17 +21,10 @@ SUFFIXES = (".html", ".htm")
 
 @dataclass(frozen=True)
 class Written:
-    """What was written.
+    """What was written: names of the runs in it and of those in detail, and how many pictures.
 
-    Args:
-        path: The file.
-        n_bytes: Its size.
-        runs: Names of the runs in it.
-        detailed: Names of those in detail.
-        n_pictures: Pictures that are shown.
-        n_all: Pictures there are.
-        unreadable: Pictures that are shown without a thumbnail: path and reason.
-        missing: What could not be shown, and what would make it.
+    ``n_all`` pictures there are; ``unreadable`` are shown without a thumbnail: path and reason.
+    ``missing`` could not be shown.
     """
 
     path: Path

@@ -33,7 +33,7 @@ FOLDER = ".asked"
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A data set in its place, an absolute path or a URL, and when it was asked about, in UTC."""
+    """A data set in its place, an absolute path or a URL, and when it was asked about (UTC)."""
 
     root: str
     name: str
@@ -70,13 +70,12 @@ def asked(runs: Path, candidates: Sequence[RunFolder]) -> list[Asked]:
 def _read(path: Path) -> Asked:
     try:
         with readable(path):
-            read: Asked = typed(Asked, read_json(path))
+            return typed(Asked, read_json(path))
     except (OSError, ValueError) as error:
         raise RunError(
             f"expected which pictures were asked about in {path}, received: {error}; remove that "
             f"file"
         ) from error
-    return read
 
 
 def find_run(runs: Path, text: str) -> RunFolder:

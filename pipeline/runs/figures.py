@@ -211,8 +211,7 @@ class SelectionFigures:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "SelectionFigures":
         """Inverse of `to_dict`; raises MisreadError on anything else."""
-        read: SelectionFigures = record(cls, {"n": 0, "accuracy": None, "log_loss": None, **value})
-        return read
+        return record(cls, {"n": 0, "accuracy": None, "log_loss": None, **value})
 
 
 @dataclass(frozen=True)
@@ -317,8 +316,7 @@ class FinalTest:
         """Inverse of `to_dict`; raises MisreadError on anything else."""
         figures: dict[str, Any] = record(_Figures, value)
         accuracy = figures["accuracy"]
-        read: FinalTest = record(cls, {**value, "accuracy": accuracy.value, "ci95": accuracy.ci95})
-        return read
+        return record(cls, {**value, "accuracy": accuracy.value, "ci95": accuracy.ci95})
 
 
 class _Figures(TypedDict):

@@ -134,8 +134,7 @@ def learning_curve_of(run: RunFolder) -> LearningCurveRow | None:
 
     Raises RunError if the file is damaged.
     """
-    curve: LearningCurveRow | None = _more(run, LEARNING_CURVE, LearningCurveRow)
-    return curve
+    return _more(run, LEARNING_CURVE, LearningCurveRow)
 
 
 def search_of(run: RunFolder) -> list[TriedRow]:
@@ -248,10 +247,9 @@ def load_finished(path: Path, experiment: Mapping[str, Any]) -> RunFolder | None
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         with readable(path):
-            value: dict[str, Any] = typed(Mapping[str, Any], read_json(path))
+            return typed(Mapping[str, Any], read_json(path))
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    return value
 
 
 def _damaged(path: Path, reason: object) -> RunError:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import RunError
 from pipeline.heads import FittedHead, NetworkHead, SklearnHead
-from pipeline.heads.rowwise import ROWWISE
+from pipeline.heads.preparation import ROWWISE
 from pipeline.heads.sound import (
     FAULTS,
     MOST_FEATURES,

@@ -88,8 +88,7 @@ class RunData:
     def from_dict(cls, value: Mapping[str, Any]) -> "RunData":
         """Read the ``dataset`` of a ``run.json``; raises MisreadError on anything else."""
         name = Path(str(value.get("root"))).name
-        read: RunData = record(cls, {"name": name, **value})
-        return read
+        return record(cls, {"name": name, **value})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,8 +180,7 @@ class RunFolder:
     @property
     def _saved(self) -> SavedBase:
         with named_file(self.path / INFO):
-            base: SavedBase = record(SavedBase, self.base)
-        return base
+            return record(SavedBase, self.base)
 
     @property
     def weights(self) -> str:

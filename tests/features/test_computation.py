@@ -60,7 +60,7 @@ def test_large_work_is_tried():
 
 
 def test_features_that_the_disk_cannot_hold_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: Usage(0, 0, 10**9))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(0, 0, 10**9))
     with pytest.raises(StoreError, match=r"expected 1\.7 TB free for 1,000,000 times 1\.6 MB"):
         foresee(Engine((28, 28, 512)), 1_000_000, cache=tmp_path)
     with pytest.raises(StoreError, match=r"received 1\.0 GB: name fewer --layers, use --pooling"):

@@ -60,8 +60,7 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], split: str, pa
 
 def shares_of(confusion: np.ndarray) -> np.ndarray:
     """Return the rows of counts (k, k) as shares; a class without pictures has a row of zeros."""
-    shares: np.ndarray = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    return shares
+    return confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
 
 
 def shade(share: float, right: bool) -> str:

@@ -140,9 +140,9 @@ class FeatureCache:
             counts[shard.engine] += shard.n_rows
         return dict(counts)
 
-    def sources(self, digests: np.ndarray, views: ViewNumbers = 0) -> dict[str, int]:
-        """Return from which recipe folders rows would be read: ``{folder name: rows}``."""
-        found = self._positions(digests, views)
+    def sources(self, digests: np.ndarray) -> dict[str, int]:
+        """Return from which recipe folders pictures would be read: ``{folder name: rows}``."""
+        found = self._positions(digests, 0)
         numbers, counts = np.unique(self._shard_of[found[found >= 0]], return_counts=True)
         names: Counter[str] = Counter()
         for number, count in zip(numbers, counts, strict=True):
@@ -185,13 +185,9 @@ class FeatureCache:
         views: ViewNumbers = 0,
         n_rows: int | None = None,
     ) -> FeatureBlocks:
-        """Return features to be read in blocks, however many there are.
+        """Return features of digests (n, 32) uint8 to be read in blocks, however many there are.
 
-        Args:
-            cuts: Cuts of the recipe; they lie side by side, each flat.
-            digests: (n, 32) uint8.
-            views: One view number for all, or (n,) int.
-            n_rows: Most rows in one block; None for 16 MiB of float32.
+        Cuts lie side by side, each flat. A block has ``n_rows`` at most, or 16 MiB of float32.
 
         Returns:
             What can be iterated over any number of times; each pass yields every place in

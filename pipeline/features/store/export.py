@@ -8,7 +8,6 @@ Python, whose errors can be told.
 import io
 import json
 import math
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.system.files import check_free, is_stream, output_path
+from pipeline.system.machine import free_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -309,8 +309,7 @@ def _check_space(path: Path, n_bytes: int) -> None:
     """Refuse what will not fit, before hours of writing."""
     if is_stream(path):
         return
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(path.parent)
     if n_bytes + SPARE_BYTES > free:
         raise StoreError(
             f"expected {n_bytes / MIB:,.0f} MiB of free space to write {path}, received "

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.keys import DIGEST_BYTES
@@ -31,9 +32,13 @@ def prepare_folder(folder: Path, recipe: Recipe) -> None:
     """Make the recipe's folder and its ``recipe.json``; raises StoreError if it cannot."""
     path = folder / RECIPE_NAME
     if not path.exists():
-        value = {"format": FORMAT, "format_version": FORMAT_VERSION, **recipe.to_dict()}
-        write_json(path, value)
+        write_json(path, recipe_value(recipe))
         fsync(folder.parent)  # else a crash of the machine could forget the new folder
+
+
+def recipe_value(recipe: Recipe) -> dict[str, Any]:
+    """Return what a ``recipe.json`` says."""
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, **recipe.to_dict()}
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -103,10 +103,7 @@ def _discriminant(
     share = float(shrinkage) if fourth is None else ledoit_wolf(within, shape, level, fourth)
     within *= (1 - share) / n_rows
     within.flat[:: width + 1] += max(share, LEAST_SHRINKAGE) * level
-    kernel: np.ndarray = scipy.linalg.cho_solve(
-        scipy.linalg.cho_factor(within, overwrite_a=True), means.T
-    )
-    return kernel
+    return scipy.linalg.cho_solve(scipy.linalg.cho_factor(within, overwrite_a=True), means.T)
 
 
 def _mean_fourths(
@@ -120,8 +117,7 @@ def _mean_fourths(
         centred = bases[fit].turned((rows - means[fit][labels]) / scales[fit])
         squares = np.einsum("nd,nd->n", centred, centred).astype(np.float64)
         totals[fit] += squares @ squares
-    means_of_fourths: list[float] = (totals / (fits.counts.sum(1) * source.n_versions)).tolist()
-    return means_of_fourths
+    return (totals / (fits.counts.sum(1) * source.n_versions)).tolist()
 
 
 def centroid_layers(

@@ -97,18 +97,10 @@ def _scores(
     reporter: Reporter,
     least: int = 1,
 ) -> np.ndarray:
-    """Score rows, each by its own head.
+    """Score the pictures, each by its own head: (n, k) float32, by place; zeros where none judges.
 
-    Args:
-        heads: One per fit.
-        judged_by: (n,) int, the head that scores each of the first n places.
-        blocks: What is read; places from n on, the views of pictures, are not scored.
-        n_classes: k.
-        reporter: Told how far the pass is.
-        least: The first head that judges; fit 0 has seen every picture.
-
-    Returns:
-        (n, k) float32, by place; zeros where none judges.
+    ``judged_by`` (n,) says which head. Places from n on, the views of pictures, are not scored. Fit
+    0 has seen every picture; ``least`` is the first head that judges.
     """
     n_rows, done = len(judged_by), 0
     scores = np.zeros((n_rows, n_classes), np.float32)

@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.heads.preparation import Preparation
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import Preparation, apply_rowwise
 from pipeline.system.progress import SILENT, Reporter
 
 PlacedRows = tuple[np.ndarray, np.ndarray]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.images.files import Files
+from pipeline.images.files import Files, not_readable
 from pipeline.images.identity import Identities, Stamp, stamp_of_stat
 from pipeline.images.location import locate
 from pipeline.images.names import inner_path
@@ -79,7 +79,7 @@ def _opened(where: str) -> tuple["ParquetFile", Stamp]:
     try:
         stamp = stamp_of_stat(place.path.stat(), now)
     except OSError as error:
-        raise InputError(f"cannot read {where}: {error.strerror}; make it readable") from error
+        raise not_readable(where, error) from error
     with _told(where):
         return ParquetFile(place.path, buffer_size=_BUFFER, pre_buffer=False), stamp
 

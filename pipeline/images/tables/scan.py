@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.config import DataConfig
 from pipeline.config.data import COLUMNS, LEVELS
 from pipeline.errors import DataError, InputError
-from pipeline.images.files import Files, ListedFiles
+from pipeline.images.files import Files, ListedFiles, not_readable
 from pipeline.images.layout import check_spelling
 from pipeline.images.location import FOLDER, JSON, PARQUET, Location, locate, resolve_location
 from pipeline.images.names import is_picture_name
@@ -102,9 +102,7 @@ def _content(place: Location) -> TableContent:
         try:
             content = place.path.read_bytes()
         except OSError as error:
-            raise InputError(
-                f"cannot read {place.path}: {error.strerror}; make it readable"
-            ) from error
+            raise not_readable(place.path, error) from error
     if place.kind == JSON:
         raise InputError(
             f"expected a table of paths and labels, received {place.given}, which is JSON: "
