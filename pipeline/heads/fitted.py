@@ -30,11 +30,9 @@ class FittedHead(Protocol):
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return scores (n, k) of features (n, d), same row order."""
-        ...
 
     def sharpened(self, factor: float) -> "FittedHead":
         """Return the same head with its scores multiplied by ``factor``."""
-        ...
 
 
 @dataclass(frozen=True)

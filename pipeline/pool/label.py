@@ -17,8 +17,8 @@ from pipeline.images.leftout import check_some
 from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
+from pipeline.report.album import RunPredictions, read_predictions
 from pipeline.report.page import as_json, filled
-from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.thumbnails import Thumbnail, Wanted, data_uri, make_thumbnails, webp
 from pipeline.runs import RunFolder
 from pipeline.system.files import output_path

@@ -15,8 +15,8 @@ from pipeline.images import Dataset
 from pipeline.images.corrections import DROP, rows_of_table
 from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
+from pipeline.report.album import RunPredictions
 from pipeline.report.material import shared
-from pipeline.report.predictions import RunPredictions
 from pipeline.system.units import named
 
 SUSPECTS, MISTAKES, ALIKE, SUGGESTED = (

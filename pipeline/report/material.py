@@ -13,10 +13,9 @@ from pipeline.config import ReportConfig
 from pipeline.errors import InputError
 from pipeline.images import Dataset
 from pipeline.images.usable import usable_rows
-from pipeline.report.album import Album, choose_pictures
+from pipeline.report.album import Album, RunPredictions, choose_pictures, read_predictions
 from pipeline.report.closer import LARGE, Closer, look_closer
 from pipeline.report.findings import Findings, find
-from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.projection import Mapped, map_pictures
 from pipeline.report.sources import FoundData, find_dataset
 from pipeline.report.thumbnails import (

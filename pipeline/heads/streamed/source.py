@@ -24,20 +24,16 @@ class Blocks(Protocol):
     @property
     def n_rows(self) -> int:
         """How many rows a pass hands out."""
-        ...
 
     @property
     def n_features(self) -> int:
         """The width d of a row."""
-        ...
 
     def __iter__(self) -> Iterator[PlacedRows]:
         """Yield every place from 0 to n_rows - 1 once."""
-        ...
 
     def shuffled(self, seed: int) -> Iterator[PlacedRows]:
         """Yield every place once, in blocks drawn from all over the data."""
-        ...
 
 
 @dataclass(frozen=True)
