@@ -17,6 +17,7 @@ from pipeline.evaluate.plots.svg import (
     titled,
     write_figure,
 )
+from pipeline.evaluate.ranking import one_against_others
 
 MOST_THIN = 10
 """Classes whose own curves are drawn; where there are more, those with the lowest precision."""
@@ -152,13 +153,7 @@ def _thinned(points: np.ndarray) -> list[tuple[float, float]]:
 
 def class_curves(probabilities: np.ndarray, labels: np.ndarray) -> list[Curve]:
     """Return the curves of each class that has pictures and is not alone; of two, of the second."""
-    numbers = [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist()
-    curves = []
-    for number in numbers:
-        positive = labels == number
-        if positive.any() and not positive.all():
-            curves.append(_curve(number, probabilities[:, number], positive))
-    return curves
+    return [_curve(*one) for one in one_against_others(probabilities, labels)]
 
 
 def _curve(number: int, scores: np.ndarray, positive: np.ndarray) -> Curve:
