@@ -40,6 +40,8 @@ _NUMBERED = re.compile(
     r"|subj|sub|participants?|cases?|slides?|scans?|specimens?|donors?|videos?|clips?|sites?"
     r"|plates?|wells?)[\W_]*\d+"
 )
+# Anything with a number, such as mouse_01: whom pictures are of where all of it is the same word.
+_ANY_NUMBERED = re.compile(r"([^\W\d_]+)[\W_]*\d+")
 
 
 def names_kinds(name: str) -> bool:
@@ -304,7 +306,9 @@ def _masks_inside(names: FolderNames, levels: Levels, below: Sequence[int]) -> D
 def _groups_inside(names: FolderNames, levels: Levels, below: Sequence[int]) -> Doubt | None:
     """Ask about folders in classes that are numbered as patients or videos are."""
     inner = names.at(below[0]) if below and levels.group is None else []
-    if len(inner) < 2 or not all(map(_NUMBERED.fullmatch, inner)):
+    words = {found and found[1].casefold() for found in map(_ANY_NUMBERED.fullmatch, inner)}
+    one_word = len(words) == 1 and None not in words
+    if len(inner) < 2 or not (one_word or all(map(_NUMBERED.fullmatch, inner))):
         return None
     return Doubt(
         f"{named(inner)} inside the classes {named(names.at(levels.classes), 2)} may be groups "
