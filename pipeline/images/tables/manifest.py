@@ -8,7 +8,7 @@ from pipeline.errors import DataError, UnknownNameError
 from pipeline.images.names import SPLIT_NAMES
 from pipeline.images.tables.column_names import NONE
 from pipeline.images.tables.content import TableColumn
-from pipeline.images.tables.labels import is_missing
+from pipeline.images.tables.labels import is_missing, missing_labels
 
 
 class TableRow(NamedTuple):
@@ -33,7 +33,7 @@ def check_filled(
     where: str, numbers: Sequence[int], paths: TableColumn, labels: TableColumn
 ) -> None:
     """Raise DataError for a row without a path or a label."""
-    missing = {""} if labels.classes else {"", *filter(is_missing, labels.counts)}
+    missing = {""} if labels.classes else {"", *missing_labels(labels.counts)}
     for number, path, label in zip(numbers, paths.values, labels.values, strict=True):
         if not path or label in missing:
             word = f"{label!r}, as for no value (write another word if it is a class)"

@@ -22,7 +22,7 @@ from pipeline.images.tables.column_names import GROUP, LABEL, PATH, SPLIT
 from pipeline.images.tables.columns import ColumnChoice
 from pipeline.images.tables.content import TableColumn, TableContent, joined
 from pipeline.images.tables.folders import TablePart
-from pipeline.images.tables.labels import check_one_label
+from pipeline.images.tables.labels import check_no_measure, check_one_label
 from pipeline.images.tables.manifest import TableRow, check_filled, table_rows, why_unusable
 from pipeline.images.tables.parquet import ParquetFiles, PictureColumn, read_parquet
 from pipeline.images.tables.paths import PathFinder
@@ -128,6 +128,8 @@ def _found(
     path, label = choice.path(), choice.label() if labelled else _no_label(numbers)
     check_filled(where, numbers, path, label)
     check_one_label(where, numbers, label)
+    if config.label_column is None:
+        check_no_measure(where, label)
     unreadable: dict[str, str] = {}
     if path.pictures and config.root is not None:
         raise InputError(
