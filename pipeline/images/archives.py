@@ -14,6 +14,7 @@ import threading
 import weakref
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -27,7 +28,7 @@ from pipeline.images.members import by_path, slashed, zip_members
 from pipeline.images.names import is_archive_name, is_picture_name
 from pipeline.images.sniff import HEAD_BYTES, foreign_kind, is_picture
 from pipeline.images.walk import Tree
-from pipeline.system.units import named
+from pipeline.system.units import counted, named
 
 _ZIP_FAILURES = (
     zipfile.BadZipFile,
@@ -265,16 +266,49 @@ def _check_unlocked(where: str, members: Sequence[tuple[str, zipfile.ZipInfo]]) 
         )
 
 
-def refuse_packed(where: str, tree: Tree) -> None:
-    """Raise DataError if there is not one picture in a tree, but archives are."""
+# Texts lie beside pictures, and are none that somebody means.
+_TEXTS = (
+    "",
+    ".txt",
+    ".md",
+    ".csv",
+    ".tsv",
+    ".json",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".html",
+    ".py",
+    ".log",
+)
+_NIFTI = ".nii.gz"
+
+
+def refuse_unread(where: str, tree: Tree) -> None:
+    """Raise DataError if there is not one picture in a tree, but archives or files not read are."""
     pictures, others = tree.walk(())
-    packed = sorted(filter(is_archive_name, others))
-    if packed and not pictures:
+    packed = sorted(name for name in others if is_archive_name(name) and _suffix(name) != _NIFTI)
+    foreign = (_suffix(name) for name in others if not is_picture_name(name))
+    n_of = Counter(suffix for suffix in foreign if suffix not in _TEXTS)
+    if pictures:
+        return
+    if packed:
         raise DataError(
             f"expected pictures in {where}, received archives in it, {named(packed)}, and no "
             f"picture beside them: unpack them, and give the folder or the archive that then has "
             f"the pictures"
         )
+    for suffix, n in n_of.most_common(1):
+        example = min(name for name in others if _suffix(name) == suffix)
+        raise DataError(
+            f"expected pictures in {where}, received {counted(n, f'{suffix} file')}, e.g. "
+            f"{example}, of a format that is not read here: convert them to PNG, JPEG or TIFF"
+        )
+
+
+def _suffix(name: str) -> str:
+    lower = name.lower()
+    return _NIFTI if lower.endswith(_NIFTI) else posixpath.splitext(lower)[1]
 
 
 def _no_archive(where: str, kind: str, file: BinaryIO, reason: object) -> InputError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.archives import refuse_packed
+from pipeline.images.archives import refuse_unread
 from pipeline.images.digests import digest_files
 from pipeline.images.files import Files, LocalFiles
 from pipeline.images.location import archive_kind, locate
@@ -108,7 +108,7 @@ def find_pictures(paths: Sequence[Path]) -> PictureList:
     if not len(pictures):
         for path, part in zip(paths, parts, strict=True):
             if part.tree is not None:
-                refuse_packed(str(path), part.tree)
+                refuse_unread(str(path), part.tree)
         raise DataError(f"expected pictures in {named(paths, 3, str)}, received none")
     return pictures
 

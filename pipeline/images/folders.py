@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError, UnclearError
-from pipeline.images.archives import refuse_packed
+from pipeline.images.archives import refuse_unread
 from pipeline.images.branches import Branch, FolderNames, Levels
 from pipeline.images.doubts import (
     Doubt,
@@ -65,7 +65,7 @@ def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str
     """
     survey = Survey(tree)
     if not survey.n_pictures():
-        refuse_packed(where, tree)
+        refuse_unread(where, tree)
 
     def attempt(said: DataConfig) -> None:
         _check_groups(_found(where, survey, said, read)[0], said)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from pipeline.config import USUAL, DataConfig
 from pipeline.config.data import LEVELS
 from pipeline.errors import DataError, InputError
-from pipeline.images.archives import ArchiveFiles, TarFiles, ZipFiles, refuse_packed
+from pipeline.images.archives import ArchiveFiles, TarFiles, ZipFiles, refuse_unread
 from pipeline.images.files import (
     OUTSIDE,
     Files,
@@ -127,7 +127,7 @@ def _assemble_pool(place: Location, files: Files, tree: Tree, config: DataConfig
             )
     found, others = tree.walk(())
     if not found:
-        refuse_packed(place.given, tree)
+        refuse_unread(place.given, tree)
         raise DataError(f"expected pictures in {place.given}, received none: check the path")
     return pictures_at(place.text, files, sorted(found), place.name, sorted(others))
 
