@@ -6,9 +6,9 @@ from pipeline.images.splitwords import split_named
 
 PATH, LABEL, SPLIT, GROUP = "path", "label", "split", "group"
 ROLES = (PATH, LABEL, SPLIT, GROUP)
-ATTRIBUTE, PROPERTY, BEING = "attribute", "property", "being"
+ATTRIBUTE, PROPERTY, BEING, AMOUNT = "attribute", "property", "being", "amount"
 """A label that in other tables is none (type, level); a group that a picture may show (person); a
-group if it is numbered, and a kind if it is not (animal)."""
+group if it is numbered, and a kind if it is not (animal); a split in words, or how much (Menge)."""
 NONE = "none"
 """What is typed where no column has a role."""
 ONE_HOT = "one-hot"
@@ -36,6 +36,12 @@ _SPLITS = re.compile(
     r"(data|image|train(ing)?(val(idation)?)?(test)?)?"
     r"(sets?|subsets?|splits?|partitions?|phases?|usages?|datasets?|foldtype)(names?|types?|ids?)?"
     r"|(k|cv)?folds?\d*(ids?|nos?|nrs?|numbers?|idx|index)?|cv\d*"
+)
+_AMOUNTS = re.compile(
+    "(teil|daten|unter|bild)?mengen?|datens[aä]tz(e|en)?|aufteilung|einteilung|(sous)?ensembles?|jeux?|"
+    "r[eé]partition|(sub)?conjuntos?|partici[oó]n|divisi[oó]n|parti[cç][aã]o|divis[aã]o|"
+    "(sotto)?insiem[ei]|partizione|suddivisione|(deel)?verzameling|(pod)?zbi[oó]r|(под)?выборка|"
+    "разбиение|子集|数据集|數據集|划分|分割|データセット|데이터셋|분할"
 )
 _WHO = (
     "patient|subject|subj|participant|individual|person|people|donor|proband|volunteer|identity|"
@@ -69,7 +75,7 @@ _WHOS = re.compile(rf"({_WHO}|{_TRAYS})(e?[ns])?")
 _BEING_NAMES = re.compile(rf"({_BEINGS})s?")
 _NAMES = {
     **{PATH: _PATHS, LABEL: _LABEL_NAMES, SPLIT: _SPLITS, GROUP: _GROUPS},
-    **{ATTRIBUTE: _ATTRIBUTE_NAMES, PROPERTY: _WHOS, BEING: _BEING_NAMES},
+    **{ATTRIBUTE: _ATTRIBUTE_NAMES, PROPERTY: _WHOS, BEING: _BEING_NAMES, AMOUNT: _AMOUNTS},
 }
 _UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
 _BEFORE_SPLIT = re.compile(r"(?i)^(is|in|for|used?)[\W_]*((in|for|as)[\W_]*)?")

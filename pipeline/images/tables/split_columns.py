@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.images.splitwords import split_named, splits_within
-from pipeline.images.tables.column_names import NONE, SPLIT, says, split_of_yes
+from pipeline.images.tables.column_names import AMOUNT, NONE, SPLIT, says, split_of_yes
 from pipeline.images.tables.content import MOST_SPLITS, TableColumn
 from pipeline.images.tables.labels import is_one_hot, one_hot
 from pipeline.system.units import named
@@ -55,6 +55,8 @@ def _may_be_split(column: TableColumn, labels: TableColumn) -> bool:
     """Say whether a column whose values are not all splits may be meant as the split."""
     if says(SPLIT, column.name) or split_of_yes(column.name):
         return len(set(column.values)) > 1
+    if says(AMOUNT, column.name) and column.in_words:
+        return not labels.is_part_of(column)
     if len(set(splits_within(column.counts).values())) > 1:
         return not column.divides_as(labels)
     return any(map(split_named, column.counts)) and not column.is_part_of(labels)
