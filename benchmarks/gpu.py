@@ -25,7 +25,7 @@ from benchmarks.machine import cards, machine
 from pipeline.system.machine import core_count
 from pipeline.system.startup import installed
 
-BASES = ("EfficientNetLite0", "ResNet50", "VGG16")
+BASES = ("EfficientNetLite0", "ResNet50", "VGG16", "ViT-S16")
 ENGINES = ("jax", "torch", "tensorflow", "openvino")
 SECONDS = {True: 300, False: 240}
 """In all; with a card, and without."""
@@ -173,8 +173,6 @@ def _agreeing(
 ) -> Iterator[str]:
     """Compare all engines with one on the processor; yield those that are to be timed."""
     present = [name for name in ENGINES if name in wanted and installed(name)]
-    if not installed("tensorflow") and "openvino" in present:
-        present.remove("openvino")  # it converts bases once, from TensorFlow
     session.results["engines"] = present
     if not present:
         return

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.gpu_parts import DATA, FILES_SECONDS, settings, some_photos
+from benchmarks.gpu_parts import DATA, FILES_SECONDS, VIT, settings, some_photos
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import frozen_base
 from pipeline.system.startup import import_keras, installed
@@ -78,10 +78,14 @@ def _model(work: Path, base: str) -> tuple[Any, str, bool]:
     if installed("timm"):
         import timm
 
-        names = {"EfficientNetLite0": "tf_efficientnet_lite0", "ResNet50": "resnet50"}
+        names = {
+            "EfficientNetLite0": "tf_efficientnet_lite0",
+            "ResNet50": "resnet50",
+            VIT: "vit_small_patch16_224",
+        }
         name = names.get(base, base.lower())
         return timm.create_model(name, num_classes=0), f"timm {name}", True
-    if installed("torchvision") and base != "EfficientNetLite0":
+    if installed("torchvision") and base in ("ResNet50", "VGG16"):
         import torch
         import torchvision
 

@@ -28,6 +28,8 @@ BATCHES = {True: (64, 256), False: (16,)}
 N_MADE = 400
 """Photos that are encoded; further ones have the same pixels and a comment of their own."""
 DATA = "photos"
+VIT = "ViT-S16"
+"""A base that we make: Keras has none of its kind."""
 
 
 def prepare(note: Callable[..., None], work: Path, n_photos: int) -> None:
@@ -47,12 +49,33 @@ def prepare(note: Callable[..., None], work: Path, n_photos: int) -> None:
 def weights(note: Callable[..., None], work: Path, base: str) -> None:
     """Write seeded weights for a base that has none in a package."""
     import_keras()
-    _write_weights(base, _weights(work, base))
+    if base == VIT:
+        _vision_transformer().save(_weights(work, base))
+    else:
+        _write_weights(base, _weights(work, base))
     note(base=base, bytes=_weights(work, base).stat().st_size)
 
 
 def _weights(work: Path, base: str) -> Path:
-    return work / f"{base}.weights.h5"
+    return work / (f"{base}.keras" if base == VIT else f"{base}.weights.h5")
+
+
+def _vision_transformer(side: int = 224, patch: int = 16, width: int = 384, depth: int = 12) -> Any:
+    """Return what computes as ViT-S/16 (Dosovitskiy et al. 2021) does; without positions."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    images = keras.Input((side, side, 3))
+    x = layers.Conv2D(width, patch, strides=patch)(images)
+    x = layers.Reshape(((side // patch) ** 2, width))(x)
+    for _ in range(depth):
+        y = layers.LayerNormalization(epsilon=1e-6)(x)
+        x = layers.Add()([x, layers.MultiHeadAttention(width // 64, 64)(y, y)])
+        y = layers.LayerNormalization(epsilon=1e-6)(x)
+        y = layers.Dense(width)(layers.Dense(4 * width, activation="gelu")(y))
+        x = layers.Add()([x, y])
+    return keras.Model(images, layers.LayerNormalization(epsilon=1e-6)(x))
 
 
 def _write_weights(base: str, path: Path) -> None:
@@ -79,8 +102,12 @@ def _write_weights(base: str, path: Path) -> None:
 def settings(work: Path, base: str, engine: str, **more: Any) -> dict[str, Any]:
     """Return the settings of stage 1 for a base."""
     path = _weights(work, base)
-    weights = {"weights": str(path)} if path.exists() else {}
-    return {"backbone": base, "engine": engine, "cache": work / "cache", **weights, **more}
+    given: dict[str, Any] = {"backbone": base, "engine": engine, "cache": work / "cache"}
+    if base == VIT:
+        given |= {"backbone": str(path), "preprocessing": "tf"}
+    elif path.exists():
+        given["weights"] = str(path)
+    return given | more
 
 
 def opened(work: Path, given: dict[str, Any]) -> tuple[Engine, FrozenBase]:

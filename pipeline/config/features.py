@@ -77,7 +77,7 @@ class FeaturesConfig(DataConfig, HasModels):
     """Augmented views of each picture over which its probabilities are averaged with its own."""
 
     batch_size: int | None = None
-    """Pictures per step; left out: 32, on a GPU 256, halved by itself when its memory runs out.
+    """Pictures per step; left out: 32, on a GPU 128, halved by itself when its memory runs out.
     Never changes a result."""
 
     cache: Path = CACHE

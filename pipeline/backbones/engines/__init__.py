@@ -59,7 +59,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE, GPU_BATCH_SIZE = 32, 256
+BATCH_SIZE, GPU_BATCH_SIZE = 32, 128
 """Pictures per step where nobody asks: a GPU needs many to be busy."""
 PARITY_LIMIT = 1e-4
 """Greatest difference between engines that passes, as a share of an output's greatest value."""
@@ -180,9 +180,7 @@ def _read(
         return OpenVINOEngine(model, network, batch_size, precision)
 
 
-def _on_framework(
-    name: str, network: Network, precision: str, batch_size: int | None
-) -> Engine:
+def _on_framework(name: str, network: Network, precision: str, batch_size: int | None) -> Engine:
     device = device_of(name, precision)
     import_keras(name)
     from pipeline.backbones.engines.folding import folded

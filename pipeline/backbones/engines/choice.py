@@ -129,7 +129,7 @@ def chosen_precision(engine: str, precision: str) -> str:
 
 def _fastest(engine: str) -> str:
     if engine != "openvino":
-        return MIXED[1] if may_have_gpu() else FLOAT32
+        return MIXED[0] if device_of(engine).gpu else FLOAT32
     if gains(INT8) and installed("nncf"):
         return INT8
     return BFLOAT16 if gains(BFLOAT16) else FLOAT32
