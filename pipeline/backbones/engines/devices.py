@@ -4,6 +4,7 @@ In float32 that is float32: the ten-bit mantissa of TF32 would make features dif
 processor's by 1e-3. Imports frameworks late, and never Keras.
 """
 
+import logging
 import os
 import warnings
 from dataclasses import replace
@@ -11,6 +12,8 @@ from dataclasses import replace
 from pipeline.backbones.engines.network import PROCESSOR, Device, brief
 from pipeline.errors import InputError
 from pipeline.system.startup import import_framework
+
+logger = logging.getLogger(__name__)
 
 
 def device_of(name: str, precision: str = "float32") -> Device:
@@ -61,7 +64,11 @@ def _torch(precision: str) -> Device:
     torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
     torch.backends.cudnn.allow_tf32 = precision != "float32"
     torch.backends.cudnn.benchmark = True  # all batches have one shape
-    gpu = torch.cuda.is_available() and os.environ.get("KERAS_TORCH_DEVICE") != "cpu"
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")  # of a driver that is too old, say
+        gpu = torch.cuda.is_available() and os.environ.get("KERAS_TORCH_DEVICE") != "cpu"
+    for warning in told:
+        logger.info("torch: %s", brief(warning.message))
     os.environ["KERAS_TORCH_DEVICE"] = "cuda" if gpu else "cpu"  # it takes others, if it may
     if not gpu:
         return PROCESSOR
