@@ -102,6 +102,21 @@ def test_builds_for_processors_are_not_imported(machine, monkeypatch):
     assert "no framework that is installed can use it" in chosen.reason
 
 
+def test_tensorflow_without_cudas_libraries_is_not_imported(machine, monkeypatch, tmp_path):
+    machine("tensorflow", "raise AssertionError('imported')")
+    monkeypatch.setattr(choice, "find_library", lambda name: None)
+    monkeypatch.setenv("LD_LIBRARY_PATH", f":{tmp_path}")
+    chosen = choose_engine("auto", "float32")
+    assert chosen.engine == "openvino"
+    assert "no framework that is installed can use it" in chosen.reason
+    assert not choice._can_use_gpu("tensorflow")
+    (tmp_path / "libcudnn.so.9").touch()
+    assert choice._can_use_gpu("tensorflow")
+    (tmp_path / "libcudnn.so.9").unlink()
+    monkeypatch.setattr(choice, "find_library", {"cudnn": "libcudnn.so.9"}.get)
+    assert choice._can_use_gpu("tensorflow")
+
+
 def test_driver_that_does_not_fit_is_told_and_the_next_is_asked(machine, caplog):
     machine("jax", JAX.format(platform="cpu"))
     machine.there.add("jax_plugins")
