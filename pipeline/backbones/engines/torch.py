@@ -1,8 +1,8 @@
 """The engine on PyTorch: the base as one traced graph of one shape, channels last, no gradients.
 
 Keras' layers cost more time in Python than a GPU needs for them, and its convolutions copy every
-map twice. ``torch.compile`` cannot follow them: it takes minutes. Traced once, the graph is plain
-PyTorch; what depends on weights alone is computed once, and the copies go.
+map twice. Traced once, the graph is plain PyTorch; what depends on weights alone is computed once,
+and the copies go. ``torch.compile`` takes a minute or more for what is left.
 """
 
 from collections.abc import Callable, Sequence
