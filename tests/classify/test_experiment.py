@@ -14,6 +14,7 @@ from pipeline.classify.learning import learner_of
 from pipeline.classify.selection import default_preparation, select_by
 from pipeline.cli import run
 from pipeline.config import ClassifyConfig
+from pipeline.features import resolve
 from pipeline.features.base import inputs_of
 from pipeline.features.table import FeatureTable
 from pipeline.heads import parse_head
@@ -409,7 +410,8 @@ def test_experiments_that_were_done_before_do_not_count(project, tmp_path):
 def parts_of_learning(root, runs, spec, **more):
     """The table, what judges, the input and the head of one experiment."""
     config = settings(root, runs, repeats=1, **more)
-    cached = stages.cached(str(root / "data"), config, SILENT)
+    dataset = stages.indexed(str(root / "data"), config, SILENT)
+    cached = stages.computed(config, resolve(config), dataset, SILENT)
     table = cached.table(config.views)
     rows = table.rows("train"), table.rows("validation")
     selection = select_by(config, cached.dataset, *rows)
