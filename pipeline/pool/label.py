@@ -22,6 +22,7 @@ from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.sprites import data_uri, webp
 from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
 from pipeline.runs import RunFolder
+from pipeline.system.cells import named_as, plain
 from pipeline.system.files import output_path
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import named
@@ -191,10 +192,11 @@ def _earlier(
         at.update(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
     files, known, rows = PlacedFiles(), set[bytes](), []
     names = ("path", "digest", "label")
-    for _, (path, digest, label) in rows_of_table(config.corrections, names):
+    for _, (written, digest, label) in rows_of_table(config.corrections, names):
         # A table of its own, without data beside it, has no class that means to drop.
         if not label or (label == DROP and dataset is None):
             continue
+        path = named_as(written, lambda one: one in at or os.path.exists(f"{folder}/{one}"))
         place = os.path.normpath(os.path.join(folder, path))
         whole = place if path and path not in at and os.path.exists(place) else path
         said = digest or (path if len(path) == 2 * SIZE else "")
@@ -203,22 +205,13 @@ def _earlier(
         except (OSError, ValueError):
             content = b""
         known.add(content)
-        rows.append((_saved(whole), _saved(label), content.hex() or digest))
+        rows.append((plain(whole), label, content.hex() or digest))
     return frozenset(known), rows
-
-
-def _saved(text: str) -> str:
-    """Return a text as a table of UTF-8 can hold it: bytes that are no text are written out."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return visible(text)
-    return text
 
 
 def _texts(text: str) -> tuple[str, str]:
     """Return a text as it is saved, and as it is shown."""
-    return _saved(text), visible(text)
+    return plain(text), visible(text)
 
 
 def _card(one: Question, classes: Sequence[str]) -> dict[str, Any]:

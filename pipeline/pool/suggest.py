@@ -17,7 +17,7 @@ from pipeline.pool.nearest import Standard
 from pipeline.pool.similar import spread
 from pipeline.pool.strategies import STRATEGIES, margins
 from pipeline.runs import Bundle
-from pipeline.system.cells import cell
+from pipeline.system.cells import cell, plain
 from pipeline.system.files import output_path
 from pipeline.system.machine import available_memory
 from pipeline.system.units import size_text
@@ -176,13 +176,12 @@ def _suggestion(
 
 
 def _write(out: Path, found: tuple[Suggestion, ...]) -> None:
-    with (
-        output_path(out) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
+    with output_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "label", "prediction", "probability", "reason", "digest"])
         for one in found:
             likely = "" if one.probability is None else f"{one.probability:.4f}"
-            told = (cell(one.prediction or ""), likely, cell(one.reason), one.digest)
-            rows.writerow([cell(one.path), "", *told])
+            path, called, reason = map(
+                cell, map(plain, (one.path, one.prediction or "", one.reason))
+            )
+            rows.writerow([path, "", called, likely, reason, one.digest])

@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
 import shutil
 
 import pytest
 from PIL import Image
 
 from pipeline.cli import run
+from pipeline.config import DataConfig
+from pipeline.images import index
+from pipeline.pool.questions import suggested
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
@@ -119,3 +123,25 @@ def test_bad_pools_are_refused(project, tmp_path, capsys):
     said = refused(capsys, "suggest", "a", "b", "c", *out)
     assert "a run and a pool, or a pool alone, received 3 names" in said
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_suggestions_of_names_that_are_no_text_are_learnt_from(project, tmp_path, capsys):
+    odd, out = os.fsdecode(b"caf\xe9.png"), tmp_path / "first.csv"
+    (tmp_path / "pool").mkdir()
+    for name, at in (("r0.png", odd), ("g0.png", "plain.png")):
+        shutil.copy(project / "pool" / name, tmp_path / "pool" / at)
+    told(capsys, "suggest", tmp_path / "pool", "--out", out, *BASE, *places(project, runs=False))
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["path"] for row in rows} == {
+        str(tmp_path / "pool" / name) for name in (r"caf\xe9.png", "plain.png")
+    }
+    with out.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows({**row, "label": "red", "digest": ""} for row in rows)
+    done = index(project / "data", DataConfig(corrections=str(out))).corrections
+    assert set(done.added) == {str(tmp_path / "pool" / name) for name in (odd, "plain.png")}
+    questions, lost = suggested(str(out), None, None)
+    assert (len(questions), lost) == (2, [])
+    assert questions[0].read()
