@@ -63,6 +63,7 @@ class Suggested:
         candidates: Different pictures of the pool without a label.
         labelled: Pictures of the pool that the run has labels of.
         failed: Pictures of the pool that cannot be used.
+        found: Pictures that were found there, these among them.
         out: The table with a row for each suggestion.
     """
 
@@ -71,6 +72,7 @@ class Suggested:
     candidates: int
     labelled: int
     failed: tuple[dict[str, str], ...]
+    found: int
     out: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,8 +134,8 @@ def suggest(
         _suggestion(pool, int(rows[open_][one]), classes, likely[one], REASONS.get(strategy, ""))
         for one in chosen.tolist()
     )
-    failed = tuple(pool.extraction.failed)
-    done = Suggested(found, strategy, len(unit), int((~open_).sum()), failed, str(out))
+    lost = tuple(pool.extraction.failed), pool.extraction.found
+    done = Suggested(found, strategy, len(unit), int((~open_).sum()), *lost, str(out))
     _write(out, found)
     return done
 

@@ -145,3 +145,36 @@ def test_suggestions_of_names_that_are_no_text_are_learnt_from(project, tmp_path
     questions, lost = suggested(str(out), None, None)
     assert (len(questions), lost) == (2, [])
     assert questions[0].read()
+
+
+@pytest.mark.parametrize("command", ["features", "similar", "suggest"])
+def test_what_is_broken_in_a_pool_is_said_once(project, tmp_path, capsys, command):
+    """Copies count as pictures that were found; the given picture is told of by itself."""
+    pool, cut = tmp_path / "pool", (project / "pool" / "r0.png").read_bytes()[:90]
+    pool.mkdir()
+    for name in ("r0.png", "r0copy.png", "g0.png"):
+        shutil.copy(project / "pool" / name, pool / name)
+    for i in range(3):
+        (pool / f"bad{i}.png").write_bytes(b"nothing %d" % i)
+    (pool / "cut.png").write_bytes(cut)
+    (pool / "gone.png").symlink_to(pool / "nowhere.png")
+    more = {
+        "similar": [pool / "r0.png", pool / "cut.png"],
+        "suggest": ["--out", tmp_path / "x.csv"],
+    }
+    given = [command, pool, *more.get(command, []), *BASE, *places(project, runs=False)]
+    assert run([*map(str, given), "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("5 of 8 pictures of the pool are left out:")
+    assert lines[at + 1].startswith('  3 × "not a picture in a known format')
+    assert lines[at + 2].startswith("  cut.png: damaged file")
+    assert lines[at + 3 : at + 5] == ["  gone.png: No such file or directory", "--json lists them"]
+    said = [line for line in lines if "left out" in line]
+    own = ["1 of 2 pictures is left out:"] if command == "similar" else []
+    if command != "features":  # which counts them above as well
+        assert said == [lines[at], *own]
+    more["suggest"].append("--overwrite")
+    given = [command, pool, *more.get(command, []), *BASE, *places(project, runs=False)]
+    value = told(capsys, *given)
+    assert value["found"] == 8
+    assert len(value["left_out" if command == "similar" else "failed"]) == 5
