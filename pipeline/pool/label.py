@@ -13,7 +13,7 @@ from pipeline.config import LabelConfig
 from pipeline.errors import InputError, RunError
 from pipeline.images import Dataset
 from pipeline.images.corrections import DROP, rows_of_table
-from pipeline.images.leftout import check_some
+from pipeline.images.leftout import check_some, why
 from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
@@ -25,7 +25,7 @@ from pipeline.runs import RunFolder
 from pipeline.system.cells import named_as, plain
 from pipeline.system.files import output_path
 from pipeline.system.progress import SILENT, Reporter
-from pipeline.system.units import named
+from pipeline.system.units import counted, named
 from pipeline.system.visible import visible
 
 SIDE, QUALITY = 320, 72
@@ -124,6 +124,9 @@ def write_label_page(
     _write(out, out.stem if dataset is None else dataset.name, payload)
     counts = {name: sum(one.section == name for one in kept) for name in SECTIONS}
     notes = () if checked is None else checked.notes
+    if checked is not None and (broken := checked.unreadable):
+        n_found = counted(checked.dataset.n_found, "picture")
+        notes = (*notes, f"{len(broken)} of {n_found} left out: {why(broken)}")
     asked = (counts, len(kept), found, len(earlier))
     return LabelPage(str(out), table, dataset is None, *asked, classes, tuple(failed), notes)
 
