@@ -297,6 +297,8 @@ def test_pieces_that_share_are_as_large_as_what_they_do_not():
     assert pieces_of(joins, widths) == [(("ridge",), 25 * 30), (("ridge",), 35 * 40)]
     assert pieces_of([Unit((1,), ridge)], widths) == [(("ridge",), 20 * 20)]
     assert pieces_of([Unit((1,), lda), *joins], widths)[0] == (("lda",), 20 + 60)
+    (kind, size), (_, other) = pieces_of([Unit((0,), STRENGTHS), Unit((1,), STRENGTHS)], widths)
+    assert (kind, size, other) == (("logistic",), 3 * 10 * 1010, 3 * 20 * 1020)
 
 
 def test_damaged_memory_is_measured_again(tmp_path):
