@@ -55,7 +55,7 @@ class Computation:
 
     def _foresee(self, engine: Engine) -> Forecast:
         size, n_rows = self.base.decoding.size, len(self.work)
-        batch = (min(self.config.batch_size, n_rows), size, size, 3)
+        batch = (min(engine.batch_size, n_rows), size, size, 3)
         seen = forecast(
             engine, self.work, self.base.dtype, self.config.cache, batch, self._decode_seconds
         )

@@ -202,7 +202,7 @@ class Passes:
                 self._times,
             ),
             self.work.rows,
-            self.config.batch_size,
+            engine.batch_size,
             views=self.work.views,
             n_threads=N_WAITING_THREADS if self.pictures.files.waits else None,
             prefetch=BATCHES_AHEAD * engine.device.count,
