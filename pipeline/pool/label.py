@@ -123,12 +123,18 @@ def write_label_page(
     check_some(place, len(kept) + len(lost), failed)
     _write(out, out.stem if dataset is None else dataset.name, payload)
     counts = {name: sum(one.section == name for one in kept) for name in SECTIONS}
-    notes = () if checked is None else checked.notes
-    if checked is not None and (broken := checked.unreadable):
-        n_found = counted(checked.dataset.n_found, "picture")
-        notes = (*notes, f"{len(broken)} of {n_found} left out: {why(broken)}")
     asked = (counts, len(kept), found, len(earlier))
-    return LabelPage(str(out), table, dataset is None, *asked, classes, tuple(failed), notes)
+    more = (classes, tuple(failed), _notes(checked))
+    return LabelPage(str(out), table, dataset is None, *asked, *more)
+
+
+def _notes(checked: DataCheck | None) -> tuple[str, ...]:
+    """Return what could not be looked at in a data set, and what is left out of it."""
+    if checked is None or not checked.unreadable:
+        return () if checked is None else checked.notes
+    n_found = counted(checked.dataset.n_found, "picture")
+    lost = f"{len(checked.unreadable)} of {n_found} left out: {why(checked.unreadable)}"
+    return *checked.notes, lost
 
 
 def _payload(
