@@ -20,10 +20,10 @@ from pipeline.backbones.engines.choice import (
 )
 from pipeline.backbones.engines.devices import device_of
 from pipeline.backbones.engines.kept import (
+    ComparedModel,
     KeptModel,
     discard,
     find_kept,
-    keep_somewhere,
     place_of,
 )
 from pipeline.backbones.engines.network import (
@@ -166,7 +166,7 @@ def _read(
         made = read()
         model, difference = made.model, made.difference or 0.0
         found = dict.fromkeys(network.outputs, difference)
-        keep_somewhere(models, network, model, found, PARITY_LIMIT)
+        ComparedModel(network, model, found, PARITY_LIMIT).keep_somewhere(models)
     else:
         difference = max(kept.differences[name] for name in network.outputs)
         model = kept.read() if kept.accepted else None
@@ -285,7 +285,7 @@ def _direct(network: Network, precision: str, batch_size: int, models: Path) -> 
         said = "%s is converted by TensorFlow: made without it, it is %.1e off"
         logger.warning(said, network.name, worst)
         return None
-    keep_somewhere(models, network, model, found, PARITY_LIMIT)
+    ComparedModel(network, model, found, PARITY_LIMIT).keep_somewhere(models)
     return _in(precision, engine, model, network, batch_size)
 
 
@@ -312,7 +312,7 @@ def _convert(network: Network, precision: str, batch_size: int, models: Path) ->
         _check_float(network, precision)
         return TensorFlowEngine(model, batch_size, device)
     found = differences(next(reference.run([images])), next(engine.run([images])), network)
-    keep_somewhere(models, network, converted, found, PARITY_LIMIT)
+    ComparedModel(network, converted, found, PARITY_LIMIT).keep_somewhere(models)
     if max(found.values()) > PARITY_LIMIT:
         _say_refused(found)
         _check_float(network, precision)
