@@ -15,6 +15,7 @@ from pipeline.images.indexing import pool_of
 from pipeline.runs import find_run
 from pipeline.system.files import check_free
 from pipeline.system.progress import Reporter
+from pipeline.system.units import named
 
 if TYPE_CHECKING:
     from pipeline.pool.label import LabelPage
@@ -32,7 +33,9 @@ def similar_in(
     if config.out is not None:
         check_sheet(config.out, config.overwrite)
     listed, base = find_pictures(paths), resolve(config)
-    given = pool_of("pictures", listed, listed.digests(config.cache / "index"))
+    given = pool_of(
+        named([str(path) for path in paths]), listed, listed.digests(config.cache / "index")
+    )
     dataset = pooled(pool, config, reporter)
     base = settled(config, base, dataset)
     found = [computed(config, base, one, reporter) for one in (dataset, given)]

@@ -62,7 +62,7 @@ class FeaturesSettings(DataSettings, total=False):
     views: int
     view_policy: Names
     test_views: int
-    batch_size: int
+    batch_size: int | None
     cache: AnyPath
     strict: bool
     remote_cache: str | None

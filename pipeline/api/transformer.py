@@ -54,7 +54,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         precision: Arithmetic of the base: float32, mixed_float16 or mixed_bfloat16.
         engine: auto, openvino, tensorflow, jax or torch.
         dtype: Stored type of the features: float32 or float16.
-        batch_size: Pictures per step; changes no value.
+        batch_size: Pictures per step; None for what suits the device. Changes no value.
         random_state: Seed of random weights, with ``weights="none"``; no part of any other. An int,
             or None or a ``numpy.random.RandomState`` for others at each fit.
         cache: Folder of the feature cache; None for ``features``.
@@ -99,7 +99,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         precision: str = FeaturesConfig.precision,
         engine: str = FeaturesConfig.engine,
         dtype: str = FeaturesConfig.dtype,
-        batch_size: int = FeaturesConfig.batch_size,
+        batch_size: int | None = FeaturesConfig.batch_size,
         random_state: int | np.random.RandomState | None = FeaturesConfig.seed,
         cache: AnyPath | None = None,
         seed: int | None = None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from distributed import SpecCluster
 
 
-DEVICE = re.compile(r"nvidia(\d+)")
+DEVICE = re.compile(r"nvidia\d+")
 
 
 def visible_gpus(
@@ -35,8 +35,10 @@ def visible_gpus(
         names = [name.strip() for name in allowed.split(",")]
         end = names.index("-1") if "-1" in names else len(names)  # CUDA ignores what follows it
         return tuple(name for name in names[:end] if name)
-    found = (DEVICE.fullmatch(path.name) for path in (system / "dev").glob("nvidia*"))
-    return tuple(map(str, sorted(int(match[1]) for match in found if match)))
+    # CUDA counts those that are there: in a container they may begin with /dev/nvidia3.
+    found = [path for path in (system / "dev").glob("nvidia*") if DEVICE.fullmatch(path.name)]
+    n_found = len(found) or int((system / "dev/dxg").exists())  # Windows shows all of its as one
+    return tuple(map(str, range(n_found)))
 
 
 CPUS = "PIPELINE_CPUS"

@@ -76,8 +76,9 @@ class FeaturesConfig(DataConfig, HasModels):
     test_views: int = 0
     """Augmented views of each picture over which its probabilities are averaged with its own."""
 
-    batch_size: int = 32
-    """Pictures per step; halved by itself when a GPU runs out of memory. Never changes a result."""
+    batch_size: int | None = None
+    """Pictures per step; left out: 32, on a GPU 128, halved by itself when its memory runs out.
+    Never changes a result."""
 
     cache: Path = CACHE
     """Folder of the feature cache."""
@@ -100,7 +101,7 @@ class FeaturesConfig(DataConfig, HasModels):
         object.__setattr__(self, "image_size", self.side)
         known = self.cluster is None or CLUSTER.fullmatch(self.cluster) is not None
         require(self, "cluster", known, CLUSTERS)
-        require(self, "batch_size", self.batch_size >= 1, "at least 1")
+        require(self, "batch_size", self.batch_size is None or self.batch_size >= 1, "at least 1")
         for name in ("views", "test_views"):
             require(self, name, 0 <= getattr(self, name) <= MAX_VIEWS, f"from 0 to {MAX_VIEWS}")
         require(self, "dtype", self.dtype in DTYPES, " or ".join(DTYPES))

@@ -197,7 +197,7 @@ class Passes:
                 self._times,
             ),
             self.work.rows,
-            self.config.batch_size,
+            engine.batch_size,
             views=self.work.views,
             n_threads=N_WAITING_THREADS if self.pictures.files.waits else None,
             prefetch=BATCHES_AHEAD * engine.device.count,
@@ -278,7 +278,7 @@ class Computation:
 
     def _foresee(self, engine: Engine) -> Forecast:
         size, n_rows = self.base.decoding.size, len(self.work)
-        batch = (min(self.config.batch_size, n_rows), size, size, 3)
+        batch = (min(engine.batch_size, n_rows), size, size, 3)
         seen = forecast(
             engine, self.work, self.base.dtype, self.config.cache, batch, self._decode_seconds
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -24,7 +25,7 @@ BATCHES_AHEAD = 4
 BATCHES_IN_MEMORY = 2 * BATCHES_AHEAD
 """Decoded ahead, on their way through the base, and being filled, for each device."""
 N_SAMPLES = 8
-MIN_TRIALS = 200
+MIN_TRIALS, TRIAL_BATCHES = 200, 3
 """Where the work is less than so many trials, trying would take a share of it."""
 
 
@@ -112,13 +113,14 @@ def check_memory(row_bytes: int, batch: tuple[int, ...], n_devices: int = 1) -> 
 
 
 def _engine_seconds(engine: Engine, shape: tuple[int, ...]) -> float:
-    """Time one trial, after one that warms up; seconds per picture."""
-    images = np.zeros((engine.trial_size, *shape), np.uint8)
-    for _ in range(2):
+    """Time some batches, after one that warms up; seconds per picture."""
+    images = engine.empty((engine.trial_size, *shape))
+    images[:] = 0
+    for n_batches in (1, TRIAL_BATCHES):
         began = perf_counter()
-        for _ in engine.run(iter([images])):
+        for _ in engine.run(repeat(images, n_batches)):
             pass
-    return (perf_counter() - began) / len(images)
+    return (perf_counter() - began) / len(images) / TRIAL_BATCHES
 
 
 def sample(rows: np.ndarray) -> Iterator[int]:

@@ -141,7 +141,7 @@ def _made(
     model = quantised.float_model(config.converted, plain)
     for thorough in (False, True):
         made = quantised.quantise(model, pictures, thorough=thorough)
-        engine = quantised.OpenVINOEngine(made, plain, config.batch_size)
+        engine = quantised.OpenVINOEngine(made, plain, len(judged[0]))
         found = quantised.Agreement.of(judged[1], next(engine.run([judged[0]])))
         logger.info("int8: agreement with float32: %s", found)
         if found.good:

@@ -19,6 +19,7 @@ from pipeline.images.location import CSV
 from pipeline.images.sources import PlacedFiles, Source
 from pipeline.images.splits import rows_of_bytes
 from pipeline.images.tables.text import read_text
+from pipeline.system.cells import named_as, plain
 from pipeline.system.units import counted, named
 
 DROP = "drop"
@@ -141,7 +142,7 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
     for number, (path, digest, label) in rows_of_table(file, ("path", "digest", "label")):
         if not label:
             continue
-        empty = False
+        empty, label = False, named_as(label, classes.__contains__)
         if label not in (*classes, DROP):
             hint = f"in row {number} of {file} give a class of the data set, or {DROP}"
             raise UnknownNameError("label", label, [*classes, DROP], hint)
@@ -172,6 +173,8 @@ def rows_of_table(
             f"expected a table of paths and labels, received {setting}={file}: "
             f"{error.strerror or error}; check the path"
         ) from error
+    if b"digest" in content.partition(b"\n")[0].lower():  # a table of ours may hold names as bytes
+        content = plain(content.decode("utf-8", "surrogateescape")).encode()
     table = read_text(file, CSV, content)
     columns = {column.name.lower(): column.values for column in table.columns}
     said = "path" in columns or "digest" in columns
@@ -202,18 +205,21 @@ class _Places:
             digest = bytes.fromhex(said) if _HEX.fullmatch(said) else b""
             if digest in self._known or not row.path or row.path == said:
                 return (digest if digest in self._known else None), None
-        place = os.path.normpath(os.path.join(self._folder, row.path))
+        found = self._at(named_as(row.path, self._at))
+        # Where its content changed since the table was made, what was said is of another one.
+        return found if found and said in ("", found[0].hex()) else (None, None)
+
+    def _at(self, path: str) -> tuple[bytes, str | None] | None:
+        """Return the content at a path, and its whole path if it is new; None if nothing is."""
+        place = os.path.normpath(os.path.join(self._folder, path))
         within = os.path.relpath(place, self._root).replace(os.sep, "/")
-        for path in (row.path, within):
-            if any(digest := self._by_path.get(path, b"")):
-                # Its content changed since the table was made: what was said is of another one.
-                return (digest if said in ("", digest.hex()) else None), None
+        for one in (path, within):
+            if any(digest := self._by_path.get(one, b"")):
+                return digest, None
         try:
             digest = self._others.digest(place)
         except (OSError, ValueError):
-            return None, None
-        if said not in ("", digest.hex()):
-            return None, None
+            return None
         return digest, None if digest in self._known else place
 
 

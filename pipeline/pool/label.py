@@ -13,7 +13,7 @@ from pipeline.config import LabelConfig
 from pipeline.errors import InputError, RunError
 from pipeline.images import Dataset
 from pipeline.images.corrections import DROP, rows_of_table
-from pipeline.images.leftout import check_some
+from pipeline.images.leftout import check_some, why
 from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import SECTIONS, Question, about_data, once, suggested
@@ -21,9 +21,10 @@ from pipeline.report.album import RunPredictions, read_predictions
 from pipeline.report.page import as_json, filled
 from pipeline.report.thumbnails import Thumbnail, Wanted, data_uri, make_thumbnails, webp
 from pipeline.runs import RunFolder
+from pipeline.system.cells import named_as, plain
 from pipeline.system.files import output_path
 from pipeline.system.progress import SILENT, Reporter
-from pipeline.system.units import named
+from pipeline.system.units import counted, named
 from pipeline.system.visible import visible
 
 SIDE, QUALITY = 320, 72
@@ -121,9 +122,18 @@ def write_label_page(
     check_some(place, len(kept) + len(lost), failed)
     _write(out, out.stem if dataset is None else dataset.name, payload)
     counts = {name: sum(one.section == name for one in kept) for name in SECTIONS}
-    notes = () if checked is None else checked.notes
     asked = (counts, len(kept), found, len(earlier))
-    return LabelPage(str(out), table, dataset is None, *asked, classes, tuple(failed), notes)
+    more = (classes, tuple(failed), _notes(checked))
+    return LabelPage(str(out), table, dataset is None, *asked, *more)
+
+
+def _notes(checked: DataCheck | None) -> tuple[str, ...]:
+    """Return what could not be looked at in a data set, and what is left out of it."""
+    if checked is None or not checked.unreadable:
+        return () if checked is None else checked.notes
+    n_found = counted(checked.dataset.n_found, "picture")
+    lost = f"{len(checked.unreadable)} of {n_found} left out: {why(checked.unreadable)}"
+    return *checked.notes, lost
 
 
 def _payload(
@@ -190,10 +200,11 @@ def _earlier(
         at.update(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
     files, known, rows = PlacedFiles(), set[bytes](), []
     names = ("path", "digest", "label")
-    for _, (path, digest, label) in rows_of_table(config.corrections, names):
+    for _, (written, digest, label) in rows_of_table(config.corrections, names):
         # A table of its own, without data beside it, has no class that means to drop.
         if not label or (label == DROP and dataset is None):
             continue
+        path = named_as(written, lambda one: one in at or os.path.exists(f"{folder}/{one}"))
         place = os.path.normpath(os.path.join(folder, path))
         whole = place if path and path not in at and os.path.exists(place) else path
         said = digest or (path if len(path) == 2 * SIZE else "")
@@ -202,22 +213,13 @@ def _earlier(
         except (OSError, ValueError):
             content = b""
         known.add(content)
-        rows.append((_saved(whole), _saved(label), content.hex() or digest))
+        rows.append((plain(whole), label, content.hex() or digest))
     return frozenset(known), rows
-
-
-def _saved(text: str) -> str:
-    """Return a text as a table of UTF-8 can hold it: bytes that are no text are written out."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return visible(text)
-    return text
 
 
 def _texts(text: str) -> tuple[str, str]:
     """Return a text as it is saved, and as it is shown."""
-    return _saved(text), visible(text)
+    return plain(text), visible(text)
 
 
 def _card(one: Question, classes: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
 from pipeline.report.album import RunPredictions
 from pipeline.report.material import shared
+from pipeline.system.cells import named_as
 from pipeline.system.units import named
 
 SUSPECTS, MISTAKES, ALIKE, SUGGESTED = (
@@ -146,6 +147,9 @@ def suggested(
     names = ("path", "digest", "label", "prediction", "probability", "reason")
     for number, row in rows_of_table(file, names, "suggestions"):
         path, said, label, prediction, probability, reason = row
+        path = named_as(path, lambda one: _is_there(files, os.path.join(folder, one)))
+        if classes is not None:
+            label, prediction = (named_as(one, classes.__contains__) for one in (label, prediction))
         if label and classes is not None and label not in (*classes, DROP):
             hint = f"in row {number} of {file} give a class, or {DROP}, or nothing"
             raise UnknownNameError("label", label, [*classes, DROP], hint)
@@ -172,6 +176,13 @@ def suggested(
             f"{', none of which is there' if lost else ''}: suggest some first"
         )
     return list(found.values()), lost
+
+
+def _is_there(files: PlacedFiles, place: str) -> bool:
+    try:
+        return bool(files.digest(place))
+    except (OSError, ValueError):
+        return False
 
 
 def once(

@@ -20,7 +20,7 @@ from pipeline.images.remarks import sentences
 from pipeline.predict.labelling import Labelled, Predictor, bundle_predictor, imagenet_predictor
 from pipeline.predict.pools import label_pool
 from pipeline.runs import Bundle, find_run
-from pipeline.system.cells import cell
+from pipeline.system.cells import cell, plain
 from pipeline.system.files import check_free, output_path
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import named
@@ -136,20 +136,18 @@ def _table(path: Path | None, classes: Sequence[str], typical: bool = False) -> 
     if path is None:
         yield lambda prediction, values: None
         return
-    # File names need not be text on every system; what they are made of comes back as it was.
-    with (
-        output_path(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
+    with output_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         last = ["typical"] if typical else []
-        rows.writerow(["path", "label", "probability", *(f"p:{name}" for name in classes), *last])
+        rows.writerow(
+            ["path", "label", "probability", *(f"p:{plain(name)}" for name in classes), *last]
+        )
 
         def write(prediction: Prediction, values: Sequence[float]) -> None:
             more = [prediction.typical] if typical else []
             figures = [f"{value:.9g}" for value in (prediction.probability, *values, *more)]
             label = UNKNOWN if prediction.unknown else prediction.label or ""
-            rows.writerow([cell(prediction.path), cell(label), *figures])
+            rows.writerow([cell(plain(prediction.path)), cell(plain(label)), *figures])
 
         yield write
 

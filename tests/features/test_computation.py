@@ -20,7 +20,7 @@ Usage = namedtuple("Usage", "total used free")
 class Engine:
     """Stands in for a base: shapes are all that a forecast needs, and a moment of work."""
 
-    name, trial_size = "stub", 4
+    name, trial_size, batch_size = "stub", 4, 8
 
     def __init__(self, *shapes, n_devices=1):
         self.output_shapes, self.ran = shapes, 0
@@ -56,7 +56,7 @@ def test_large_work_is_tried():
     seen = foresee(engine, 4 * preflight.MIN_TRIALS)
     assert seen.seconds >= 0.001 * 800
     assert seen.seconds == pytest.approx(0.001 * 800 + 800 / seen.engine_rate)
-    assert engine.ran == 8
+    assert engine.ran == 4 * (1 + preflight.TRIAL_BATCHES)
 
 
 def test_features_that_the_disk_cannot_hold_are_refused(monkeypatch, tmp_path):

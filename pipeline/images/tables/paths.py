@@ -19,6 +19,7 @@ from pipeline.errors import nearest_names
 from pipeline.images.names import is_clutter, is_picture_name
 from pipeline.images.splitwords import split_named
 from pipeline.images.walk import Parts
+from pipeline.system.cells import named_as
 
 _FOREIGN = re.compile(r"[a-zA-Z]:[\\/]|[\\/]|[a-z][a-z0-9+.-]*://|\.\.[\\/]|~")
 _FILE = "file://"
@@ -69,6 +70,9 @@ class PathFinder:
         lost: dict[str, Sequence[str]] = {}
         for path in self._unlisted(paths):
             if self.is_there(path):
+                continue
+            if (named := named_as(path, self.is_there)) != path:
+                meant[path] = named
                 continue
             slashed = self.tidied(path.replace("\\", "/"))
             fits = (slashed,) if slashed != path and self.is_there(slashed) else self.fits(path)

@@ -243,3 +243,12 @@ def test_links_and_folders_that_cannot_be_listed(tmp_path):
     os.symlink(tmp_path / "far", tmp_path / "here" / "images")
     os.symlink(tmp_path / "here", tmp_path / "here" / "again")
     assert read(tmp_path / "here", NAMES, ()).paths == IN
+
+
+def test_a_byte_of_a_name_that_is_written_out_is_one_where_only_that_is_there(tmp_path):
+    odd = os.fsdecode(b"images/caf\xe9.png")
+    paths = [r"images/caf\xe9.png", *IN[1:]]
+    assert odd in read(tmp_path / "a", paths, (odd, *IN[1:])).paths
+    both = read(tmp_path / "b", paths, (odd, paths[0], *IN[1:]))
+    assert paths[0] in both.paths
+    assert odd not in both.paths
