@@ -16,7 +16,7 @@ from pipeline.system.units import named
 
 # patient01_3, mouse-7 left; no day or year of a camera, no number of a copy: photo-3 (2).
 _NUMBERED = re.compile(
-    r"(?P<key>(?P<before>[^\W\d_]+[ _-]?)(?!(19|20)\d{6}[ _.-]|(19|20)\d\d[_.-]\d\d)\d+)"
+    r"(?P<key>(?P<before>[^\W\d_]+[ _-]?)(?!(19|20)\d{6}[ _.-]|(19|20)\d\d[_.-][01]\d[_.-]\d)\d+)"
     r"(?P<mark>[ _.-])(?!\(\d+\)$).+"
 )
 # What programs write behind the name of a picture that they change.
@@ -45,17 +45,16 @@ def begins_alike(found: Sequence[Listing]) -> Doubt | None:
 def _asked(
     labels: Mapping[str, str], matches: Mapping[str, re.Match[str]], needed: float
 ) -> Doubt | None:
-    """Return the question, if enough of the pictures are in several groups of their class."""
+    """Return the question, if the share of pictures that begin alike, and of classes, is needed."""
     groups = {path: matches[path]["key"] if path in matches else stem_of(path) for path in labels}
     together: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path, label in labels.items():
         together[label, groups[path]].append(path)
     again = [those for those in together.values() if len(those) > 1]
-    n_again = Counter(labels[those[0]] for those in again)
-    n_groups = Counter(label for label, _ in together)
-    divisible = sum(n_groups[label] > 1 for label in n_again)
+    n_keys = Counter(label for label, _ in {(labels[path], groups[path]) for path in matches})
+    divisible = sum(n > 1 for n in n_keys.values())
     few = sum(map(len, again)) < needed * len(labels) or len(again) < 2
-    if few or 2 * divisible < len(set(labels.values())):
+    if few or divisible < max(1, needed * len(set(labels.values()))):
         return None
     match = next(matches[path] for path in again[0] if path in matches)
     meaning = "to keep what begins alike in one split"

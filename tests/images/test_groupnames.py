@@ -46,6 +46,7 @@ def asked(found):
         ("mouse_{:02}_{}.png", "{group:*}_{}"),
         ("mouse_{0}_{1}_{1}.png", "mouse_{{group:d}}_{*}"),
         ("Maus {}_{}.png", "{group}_{*}"),
+        ("patient199{}_1{}.png", "{group}_{*}"),
     ],
 )
 def test_a_word_with_a_number_that_comes_again_is_asked_about(name, pattern):
@@ -65,7 +66,7 @@ def test_a_word_with_a_number_that_comes_again_is_asked_about(name, pattern):
         "IMG_20{}{}.jpg",
         "DSC0{}{}.JPG",
         "n02085620_{}{}.JPEG",
-        "IMG_2023010{}_11{}.jpg".replace("{}_", "1_{}"),
+        "IMG_202301{:02}_11{}.jpg",
         "IMG-20200101-WA{}{}.jpg",
         "photo_2020-05-{:02}_12-0{}.jpg",
         "Screenshot 2020-01-{} at {}.png",
@@ -81,8 +82,10 @@ def test_names_that_cameras_and_collections_give_are_not_asked_about(name):
 
 def test_one_beginning_a_class_says_nothing():
     assert begins_alike(listed("n0208{}", ("x",)) + listed("n0209_{}{}", ("y",))) is None
-    found = [Listing(c, None, tuple(f"{c}/{c}1_{i}.png" for i in range(9)), ()) for c in "ab"]
-    assert begins_alike(found) is None
+    for odd in ((), ("other.png", "one_more.png")):
+        names = [*(f"rose1_{number}.png" for number in range(9)), *odd]
+        found = [Listing(c, None, tuple(f"{c}/{name}" for name in names), ()) for c in "ab"]
+        assert begins_alike(found) is None
 
 
 def test_splits_that_are_given_are_not_asked_about():
@@ -118,6 +121,13 @@ def test_few_copies_among_many_are_asked_about():
     ways, doubt = asked([*copies("cat_{}", ""), some])
     assert ways[0].startswith("--label-pattern '{group}_{word:a}' to keep")
     assert "'cat_1.jpg', 'cat_1_flip.jpg' begin alike" in doubt.seen
+
+
+def test_copies_in_one_class_of_many_are_asked_about():
+    many = [Listing(f"c{i}", None, tuple(f"c{i}/{j}.jpg" for j in range(9)), ()) for i in range(9)]
+    assert asked([*many, copies("x{}", "", "_hflip")[0]])[0][0].startswith(
+        "--label-pattern '{group}"
+    )
 
 
 def test_words_that_begin_like_changes_are_none():
