@@ -25,15 +25,16 @@ from benchmarks.machine import cards, machine
 from pipeline.system.machine import core_count
 from pipeline.system.startup import installed
 
-BASES = ("EfficientNetLite0", "ResNet50", "VGG16")
+BASES = ("EfficientNetLite0", "ResNet50", "VGG16", "ViT-S16")
 ENGINES = ("jax", "torch", "tensorflow", "openvino")
 SECONDS = {True: 300, False: 240}
 """In all; with a card, and without."""
-LIMIT = {True: 100, False: 90}
+LIMIT = {True: 150, False: 90}
 """Of one part."""
 LEAST = 5
 """Seconds that a part is started for."""
 PHOTOS_PER_CORE, MOST_PHOTOS, PHOTOS_WITHOUT_CARD = 1000, 16_000, 320
+PROCESSES = "processes"
 NO_CARD = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 
 
@@ -147,46 +148,33 @@ def _all(session: Session, wanted: list[str], has_card: bool) -> None:
     session.run("prepare", device="cpu", n_photos=n_photos)
     written = [bool(session.run("weights", device="cpu", base=base)) for base in BASES[1:]]
     bases = [base for base, there in zip(BASES, (True, *written), strict=True) if there]
-    engines = list(_agreeing(session, bases, wanted, has_card))
-    decode = session.run("decode", device="cpu", limit=30)
-    ceiling = max((note["rate"] for note in decode), default=None)
+    present = [name for name in ENGINES if name in wanted and installed(name)]
+    session.results["engines"] = present
+    engines = [name for name in present if name != "openvino" or not has_card]
+    decode = session.run("decode", device="cpu", limit=30, n_cores=cores)
+    ceiling = max((note["rate"] for note in decode if note["by"] != PROCESSES), default=None)
     for base in bases:
-        for engine in engines:
-            session.run(
+        if engines:
+            session.run("reference", device="cpu", engine=present[-1], base=base)
+        able = [
+            engine
+            for engine in engines
+            if session.run(
                 "speed", engine=engine, base=base, decode_ceiling=ceiling, has_card=has_card
             )
+        ]
         if installed("torch"):
             session.run("loader", base=base, has_card=has_card, workers=cores)
-        if base == bases[0] and engines:
-            quickest = engines[0 if has_card else -1]
+        if base == bases[0] and able:
+            quickest = able[0 if has_card else -1]
             session.run("kill", engine=quickest, n_photos=512 if has_card else 256)
             if installed("tensorflow"):
                 session.run("finetune")
+        engines = able
     if not installed("torch"):
         session.results["loader"] = "no DataLoader to compare with: PyTorch is not installed"
     if not installed("tensorflow"):
         session.results["finetune"] = "not run: fine-tuning runs on TensorFlow, not installed here"
-
-
-def _agreeing(
-    session: Session, bases: list[str], wanted: list[str], has_card: bool
-) -> Iterator[str]:
-    """Compare all engines with one on the processor; yield those that are to be timed."""
-    present = [name for name in ENGINES if name in wanted and installed(name)]
-    if not installed("tensorflow") and "openvino" in present:
-        present.remove("openvino")  # it converts bases once, from TensorFlow
-    session.results["engines"] = present
-    if not present:
-        return
-    session.run("agreement", device="cpu", engine=present[-1], bases=bases, reference=True)
-    for name in present:
-        if name == "openvino" or (not has_card and name == present[-1]):
-            if not has_card:
-                yield name
-            continue
-        notes = session.run("agreement", engine=name, bases=bases, reference=False)
-        if any(note.get("gpu") for note in notes) or not has_card:
-            yield name
 
 
 @contextmanager

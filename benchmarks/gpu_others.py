@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.gpu_parts import DATA, FILES_SECONDS, settings, some_photos
+from benchmarks.gpu_parts import DATA, FILES_SECONDS, VIT, settings, some_photos
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import frozen_base
 from pipeline.system.startup import import_keras, installed
@@ -47,30 +48,42 @@ def loader(note: Callable[..., None], work: Path, base: str, has_card: bool, wor
 
     place = "cuda" if has_card and torch.cuda.is_available() else "cpu"
     model, what, scaled = _model(work, base)
-    model = model.to(place).eval()
+    model = model.to(place, memory_format=torch.channels_last if scaled else None).eval()
     mixed = torch.float16 if place == "cuda" else torch.bfloat16
-    for precision, dtype in (("float32", None), (f"autocast {mixed}", mixed)):
+    # What PyTorch does by itself on a card is TF32; float32 is what ours computes in.
+    kinds = {"float32": None, "TF32": None, f"autocast {mixed}": mixed}
+    size = _batch_size(has_card, workers)
+    for precision, dtype in kinds.items():
+        if precision == "TF32" and place == "cpu":
+            continue
+        torch.backends.cuda.matmul.allow_tf32 = precision == "TF32"
+        torch.backends.cudnn.allow_tf32 = precision == "TF32"
         paths = sorted((work / DATA).rglob("*.jpg"))
         given = torch.utils.data.DataLoader(
-            Photos(paths, scaled),
-            BATCH[has_card],
-            num_workers=workers,
-            pin_memory=place == "cuda",
+            Photos(paths, scaled), size, num_workers=workers, pin_memory=place == "cuda"
         )
         began, n_images, first = perf_counter(), 0, 0.0
         with torch.inference_mode(), torch.autocast(place, dtype, enabled=dtype is not None):
             for images in given:
+                images = images.to(place, non_blocking=True)
                 if scaled:
                     images = images.to(memory_format=torch.channels_last)
-                model(images.to(place, non_blocking=True)).float().cpu()
+                model(images).float().cpu()
                 first = first or perf_counter()
                 n_images += len(images)
                 if perf_counter() - began > 4 * FILES_SECONDS:
                     break
         now = perf_counter()
-        started = n_images > BATCH[has_card]  # else there is one batch alone to tell a rate from
-        rate = (n_images - BATCH[has_card]) / (now - first) if started else n_images / (now - began)
+        started = n_images > size  # else there is one batch alone to tell a rate from
+        rate = (n_images - size) / (now - first) if started else n_images / (now - began)
         note(base=base, precision=precision, model=what, rate=rate, start=first - began)
+
+
+def _batch_size(has_card: bool, workers: int) -> int:
+    """Return how many pictures the memory that workers share with us holds two batches of each."""
+    room = shutil.disk_usage("/dev/shm").free if Path("/dev/shm").exists() else 0
+    held = room // (2 * (workers + 1) * SIDE * SIDE * 3 * 4)
+    return max(1, min(BATCH[has_card], held))
 
 
 def _model(work: Path, base: str) -> tuple[Any, str, bool]:
@@ -78,10 +91,14 @@ def _model(work: Path, base: str) -> tuple[Any, str, bool]:
     if installed("timm"):
         import timm
 
-        names = {"EfficientNetLite0": "tf_efficientnet_lite0", "ResNet50": "resnet50"}
+        names = {
+            "EfficientNetLite0": "tf_efficientnet_lite0",
+            "ResNet50": "resnet50",
+            VIT: "vit_small_patch16_224",
+        }
         name = names.get(base, base.lower())
         return timm.create_model(name, num_classes=0), f"timm {name}", True
-    if installed("torchvision") and base != "EfficientNetLite0":
+    if installed("torchvision") and base in ("ResNet50", "VGG16"):
         import torch
         import torchvision
 

@@ -6,13 +6,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter, time
 from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu import notes_of
+from benchmarks.gpu import BASES, PROCESSES, notes_of
 from benchmarks.photos import write_photos
 from pipeline.backbones.engines import Engine, open_engine
 from pipeline.config import FeaturesConfig
@@ -21,13 +22,16 @@ from pipeline.images import DecodeRecipe, RowLoader, load_batches
 from pipeline.system.startup import import_keras
 
 N_COMPARED = 8
+BATCHES_IN_FLIGHT = 2
 MEASURED_SECONDS = 1.5
 FILES_SECONDS = 3.0
-BATCHES = {True: (64, 256), False: (16,)}
-"""Sizes tried, with a card and without."""
+BATCHES = {True: (128, 256), False: (16,)}
+"""Sizes tried with the first base; the first of them with others. With a card, and without."""
 N_MADE = 400
 """Photos that are encoded; further ones have the same pixels and a comment of their own."""
 DATA = "photos"
+VIT = "ViT-S16"
+"""A base that we make: Keras has none of its kind."""
 
 
 def prepare(note: Callable[..., None], work: Path, n_photos: int) -> None:
@@ -47,12 +51,33 @@ def prepare(note: Callable[..., None], work: Path, n_photos: int) -> None:
 def weights(note: Callable[..., None], work: Path, base: str) -> None:
     """Write seeded weights for a base that has none in a package."""
     import_keras()
-    _write_weights(base, _weights(work, base))
+    if base == VIT:
+        _vision_transformer().save(_weights(work, base))
+    else:
+        _write_weights(base, _weights(work, base))
     note(base=base, bytes=_weights(work, base).stat().st_size)
 
 
 def _weights(work: Path, base: str) -> Path:
-    return work / f"{base}.weights.h5"
+    return work / (f"{base}.keras" if base == VIT else f"{base}.weights.h5")
+
+
+def _vision_transformer(side: int = 224, patch: int = 16, width: int = 384, depth: int = 12) -> Any:
+    """Return what computes as ViT-S/16 (Dosovitskiy et al. 2021) does; without positions."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    images = keras.Input((side, side, 3))
+    x = layers.Conv2D(width, patch, strides=patch)(images)
+    x = layers.Reshape(((side // patch) ** 2, width))(x)
+    for _ in range(depth):
+        y = layers.LayerNormalization(epsilon=1e-6)(x)
+        x = layers.Add()([x, layers.MultiHeadAttention(width // 64, 64)(y, y)])
+        y = layers.LayerNormalization(epsilon=1e-6)(x)
+        y = layers.Dense(width)(layers.Dense(4 * width, activation="gelu")(y))
+        x = layers.Add()([x, y])
+    return keras.Model(images, layers.LayerNormalization(epsilon=1e-6)(x))
 
 
 def _write_weights(base: str, path: Path) -> None:
@@ -79,8 +104,12 @@ def _write_weights(base: str, path: Path) -> None:
 def settings(work: Path, base: str, engine: str, **more: Any) -> dict[str, Any]:
     """Return the settings of stage 1 for a base."""
     path = _weights(work, base)
-    weights = {"weights": str(path)} if path.exists() else {}
-    return {"backbone": base, "engine": engine, "cache": work / "cache", **weights, **more}
+    given: dict[str, Any] = {"backbone": base, "engine": engine, "cache": work / "cache"}
+    if base == VIT:
+        given |= {"backbone": str(path), "preprocessing": "tf"}
+    elif path.exists():
+        given["weights"] = str(path)
+    return given | more
 
 
 def opened(work: Path, given: dict[str, Any]) -> tuple[Engine, FrozenBase]:
@@ -91,26 +120,25 @@ def opened(work: Path, given: dict[str, Any]) -> tuple[Engine, FrozenBase]:
     return open_engine(base, config.engine, config.precision, config.batch_size, models), base
 
 
-def agreement(
-    note: Callable[..., None], work: Path, engine: str, bases: list[str], reference: bool
-) -> None:
-    """Note the greatest difference from the reference, as a share of the greatest value."""
+def reference(note: Callable[..., None], work: Path, engine: str, base: str) -> None:
+    """Keep what an engine on the processor makes of a few photos."""
     images = _compared(work)
-    for base in bases:
-        if not (_weights(work, base).exists() or base.startswith("EfficientNetLite")):
-            continue  # told by the part that was to write them
-        given = settings(work, base, engine, batch_size=len(images))
-        running, _ = opened(work, given)
-        (outputs,) = next(running.run(iter([images])))
-        path = work / f"reference-{base}.npy"
-        if reference:
-            np.save(path, outputs)
-            note(engine=engine, base=base, reference=True)
-            continue
-        expected = np.load(path)
-        difference = float(np.abs(outputs - expected).max() / np.abs(expected).max())
-        device = running.device
-        note(engine=engine, base=base, difference=difference, device=str(device), gpu=device.gpu)
+    running, _ = opened(work, settings(work, base, engine, batch_size=len(images)))
+    (outputs,) = next(running.run(iter([images])))
+    np.save(_reference(work, base), outputs)
+    note(engine=engine, base=base)
+
+
+def _reference(work: Path, base: str) -> Path:
+    return work / f"reference-{base}.npy"
+
+
+def difference(work: Path, base: str, running: Engine) -> float | None:
+    """Return the greatest difference from the reference, as a share of the greatest value."""
+    if not (path := _reference(work, base)).exists():
+        return None
+    expected, (found,) = np.load(path), next(running.run(iter([_compared(work)])))
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 def _compared(work: Path) -> np.ndarray:
@@ -122,18 +150,27 @@ def _compared(work: Path) -> np.ndarray:
     return np.concatenate([batch.images, noise])
 
 
-def decode(note: Callable[..., None], work: Path) -> None:
-    """Note how many pictures a second are decoded, by one thread and by all."""
+def decode(note: Callable[..., None], work: Path, n_cores: int) -> None:
+    """Note how many pictures a second are decoded: by threads, and by as many processes."""
+    note(by="one thread", rate=_decoded(work, 1))
+    note(by=f"{n_cores} threads", rate=_decoded(work, n_cores))
+    with get_context("spawn").Pool(n_cores) as processes:
+        arguments = [(work, 1)] * n_cores
+        processes.starmap(_decoded, arguments)  # all of them are there
+        note(by=PROCESSES, rate=sum(processes.starmap(_decoded, arguments)))
+
+
+def _decoded(work: Path, n_threads: int) -> float:
     paths = sorted((work / DATA).rglob("*.jpg"))
     loader = RowLoader(lambda row: paths[row].read_bytes(), DecodeRecipe(224))
-    for n_threads in (1, None):
-        began, n_images = perf_counter(), 0
+    began, n_images = perf_counter(), 0
+    while (seconds := perf_counter() - began) < FILES_SECONDS:
         for batch in load_batches(loader, range(len(paths)), 64, n_threads=n_threads):
             n_images += len(batch.rows)
             assert not batch.failed, batch.failed[0]
             if perf_counter() - began > FILES_SECONDS:
                 break
-        note(threads=n_threads or "all", rate=n_images / (perf_counter() - began))
+    return n_images / seconds
 
 
 def speed(
@@ -145,30 +182,36 @@ def speed(
     decode_ceiling: float | None,
     has_card: bool,
 ) -> None:
-    """Note ceiling, batch sizes, memory, and files to features, in each precision."""
+    """Note ceiling, batch sizes, memory, agreement, and files to features, in each precision."""
+    sizes = BATCHES[has_card][: None if base == BASES[0] else 1]
     for precision in _precisions(engine, base, has_card):
         rates: dict[int, float] = {}
-        for size in BATCHES[has_card]:
+        for size in sizes:
             given = settings(work, base, engine, precision=precision, batch_size=size)
+            reset_card_memory(engine, has_card)
             running, frozen = opened(work, given)
+            if has_card and not running.device.gpu:
+                sys.exit(f"{engine} sees no GPU")
             side = frozen.decoding.size
             batch = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), np.uint8)
             next(running.run(iter([batch])))
             if not rates and precision == "float32":
                 note(first_feature=round(time() - began, 2), device=str(running.device))
             rates[size] = ceiling(running, batch)
-            memory = card_memory(engine) if running.device.gpu else None
-            note(precision=precision, batch=size, ceiling=rates[size], memory=memory)
+            found = {"memory": card_memory(engine) if has_card else None}
+            if size == sizes[0]:
+                found["difference"] = difference(work, base, running)
+            note(precision=precision, batch=size, ceiling=rates[size], **found)
             del running
             gc.collect()
         if precision != "float32" and not has_card:
             continue  # processors take minutes for it
         best = max(rates, key=lambda size: rates[size])
         given = settings(work, base, engine, precision=precision, batch_size=best)
-        found = files_to_features(work, given, rates[best])
+        whole = files_to_features(work, given, rates[best])
         limit = min(rates[best], decode_ceiling or rates[best])
-        share = found["rate"] / limit
-        note(precision=precision, batch=best, ceiling=rates[best], share=share, **found)
+        share = whole["rate"] / limit
+        note(precision=precision, batch=best, ceiling=rates[best], share=share, **whole)
 
 
 def _precisions(engine: str, base: str, has_card: bool) -> Iterator[str]:
@@ -205,7 +248,11 @@ def _repeated(batch: np.ndarray, began: float) -> Iterator[np.ndarray]:
 
 
 def files_to_features(work: Path, given: dict[str, Any], rate: float) -> dict[str, Any]:
-    """Return how stage 1 as a whole does, on files for a few seconds of it."""
+    """Return how stage 1 as a whole does, on files for a few seconds of it.
+
+    The rate is that of the last three quarters: what comes before waits for compiling. At the end
+    batches come that nothing was started for.
+    """
     import pipeline
 
     data = some_photos(work, int(rate * FILES_SECONDS))
@@ -214,10 +261,19 @@ def files_to_features(work: Path, given: dict[str, Any], rate: float) -> dict[st
     cache.mkdir()
     (work / "models").mkdir(exist_ok=True)
     (cache / "models").symlink_to(work / "models")
-    done = pipeline.extract_features(data, **given | {"cache": cache})
+    course: list[tuple[float, int]] = []
+
+    def progress(done: int, total: int, what: str) -> None:
+        if what == "features" and done >= total / 4:
+            course.append((perf_counter(), done))
+
+    done = pipeline.extract_features(data, **given | {"cache": cache}, progress=progress)
     assert done.where is not None
+    course = course[: len(course) - BATCHES_IN_FLIGHT] or course[:1]
+    (began, first), (ended, last) = course[0], course[-1]
+    steady = (last - first) / (ended - began) if last > first else done.images_per_second
     waits = {name: round(value, 3) for name, value in done.where.items() if "waited" in name}
-    return {"pictures": done.computed, "rate": done.images_per_second, **waits}
+    return {"pictures": done.computed, "rate": steady, "whole": done.images_per_second, **waits}
 
 
 def some_photos(work: Path, n_photos: int) -> Path:
@@ -237,8 +293,20 @@ def _number(path: Path) -> int:
     return int(path.stem.partition("-")[0])
 
 
+def reset_card_memory(engine: str, has_card: bool) -> None:
+    """Let `card_memory` count from here, where the framework can."""
+    if has_card and engine == "torch":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+    elif has_card and engine == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
 def card_memory(engine: str) -> int | None:
-    """Return the most bytes that a framework had of its card so far."""
+    """Return the most bytes that a framework had of its card; JAX since the process began."""
     if engine == "torch":
         import torch
 
@@ -258,7 +326,7 @@ def _run(part: str, given: dict[str, Any]) -> None:
     ours = {
         "prepare": prepare,
         "weights": weights,
-        "agreement": agreement,
+        "reference": reference,
         "decode": decode,
         "speed": speed,
     }

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.system.units import size_text
 
 HEAD = ("engine", "base", "precision", "batch", "ceiling/s", "files/s", "share", "waited", "memory",
-        "first")  # fmt: skip
+        "differs", "first")  # fmt: skip
 Results = Mapping[str, Any]
 
 
@@ -21,13 +21,9 @@ def _lines(results: Results) -> Iterator[str]:
     yield ", ".join(f"{name} {version}" for name, version in results["packages"].items())
     parts = results.get("parts", [])
     for _part, note in _notes(parts, "decode"):
-        yield f"decoding by {note['threads']} threads: {note['rate']:,.0f} pictures/s"
-    for _part, note in _notes(parts, "agreement"):
-        of = f"{note['engine']}, {note['base']}"
-        if note.get("reference"):
-            yield f"agreement: {of}: the reference, on the processor"
-        else:
-            yield f"agreement: {of} on {note['device']}: {note['difference']:.1e}"
+        yield f"decoding by {note['by']}: {note['rate']:,.0f} pictures/s"
+    for _part, note in _notes(parts, "reference"):
+        yield f"{note['base']}: what differs, does so from {note['engine']} on the processor"
     yield from _columns([HEAD, *_rows(parts)])
     for _part, note in _notes(parts, "loader"):
         rate = f"{note['rate']:,.0f} pictures/s, {note['start']:.1f} s to the first batch"
@@ -54,7 +50,7 @@ def _rows(parts: list[Results]) -> Iterator[tuple[str, ...]]:
         if "first_feature" in note:
             first = f"{note['first_feature']:.1f} s"
             continue
-        given, memory = part["given"], note.get("memory")
+        given, memory, differs = part["given"], note.get("memory"), note.get("difference")
         files = share = waited = ""
         if "rate" in note:
             files, share = f"{note['rate']:,.0f}", f"{note['share']:.0%}"
@@ -63,7 +59,7 @@ def _rows(parts: list[Results]) -> Iterator[tuple[str, ...]]:
         yield (
             given["engine"], given["base"], note["precision"], str(note["batch"]),
             f"{note['ceiling']:,.0f}", files, share, waited,
-            size_text(memory) if memory else "", first,
+            size_text(memory) if memory else "", f"{differs:.1e}" if differs else "", first,
         )  # fmt: skip
         first = ""
 

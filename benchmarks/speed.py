@@ -190,7 +190,7 @@ def ceiling(models: Path, **settings: object) -> float:
     engine = open_engine(base, "auto", "float32", config.batch_size, models)
     size = base.decoding.size
     rng = np.random.default_rng(0)
-    batch = rng.integers(0, 256, (config.batch_size, size, size, 3), np.uint8)
+    batch = rng.integers(0, 256, (engine.batch_size, size, size, 3), np.uint8)
     for _ in engine.run(iter([batch])):
         pass
     began = perf_counter()

@@ -4,13 +4,13 @@
 set -eu
 kit=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-$(command -v python || command -v python3)}
-out=${OUT:-$kit/results}
+mkdir -p "${OUT:=$kit/results}"
+out=$(cd "$OUT" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT INT TERM
-mkdir -p "$out"
-"$python" "$kit/unpack.py" "$kit/wheels" "$scratch/site" 2>&1 | tee "$out/unpacked.txt"
+"$python" "$kit/unpack.py" "$kit/wheels" "$scratch/site" > "$out/unpacked.txt" 2>&1 ||
+    { cat "$out/unpacked.txt" >&2; exit 1; }
 cp -r "$kit/code" "$scratch/"
 cd "$scratch"
 PYTHONPATH="$scratch/code:$scratch/site${PYTHONPATH:+:$PYTHONPATH}" XDG_CACHE_HOME="$scratch" \
-    "$python" -m benchmarks gpu --budget "${BUDGET:-540}" --out "$out" "$@" 2>&1 |
-    tee "$out/printed.txt"
+    "$python" -m benchmarks gpu --budget "${BUDGET:-540}" --out "$out" "$@"

@@ -33,14 +33,7 @@ N_TIMED = 64
 
 
 class Contest:
-    """Finds out which bases are worth all pictures, and has these computed.
-
-    Args:
-        config: How much may be spent, and how bases are judged.
-        dataset: The pictures.
-        bases: At least two.
-        extract: Stage 1.
-    """
+    """Finds out which bases are worth all pictures, and has these computed."""
 
     def __init__(
         self,
@@ -91,11 +84,7 @@ class Contest:
         return len({one.base.in_float for one in self._bases}) == 1
 
     def among(self, found: Sequence[CachedFeatures]) -> ChosenBase:
-        """Return what being the best of all adds to a figure.
-
-        Args:
-            found: All pictures of the bases that `run` returned.
-        """
+        """Return what being the best of all adds to a figure, by all pictures of those kept."""
         rows = sample_rows(self._dataset, len(self._dataset), self._config.seed)
         kept = (self._bases[place] for place in self.comparison.alive)
         pairs = zip(kept, found, strict=True) if len(found) > 1 else ()
@@ -106,8 +95,7 @@ class Contest:
     def _judged(self, place: int, rows: np.ndarray, n: int) -> Judged:
         one = self._bases[place]
         cached = self._extract(one.clean, one.base, self._dataset.taking(rows))
-        cuts = ((cut.layer, cut.pooling) for cut in one.base.cuts)
-        shapes = map(cached.caches.clean.row_shape, cuts)
+        shapes = map(cached.caches.clean.row_shape, one.base.recipe.cuts)
         return Judged(n, self._trial(one, cached, rows), bytes_of_row(shapes, one.base.dtype))
 
     def _trial(self, one: Contender, cached: CachedFeatures, rows: np.ndarray) -> Trial:

@@ -66,12 +66,8 @@ def _is_table(value: Any) -> bool:
 def place(data: Any, then: str | None) -> str:
     """Return the text of where pictures are.
 
-    Args:
-        data: A text or a path.
-        then: What does with pictures in memory what the caller does; None where nothing does.
-
-    Raises:
-        InputError: It is neither; the sentence says what to call instead.
+    ``then`` does with pictures in memory what the caller does; None where nothing does. Raises
+    InputError if the place is no text or path; the sentence says what to call instead.
     """
     if isinstance(data, str | os.PathLike) and os.fspath(data):
         return os.fspath(data)

@@ -30,10 +30,6 @@ Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 def column_names(layers: Sequence[str], widths: Sequence[int]) -> list[str]:
     """Return a name per feature: its layer and its place there.
 
-    Args:
-        layers: Names of the cuts, in order.
-        widths: How many features each has.
-
     >>> column_names(["block5", "top"], [1, 2])
     ['block5_0', 'top_0', 'top_1']
     """
@@ -43,14 +39,7 @@ def column_names(layers: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 @dataclass(frozen=True)
 class Held:
-    """What all views of one opened data set share: its index, its base, and its caches.
-
-    Args:
-        dataset: Pictures, labels and splits.
-        base: Whose features they are.
-        caches: Of the pictures as they are, and of their augmented views if any are wanted.
-        n_views: The highest number of an augmented view.
-    """
+    """What all views of one opened data set share; ``n_views`` is the highest number of a view."""
 
     dataset: Dataset
     base: FrozenBase
@@ -81,6 +70,7 @@ class OpenedFeatures:
 
     def __init__(self, held: Held, rows: np.ndarray, cuts: Sequence[Cut]) -> None:
         self._held, self._rows, self._cuts = held, rows, tuple(cuts)
+        self._names = [(cut.layer, cut.pooling) for cut in cuts]
         dataset = held.dataset
         self.location, self.classes = dataset.location, dataset.classes
         self.paths = tuple(dataset.paths[row] for row in rows)
@@ -103,8 +93,7 @@ class OpenedFeatures:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one picture's features of each layer: (d,), or (h, w, c) of a map."""
         clean = self._held.caches.clean
-        shapes = (clean.row_shape((cut.layer, cut.pooling)) for cut in self._cuts)
-        return dict(zip(self.layers, shapes, strict=True))
+        return dict(zip(self.layers, map(clean.row_shape, self._names), strict=True))
 
     @property
     def _widths(self) -> list[int]:
@@ -157,8 +146,7 @@ class OpenedFeatures:
         caches = self._held.caches
         cache = caches.viewed if view else caches.clean
         assert cache is not None
-        cuts = [(cut.layer, cut.pooling) for cut in self._cuts]
-        return cache.blocks(cuts, self._held.dataset.digests[self._rows[part]], view).array()
+        return cache.blocks(self._names, self._held.dataset.digests[self._rows[part]], view).array()
 
     def split(self, name: str) -> "OpenedFeatures":
         """Return the pictures of one split, in the same order.
@@ -224,8 +212,7 @@ class OpenedFeatures:
         Args:
             seed: The same one gives the same order.
         """
-        cuts = [(cut.layer, cut.pooling) for cut in self._cuts]
-        blocks = self._held.caches.clean.blocks(cuts, self._held.dataset.digests[self._rows])
+        blocks = self._held.caches.clean.blocks(self._names, self._held.dataset.digests[self._rows])
         rng = np.random.default_rng(seed)
         for places, rows in blocks.shuffled(seed):
             order = rng.permutation(len(places))

@@ -9,31 +9,23 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from pipeline.api.kinds import no_pictures
 from pipeline.errors import InputError
 from pipeline.images import find_pictures
-from pipeline.predict.labelling import Readable
+from pipeline.images.indexing import Listed
 from pipeline.system.files import expanded
 
 EXPECTED = "paths of picture files, or arrays (n, h, w, 3) of RGB from 0 to 255"
 
 
-class Given(Readable, Protocol):
-    """Pictures by row number, each with a name."""
-
-    def name(self, row: int) -> str:
-        """Return what a row is called in messages."""
-
-
 class Arrays:
-    """Pixels in memory; a picture file of each is made when it is read.
+    """Pixels in memory, of which a picture file is made when it is read.
 
-    Args:
-        arrays: (n, h, w, 3), or n arrays (h, w, 3) of any sizes; numbers from 0 to 255.
+    They are (n, h, w, 3), or n arrays (h, w, 3) of any sizes; numbers from 0 to 255.
     """
 
     def __init__(self, arrays: np.ndarray | Sequence[np.ndarray]) -> None:
@@ -79,7 +71,7 @@ class PictureFiles:
         return expanded(self._paths[row]).read_bytes()
 
 
-def given_pictures(pictures: Any) -> Given:
+def given_pictures(pictures: Any) -> Listed:
     """Return pictures in the order given; those of folders and archives sorted by path.
 
     Args:
@@ -100,7 +92,7 @@ def given_pictures(pictures: Any) -> Given:
     return find_pictures([expanded(path) for path in rows])
 
 
-def given_samples(X: Any) -> Given:
+def given_samples(X: Any) -> Listed:
     """Return pictures, one for each row of X, in its order.
 
     Args:
@@ -172,11 +164,10 @@ def _check_range(arrays: np.ndarray | Sequence[np.ndarray]) -> None:
             )
 
 
-def content_digests(pictures: Given) -> np.ndarray:
+def content_digests(pictures: Listed) -> np.ndarray:
     """Return the SHA-256 of every picture file, read once: (n, 32) uint8, row-aligned.
 
-    Raises:
-        InputError: A file cannot be read.
+    Raises InputError if a file cannot be read.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -187,7 +178,7 @@ def content_digests(pictures: Given) -> np.ndarray:
         return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
 
-def _digest(pictures: Given, row: int) -> bytes:
+def _digest(pictures: Listed, row: int) -> bytes:
     try:
         return hashlib.sha256(pictures.read(row)).digest()
     except OSError as error:

@@ -17,10 +17,11 @@ from pipeline.errors import InputError
 from pipeline.features import resolve
 from pipeline.features.quantised import settled
 from pipeline.images import find_pictures
-from pipeline.images.pool import pool_of
+from pipeline.images.indexing import pool_of
 from pipeline.runs import find_run
 from pipeline.system.files import check_free
 from pipeline.system.progress import Reporter
+from pipeline.system.units import named
 
 if TYPE_CHECKING:
     from pipeline.pool.label import LabelPage
@@ -31,21 +32,16 @@ if TYPE_CHECKING:
 def similar_in(
     pool: str, paths: Sequence[Path], config: SimilarConfig, reporter: Reporter
 ) -> "Similar":
-    """Find the pictures of a pool that are most like given ones, and draw them if asked to.
-
-    Args:
-        pool: The location.
-        paths: Pictures, folders and archives.
-        config: The base, and how many.
-        reporter: Told how it goes on.
-    """
+    """Find the pictures of a pool that are most like given ones, and draw them if asked to."""
     from pipeline.pool.sheet import check_sheet
     from pipeline.pool.similar import draw, similar
 
     if config.out is not None:
         check_sheet(config.out, config.overwrite)
     listed, base = find_pictures(paths), resolve(config)
-    given = pool_of("pictures", listed, listed.digests(config.cache / "index"))
+    given = pool_of(
+        named([str(path) for path in paths]), listed, listed.digests(config.cache / "index")
+    )
     dataset = pooled(pool, config, reporter)
     base = settled(config, base, dataset)
     found = [computed(config, base, one, reporter) for one in (dataset, given)]
@@ -58,11 +54,7 @@ def label_page_of(
 ) -> "LabelPage":
     """Write the page on which pictures are labelled, after stage 1 for what is missing.
 
-    Args:
-        data: The location of pictures with labels; None for suggestions alone.
-        out: The page.
-        config: What is on it, and the base, which a run has of its own.
-        reporter: Told how it goes on.
+    Without data it has suggestions alone; a run has a base of its own.
     """
     from pipeline.check.check import check
     from pipeline.pool.label import write_label_page
@@ -114,12 +106,7 @@ def suggested_in(
 ) -> "Suggested":
     """Choose what to label next, after stage 1 on the pool for what is missing.
 
-    Args:
-        run: What predicts; None to begin with.
-        pool: The location.
-        out: The table to write.
-        config: How many and how; without a run, the base as well.
-        reporter: Told how it goes on.
+    Without a run, to begin with, the config says the base as well.
     """
     from pipeline.pool.suggest import suggest
 

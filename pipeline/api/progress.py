@@ -10,11 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
 )
+from rich.text import Text
 
 from pipeline.errors import InputError
 from pipeline.system.processes import check_interrupted
@@ -36,11 +38,7 @@ ProgressWanted = bool | OnProgress | None
 
 @contextmanager
 def reporting(progress: ProgressWanted) -> Iterator[Reporter]:
-    """Yield who is told, and leave the terminal as it was.
-
-    Raises:
-        InputError: It is nothing of what may be given.
-    """
+    """Yield who is told, and leave the terminal as it was; raises InputError for anything else."""
     if progress is None or progress is False:
         yield SILENT
     elif progress is True:
@@ -73,7 +71,10 @@ class Called(Reporter):
 
 @dataclass
 class _Running:
-    """One part of the work: since when, and from how many on, its rate is taken, and its bar."""
+    """One part of the work: since when, and from how many on, its rate is taken, and its bar.
+
+    Its pieces may not be alike: then there is a share of its time, and that is drawn.
+    """
 
     began: float
     first: int
@@ -81,6 +82,9 @@ class _Running:
     done: int = 0
     warm: bool = False
     bar: TaskID | None = None
+    share: float | None = None
+    ends: float | None = None
+    room: int = 0
 
     def seconds_a_piece(self, now: float, done: int) -> float | None:
         """Return what a piece took; None if none was done.
@@ -126,7 +130,7 @@ class Terminal(Quiet):
         rate, left = "", None
         if each is not None:
             rate, left = _rate(each, unit), each * (total - done)
-        self._show(part, known, (done, total), (f"{done}/{total} {unit}", rate, _left(left), where))
+        self._show(part, known, (done, total), left, (f"{done}/{total} {unit}", rate, where))
 
     def advance_unlike(
         self, part: str, done: int, total: int, unit: str, seconds_left: float | None
@@ -135,31 +139,42 @@ class Terminal(Quiet):
         super().advance(part, done, total)
         now = monotonic()
         known = self._parts.setdefault(part, _Running(now, done, now))
-        self._show(
-            part, known, (done, total), (f"{done}/{total} {unit}", "", _left(seconds_left), "")
-        )
+        if seconds_left is not None and done < total:
+            known.share = (now - known.began) / max(now - known.began + seconds_left, 1e-9)
+        said = f"{done}/{total} {unit}", "", ""
+        self._show(part, known, (done, total), seconds_left, said)
 
     def _show(
-        self, part: str, known: _Running, count: tuple[int, int], said: tuple[str, ...]
+        self,
+        part: str,
+        known: _Running,
+        count: tuple[int, int],
+        seconds_left: float | None,
+        said: tuple[str, str, str],
     ) -> None:
+        now, (counted, rate, where) = monotonic(), said
+        known.ends = None if seconds_left is None else now + seconds_left
         with suppress(OSError):  # who cannot be told is not told; the work goes on
-            now = monotonic()
             if self._console.is_terminal:
-                self._draw(part, known, count, " ".join(filter(None, said[1:])))
+                self._draw(part, known, count, (rate, where))
             elif now - known.said >= PLAIN_LINE_SECONDS:
                 known.said = now
-                print(f"{part}: {', '.join(filter(None, said))}", file=sys.stderr)
+                told = filter(None, (counted, rate, _left(seconds_left), where))
+                print(f"{part}: {', '.join(told)}", file=sys.stderr)
 
-    def _draw(self, name: str, part: _Running, count: tuple[int, int], said: str) -> None:
+    def _draw(
+        self, name: str, part: _Running, count: tuple[int, int], said: tuple[str, str]
+    ) -> None:
         done, total = count
         if self._bars is None:
             self._bars = _bars(self._console)
         if part.bar is None:
             self._bars.start()
-            part.bar = self._bars.add_task(name, total=total, said="")
-        # What does not fit is cut here; rich would take it from the bar and the counts.
-        room = self._console.width - len(name) - BAR_WIDTH - 2 * len(str(total)) - 5
-        self._bars.update(part.bar, completed=done, total=total, said=said[: max(room, 0)])
+            part.bar = self._bars.add_task(name, total=total, counts="", said=said, part=part)
+        # What does not fit is cut; rich would take it from the bar and the counts.
+        part.room = self._console.width - len(name) - BAR_WIDTH - 2 * len(str(total)) - 5
+        counts, along = f"{done}/{total}", done if part.share is None else part.share * total
+        self._bars.update(part.bar, completed=along, total=total, counts=counts, said=said)
         if done >= total:
             self._bars.remove_task(part.bar)
             part.bar = None
@@ -182,12 +197,22 @@ class Terminal(Quiet):
         self._bars, self._parts = None, {}
 
 
+class _Said(ProgressColumn):
+    """Rate, the time that is left, which goes down while nothing is told, and where it goes."""
+
+    def render(self, task: Task) -> Text:
+        """Return that of a part as it is now."""
+        (rate, where), part = task.fields["said"], task.fields["part"]
+        left = None if part.ends is None else max(part.ends - monotonic(), 0.0)
+        return Text(" ".join(filter(None, (rate, _left(left), where)))[: max(part.room, 0)])
+
+
 def _bars(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(BAR_WIDTH),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[counts]}", markup=False),
+        _Said(),
         console=console,
         transient=True,
     )

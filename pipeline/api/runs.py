@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.api.pictures import Given, given_pictures
+from pipeline.api.pictures import given_pictures
 from pipeline.api.settings import AnyPath, filled, location
 from pipeline.config import EvidenceConfig, PredictConfig
 from pipeline.errors import DataError
 from pipeline.images import Failure
+from pipeline.images.indexing import Listed
 from pipeline.predict.labelling import Predictor, bundle_predictor
 from pipeline.runs import Bundle, RunFolder, find_run, read_info, read_metrics
 from pipeline.system.startup import safe_after_fork
@@ -208,7 +209,7 @@ class Run:
         return np.stack([cells.get(row, nothing) for row in range(len(given))])
 
 
-def _check_read(given: Given, failed: Sequence[Failure], strict: bool) -> None:
+def _check_read(given: Listed, failed: Sequence[Failure], strict: bool) -> None:
     if failed and strict:
         first = failed[0]
         raise DataError(

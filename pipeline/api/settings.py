@@ -62,7 +62,7 @@ class FeaturesSettings(DataSettings, total=False):
     views: int
     view_policy: Names
     test_views: int
-    batch_size: int
+    batch_size: int | None
     cache: AnyPath
     strict: bool
     remote_cache: str | None
@@ -185,8 +185,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 def location(name: str, value: AnyPath) -> str:
     """Return the text of a path, or of what a location else may be, such as a URL.
 
-    Raises:
-        InputError: It is neither a text nor a path.
+    Raises InputError if it is neither a text nor a path.
     """
     if not isinstance(value, str | PathLike) or value == "":
         raise InputError(f"expected {name} as a text or a path, received {name}={described(value)}")
@@ -196,9 +195,7 @@ def location(name: str, value: AnyPath) -> str:
 def takes(kind: type) -> Callable[[Function], Function]:
     """Show the settings of a function, with their defaults, to `help` and in notebooks.
 
-    Args:
-        kind: The dataclass whose defaults they have. Which settings there are, and of which types,
-            say the typed dictionary of the function's ``**settings``.
+    Which settings there are, and of which types, says the typed dictionary of ``**settings``.
     """
 
     def show(function: Function) -> Function:

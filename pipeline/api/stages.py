@@ -20,8 +20,8 @@ from pipeline.features.export import ExportedFeatures, check_export, export_feat
 from pipeline.features.extract import CachedFeatures, Extraction, extract
 from pipeline.features.quantised import kept_for
 from pipeline.images import Dataset, index
+from pipeline.images.indexing import index_pool, is_pool
 from pipeline.images.own import is_own
-from pipeline.images.pool import index_pool, is_pool
 from pipeline.system.files import expanded
 from pipeline.system.progress import Reporter
 from pipeline.system.startup import import_keras, require_framework
@@ -38,14 +38,7 @@ if TYPE_CHECKING:
 def indexed(
     data: str, config: FeaturesConfig, reporter: Reporter, *, look: bool = False
 ) -> Dataset:
-    """Index a location, with the digests remembered beside the cache.
-
-    Args:
-        data: The location.
-        config: How to read it, and where the cache is.
-        reporter: Told of files.
-        look: Change nothing on disk: what is read now is not remembered.
-    """
+    """Index a location; digests are remembered beside the cache, unless it is only to ``look``."""
     dataset = index(
         data,
         config,
@@ -55,14 +48,6 @@ def indexed(
     )
     logger.info("%s is read so: %s", dataset.location, dataset.reading.sentence)
     return dataset
-
-
-def cached(
-    data: str, config: FeaturesConfig, reporter: Reporter, *, mend: bool = False
-) -> CachedFeatures:
-    """Run stage 1 on a location: what is in the cache is not computed again, nor mended."""
-    base = resolve(config)  # first: a wrong name shows before any picture is read
-    return computed(config, base, indexed(data, config, reporter), reporter, mend=mend)
 
 
 def computed(
@@ -87,12 +72,7 @@ def features(
 ) -> Extraction:
     """Run stage 1 on a location, and mend the cache for it; return what was done.
 
-    Args:
-        data: The location.
-        config: The base, and how the location is read.
-        reporter: Told how it goes on.
-        unlabelled: Take all pictures as they lie, without labels; what can be nothing else is
-            taken so anyway.
+    What can be nothing but a pool is taken without labels even if nobody said so.
     """
     base = resolve(config)  # first: a wrong name shows before any picture is read
     dataset = taken(data, config, reporter, unlabelled=unlabelled)
@@ -224,7 +204,9 @@ def checked(data: str, config: CheckConfig, reporter: Reporter) -> "DataCheck":
     """Look at what is in a location, after stage 1 for what is missing."""
     from pipeline.check.check import check
 
-    return check(config, cached(data, config, reporter), reporter)
+    base = resolve(config)  # first: a wrong name shows before any picture is read
+    found = computed(config, base, indexed(data, config, reporter), reporter)
+    return check(config, found, reporter)
 
 
 def explained(

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pipeline.api.opened import column_names
-from pipeline.api.pictures import Given, content_digests, given_samples
+from pipeline.api.pictures import content_digests, given_samples
 from pipeline.api.settings import AnyPath, filled
 from pipeline.backbones.engines.precision import INT8
 from pipeline.config import FeaturesConfig
@@ -21,9 +21,9 @@ from pipeline.features.extract import Extraction, extract
 from pipeline.features.quantised import settled
 from pipeline.features.saved import frozen_from_dict
 from pipeline.features.store import FeatureCache
-from pipeline.features.store.lock import one_at_a_time
+from pipeline.features.store.folders import one_at_a_time
 from pipeline.images.identity import local_identities
-from pipeline.images.pool import pool_of
+from pipeline.images.indexing import Listed, pool_of
 
 
 class FrozenFeatures(TransformerMixin, BaseEstimator):
@@ -54,7 +54,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         precision: Arithmetic of the base: float32, mixed_float16 or mixed_bfloat16.
         engine: auto, openvino, tensorflow, jax or torch.
         dtype: Stored type of the features: float32 or float16.
-        batch_size: Pictures per step; changes no value.
+        batch_size: Pictures per step; None for what suits the device. Changes no value.
         random_state: Seed of random weights, with ``weights="none"``; no part of any other. An int,
             or None or a ``numpy.random.RandomState`` for others at each fit.
         cache: Folder of the feature cache; None for ``features``.
@@ -99,7 +99,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         precision: str = FeaturesConfig.precision,
         engine: str = FeaturesConfig.engine,
         dtype: str = FeaturesConfig.dtype,
-        batch_size: int = FeaturesConfig.batch_size,
+        batch_size: int | None = FeaturesConfig.batch_size,
         random_state: int | np.random.RandomState | None = FeaturesConfig.seed,
         cache: AnyPath | None = None,
         seed: int | None = None,
@@ -147,7 +147,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         if base.precision == INT8:
             base = settled(config, base, pool_of("X", pictures, content_digests(pictures)))
         cache, _, extraction = _cached(config, base, pictures)
-        widths = [prod(cache.row_shape((cut.layer, cut.pooling))) for cut in base.cuts]
+        widths = [prod(cache.row_shape(cut)) for cut in base.recipe.cuts]
         self.base_, self.layers_ = base.to_dict(), base.layers
         self._held = base, _identity(base)
         self._widths = widths
@@ -172,7 +172,7 @@ class FrozenFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         base, config = self._fitted_base(), self._config(self.base_["weights_seed"])
         cache, digests, _ = _cached(config, base, given_samples(X))
-        return cache.blocks([(cut.layer, cut.pooling) for cut in base.cuts], digests).array()
+        return cache.blocks(base.recipe.cuts, digests).array()
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns, (n_features_out_,) object: ``top_0``, ``top_1``, ….
@@ -228,7 +228,7 @@ def _identity(base: FrozenBase) -> list[int]:
 
 
 def _cached(
-    config: FeaturesConfig, base: FrozenBase, pictures: Given
+    config: FeaturesConfig, base: FrozenBase, pictures: Listed
 ) -> tuple[FeatureCache, np.ndarray, Extraction]:
     """Compute what is missing, and return a cache that has all, the digests, and what was done."""
     dataset = pool_of("X", pictures, content_digests(pictures))

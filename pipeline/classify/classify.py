@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.classify.bases import BaseRow, ChosenBase, mark_pareto
 from pipeline.classify.experiment import Experiment, Result
 from pipeline.classify.learning_curve import learning_curve
-from pipeline.classify.pace import Pace
+from pipeline.classify.pace import Pace, Portion
 from pipeline.classify.search import MeasureUnits
 from pipeline.classify.selection import heads_of, select_by
 from pipeline.classify.tuning import tune
@@ -166,19 +166,21 @@ def _run(experiments: Sequence[Experiment], reporter: Reporter) -> list[Result]:
     """Return what came of each, in their order; what was done before takes no time."""
     waiting = [place for place, one in enumerate(experiments) if one.finished() is None]
     costs = {place: experiments[place].expected_seconds for place in waiting}
-    known = {place: cost for place, cost in costs.items() if cost is not None}
-    searched = len(known) == len(waiting)
     # Without a search it is the heads that were trained on one input that tell of the next.
-    kinds = {place: place if searched else experiments[place].spec.head.name for place in waiting}
-    pace = Pace(kinds.values(), known if searched else None)
+    heads: dict[int, Portion]
+    heads = {place: ((experiments[place].spec.head.name,), 1.0) for place in waiting}
+    searched: dict[int, Portion]
+    searched = {place: (("search",), cost) for place, cost in costs.items() if cost is not None}
+    pieces = searched if len(searched) == len(waiting) else heads
+    pace = Pace(pieces.values())
     results: list[Result] = []
     told = partial(reporter.advance_unlike, "classify", total=len(experiments), unit="experiments")
     told(done=0, seconds_left=None)
     for place, experiment in enumerate(experiments):
         began = monotonic()
         results.append(experiment.run(reporter))
-        if place in kinds:
-            pace.finish(kinds[place], monotonic() - began)
+        if place in pieces:
+            pace.finish(pieces[place], monotonic() - began)
         told(done=len(results), seconds_left=pace.seconds_left)
     return results
 

@@ -25,7 +25,7 @@ from pipeline.errors import DataError
 from pipeline.features.table import FeatureTable, Input
 from pipeline.heads import HeadSpec
 from pipeline.runs import experiment_digest
-from pipeline.system.machine import available_memory
+from pipeline.system.machine import available_memory, core_count
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import size_text
 
@@ -80,7 +80,8 @@ def tune(
     if missing:
         pool = _pool(table, selection, cuts, config.seed)
         measure = spread or ThisMachine(config.jobs)
-        runner = UnitRunner(pool, memory, measure, reporter)
+        workers = None if spread else core_count() if config.jobs < 0 else config.jobs
+        runner = UnitRunner(pool, memory, measure, reporter, workers)
         found = search(runner, places, list(missing.values()), default, whole=config.tune)
         for digest, one in zip(missing, found, strict=True):
             known[digest] = _described(digest, one, table, cuts)

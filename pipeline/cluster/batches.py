@@ -47,12 +47,8 @@ class ShardTask:
 class Batches:
     """Hands out batches: small ones first, then as large as the workers are quick.
 
-    Args:
-        job: What to do with each, as plain values.
-        dataset: The pictures.
-        work: Which of them, and which views.
-        row_bytes: Bytes of one pass's features; a batch fits in one shard.
-        n_workers: Who share them.
+    The job says what to do with each, as plain values. A batch fits in one shard, of ``row_bytes``
+    a pass.
     """
 
     def __init__(

@@ -62,11 +62,7 @@ def _is_readable(dataset: Dataset, row: int) -> bool:
 
 
 def check_versions(workers: Workers) -> None:
-    """Refuse workers with other versions of what computes.
-
-    Raises:
-        ClusterError: A worker has others, or lacks this package.
-    """
+    """Raise ClusterError if a worker has other versions of what computes, or lacks this package."""
     ours = installed()
     for address, theirs in _asked(workers, installed).items():
         if isinstance(theirs, Exception):
@@ -87,8 +83,7 @@ def check_versions(workers: Workers) -> None:
 def check_sight(workers: Workers, job: Plain, pictures: Plain, dataset: Dataset) -> set[str]:
     """Refuse workers that do not see the cache or the pictures; return the engines they have.
 
-    Raises:
-        ClusterError: A worker does not see them, or makes another recipe of the same settings.
+    Raises ClusterError if one does not see them, or makes another recipe of the same settings.
     """
     engines = set()
     cache = job["config"]["cache"]

@@ -22,8 +22,7 @@ from pipeline.cluster.worker import (
 )
 from pipeline.errors import ClusterError
 from pipeline.features import Computation, Forecast, Outcome
-from pipeline.features.computation import tell_forecast
-from pipeline.features.passes import PART, Waits
+from pipeline.features.passes import PART, Waits, tell_forecast
 from pipeline.features.preflight import bytes_of_row, check_disk
 from pipeline.images import Failure
 from pipeline.system.progress import Reporter

@@ -25,22 +25,13 @@ STAYS = "what is finished stays, start again and it goes on from there"
 
 @dataclass(frozen=True)
 class Workers:
-    """Workers that were found, and the connection to their scheduler.
-
-    Args:
-        client: The connection.
-        name: What the user called them.
-    """
+    """Workers that were found, as the user called them, and their scheduler's connection."""
 
     client: "Client"
     name: str
 
     def known(self) -> Mapping[str, Any]:
-        """Return what the scheduler says of each worker, by address.
-
-        Raises:
-            ClusterError: It does not answer.
-        """
+        """Return what the scheduler says of each worker, by address; raises ClusterError."""
         try:
             found: Mapping[str, Any] = self.client.scheduler_info(n_workers=-1)["workers"]
         except OSError as error:  # timeouts and broken connections alike
@@ -75,9 +66,8 @@ class Workers:
 def connected(cluster: str, n_local: int | None = None) -> Iterator[Workers]:
     """Yield workers, and let go of them afterwards; those of this machine end with it.
 
-    Args:
-        cluster: ``local``, ``local:N`` or the address of a Dask scheduler.
-        n_local: Workers that ``local`` means here; None for one a GPU or by the cores.
+    ``local``, ``local:N`` or the address of a Dask scheduler says which; ``n_local`` workers are
+    what ``local`` means, None for one a GPU or by the cores.
 
     Raises:
         InputError: Dask is not installed.

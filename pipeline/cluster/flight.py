@@ -47,27 +47,18 @@ class TaskSource(Protocol[FlightTask]):
 
 @dataclass(frozen=True)
 class Died:
-    """In place of a result: every worker that tried a task died.
-
-    Args:
-        n_workers: How many did.
-    """
+    """In place of a result: every worker that tried a task died."""
 
     n_workers: int
 
 
 @dataclass(frozen=True)
 class Flight(Generic[FlightTask]):
-    """Hands tasks to workers.
+    """Hands tasks of a source to workers, on which the function can be imported.
 
     Memory does not grow with their number: few are known to the scheduler at any time, and each is
     forgotten when its result is here. What a lost worker had, another gets; what the scheduler
     forgot is handed out again once it is back.
-
-    Args:
-        workers: Who does them.
-        function: What each does with its arguments; importable on the workers.
-        source: Where tasks come from.
     """
 
     workers: Workers

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from distributed import SpecCluster
 
 
-DEVICE = re.compile(r"nvidia(\d+)")
+DEVICE = re.compile(r"nvidia\d+")
 
 
 def visible_gpus(
@@ -29,18 +29,16 @@ def visible_gpus(
     """Return the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them.
 
     No library is asked. The order is that of the variable.
-
-    Args:
-        system: The root of the file system to look at.
-        environment: Where ``CUDA_VISIBLE_DEVICES`` may narrow them down.
     """
     allowed = environment.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         names = [name.strip() for name in allowed.split(",")]
         end = names.index("-1") if "-1" in names else len(names)  # CUDA ignores what follows it
         return tuple(name for name in names[:end] if name)
-    found = (DEVICE.fullmatch(path.name) for path in (system / "dev").glob("nvidia*"))
-    return tuple(map(str, sorted(int(match[1]) for match in found if match)))
+    # CUDA counts those that are there: in a container they may begin with /dev/nvidia3.
+    found = [path for path in (system / "dev").glob("nvidia*") if DEVICE.fullmatch(path.name)]
+    n_found = len(found) or int((system / "dev/dxg").exists())  # Windows shows all of its as one
+    return tuple(map(str, range(n_found)))
 
 
 CPUS = "PIPELINE_CPUS"
@@ -113,14 +111,8 @@ def worker_options(
     Cores are divided among the workers: two on two cores reached 0.95 to 0.98 of the rate of one
     process with a core each, and 0.58 to 0.91 where they shared both. Where there
     are GPUs each worker sees one of them and offers Dask the resource ``GPU``; workers beyond
-    their number see none.
-
-    Args:
-        n_workers: How many.
-        gpus: Names of the GPUs, as ``CUDA_VISIBLE_DEVICES`` has them.
-        cores: Numbers of the cores that this process may use.
-        n_threads: Threads that all of them together should use; a container may allow fewer than
-            it shows cores.
+    their number see none. Threads are those that all of them together should use; a container may
+    allow fewer than it shows cores.
     """
     return [
         {
@@ -173,8 +165,7 @@ def _started_with(environment: Mapping[str, str]) -> Iterator[None]:
 def local_cluster(n_workers: int | None) -> Iterator["SpecCluster"]:
     """Start workers on this machine, each in a process of its own that is started again if it dies.
 
-    Args:
-        n_workers: How many; None for one a GPU, or one for every four cores where there is none.
+    None stands for one a GPU, or one for every four cores where there is none.
     """
     from distributed import Nanny, Scheduler, SpecCluster
 

@@ -22,13 +22,10 @@ N_TRIES = 5
 
 @contextmanager
 def search_workers(cluster: str) -> Iterator[MeasureUnits]:
-    """Yield what measures units on workers.
+    """Yield what measures units on workers; ``local`` is one worker a core.
 
-    Workers are connected, or started, when the first unit comes: a search that was done before
-    needs none.
-
-    Args:
-        cluster: See `connected`; ``local`` is one worker a core.
+    They are connected, or started, when the first unit comes: a search that was done before needs
+    none.
     """
     with ExitStack() as stack:
         searching = _Searching(cluster, stack)

@@ -170,7 +170,7 @@ def _opened(job_text: str) -> _Opened:
     _check_same(job, base)
     engine = open_engine(base, config.engine, base.precision, config.batch_size, config.converted)
     size = base.decoding.size
-    batch = (config.batch_size, size, size, 3)
+    batch = (engine.batch_size, size, size, 3)
     memory = check_memory(bytes_of_row(engine.output_shapes, base.dtype), batch)
     return _Opened(config, base, engine, memory)
 

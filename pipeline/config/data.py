@@ -21,7 +21,7 @@ class DataConfig:
 
     label_pattern: str | None = None
     """Where labels stand in file names: "{label}.{}" for cat.0.jpg, "{label}_{number:d}" for
-    pit_bull_12.jpg; {group} stays in one split."""
+    pit_bull_12.jpg; {group} stays in one split, "{group}_{}" alone inside class folders."""
 
     classes_at: int | None = None
     """Level of folders below DATA, from 1, whose names are the classes."""
@@ -30,7 +30,8 @@ class DataConfig:
     """Level of folders whose names are splits; 0 where none is, and the split is drawn."""
 
     group_at: int | None = None
-    """Level of folders whose names are groups, such as patients, that stay in one split."""
+    """Level of folders whose names are groups, such as patients, that stay in one split; 0 where
+    every picture stands for itself."""
 
     only: str | None = None
     """Folders to take where one tree is there several times, by name or path with commas: fold1."""
@@ -68,7 +69,7 @@ class DataConfig:
         share = self.test_fraction
         require(self, "test_fraction", 0 < share < 1, "between 0 and 1")
         for name in LEVELS:
-            least = 0 if name == "split_at" else 1
+            least = 1 if name == "classes_at" else 0
             level = getattr(self, name)
             require(self, name, level is None or least <= level <= 99, f"from {least} to 99")
         require(self, "root", self.root != "", "as a folder or a URL")

@@ -77,8 +77,9 @@ class FeaturesConfig(DataConfig, HasModels):
     test_views: int = 0
     """Augmented views of each picture over which its probabilities are averaged with its own."""
 
-    batch_size: int = 32
-    """Pictures per step; halved by itself when a GPU runs out of memory. Never changes a result."""
+    batch_size: int | None = None
+    """Pictures per step; left out: 32, on a GPU 128, halved by itself when its memory runs out.
+    Never changes a result."""
 
     cache: Path = CACHE
     """Folder of the feature cache."""

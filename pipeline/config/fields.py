@@ -49,7 +49,7 @@ def require(config: Any, name: str, good: bool, expected: str) -> None:
 
 def require_batch(config: Any) -> None:
     """Refuse a step of no pictures, or of more than any memory holds; raises InputError."""
-    good = 1 <= config.batch_size <= MAX_BATCH
+    good = config.batch_size is None or 1 <= config.batch_size <= MAX_BATCH
     require(config, "batch_size", good, f"from 1 to {MAX_BATCH}")
 
 

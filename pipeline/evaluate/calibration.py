@@ -20,8 +20,7 @@ def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the negative log probability of each given label (n,), clipped at 1e-15."""
     given = probabilities[np.arange(len(labels)), labels]
-    values: np.ndarray = -np.log(np.clip(given, SMALLEST_PROBABILITY, None))
-    return values
+    return -np.log(np.clip(given, SMALLEST_PROBABILITY, None))
 
 
 @dataclass(frozen=True)

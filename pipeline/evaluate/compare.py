@@ -29,15 +29,10 @@ class Comparison:
 
 
 def paired_difference(correct: np.ndarray, other: np.ndarray, seed: int = 0) -> Estimate:
-    """Estimate the accuracy of one run minus another's on the same pictures.
+    """Estimate the accuracy of one run minus another's on the same pictures, (n,) bool each.
 
     The pictures are resampled in pairs, so what is hard for both does not blur the difference. An
     interval that contains 0 means that the runs are not distinguishable on these pictures.
-
-    Args:
-        correct: (n,) bool, whether the run was right on each picture.
-        other: (n,) bool, the other run on the same pictures in the same order.
-        seed: Seed of the bootstrap.
     """
     difference = correct.astype(int) - other.astype(int)
     counts = np.array([np.sum(difference == value) for value in (-1, 0, 1)])
@@ -50,12 +45,8 @@ def paired_difference(correct: np.ndarray, other: np.ndarray, seed: int = 0) -> 
 def mcnemar_p_value(correct: np.ndarray, other: np.ndarray) -> float:
     """Return the two-sided exact p-value of McNemar's test (McNemar 1947; binomial, uncorrected).
 
-    Only pictures on which the two disagree count: were both equally good, each of these would be
-    a coin's toss. 1 where they never disagree.
-
-    Args:
-        correct: (n,) bool, whether the run was right on each picture.
-        other: (n,) bool, the other run on the same pictures in the same order.
+    Only pictures on which the two disagree count, of (n,) bool each in the same order: were both
+    equally good, each of these would be a coin's toss. 1 where they never disagree.
     """
     won, lost = int(np.sum(correct & ~other)), int(np.sum(other & ~correct))
     from scipy.special import bdtr  # slow to import; predicting does without
@@ -66,10 +57,7 @@ def mcnemar_p_value(correct: np.ndarray, other: np.ndarray) -> float:
 def compare_paired(correct: np.ndarray, other: np.ndarray, seed: int = 0) -> Comparison:
     """Compare two runs on the same pictures: the bootstrap says how much, McNemar's test whether.
 
-    Args:
-        correct: (n,) bool, whether the run was right on each picture.
-        other: (n,) bool, the other run on the same pictures in the same order.
-        seed: Seed of the bootstrap.
+    Both are (n,) bool, whether the run was right on each picture, in the same order.
 
     Example:
         >>> import numpy as np

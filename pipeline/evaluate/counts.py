@@ -124,14 +124,10 @@ Z95 = 1.959963984540054
 
 
 def proportion(value: float, n: int) -> Estimate:
-    """Return a share of n pictures with Wilson's score interval (Wilson 1927).
+    """Return a share, 0 to 1, of n ≥ 1 pictures with Wilson's score interval (Wilson 1927).
 
     Unlike the bootstrap's it has a width where every picture was right: 20 of 20 leave room for
     an accuracy of 0.84.
-
-    Args:
-        value: The share, 0 to 1.
-        n: Pictures, at least 1.
 
     Example:
         >>> proportion(1.0, 20).ci95[0]

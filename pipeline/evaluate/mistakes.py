@@ -11,14 +11,9 @@ N_EXAMPLES = 3
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Pictures of one class that are taken for another.
+    """Pictures of one class that are taken for another: how many, and their share of that class.
 
-    Args:
-        given: The class that they are of.
-        called: What they are taken for.
-        count: How many they are.
-        share: Of the class' pictures.
-        paths: Some of them, those that are called wrongly with most confidence.
+    Paths are of some that are called wrongly with most confidence.
     """
 
     given: str
@@ -35,15 +30,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A picture that is called wrongly.
-
-    Args:
-        path: Which.
-        label: The given class.
-        prediction: What it is taken for.
-        probability: How probable the prediction is.
-        given_probability: How probable the given label.
-    """
+    """A picture that is called wrongly, how probable that is, and how probable the given label."""
 
     path: str
     label: str
@@ -66,13 +53,9 @@ def confused_pairs(
 ) -> list[ConfusedPair]:
     """Return which class is most often taken for which other, with pictures to look at.
 
-    Args:
-        probabilities: (n, k) float; or (n, k) of zeros and ones where only predictions are known.
-        labels: (n,) int, class numbers, row-aligned.
-        paths: n paths, row-aligned.
-        classes: k names.
-        top: How many pairs at most.
-        examples: How many paths of each pair, those that are called wrongly with most confidence.
+    Probabilities (n, k), or zeros and ones where only predictions are known, labels (n,) and paths
+    are row-aligned. ``top`` pairs at most, with ``examples`` that are called wrongly with most
+    confidence.
 
     Returns:
         Most frequent first. Of equals the one with the higher share, then by class order.
@@ -112,12 +95,7 @@ def confident_mistakes(
 ) -> list[Mistake]:
     """Return the pictures that are called wrongly with most confidence, surest first.
 
-    Args:
-        probabilities: (n, k) float.
-        labels: (n,) int, class numbers, row-aligned.
-        paths: n paths, row-aligned.
-        classes: k names.
-        top: How many at most.
+    Probabilities (n, k), labels (n,) and paths are row-aligned.
     """
     called, confidence = probabilities.argmax(1), probabilities.max(1)
     wrong = np.flatnonzero(called != labels).tolist()

@@ -1,5 +1,7 @@
 """Figures of how well probabilities rank pictures: ROC AUC, average precision, top-k accuracy."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pipeline.evaluate.counts import Z95, Estimate, proportion
@@ -24,18 +26,29 @@ def rank_figures(
         (None, None) where every picture is of one class.
     """
     areas, precisions, influence = [], [], np.zeros(len(labels))
-    for number in [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist():
-        positive = labels == number
-        if positive.any() and not positive.all():
-            area, precision, of_pictures = _ranked(probabilities[:, number], positive)
-            areas.append(area)
-            precisions.append(precision)
-            influence += of_pictures
+    for _, scores, positive in one_against_others(probabilities, labels):
+        area, precision, of_pictures = _ranked(scores, positive)
+        areas.append(area)
+        precisions.append(precision)
+        influence += of_pictures
     if not areas:
         return None, None
     area = float(np.mean(areas))
     error = float(np.sqrt((influence**2).sum())) / len(areas) / len(labels)
     return Estimate(area, _logit_interval(area, error)), float(np.mean(precisions))
+
+
+def one_against_others(
+    probabilities: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield each class that has pictures and is not alone; of two, the second.
+
+    Each is its number, its probabilities (n,), and which pictures are of it, (n,) bool.
+    """
+    for number in [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist():
+        positive = labels == number
+        if positive.any() and not positive.all():
+            yield number, probabilities[:, number], positive
 
 
 def top_accuracy(probabilities: np.ndarray, labels: np.ndarray, top: int = 5) -> Estimate | None:

@@ -131,11 +131,7 @@ def _most_lax(
 ) -> int | None:
     """Return the place of the laxest threshold that keeps a promise, None where none does.
 
-    Args:
-        answered: How many pictures each threshold answers, growing to all of them.
-        wrong: How many of those wrongly.
-        max_error: The promise.
-        confidence: How often it shall be kept.
+    Thresholds answer more and more pictures, up to all of them, and so many of those wrongly.
     """
     n, least = int(answered[-1]), least_pictures(max_error, confidence)
     # The thresholds that answer all, a half, a quarter … of the pictures.
@@ -155,14 +151,10 @@ def _most_lax(
 
 @dataclass(frozen=True)
 class Answered:
-    """What a threshold answers, and how often wrongly, on pictures that had no part in it.
+    """What a threshold answers, and how often wrongly, on n pictures that had no part in it.
 
-    Args:
-        n: Pictures.
-        answered: How many of them are answered.
-        wrong: How many of those wrongly.
-        coverage: Share that is answered, with Wilson's interval.
-        error: Share of the answered that is wrong, likewise; None where none is answered.
+    Coverage is the share that is answered, error that of the answered that is wrong, with Wilson's
+    interval; None where none is answered.
     """
 
     n: int
@@ -178,13 +170,7 @@ class Answered:
 
 
 def judge_threshold(threshold: float, probabilities: np.ndarray, labels: np.ndarray) -> Answered:
-    """Judge pictures by a threshold that they had no part in.
-
-    Args:
-        threshold: `Threshold.value`.
-        probabilities: (n, k) float.
-        labels: (n,) int, class numbers, row-aligned.
-    """
+    """Judge pictures by a threshold that they had no part in: (n, k) float, (n,) class numbers."""
     answered = probabilities.max(1) >= threshold
     wrong = answered & (probabilities.argmax(1) != labels)
     n, n_answered, n_wrong = len(labels), int(answered.sum()), int(wrong.sum())

@@ -5,9 +5,8 @@ the stage's own.
 """
 
 from pipeline.features.base import resolve
-from pipeline.features.caches import Caches, versions
-from pipeline.features.computation import Computation
-from pipeline.features.passes import Outcome, Passes
+from pipeline.features.caches import Caches
+from pipeline.features.passes import Computation, Outcome, Passes
 from pipeline.features.preflight import Forecast
 from pipeline.features.worklist import (
     Work,
@@ -32,6 +31,5 @@ __all__ = [
     "left_out_of",
     "resolve",
     "undecodable",
-    "versions",
     "wanted_views",
 ]

@@ -237,11 +237,7 @@ def resolve(config: FeaturesConfig, *, look: bool = False) -> FrozenBase:
     """Find the base that a config asks for, and refuse what no base could make good.
 
     Layers that are not named cut points are looked for in the Keras model, unless the cache has
-    features of them.
-
-    Args:
-        config: Names the base, its layers and its weights.
-        look: Fetch no weights: who only looks changes nothing.
+    features of them. With ``look`` no weights are fetched: who only looks changes nothing.
 
     Raises:
         InputError: A backbone, layer, pooling, engine, precision or view policy does not exist.
@@ -256,9 +252,7 @@ def resolve(config: FeaturesConfig, *, look: bool = False) -> FrozenBase:
 def frozen_base(config: FeaturesConfig, *, fetch: bool = True) -> FrozenBase:
     """Find the base that a config asks for, with every cut that its inputs need.
 
-    Args:
-        config: Names the base, its layers and its weights.
-        fetch: Let Keras download ImageNet weights that are not there; who only looks does not.
+    Keras downloads ImageNet weights that are not there if it may ``fetch``.
 
     Raises:
         UnknownNameError: No backbone or pooling has that name.

@@ -22,12 +22,9 @@ def versions() -> dict[str, str]:
 
 
 class Caches:
-    """The cache of the pictures as they are, and that of their augmented views.
+    """The cache of a base's features of pictures as they are, and that of their augmented views.
 
-    Args:
-        config: Where they are, and which views are wanted.
-        base: Whose features they hold.
-        mend: Set aside what is damaged, and go on without it; else it is raised, and stays.
+    What is damaged is set aside if it is to ``mend``; else it is raised, and stays.
     """
 
     def __init__(self, config: FeaturesConfig, base: FrozenBase, *, mend: bool = False) -> None:
@@ -43,8 +40,7 @@ class Caches:
     def exchange(self) -> None:
         """Fetch what other machines computed and send what they lack, if there is a remote cache.
 
-        Raises:
-            PipelineError: The remote cache cannot be used or reached.
+        Raises PipelineError if that cannot be used or reached.
         """
         if self._url is None:
             return

@@ -70,11 +70,6 @@ class Explanation:
 def explain(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Explanation:
     """Compare a data set with the cache; nothing is computed, and nothing is changed.
 
-    Args:
-        config: Where the cache is, and which views are wanted.
-        base: The base with its layers.
-        dataset: The pictures, by content.
-
     Raises:
         DamagedShardError: A shard of the wanted recipe is damaged.
         DataError: Not one picture can be used.

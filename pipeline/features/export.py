@@ -11,11 +11,17 @@ from pipeline.errors import InputError
 from pipeline.features import left_out_of
 from pipeline.features.base import FrozenBase
 from pipeline.features.store import FeatureCache
-from pipeline.features.store.columns import Column, Table, array_column, text_column
-from pipeline.features.store.export import check_target, export_table
+from pipeline.features.store.export import (
+    Column,
+    Table,
+    array_column,
+    check_target,
+    export_table,
+    text_column,
+)
 from pipeline.images import Dataset
+from pipeline.images.indexing import is_pool
 from pipeline.images.leftout import check_strictly
-from pipeline.images.pool import is_pool
 from pipeline.images.usable import check_left, usable_rows
 from pipeline.system.progress import SILENT, Reporter
 
@@ -78,20 +84,12 @@ def export_features(
     overwrite: bool = False,
     reporter: Reporter = SILENT,
 ) -> ExportedFeatures:
-    """Write the cached features of a data set into one file; nothing is computed.
+    """Write the cached features of a data set into a .h5, .npz or .parquet file; computes nothing.
 
     The file has a row per picture, ordered by path: ``X/<layer>`` for each layer, ``y`` (number of
     the class), ``path``, ``split`` and ``digest`` (SHA-256 in hex); and ``classes``, sorted; of
     pictures without labels no ``y`` and ``split``, and no class. It appears whole or not at all,
     and is written in little memory.
-
-    Args:
-        config: Where the cache is.
-        base: The base with its layers.
-        dataset: The pictures.
-        out: A file that ends in .h5, .npz or .parquet.
-        overwrite: Replace the file if it is there.
-        reporter: Told while features are written.
 
     Raises:
         InputError: As `check_export` says.

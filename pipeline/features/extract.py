@@ -119,9 +119,8 @@ class CachedFeatures:
     def table(self, n_views: int = 0, n_test_views: int = 0) -> FeatureTable:
         """Join the pictures with their features; raises what `FeatureTable` does.
 
-        Args:
-            n_views: Augmented views of each training picture, to learn from.
-            n_test_views: Augmented views of each picture, to judge it by.
+        ``n_views`` are of each training picture, to learn from, ``n_test_views`` of all, to judge
+        by.
         """
         caches = self.caches
         return FeatureTable(
@@ -143,15 +142,8 @@ def extract(
     Interrupting is safe: finished shards stay, the rows in hand are written, and the same call goes
     on from there. Pictures that cannot be decoded are quarantined with their reason and reported
     at every run; with ``config.strict`` they are an error. With a remote cache, what it has is
-    fetched first, and what it lacks is sent.
-
-    Args:
-        config: Where the cache is, which views are wanted, and how to compute.
-        base: The frozen base, from `resolve`, or of a run; see `settled` for one of int8.
-        dataset: The pictures, by content.
-        reporter: Told after each batch.
-        compute: What computes what is missing: this process, or workers.
-        mend: Set aside what is damaged in the cache; else it is raised.
+    fetched first, and what it lacks is sent. What is damaged in the cache is set aside if it is to
+    ``mend``; else it is raised.
 
     Raises:
         DataError: Nothing of the data, of a class or of a split can be used; or, with

@@ -1,25 +1,31 @@
-"""Decode, compute and write, all three at once, with memory bounded by the queues between them."""
+"""Decode, compute and write, all three at once, with memory bounded by the queues between them.
 
+`Passes` is some pictures on their way, here or on a worker; `Computation` is everything that is
+missing, on this machine, in this process.
+"""
+
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic, perf_counter
 from typing import TypeVar
 
 import numpy as np
 
-from pipeline.backbones.engines import Engine
+from pipeline.backbones.engines import Engine, open_engine
 from pipeline.config import FeaturesConfig
 from pipeline.features.base import FrozenBase
-from pipeline.features.caches import versions, view_recipe, wanted_recipes
-from pipeline.features.preflight import BATCHES_AHEAD, Forecast
-from pipeline.features.store import Recipe, ShardWriter
+from pipeline.features.caches import Caches, versions, view_recipe, wanted_recipes
+from pipeline.features.preflight import BATCHES_AHEAD, Forecast, forecast, sample, step_size
+from pipeline.features.store import ShardWriter
 from pipeline.features.store.writer import OnShard
 from pipeline.features.worklist import Work
-from pipeline.images import Batch, Failure, LoadTimes, RowLoader, load_batches, paired
+from pipeline.images import Batch, Dataset, Failure, LoadTimes, RowLoader, load_batches, paired
 from pipeline.images.files import Files
 from pipeline.system.machine import N_WAITING_THREADS
 from pipeline.system.progress import SILENT, Reporter
+from pipeline.system.units import size_text, time_text
 
 Item = TypeVar("Item")
 
@@ -139,15 +145,7 @@ class Outcome:
 
 
 class Passes:
-    """Some pictures on their way through the base and into shards.
-
-    Args:
-        config: Batch size, views, and the folder of the cache.
-        base: The frozen base.
-        pictures: Where the pictures are.
-        work: Which of them, and which views of each.
-        on_shard: Told of each finished shard.
-    """
+    """Some pictures on their way through the base and into shards, each of which is told."""
 
     def __init__(
         self,
@@ -165,18 +163,15 @@ class Passes:
         """Compute everything there is to do; what is done stays, however this ends."""
         began = monotonic()
         with ExitStack() as stack:
-            writers = [
-                stack.enter_context(self._writer(recipe, engine))
-                for recipe in wanted_recipes(self.config, self.base)
-            ]
+            writers = []
+            for recipe in wanted_recipes(self.config, self.base):
+                folder = self.config.cache / recipe.id
+                writer = ShardWriter(folder, recipe, engine.name, versions(), self._on_shard)
+                writers.append(stack.enter_context(writer))
             self._compute(engine, writers, outcome, reporter)
         outcome.seconds = monotonic() - began
         outcome.reading, outcome.decoding = self._times.reading, self._times.decoding
         outcome.waits = dict(self._waits.seconds)
-
-    def _writer(self, recipe: Recipe, engine: Engine) -> ShardWriter:
-        folder = self.config.cache / recipe.id
-        return ShardWriter(folder, recipe, engine.name, versions(), self._on_shard)
 
     def _compute(
         self, engine: Engine, writers: Sequence[ShardWriter], outcome: Outcome, reporter: Reporter
@@ -202,7 +197,7 @@ class Passes:
                 self._times,
             ),
             self.work.rows,
-            self.config.batch_size,
+            engine.batch_size,
             views=self.work.views,
             n_threads=N_WAITING_THREADS if self.pictures.files.waits else None,
             prefetch=BATCHES_AHEAD * engine.device.count,
@@ -246,3 +241,68 @@ class Passes:
                 writer.add(digests[its], features, batch.views[its], batch.remarks[its])
         outcome.pictures += int(clean.sum())
         outcome.views += int((~clean).sum())
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Computation:
+    """Everything that is missing of one data set, on one engine.
+
+    Features land in the caches, and pictures that cannot be decoded are quarantined there.
+    """
+
+    config: FeaturesConfig
+    base: FrozenBase
+    dataset: Dataset
+    caches: Caches
+    work: Work
+
+    def run(self, reporter: Reporter) -> Outcome:
+        """Compute everything there is to do; what is done stays, however this ends."""
+        config = self.config
+        if config.batch_size is not None:
+            config = replace(config, batch_size=step_size(config.batch_size, len(self.work)))
+        engine = open_engine(
+            self.base, config.engine, self.base.precision, config.batch_size, config.converted
+        )
+        outcome = Outcome(engine.name, self._foresee(engine))
+        dataset = self.dataset
+        pictures = PictureRows(dataset.files, dataset.paths, dataset.digests)
+        try:
+            passes = Passes(config, self.base, pictures, self.work, self.caches.send)
+            passes.run(engine, outcome, reporter)
+        finally:
+            self.caches.clean.quarantine(outcome.bad)
+        self.caches.refresh()
+        return outcome
+
+    def _foresee(self, engine: Engine) -> Forecast:
+        size, n_rows = self.base.decoding.size, len(self.work)
+        batch = (min(engine.batch_size, n_rows), size, size, 3)
+        seen = forecast(
+            engine, self.work, self.base.dtype, self.config.cache, batch, self._decode_seconds
+        )
+        tell_forecast(seen, viewed=self.caches.viewed is not None)
+        return seen
+
+    def _decode_seconds(self) -> float:
+        """Read and decode a few pictures; return the seconds of one with all threads at work."""
+        began, rows = perf_counter(), list(sample(self.work.rows))
+        loader = RowLoader(self.dataset.read, self.base.decoding)
+        for _ in load_batches(loader, rows, len(rows)):
+            pass
+        return (perf_counter() - began) / len(rows)
+
+
+def tell_forecast(seen: Forecast, *, viewed: bool) -> None:
+    """Log what computing will take."""
+    logger.info(
+        "to compute: %s, %s%s on a disk with %s free, up to %s of memory",
+        f"{seen.rows:,} {'pictures and views' if viewed else 'pictures'}",
+        "" if seen.seconds is None else f"about {time_text(seen.seconds)}, ",
+        size_text(seen.disk_bytes),
+        size_text(seen.disk_free),
+        size_text(seen.memory_bytes),
+    )

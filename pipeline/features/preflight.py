@@ -1,8 +1,8 @@
 """Before anything long: what computing will take, and whether disk and memory hold it."""
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -10,10 +10,10 @@ from time import perf_counter
 import numpy as np
 
 from pipeline.backbones.engines import Engine
-from pipeline.config import FeaturesConfig
+from pipeline.config import PredictConfig
 from pipeline.errors import InputError, StoreError
 from pipeline.features.worklist import Work
-from pipeline.system.machine import available_memory
+from pipeline.system.machine import available_memory, free_bytes
 from pipeline.system.units import size_text
 
 DISK_SHARE = 1.05
@@ -26,7 +26,7 @@ BATCHES_AHEAD = 4
 BATCHES_IN_MEMORY = 2 * BATCHES_AHEAD
 """Decoded ahead, on their way through the base, and being filled, for each device."""
 N_SAMPLES = 8
-MIN_TRIALS = 200
+MIN_TRIALS, TRIAL_BATCHES = 200, 3
 """Where the work is less than so many trials, trying would take a share of it."""
 
 
@@ -61,13 +61,8 @@ def forecast(
 ) -> Forecast:
     """Foresee disk, memory and time, and refuse what cannot end well.
 
-    Args:
-        engine: What will compute; knows the shape of features.
-        work: What there is to do.
-        dtype: Stored type.
-        cache: Where the features will land.
-        batch: Shape (k, size, size, 3) of a batch.
-        decode_seconds: Returns how long one picture takes to read and decode.
+    A batch has the shape (k, size, size, 3); ``decode_seconds`` returns how long one picture takes
+    to read and decode.
 
     Raises:
         StoreError: The disk cannot hold the features.
@@ -91,8 +86,7 @@ def bytes_of_row(shapes: Iterable[tuple[int, ...]], dtype: str) -> int:
 def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
     """Return how many bytes the features will take, and how many the disk can take.
 
-    Raises:
-        StoreError: It cannot hold them.
+    Raises StoreError if it cannot hold them.
     """
     disk_bytes, free = int(n_rows * (row_bytes + 36) * DISK_SHARE), free_bytes(cache)
     if disk_bytes > free:
@@ -106,14 +100,13 @@ def check_disk(n_rows: int, row_bytes: int, cache: Path) -> tuple[int, int]:
 
 def step_size(batch_size: int, n_rows: int) -> int:
     """Return how many pictures a step takes: of a larger one than there are, memory would stay."""
-    return min(batch_size, max(n_rows, FeaturesConfig.batch_size))
+    return min(batch_size, max(n_rows, PredictConfig.batch_size))
 
 
 def check_memory(row_bytes: int, batch: tuple[int, ...], n_devices: int = 1) -> int:
     """Return the bytes that a process may need for batches of shape (k, size, size, 3).
 
-    Raises:
-        InputError: The memory cannot hold them.
+    Raises InputError if the memory cannot hold them.
     """
     batches = BATCHES_IN_MEMORY * n_devices * batch[0] * (prod(batch[1:]) + row_bytes)
     available = available_memory()
@@ -126,23 +119,16 @@ def check_memory(row_bytes: int, batch: tuple[int, ...], n_devices: int = 1) -> 
 
 
 def _engine_seconds(engine: Engine, shape: tuple[int, ...]) -> float:
-    """Time one trial, after one that warms up; seconds per picture."""
-    images = np.zeros((engine.trial_size, *shape), np.uint8)
-    for _ in range(2):
+    """Time some batches, after one that warms up; seconds per picture."""
+    images = engine.empty((engine.trial_size, *shape))
+    images[:] = 0
+    for n_batches in (1, TRIAL_BATCHES):
         began = perf_counter()
-        for _ in engine.run(iter([images])):
+        for _ in engine.run(repeat(images, n_batches)):
             pass
-    return (perf_counter() - began) / len(images)
+    return (perf_counter() - began) / len(images) / TRIAL_BATCHES
 
 
 def sample(rows: np.ndarray) -> Iterator[int]:
     """Yield a few rows, evenly spread."""
     yield from rows[:: max(1, len(rows) // N_SAMPLES)][:N_SAMPLES].tolist()
-
-
-def free_bytes(folder: Path) -> int:
-    """Return what the disk of a folder, there already or not, can still take."""
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    return shutil.disk_usage(existing).free

@@ -45,10 +45,7 @@ def kept_for(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> Froz
 def settled(config: FeaturesConfig, base: FrozenBase, dataset: Dataset) -> FrozenBase:
     """Return a base that says all that decides its numbers; makes a quantised model if need be.
 
-    Args:
-        config: Where models are kept, and the seed of the sample.
-        base: From `resolve`; what is not of int8, or settled, comes back as it is.
-        dataset: The pictures that it is for.
+    What is not of int8, or settled, comes back as it is.
 
     Raises:
         InputError: NNCF is missing, or int8 is too far from float32 for this base.
@@ -106,10 +103,8 @@ def _too_far(base: FrozenBase, found: str) -> InputError:
 def calibrating(dataset: Dataset, base: FrozenBase, seed: int) -> np.ndarray:
     """Return pictures of train that say what values int8 has to cover: (n, s, s, 3) uint8.
 
-    They are others than those that judge, where there are enough.
-
-    Raises:
-        DataError: None can be decoded.
+    They are others than those that judge, where there are enough. Raises DataError if none can be
+    decoded.
     """
     rows = _drawn(dataset, seed)
     further = rows[N_JUDGED:][:N_CALIBRATING]
@@ -146,7 +141,7 @@ def _made(
     model = quantised.float_model(config.converted, plain)
     for thorough in (False, True):
         made = quantised.quantise(model, pictures, thorough=thorough)
-        engine = quantised.OpenVINOEngine(made, plain, config.batch_size)
+        engine = quantised.OpenVINOEngine(made, plain, len(judged[0]))
         found = quantised.Agreement.of(judged[1], next(engine.run([judged[0]])))
         logger.info("int8: agreement with float32: %s", found)
         if found.good:

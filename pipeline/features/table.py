@@ -18,13 +18,9 @@ from pipeline.images.usable import check_every_class
 class FeatureTable:
     """The pictures of a data set that have features, and those features.
 
-    Args:
-        dataset: Pictures, labels and splits.
-        cache: Where the features are; pictures that are quarantined there are left out.
-        base: The base whose features they are.
-        viewed: Where the features of augmented views are, if any are wanted.
-        n_views: Augmented views of each training picture, to learn from.
-        n_test_views: Augmented views of each picture, to judge it by.
+    Pictures that are quarantined in the cache are left out. ``viewed`` has the features of
+    augmented views, ``n_views`` of each training picture, to learn from, ``n_test_views`` of all,
+    to judge by.
 
     Raises:
         DataError: A class has no readable picture in train or in test, or a picture that could be
@@ -95,17 +91,10 @@ class FeatureTable:
         return self._held_views[1]
 
     def view_features(self, joined: Input, rows: np.ndarray, number: int) -> np.ndarray:
-        """Return features of one view of the given rows, flat and side by side: (n, d) float32.
+        """Return features of one view of rows (n,) int, flat and side by side: (n, d) float32.
 
-        Views are read whenever they are asked for, so that memory holds one at a time.
-
-        Args:
-            joined: The cuts.
-            rows: (n,) int.
-            number: Which view; 0 is the picture as it is.
-
-        Raises:
-            StoreError: Some row's view is not cached.
+        View 0 is the picture as it is. Views are read whenever they are asked for, so that memory
+        holds one at a time. Raises StoreError if some row's view is not cached.
         """
         if number == 0:
             return self.features(joined, rows)
@@ -113,16 +102,10 @@ class FeatureTable:
         return self._viewed.blocks(_keys(joined), self.dataset.digests[rows], number).array()
 
     def blocks(self, joined: Input, rows: np.ndarray, n_views: int = 0) -> ChainedBlocks:
-        """Return features to be read in blocks, any number of times; nothing of them is held.
+        """Return features of rows (n,) int to be read in blocks, any number of times.
 
-        Args:
-            joined: The cuts, side by side.
-            rows: (n,) int.
-            n_views: Augmented views of each row: after the pictures as they are in the order of
-                ``rows`` comes view 1 of each, and so on, as in `with_views`.
-
-        Raises:
-            StoreError: Some row is not cached.
+        After the pictures as they are in the order of ``rows`` comes view 1 of each, and so on, as
+        in `with_views`. Nothing is held. Raises StoreError if some row is not cached.
         """
         cuts, digests = _keys(joined), self.dataset.digests[rows]
         parts = [self._cache.blocks(cuts, digests)]

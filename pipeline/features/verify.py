@@ -57,10 +57,6 @@ def verify(cache_root: Path, reporter: Reporter = SILENT) -> Verification:
     Nothing is deleted but temporary files of this program that are older than an hour. What is set
     aside is computed again when it is next needed. Memory stays small however large the cache is.
 
-    Args:
-        cache_root: Folder of the feature cache.
-        reporter: Told while reading.
-
     Raises:
         InputError: There is no such folder, or nothing to check in it.
         StoreError: Something cannot be read for reasons that are not the file's: a disk that fails,

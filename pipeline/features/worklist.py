@@ -34,17 +34,7 @@ class Work:
 def find_work(
     config: FeaturesConfig, dataset: Dataset, clean: FeatureCache, viewed: FeatureCache | None
 ) -> Work:
-    """Compare a data set with the cache.
-
-    Args:
-        config: How many views of which pictures are wanted.
-        dataset: The pictures, by content.
-        clean: Features of the pictures as they are.
-        viewed: Features of their augmented views, if any are wanted.
-
-    Returns:
-        What is missing; pictures known not to decode are left out.
-    """
+    """Return what the cache lacks of a data set; pictures known not to decode are left out."""
     rows = distinct(dataset)
     rows = rows[~undecodable(clean, dataset.digests[rows])]
     missing = ~clean.has(dataset.digests[rows])[:, None]
@@ -57,15 +47,10 @@ def find_work(
 
 
 def wanted_views(config: FeaturesConfig, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return which augmented views pictures shall have: heads learn from some, others judge.
+    """Return which augmented views rows (k,) shall have: heads learn from some, others judge.
 
     Whatever content is in train has views to learn from. Views to judge by are for every picture:
     those of train are judged as well, while a head that has not seen them is selected.
-
-    Args:
-        config: ``views`` and ``test_views``.
-        dataset: The pictures, by content.
-        rows: (k,) int.
 
     Returns:
         (k, highest number) bool, row-aligned; column ``j`` is view ``j + 1``.
@@ -108,10 +93,7 @@ def left_out_of(
 ) -> list[LeftOut]:
     """Return every picture of a data set that cannot be used, as far as is known, by path.
 
-    Args:
-        dataset: The pictures.
-        clean: Their features as they are, and why contents cannot be decoded.
-        in_flux: By digest, why contents that were indexed could not be read this time.
+    ``in_flux`` says by digest why contents that were indexed could not be read this time.
     """
     reasons = {
         row: clean.reason(dataset.digests[row].tobytes()) or ""

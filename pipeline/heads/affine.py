@@ -9,8 +9,7 @@ import numpy as np
 
 from pipeline.heads.fitted import NetworkHead, f32, safe_scale
 from pipeline.heads.moments import stretches
-from pipeline.heads.preparation import Preparation
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import Preparation, apply_rowwise
 from pipeline.heads.sample import Sample
 
 logger = logging.getLogger(__name__)

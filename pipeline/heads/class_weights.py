@@ -22,19 +22,14 @@ def check_class_weight(value: Any) -> None:
 def class_weights(
     labels: np.ndarray, n_classes: int, class_weight: str | None
 ) -> np.ndarray | None:
-    """Return what a row of each class counts, so that the mean row counts 1.
+    """Return what a row of each class counts, so that the mean row counts 1; None where all do.
 
     ``"balanced"`` is n / (k · n_c) over the k classes that are there, as in scikit-learn (King and
     Zeng 2001): every class then has the same sum of weights. Augmented views change nothing,
-    because they multiply n and every n_c alike.
-
-    Args:
-        labels: (n,) int in 0 … n_classes-1, of the rows that a head is fitted on.
-        n_classes: Number of classes, some of which may be absent.
-        class_weight: One of `CLASS_WEIGHTS`.
+    because they multiply n and every n_c alike. Labels (n,) are those that a head is fitted on.
 
     Returns:
-        (n_classes,) float64, 0 for a class that is absent; None where all rows count 1.
+        (n_classes,) float64, 0 for a class that is absent.
 
     Raises:
         InputError: ``class_weight`` is something else.

@@ -89,12 +89,10 @@ def fit_dense_heads(specs: Sequence[HeadSpec], sample: Sample) -> list[NetworkHe
 
 
 def fit_dense_grid(specs: Sequence[HeadSpec], sample: Sample) -> list[TrainedDense]:
-    """Train heads side by side; a seeded tenth of the pictures decides when each of them stops.
+    """Train heads that differ in nothing but learning rate, weight decay and dropout side by side.
 
-    Args:
-        specs: Dense heads that differ in nothing but learning rate, weight decay and dropout.
-        sample: What they learn from. Views of the held-out tenth are not used; pictures of one
-            group are held out together.
+    A seeded tenth of the pictures decides when each of them stops. Views of these are not used, and
+    pictures of one group are held out together.
 
     Returns:
         One per head, in their order.

@@ -26,9 +26,7 @@ class Stacked:
 def initial_layers(sizes: Sequence[int], seeds: Sequence[int]) -> list[Stacked]:
     """Draw first weights (Glorot and Bengio 2010), those of a seed alike whatever its neighbours.
 
-    Args:
-        sizes: Features, hidden sizes, classes.
-        seeds: One per network.
+    Sizes are features, hidden sizes, classes; each network has a seed.
     """
     drawn = [_draw(sizes, np.random.default_rng(seed)) for seed in seeds]
     return [

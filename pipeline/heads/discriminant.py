@@ -1,4 +1,7 @@
-"""Linear classifiers from class means: Fisher's discriminant, shrunk, and the nearest mean."""
+"""Linear classifiers from class means: Fisher's discriminant, shrunk, and the nearest mean.
+
+Their scores of rows (n, d) are ``rows @ coef_.T + intercept_``, in the order of ``classes_``.
+"""
 
 import numpy as np
 import scipy
@@ -48,35 +51,40 @@ class PooledDiscriminant:
         n_rows, n_features = centred.shape
         wide = n_features > n_rows
         product = centred @ centred.T if wide else centred.T @ centred
-        level = np.trace(product) / n_rows / n_features
-        if level <= 1e-12 * np.mean(means**2):  # nothing varies within classes: nearest mean
+        auto = self.shrinkage == "auto"
+        fourth = float(np.mean(np.sum(centred**2, axis=1) ** 2)) if auto else 0.0
+        shrunk = shrunk_factor(product, centred.shape, means, self.shrinkage, fourth)
+        if shrunk is None:
             return means
-        if self.shrinkage == "auto":
-            fourth = float(np.mean(np.sum(centred**2, axis=1) ** 2))
-            shrinkage = ledoit_wolf(product, centred.shape, level, fourth)
-        else:
-            shrinkage = float(self.shrinkage)
-        scale, floor = (1 - shrinkage) / n_rows, max(shrinkage, LEAST_SHRINKAGE) * level
+        factor, scale, floor = shrunk
         if not wide:
-            product *= scale
-            product.flat[:: n_features + 1] += floor
-            return scipy.linalg.cho_solve(
-                scipy.linalg.cho_factor(product, overwrite_a=True), means.T
-            ).T
-        product *= scale
-        product.flat[:: n_rows + 1] += floor
-        inner = scipy.linalg.cho_solve(
-            scipy.linalg.cho_factor(product, overwrite_a=True), centred @ means.T
-        )
+            return scipy.linalg.cho_solve(factor, means.T).T
+        inner = scipy.linalg.cho_solve(factor, centred @ means.T)
         return (means - scale * inner.T @ centred) / floor
 
-    def decision_function(self, features: np.ndarray) -> np.ndarray:
-        """Return log posteriors up to what all classes share: (n, classes), each row of mean 0."""
-        return np.asarray(features, np.float64) @ self.coef_.T + self.intercept_
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return the likeliest class number of each row: (n,)."""
-        return self.classes_[self.decision_function(features).argmax(1)]
+def shrunk_factor(
+    product: np.ndarray,
+    shape: tuple[int, int],
+    means: np.ndarray,
+    shrinkage: str | float,
+    fourth: float,
+) -> tuple[tuple[np.ndarray, bool], float, float] | None:
+    """Return a Cholesky factor of scale·product + floor·I, scale and floor.
+
+    That is the shrunk covariance for a product CᵀC, which is overwritten; the others are as in
+    `ledoit_wolf`, ``fourth`` where the shrinkage is ``"auto"``. With class means (classes, d)
+    beside which nothing varies within classes there is none: the nearest mean is the answer.
+    """
+    level = np.trace(product) / shape[0] / shape[1]
+    if level <= 1e-12 * np.mean(means**2):
+        return None
+    auto = shrinkage == "auto"
+    share = ledoit_wolf(product, shape, level, fourth) if auto else float(shrinkage)
+    scale, floor = (1 - share) / shape[0], max(share, LEAST_SHRINKAGE) * level
+    product *= scale
+    product.flat[:: len(product) + 1] += floor
+    return scipy.linalg.cho_factor(product, overwrite_a=True), scale, floor
 
 
 def ledoit_wolf(product: np.ndarray, shape: tuple[int, int], level: float, fourth: float) -> float:
@@ -126,14 +134,6 @@ class NearestMean:
         else:
             self.coef_, self.intercept_ = means, -0.5 * np.sum(means**2, axis=1)
         return self
-
-    def decision_function(self, features: np.ndarray) -> np.ndarray:
-        """Return scores (n, classes), in the order of ``classes_``."""
-        return np.asarray(features, np.float64) @ self.coef_.T + self.intercept_
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return the nearest class number of each row: (n,)."""
-        return self.classes_[self.decision_function(features).argmax(1)]
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

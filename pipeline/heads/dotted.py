@@ -109,14 +109,8 @@ def _no_classifier(path: str) -> InputError:
 def fit_estimator(estimator: Any, text: str, rows: np.ndarray, labels: np.ndarray) -> Any:
     """Return a classifier of `make_estimator` fitted to rows (n, d) and class numbers (n,).
 
-    Args:
-        estimator: The classifier.
-        text: How it was asked for, for the sentence when it refuses.
-        rows: What it learns from.
-        labels: Row-aligned.
-
-    Raises:
-        InputError: It refuses a parameter's value, or these rows.
+    ``text`` is how it was asked for. Raises InputError if it refuses a parameter's value, or these
+    rows.
     """
     try:
         return estimator.fit(rows, labels)

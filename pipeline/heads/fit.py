@@ -40,16 +40,11 @@ _CLOSE, _MOST_STEPS = 1e-8, 100
 
 
 def fit_head(spec: HeadSpec, sample: Sample, prepared: PreparedRows | None = None) -> FittedHead:
-    """Fit a head on features prepared in its way.
+    """Fit a head on features prepared in its way, as `prepare` gives them where several share that.
 
     The parameter ``class_weight`` of a head weighs the classes by their numbers among the labels;
     preparations are fitted to all rows alike. A solver that stops before it converged is reported
     in the log and its head is used as it is.
-
-    Args:
-        spec: Which head, with its parameters and preparation.
-        sample: What it learns from: every view of every picture.
-        prepared: The sample as `prepare` gives it, where several heads share that.
 
     Raises:
         InputError: The features are not finite, or a parameter cannot work with this data.
@@ -102,15 +97,10 @@ def linear_head(estimator: Any, prepared: PreparedRows, n_classes: int) -> Netwo
 
 
 def out_of_fold_scores(spec: HeadSpec, sample: Sample, folds: Folds) -> np.ndarray:
-    """Score every picture by a head that was fitted on the other folds.
+    """Score every picture by a head that was fitted on the other folds of `make_folds`.
 
     Where there are augmented views, heads learn from all views of the pictures they are fitted on,
     and score the others as they are.
-
-    Args:
-        spec: The head.
-        sample: What there is to learn from.
-        folds: From `make_folds`.
 
     Returns:
         Scores (n, k), in the order of the sample's labels.
@@ -213,15 +203,11 @@ def _check_finite(features: np.ndarray) -> None:
 
 
 def fitting_factor(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the factor by which scores become log probabilities of labels they have not seen.
+    """Return the factor by which scores (n, k) become log probabilities of labels (n,) unseen.
 
     Temperature scaling (Guo et al. 2017): one positive factor, so no prediction changes. As Platt
     (1999) did, a label counts as certain only up to 1/(n+2): n pictures without a mistake do not
     show that there never is one.
-
-    Args:
-        scores: Scores (n, k) of pictures that their head was not fitted on.
-        labels: (n,) int, row-aligned with ``scores``.
     """
     n_rows, n_classes = scores.shape
     doubt = 1 / (n_rows + 2)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import apply_rowwise
 
 NetworkLayers = tuple[list[np.ndarray], list[np.ndarray]]
 """Kernels and biases of one network, layer after layer."""
@@ -30,11 +30,9 @@ class FittedHead(Protocol):
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return scores (n, k) of features (n, d), same row order."""
-        ...
 
     def sharpened(self, factor: float) -> "FittedHead":
         """Return the same head with its scores multiplied by ``factor``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class NetworkHead:
     Args:
         kernels: One (d_in, d_out) float32 array per layer.
         biases: One (d_out,) float32 array per layer.
-        rowwise: What is done to each row before the first layer, one of `rowwise.ROWWISE`.
+        rowwise: What is done to each row before the first layer, one of `preparation.ROWWISE`.
         blocks: Widths of the cuts side by side, each brought to unit length for itself; empty for
             one block.
     """

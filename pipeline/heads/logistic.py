@@ -78,8 +78,7 @@ class LogisticRegression:
 
 def _mean(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the weighted mean of rows (n, d), float32; float64 weights would copy all of them."""
-    mean: np.ndarray = (weights / weights.sum()).astype(np.float32) @ rows
-    return mean
+    return (weights / weights.sum()).astype(np.float32) @ rows
 
 
 def _spanned(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -94,10 +93,7 @@ def _spanned(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
         products += block @ block.T
     level = float(np.trace(products)) / len(rows)
     products.flat[:: len(rows) + 1] += max(1e-10 * level, 1e-30)
-    lower: np.ndarray = scipy.linalg.cholesky(
-        products, lower=True, overwrite_a=True, check_finite=False
-    )
-    return lower
+    return scipy.linalg.cholesky(products, lower=True, overwrite_a=True, check_finite=False)
 
 
 def _unspanned(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.heads.fitted import NetworkHead
-from pipeline.heads.rowwise import SHORTEST, SOFTENING, spans
+from pipeline.heads.preparation import SHORTEST, SOFTENING, spans
 from pipeline.system.startup import import_openvino
 
 ov = import_openvino()
@@ -14,12 +14,9 @@ _COLUMNS = np.array([1])
 
 
 def graph_with_head(base: Any, head: NetworkHead, name: str) -> Any:
-    """Return a model from pictures to class probabilities.
+    """Return a model from pictures to class probabilities, its output by that name.
 
-    Args:
-        base: An OpenVINO model whose outputs the head sees flat and side by side.
-        head: Kernels and biases for raw features, and what is done to rows before them.
-        name: What its output is called.
+    The base is an OpenVINO model whose outputs the head sees flat and side by side.
     """
     outputs = [result.input_value(0) for result in base.get_results()]
     flat = [_ops.reshape(one, np.array([0, -1]), True).output(0) for one in outputs]

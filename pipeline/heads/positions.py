@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.heads.fitted import FittedHead, NetworkHead
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import apply_rowwise
 
 _GEM_SMALLEST = 1e-6
 
@@ -53,14 +53,9 @@ def contributions(
     poolings: Sequence[str],
     classes: Sequence[int],
 ) -> np.ndarray:
-    """Return what each place of a picture adds to its scores.
+    """Return what each place of a picture adds to the scores of classes, by a head of one layer.
 
-    Args:
-        head: One layer.
-        pooled: The picture's features (d,), cut after cut.
-        maps: The map (h, w, c) of each cut.
-        poolings: How each was pooled.
-        classes: Numbers of the classes whose scores are asked for.
+    The picture's pooled features are (d,), cut after cut, its maps (h, w, c) of each.
 
     Returns:
         (h, w, len(classes)) float64 on the finest grid of all cuts, each cell being an equal part

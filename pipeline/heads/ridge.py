@@ -23,8 +23,7 @@ from pipeline.heads.affine import common_scale, fit_affine, fold, kept_component
 from pipeline.heads.class_weights import check_class_weight, class_weights
 from pipeline.heads.fitted import ABSENT, NetworkHead, f32, safe_scale
 from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_moments
-from pipeline.heads.preparation import Preparation
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import Preparation, apply_rowwise
 from pipeline.heads.sample import Folds, Sample
 from pipeline.heads.shifted import Tridiagonal
 
@@ -35,8 +34,7 @@ PathLayers = tuple[np.ndarray, np.ndarray]
 class Targets:
     """One-hot targets of a fit, and the layers that they lead to.
 
-    Args:
-        counts: (k,) rows of each class in the fit, or the sums of their weights.
+    Counts are (k,) rows of each class in the fit, or the sums of their weights.
     """
 
     def __init__(self, counts: np.ndarray) -> None:
@@ -108,10 +106,7 @@ _MOST_NUMBERS = 2**24
 class RidgePath:
     """Ridge for a grid of strengths on one table of features.
 
-    Args:
-        sample: What there is to learn from.
-        preparation: Applied as if anew inside every fold.
-        class_weight: ``"balanced"`` weighs classes by their numbers, anew inside every fold.
+    The preparation, and ``"balanced"`` class weights, are fitted as if anew inside every fold.
     """
 
     def __init__(

@@ -57,13 +57,10 @@ class Sample:
 def make_folds(
     labels: np.ndarray, folds: int, seed: int, groups: np.ndarray | None = None
 ) -> Folds:
-    """Return stratified folds, each as the row numbers to fit on and those held out.
+    """Return stratified folds of labels (n,), each as the row numbers to fit on and those held out.
 
-    Args:
-        labels: (n,) int.
-        folds: How many; fewer are made where a class has fewer different pictures.
-        seed: Seed of the draw.
-        groups: (n,) int; pictures of one group are always in one fold.
+    Fewer are made where a class has fewer different pictures. Pictures of one group are always in
+    one fold.
 
     Raises:
         DataError: A class has a single picture, or copies or groups leave a fold without some

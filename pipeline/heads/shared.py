@@ -17,8 +17,8 @@ from pipeline.heads.class_weights import class_weights
 from pipeline.heads.discriminant import LEAST_SHRINKAGE, ledoit_wolf
 from pipeline.heads.fitted import ABSENT, safe_scale
 from pipeline.heads.moments import Moments, MomentSource, stretches, weighted_moments
+from pipeline.heads.preparation import apply_rowwise, spans
 from pipeline.heads.ridge import Targets
-from pipeline.heads.rowwise import apply_rowwise, spans
 from pipeline.heads.sample import Sample
 from pipeline.heads.shifted import System, products
 
@@ -37,11 +37,9 @@ class SharedInput(NamedTuple):
 
 
 class SharedFits:
-    """Fits heads of one name, one preparation without PCA, and one class weight.
+    """Fits heads of one name, one preparation without PCA, and one class weight, as ``spec`` says.
 
-    Args:
-        sample: All cuts side by side; its ``blocks`` say where each lies.
-        spec: Says name, preparation and class weight.
+    The sample has all cuts side by side; its ``blocks`` say where each lies.
     """
 
     def __init__(self, sample: Sample, spec: HeadSpec) -> None:
@@ -57,12 +55,7 @@ class SharedFits:
     def scores(
         self, fit: np.ndarray, held_out: np.ndarray, inputs: Sequence[SharedInput]
     ) -> list[np.ndarray]:
-        """Fit every head of every input, and score what is held out.
-
-        Args:
-            fit: Pictures to fit on, with all their views.
-            held_out: Pictures (h,) to score.
-            inputs: What is tried.
+        """Fit every head of every input, with all views, and score the pictures (h,) held out.
 
         Returns:
             For each input, (its heads, h, k) float64.

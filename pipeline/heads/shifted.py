@@ -96,12 +96,7 @@ def products(
 
 
 class _Core:
-    """What systems share, reduced once; each adds its own columns.
-
-    Args:
-        gram, left, right: As in `products`.
-        columns: What is shared.
-    """
+    """What systems of `products` share, reduced once; each adds its own columns."""
 
     def __init__(
         self, gram: np.ndarray, left: np.ndarray, right: np.ndarray, columns: np.ndarray

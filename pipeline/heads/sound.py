@@ -70,8 +70,8 @@ def check_sklearn(head: SklearnHead) -> None:
     check_structures(pipeline)
     try:
         seen = np.asarray(pipeline.classes_)
-        _require(seen.ndim == 1 and seen.dtype.kind in "iu" and bool(len(seen)), "classes_")
-        _require(bool((np.diff(seen) > 0).all()), "the order of classes_")
+        _require(seen.ndim == 1 and seen.dtype.kind in "iu" and len(seen), "classes_")
+        _require((np.diff(seen) > 0).all(), "the order of classes_")
         _require(seen[0] >= 0 and seen[-1] < head.n_classes, f"classes up to {seen[-1]}")
         width = _width(pipeline[0])
         row = np.asarray(getattr(pipeline[0], "mean_", np.zeros(width)), np.float32)
@@ -171,7 +171,7 @@ def _checks() -> Mapping[type, _Check]:
     }
 
 
-def _require(right: bool, what: str) -> None:
+def _require(right: object, what: str) -> None:
     if not right:
         raise UnsoundError(what)
 
@@ -222,13 +222,11 @@ def _check_children(left: np.ndarray, right: np.ndarray, features: np.ndarray, w
     _require(n > 0, "a tree without nodes")
     for child in (left[inner], right[inner]):
         _require(
-            bool(((child > own[inner]) & (child < n)).all()),
+            ((child > own[inner]) & (child < n)).all(),
             "a tree whose nodes lead out of it or in circles",
         )
     asked = features[inner]
-    _require(
-        bool(((asked >= 0) & (asked < width)).all()), "a tree that asks for features of no row"
-    )
+    _require(((asked >= 0) & (asked < width)).all(), "a tree that asks for features of no row")
 
 
 def _check_tree(tree: Any) -> None:
@@ -236,7 +234,7 @@ def _check_tree(tree: Any) -> None:
     state = tree.__getstate__()
     nodes, values = state["nodes"], state["values"]
     left = nodes["left_child"]
-    _require(bool((left >= -1).all()), "a tree whose nodes lead out of it or in circles")
+    _require((left >= -1).all(), "a tree whose nodes lead out of it or in circles")
     _check_children(left, nodes["right_child"], nodes["feature"], tree.n_features)
     _require(not np.isnan(nodes["threshold"]).any() and _is_finite(values), "NaN in a tree")
     counts = tree.n_outputs == 1 and values.shape == (len(nodes), 1, tree.max_n_classes)
@@ -318,11 +316,9 @@ def _check_histograms(boosting: Any) -> None:
 
 
 def _check_neighbour_tree(tree: Any, n_bounds: int) -> None:
-    """Require a tree of neighbours whose nodes and places are all there.
+    """Require a KDTree or BallTree whose nodes and places are all there.
 
-    Args:
-        tree: A KDTree or a BallTree.
-        n_bounds: What a node's bounds are: the two ends of a box, or a centre.
+    Bounds of a node are the two ends of a box, or a centre.
     """
     data, places, nodes, bounds = tree.get_arrays()
     metric = tree.__getstate__()[11]
@@ -332,17 +328,17 @@ def _check_neighbour_tree(tree: Any, n_bounds: int) -> None:
     _require(data.ndim == 2 and n > 0 and n_nodes > 0, "a tree without data")
     _require(bounds.shape == (n_bounds, n_nodes, data.shape[1]), "bounds of another shape")
     _require(
-        places.shape == (n,) and bool(((places >= 0) & (places < n)).all()),
+        places.shape == (n,) and ((places >= 0) & (places < n)).all(),
         "a tree of neighbours that are not there",
     )
     starts, ends = nodes["idx_start"], nodes["idx_end"]
     _require(
-        bool(((starts >= 0) & (starts <= ends) & (ends <= n)).all()),
+        ((starts >= 0) & (starts <= ends) & (ends <= n)).all(),
         "a tree of neighbours that are not there",
     )
     last = 2 * np.arange(n_nodes) + 2
     _require(
-        bool((nodes["is_leaf"].astype(bool) | (last < n_nodes)).all()),
+        (nodes["is_leaf"].astype(bool) | (last < n_nodes)).all(),
         "a tree of neighbours that ends early",
     )
     _require(_is_finite(bounds) and _is_finite(nodes["radius"]), "NaN in a tree")
@@ -391,6 +387,4 @@ def _check_machine(machine: Any) -> None:
     for values in (machine._probA, machine._probB):
         _array(values, np.float64, (n_pairs,) if len(values) else (0,), "_probA")
     counts = machine._n_support
-    _require(
-        bool((counts >= 0).all()) and int(counts.sum()) == n, "support vectors of other numbers"
-    )
+    _require((counts >= 0).all() and int(counts.sum()) == n, "support vectors of other numbers")

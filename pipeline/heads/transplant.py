@@ -7,19 +7,15 @@ import keras
 
 from pipeline.heads.fitted import NetworkHead
 from pipeline.heads.positions import overlaps
-from pipeline.heads.rowwise import SHORTEST, SOFTENING, spans
+from pipeline.heads.preparation import SHORTEST, SOFTENING, spans
 
 
 def transplant(extractor: keras.Model, head: NetworkHead, dropout: float = 0.0) -> keras.Model:
     """Return a model from pictures to logits: the extractor with the head's layers on top.
 
-    Before any training its logits are the head's scores of the extractor's features.
-
-    Args:
-        extractor: Pictures (n, s, s, 3) RGB 0–255 to one or several outputs, which the head sees
-            flat and side by side.
-        head: Kernels and biases for raw features, and what is done to rows before them.
-        dropout: Dropout after each hidden layer while training.
+    The extractor takes (n, s, s, 3) RGB 0–255 and has one or several outputs, which the head sees
+    flat and side by side. Before any training the logits are the head's scores of these. Dropout is
+    after each hidden layer while training.
     """
     outputs = extractor.outputs
     flat = [

@@ -67,8 +67,7 @@ class Density:
     def typical(self, features: np.ndarray) -> np.ndarray:
         """Return the share of training-like pictures that are less typical: (n,) from 0 to 1.
 
-        Args:
-            features: (n, d) float, as the head scores them.
+        Features (n, d) are as the head scores them.
         """
         if features.shape[1] != len(self.mean):
             raise InputError(
@@ -115,5 +114,4 @@ def _unit(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarr
     unit = (features - mean) / scale
     np.clip(unit, -CLIP, CLIP, out=unit)
     length = np.linalg.norm(unit, axis=1, keepdims=True)
-    found: np.ndarray = unit / np.where(length > 0, length, 1)
-    return found
+    return unit / np.where(length > 0, length, 1)

@@ -8,31 +8,27 @@ file, and imports neither TensorFlow nor h5py.
 
 from pipeline.images.dataset import SPLITS, Dataset, validation_slice
 from pipeline.images.decode import MAX_PIXELS, decode, decode_full
-from pipeline.images.digits import DigitsReport, write_digits
+from pipeline.images.digits import write_digits
 from pipeline.images.find import PictureList, find_pictures, open_reader
 from pipeline.images.indexing import index
 from pipeline.images.loader import Batch, Failure, LoadTimes, RowLoader, load_batches, paired
 from pipeline.images.location import resolve_location
-from pipeline.images.recipe import INTERPOLATIONS, JPEG_MODES, RESIZE_MODES, DecodeRecipe
-from pipeline.images.sources import Source, scan
+from pipeline.images.recipe import RESIZE_MODES, DecodeRecipe
+from pipeline.images.sources import scan
 from pipeline.images.views import CHANGES, ViewAverage, ViewRecipe, make_view
 
 __all__ = [
     "CHANGES",
-    "INTERPOLATIONS",
-    "JPEG_MODES",
     "MAX_PIXELS",
     "RESIZE_MODES",
     "SPLITS",
     "Batch",
     "Dataset",
     "DecodeRecipe",
-    "DigitsReport",
     "Failure",
     "LoadTimes",
     "PictureList",
     "RowLoader",
-    "Source",
     "ViewAverage",
     "ViewRecipe",
     "decode",

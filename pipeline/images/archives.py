@@ -14,6 +14,7 @@ import threading
 import weakref
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -27,7 +28,7 @@ from pipeline.images.members import by_path, slashed, zip_members
 from pipeline.images.names import is_archive_name, is_picture_name
 from pipeline.images.sniff import HEAD_BYTES, foreign_kind, is_picture
 from pipeline.images.walk import Tree
-from pipeline.system.units import named
+from pipeline.system.units import counted, named
 
 _ZIP_FAILURES = (
     zipfile.BadZipFile,
@@ -44,24 +45,37 @@ _IN = " in the archive"
 _STEP, _LZMA_STEP = 1 << 20, 1 << 12
 
 
-class ZipFiles(Files):
-    """The members of a .zip file.
+class ArchiveFiles(Files):
+    """The members of an archive, as the user named it, open and seekable, with its identity.
 
-    Args:
-        where: The archive, as the user named it.
-        file: The archive, open for reading and seekable.
-        stamp: Its identity.
-
-    Raises:
-        InputError: It is no .zip file, or damaged.
+    Raises InputError if it is of another kind, or damaged.
     """
 
     waits = False
+    names: tuple[str, ...]
+    odd: tuple[str, ...]
 
     def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
-        self.where = where
-        self.stamp = stamp
+        self.where, self.stamp = where, stamp
         weakref.finalize(self, file.close)
+
+    def is_picture(self, path: str) -> bool:
+        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
+        try:
+            return is_picture(self._head(path))
+        except OSError:
+            return False
+
+    def _head(self, path: str) -> bytes:
+        """Return a member's first bytes; raises OSError."""
+        raise NotImplementedError
+
+
+class ZipFiles(ArchiveFiles):
+    """The members of a .zip file."""
+
+    def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
+        super().__init__(where, file, stamp)
         # ``ZipFile.open`` counts the open members, and does so without a lock of its own.
         self._counting = threading.Lock()
         try:
@@ -73,7 +87,9 @@ class ZipFiles(Files):
             raise _no_archive(where, "zip", file, "its parts are numbered")
         members = zip_members(where, self._zip.infolist())
         _check_unlocked(where, members)
-        self._members, self.odd = by_path(where, members, _same_in_zip)
+        self._members, self.odd = by_path(
+            where, members, lambda a, b: (a.file_size, a.CRC) == (b.file_size, b.CRC)
+        )
         self.names = tuple(self._members)
 
     def read(self, path: str) -> bytes:
@@ -87,12 +103,8 @@ class ZipFiles(Files):
             raise _damaged("its checksum does not hold")
         return content
 
-    def is_picture(self, path: str) -> bool:
-        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
-        try:
-            return is_picture(self._beginning(self._members[path], HEAD_BYTES))
-        except OSError:
-            return False
+    def _head(self, path: str) -> bytes:
+        return self._beginning(self._members[path], HEAD_BYTES)
 
     def _beginning(self, info: zipfile.ZipInfo, size: int) -> bytes:
         """Return a member's first bytes, unpacked step by step: it may hold more than it says."""
@@ -145,24 +157,11 @@ def _as_stored(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     return stored
 
 
-class TarFiles(Files):
-    """The members of an uncompressed .tar file.
-
-    Args:
-        where: The archive, as the user named it.
-        file: The archive, open for reading and seekable.
-        stamp: Its identity.
-
-    Raises:
-        InputError: It is no .tar file, or damaged.
-    """
-
-    waits = False
+class TarFiles(ArchiveFiles):
+    """The members of an uncompressed .tar file."""
 
     def __init__(self, where: str, file: BinaryIO, stamp: Stamp) -> None:
-        self.where = where
-        self.stamp = stamp
-        weakref.finalize(self, file.close)
+        super().__init__(where, file, stamp)
         self._read_at = _reader(file)
         members = [(slashed(member.name), member) for member in _tar_members(where, file)]
         found, self.odd = by_path(where, members, self._same)
@@ -175,21 +174,19 @@ class TarFiles(Files):
         contents = (self._read_at(each.offset_data, each.size) for each in (one, other))
         return one.size == other.size and next(contents) == next(contents)
 
-    def is_picture(self, path: str) -> bool:
-        """Say whether a member whose suffix nobody knows is a picture, by its first bytes."""
-        member = self._members[path]
-        if isinstance(member, str):
-            return False
-        try:
-            return is_picture(self._read_at(member.offset_data, min(member.size, HEAD_BYTES)))
-        except OSError:
-            return False
-
-    def read(self, path: str) -> bytes:
-        """Return a member's bytes; raises OSError with the reason."""
+    def _member(self, path: str) -> tarfile.TarInfo:
         member = self._members[path]
         if isinstance(member, str):
             raise OSError(EIO, member)
+        return member
+
+    def _head(self, path: str) -> bytes:
+        member = self._member(path)
+        return self._read_at(member.offset_data, min(member.size, HEAD_BYTES))
+
+    def read(self, path: str) -> bytes:
+        """Return a member's bytes; raises OSError with the reason."""
+        member = self._member(path)
         check_size(member.size, _IN)
         content = self._read_at(member.offset_data, member.size)
         if len(content) != member.size:
@@ -259,10 +256,6 @@ def _reader(file: BinaryIO) -> Callable[[int, int], bytes]:
     return read_at_once if hasattr(os, "pread") else read_locked
 
 
-def _same_in_zip(one: zipfile.ZipInfo, other: zipfile.ZipInfo) -> bool:
-    return (one.file_size, one.CRC) == (other.file_size, other.CRC)
-
-
 def _check_unlocked(where: str, members: Sequence[tuple[str, zipfile.ZipInfo]]) -> None:
     """Refuse an archive whose pictures are all encrypted."""
     pictures = [info for name, info in members if is_picture_name(name)]
@@ -273,16 +266,49 @@ def _check_unlocked(where: str, members: Sequence[tuple[str, zipfile.ZipInfo]]) 
         )
 
 
-def refuse_packed(where: str, tree: Tree) -> None:
-    """Raise DataError if there is not one picture in a tree, but archives are."""
+# Texts lie beside pictures, and are none that somebody means.
+_TEXTS = (
+    "",
+    ".txt",
+    ".md",
+    ".csv",
+    ".tsv",
+    ".json",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".html",
+    ".py",
+    ".log",
+)
+_NIFTI = ".nii.gz"
+
+
+def refuse_unread(where: str, tree: Tree) -> None:
+    """Raise DataError if there is not one picture in a tree, but archives or files not read are."""
     pictures, others = tree.walk(())
-    packed = sorted(filter(is_archive_name, others))
-    if packed and not pictures:
+    packed = sorted(name for name in others if is_archive_name(name) and _suffix(name) != _NIFTI)
+    foreign = (_suffix(name) for name in others if not is_picture_name(name))
+    n_of = Counter(suffix for suffix in foreign if suffix not in _TEXTS)
+    if pictures:
+        return
+    if packed:
         raise DataError(
             f"expected pictures in {where}, received archives in it, {named(packed)}, and no "
             f"picture beside them: unpack them, and give the folder or the archive that then has "
             f"the pictures"
         )
+    for suffix, n in n_of.most_common(1):
+        example = min(name for name in others if _suffix(name) == suffix)
+        raise DataError(
+            f"expected pictures in {where}, received {counted(n, f'{suffix} file')}, e.g. "
+            f"{example}, of a format that is not read here: convert them to PNG, JPEG or TIFF"
+        )
+
+
+def _suffix(name: str) -> str:
+    lower = name.lower()
+    return _NIFTI if lower.endswith(_NIFTI) else posixpath.splitext(lower)[1]
 
 
 def _no_archive(where: str, kind: str, file: BinaryIO, reason: object) -> InputError:

@@ -51,12 +51,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class FolderNames:
-    """The names of folders, level by level, over all branches.
-
-    Args:
-        where: The source, as the user named it.
-        branches: Where levels begin.
-    """
+    """The names of folders, level by level, over all branches of a source."""
 
     where: str
     branches: Sequence[Branch]

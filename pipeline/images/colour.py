@@ -2,12 +2,12 @@
 
 | mode of the file | becomes |
 |---|---|
-| 1-bit, 8-bit grey | the same value in R, G and B |
+| 1-bit, 8-bit grey; signed 8-bit grey from 0 on | the same value in R, G and B |
 | palette | the palette's colours |
 | any transparency (alpha channel, transparent palette entry or colour) | composited over white |
 | 16-bit colour | the high byte of each value, as Pillow reads it |
 | 16-bit grey; 32-bit integer grey with values from 0 to 65535 | value / 257, rounded |
-| 32-bit integer grey beyond 0–65535; floating point | refused: no range of values is agreed on |
+| grey below 0 or beyond 65535; floating point | refused: no range of values is agreed on |
 | CMYK | as Pillow converts (ink subtracted from white, no profile; Adobe's inversion undone) |
 | YCbCr, HSV | as Pillow converts |
 | CIELAB | through LittleCMS to sRGB, perceptual intent |
@@ -17,21 +17,19 @@ treated so.
 """
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from pipeline.errors import DecodeError
 
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 _PLAIN_MODES = ("1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a loaded image to mode RGB by the table above.
-
-    Args:
-        image: A loaded Pillow image of any mode.
+    """Convert a loaded image of any mode to RGB by the table above.
 
     Returns:
-        An image of mode RGB and the same size; the same object if it was RGB already.
+        An image of the same size; the same object if it was RGB already.
 
     Raises:
         DecodeError: If no rule covers the mode or its values.
@@ -43,6 +41,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode in _PLAIN_MODES:
+        _refuse_wrapped(image)
         return image.convert("RGB")
     if image.mode == "LAB":
         return _from_lab(image)
@@ -50,19 +49,32 @@ def to_rgb(image: Image.Image) -> Image.Image:
     raise DecodeError(f"{what} have no agreed range: save as 8-bit or 16-bit")
 
 
+def _refuse_wrapped(image: Image.Image) -> None:
+    """Refuse signed grey of 8 bits below 0, which Pillow takes for 128 and more."""
+    if image.mode != "L" or not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    values = np.asarray(image).view(np.int8)
+    if set(image.tag_v2.get(_SAMPLE_FORMAT, ())) == {_SIGNED} and values.min() < 0:
+        raise _no_range(int(values.min()), int(values.max()))
+
+
 def _from_integers(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip everything above 255."""
     values = np.asarray(image)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
-        raise DecodeError(
-            f"grey values from {low} to {high} have no agreed range: save as 8-bit or 16-bit"
-        )
+        raise _no_range(low, high)
     grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         grey[values == transparent] = 255
     return Image.fromarray(grey).convert("RGB")
+
+
+def _no_range(low: int, high: int) -> DecodeError:
+    return DecodeError(
+        f"grey values from {low} to {high} have no agreed range: save as 8-bit or 16-bit"
+    )
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -19,6 +19,7 @@ from pipeline.images.location import CSV
 from pipeline.images.sources import PlacedFiles, Source
 from pipeline.images.splits import rows_of_bytes
 from pipeline.images.tables.text import read_text
+from pipeline.system.cells import named_as, plain
 from pipeline.system.units import counted, named
 
 DROP = "drop"
@@ -141,7 +142,7 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
     for number, (path, digest, label) in rows_of_table(file, ("path", "digest", "label")):
         if not label:
             continue
-        empty = False
+        empty, label = False, named_as(label, classes.__contains__)
         if label not in (*classes, DROP):
             hint = f"in row {number} of {file} give a class of the data set, or {DROP}"
             raise UnknownNameError("label", label, [*classes, DROP], hint)
@@ -155,12 +156,10 @@ def _rows(file: str, classes: Sequence[str]) -> Iterator[_Row]:
 def rows_of_table(
     file: str, names: Sequence[str], setting: str = "corrections"
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the numbers of a table's rows, and what some columns say; nothing where there is none.
+    """Yield the numbers of a table's rows, and what columns say; nothing where there is none.
 
-    Args:
-        file: The table; corrections have a column ``label``, and one that says the picture.
-        names: Of the columns, in small letters.
-        setting: What names the table, for the sentence.
+    Names of columns are in small letters. Corrections have a column ``label``, and one that says
+    the picture; ``setting`` names the table in the sentence.
 
     Raises:
         InputError: It is no such table, or cannot be read.
@@ -174,6 +173,8 @@ def rows_of_table(
             f"expected a table of paths and labels, received {setting}={file}: "
             f"{error.strerror or error}; check the path"
         ) from error
+    if b"digest" in content.partition(b"\n")[0].lower():  # a table of ours may hold names as bytes
+        content = plain(content.decode("utf-8", "surrogateescape")).encode()
     table = read_text(file, CSV, content)
     columns = {column.name.lower(): column.values for column in table.columns}
     said = "path" in columns or "digest" in columns
@@ -188,13 +189,7 @@ def rows_of_table(
 
 
 class _Places:
-    """Where the pictures are that rows of a table mean.
-
-    Args:
-        source: The data set's.
-        digests: Of its rows.
-        file: The table; paths may be relative to its folder.
-    """
+    """Where the pictures are that rows of a table mean; paths may be relative to its folder."""
 
     def __init__(self, source: Source, digests: np.ndarray, file: str) -> None:
         known = rows_of_bytes(digests)
@@ -210,18 +205,21 @@ class _Places:
             digest = bytes.fromhex(said) if _HEX.fullmatch(said) else b""
             if digest in self._known or not row.path or row.path == said:
                 return (digest if digest in self._known else None), None
-        place = os.path.normpath(os.path.join(self._folder, row.path))
+        found = self._at(named_as(row.path, self._at))
+        # Where its content changed since the table was made, what was said is of another one.
+        return found if found and said in ("", found[0].hex()) else (None, None)
+
+    def _at(self, path: str) -> tuple[bytes, str | None] | None:
+        """Return the content at a path, and its whole path if it is new; None if nothing is."""
+        place = os.path.normpath(os.path.join(self._folder, path))
         within = os.path.relpath(place, self._root).replace(os.sep, "/")
-        for path in (row.path, within):
-            if any(digest := self._by_path.get(path, b"")):
-                # Its content changed since the table was made: what was said is of another one.
-                return (digest if said in ("", digest.hex()) else None), None
+        for one in (path, within):
+            if any(digest := self._by_path.get(one, b"")):
+                return digest, None
         try:
             digest = self._others.digest(place)
         except (OSError, ValueError):
-            return None, None
-        if said not in ("", digest.hex()):
-            return None, None
+            return None
         return digest, None if digest in self._known else place
 
 
@@ -253,21 +251,21 @@ def _put_together(
     )
     paths = [*(source.paths[row] for row in kept), *extra]
     order = sorted(range(len(paths)), key=paths.__getitem__)
-    groups = source.groups
-    if groups is not None:
-        groups = (*(groups[row] for row in kept), *[None] * len(extra))
-    now_labels = [*(labels[row] for row in kept), *(label for _, label in extra.values())]
-    now_splits = [*(source.splits[row] for row in kept), *["train"] * len(extra)]
+
+    def by_path(said: Sequence[Any], of_new: Sequence[Any]) -> tuple[Any, ...]:
+        both = [*(said[row] for row in kept), *of_new]
+        return tuple(both[at] for at in order)
+
     added = np.frombuffer(b"".join(digest for digest, _ in extra.values()), np.uint8)
     place_of = {row: place for place, row in enumerate(kept)}
     again = {place: at for at, place in enumerate(order)}
     whole = replace(
         source,
         files=_with_added(source.files, extra) if extra else source.files,
-        paths=tuple(paths[at] for at in order),
-        labels=tuple(now_labels[at] for at in order),
-        splits=tuple(now_splits[at] for at in order),
-        groups=groups and tuple(groups[at] for at in order),
+        paths=by_path(source.paths, list(extra)),
+        labels=by_path(labels, [label for _, label in extra.values()]),
+        splits=by_path(source.splits, ["train"] * len(extra)),
+        groups=source.groups and by_path(source.groups, [None] * len(extra)),
     )
     left = {again[place_of[row]]: why for row, why in reasons.items() if row in place_of}
     return Corrected(

@@ -114,10 +114,7 @@ class Dataset:
         return component_keys(self.digests, self.groups, self.group_names)
 
     def bundles(self, rows: np.ndarray) -> np.ndarray | None:
-        """Number rows alike that folds must keep together; None if every row is by itself.
-
-        Args:
-            rows: Row numbers (k,).
+        """Number rows (k,) alike that folds must keep together; None if every row is by itself.
 
         Returns:
             int64 (k,), row-aligned with ``rows``, equal within a component.
@@ -126,11 +123,7 @@ class Dataset:
         return None if numbers.max(initial=-1) + 1 == len(rows) else numbers
 
     def taking(self, rows: np.ndarray) -> "Dataset":
-        """Return the data set of some rows alone, for counting what is used.
-
-        Args:
-            rows: (n,) bool; the order stays.
-        """
+        """Return the data set of some rows (n,) bool alone, in their order, for counting."""
         if rows.all():
             return self
         return replace(
@@ -145,8 +138,7 @@ class Dataset:
     def contents_of(self, label: int) -> np.ndarray:
         """Return the numbers of a class's distinct contents, int64, ascending: equal for equal."""
         begins, contents = self._contents_by_class
-        of_class: np.ndarray = contents[begins[label] : begins[label + 1]]
-        return of_class
+        return contents[begins[label] : begins[label + 1]]
 
     @cached_property
     def _contents_by_class(self) -> tuple[np.ndarray, np.ndarray]:
@@ -226,20 +218,16 @@ class Dataset:
 def validation_slice(
     dataset: Dataset, rows: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out a stable part of some rows, e.g. of train for early stopping.
+    """Hold out a stable part of some rows (k,), e.g. of train for early stopping.
 
-    Args:
-        dataset: The index.
-        rows: Row numbers (k,) to divide.
-        fraction: Share to hold out, above 0 and below 1.
-        seed: Of the draw, independent of the test split's.
+    The draw is independent of the test split's.
 
     Returns:
         (fit_rows, validation_rows): row numbers, each in the order of ``rows``. Byte-identical
         pictures, and pictures of one group, are all in one of the two.
 
     Raises:
-        InputError: If the fraction is out of range.
+        InputError: If the fraction is not above 0 and below 1.
     """
     rows = np.asarray(rows, dtype=np.int64)
     keys, labels = dataset.keys[rows], dataset.labels[rows]

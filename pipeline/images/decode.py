@@ -19,7 +19,7 @@ import threading
 import warnings
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from pipeline.errors import DecodeError, InputError
 from pipeline.images.colour import to_rgb
@@ -223,7 +223,38 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
     if image.format == "PPM" and data[1] not in b"123456":
         # Pillow takes floating-point values for it too, and formats of its own.
         raise Image.UnidentifiedImageError
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _settle_tiff(image)
     return image
+
+
+_BITS, _PHOTOMETRIC, _FILL_ORDER, _PLANAR = 258, 262, 266, 284
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _SEPARATE = 0, 1, 2
+_MIXED_UP = ("LA", "La", "PA", "LAB", "YCbCr")
+
+
+def _settle_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Refuse TIFFs whose values Pillow mixes up, and mend 16-bit planes of colours.
+
+    Of planes, one for each channel, Pillow keeps the first letter alone of how values are stored.
+    """
+    tags = image.tag_v2
+    bits, photometric = set(tags.get(_BITS, (1,))), tags.get(_PHOTOMETRIC)
+    if bits == {16} and photometric == _WHITE_IS_ZERO:
+        raise Image.UnidentifiedImageError
+    if tags.get(_PLANAR) != _SEPARATE:
+        return
+    tiles = [] if image.use_load_libtiff else image.tile
+    raw = [(tile, tile.args) for tile in tiles if isinstance(tile.args, tuple)]
+    letters = {str(arguments[0]) for _, arguments in raw}
+    plain = (bits == {8} and photometric) or (bits == {1} and photometric == _BLACK_IS_ZERO)
+    deep = bits == {16} and letters <= set("RGBA")
+    usual = (plain or deep) and "a" not in letters and tags.get(_FILL_ORDER, 1) == 1
+    if image.mode in _MIXED_UP or (letters and not usual):
+        raise Image.UnidentifiedImageError
+    if deep and letters:
+        order = "L" if tags.prefix == b"II" else "B"
+        image.tile = [tile._replace(args=(f"{a[0]};16{order}", *a[1:])) for tile, a in raw]
 
 
 def _opened_heif(data: bytes) -> ImageFile.ImageFile:
@@ -232,8 +263,7 @@ def _opened_heif(data: bytes) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile
     except ImportError:
         raise Image.UnidentifiedImageError from None
-    image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))
-    return image
+    return HeifImageFile(io.BytesIO(data))
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
@@ -284,11 +314,13 @@ def _check_size(size: tuple[int, int]) -> None:
 
 def _check_strips(image: ImageFile.ImageFile) -> None:
     """A TIFF may name fewer strips than its rows need; Pillow would leave those rows black."""
-    if image.format != "TIFF":
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
+    is_apart = image.tag_v2.get(_PLANAR) == _SEPARATE and not image.use_load_libtiff
+    n_wanted = image.width * image.height * (len(image.getbands()) if is_apart else 1)
     boxes = [extents or (0, 0, *image.size) for _, extents, *_ in image.tile]
     n_pixels = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
-    if n_pixels < image.width * image.height:
+    if n_pixels < n_wanted:
         raise DecodeError(
             f"damaged file: the header says {image.width} × {image.height}, the strips hold "
             f"{n_pixels:,} pixels"

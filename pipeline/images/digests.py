@@ -33,12 +33,7 @@ _COUNTS = np.dtype(("<i8", 3))
 
 
 class DigestMemory:
-    """The digests of one location's files, as they were last time.
-
-    Args:
-        folder: Where memories are kept.
-        location: The place that the files are in.
-    """
+    """The digests of one location's files, as they were last time, kept in a folder."""
 
     def __init__(self, folder: Path, location: str) -> None:
         name = hashlib.sha256(location.encode("utf-8", "surrogateescape")).hexdigest()
@@ -47,15 +42,7 @@ class DigestMemory:
     def recall(
         self, paths: tuple[str, ...], identities: Identities
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what is known of files.
-
-        Args:
-            paths: n paths.
-            identities: Of the same files, now.
-
-        Returns:
-            uint8 (n, 32) digests and bool (n,), which of them are known.
-        """
+        """Return digests of n files as they are now, uint8 (n, 32), and which are known, (n,)."""
         digests = np.zeros((len(paths), 32), np.uint8)
         content = self._content()
         if content is None:
@@ -92,12 +79,9 @@ class DigestMemory:
         return values, digests, bytes(body[at + digests.nbytes :][:n_bytes])
 
     def keep(self, paths: tuple[str, ...], identities: Identities, digests: np.ndarray) -> None:
-        """Write down n files with their digests; those that are not settled are left out.
+        """Write down n files with their digests (n, 32); those that are not settled are left out.
 
-        Args:
-            paths: n paths.
-            identities: Of the files, from before they were read.
-            digests: uint8 (n, 32).
+        Their identities are from before they were read.
         """
         settled = identities.settled
         values = identities.values[settled]

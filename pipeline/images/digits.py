@@ -19,13 +19,7 @@ TEST_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class DigitsReport:
-    """What :func:`write_digits` did.
-
-    Args:
-        root: The folder written to.
-        n_written: Files written.
-        n_kept: Files that were there already.
-    """
+    """What :func:`write_digits` did: the folder, files written, files that were there before."""
 
     root: Path
     n_written: int

@@ -40,6 +40,8 @@ _NUMBERED = re.compile(
     r"|subj|sub|participants?|cases?|slides?|scans?|specimens?|donors?|videos?|clips?|sites?"
     r"|plates?|wells?)[\W_]*\d+"
 )
+# Anything with a number, such as mouse_01: whom pictures are of where all of it is the same word.
+_ANY_NUMBERED = re.compile(r"([^\W\d_]+)[\W_]*\d+")
 
 
 def names_kinds(name: str) -> bool:
@@ -49,12 +51,7 @@ def names_kinds(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Way:
-    """What the user may say.
-
-    Args:
-        flags: Values of settings, by their names in DataConfig.
-        meaning: When or what for.
-    """
+    """What the user may say: values of settings of DataConfig, and when or what for."""
 
     flags: Mapping[str, int | str]
     meaning: str
@@ -109,13 +106,8 @@ def answers(
 ) -> list[Way]:
     """Return the ways that lead to a reading; where another question follows, with its answers.
 
-    Of ways with one meaning the first is enough.
-
-    Args:
-        doubt: What is asked.
-        config: What has been said.
-        attempt: Reads as it is told; raises PipelineError, or Doubt.
-        by_names: Returns the pattern that fits the names of the files.
+    Of ways with one meaning the first is enough. ``attempt`` reads as it is told, and raises
+    PipelineError or Doubt; ``by_names`` returns the pattern that fits the names of the files.
     """
     found: dict[tuple[str, object], Way] = {}
     for way in doubt.ways:
@@ -217,10 +209,7 @@ def splits_in_splits(names: FolderNames) -> Doubt:
 def second_thoughts(names: FolderNames, levels: Levels, below: Sequence[int]) -> Doubt | None:
     """Return what to ask before the outermost level that says something is taken for the classes.
 
-    Args:
-        names: The names at all levels.
-        levels: What each level is for, by the rules.
-        below: The other levels that might say something.
+    Levels ``below`` are the others that might say something.
     """
     found = (thought(names, levels, below) for thought in _THOUGHTS)
     return next((doubt for doubt in found if doubt is not None), None)
@@ -317,7 +306,9 @@ def _masks_inside(names: FolderNames, levels: Levels, below: Sequence[int]) -> D
 def _groups_inside(names: FolderNames, levels: Levels, below: Sequence[int]) -> Doubt | None:
     """Ask about folders in classes that are numbered as patients or videos are."""
     inner = names.at(below[0]) if below and levels.group is None else []
-    if len(inner) < 2 or not all(map(_NUMBERED.fullmatch, inner)):
+    words = {found and found[1].casefold() for found in map(_ANY_NUMBERED.fullmatch, inner)}
+    one_word = len(words) == 1 and None not in words
+    if len(inner) < 2 or not (one_word or all(map(_NUMBERED.fullmatch, inner))):
         return None
     return Doubt(
         f"{named(inner)} inside the classes {named(names.at(levels.classes), 2)} may be groups "

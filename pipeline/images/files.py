@@ -10,6 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.errors import InputError
 from pipeline.images.identity import Identities, local_identities
 
 MAX_BYTES = 1 << 30
@@ -17,14 +18,14 @@ MAX_BYTES = 1 << 30
 
 
 def check_size(size: int, place: str = "") -> None:
-    """Raise OSError if a file is larger than a picture can be.
-
-    Args:
-        size: Its bytes.
-        place: Where it is, to be told.
-    """
+    """Raise OSError, which tells the place, if so many bytes are more than a picture can have."""
     if size > MAX_BYTES:
         raise OSError(EFBIG, f"too large{place}: {size:,} bytes, at most {MAX_BYTES:,}")
+
+
+def not_readable(place: object, error: OSError) -> InputError:
+    """Return the error that says why an archive or a table cannot be read."""
+    return InputError(f"cannot read {place}: {error.strerror}; make it readable")
 
 
 OUTSIDE = "leads out of the folder"
@@ -84,11 +85,7 @@ class Files(Protocol):
 
 
 class LocalFiles:
-    """Files in a local folder.
-
-    Args:
-        root: The folder that paths are relative to.
-    """
+    """Files in a local folder, to which paths are relative."""
 
     waits = False
 
@@ -116,9 +113,7 @@ class LocalFiles:
 class ListedFiles(LocalFiles):
     """Local files that a manifest names; anything may be at such a path, or nothing.
 
-    Args:
-        root: The manifest's folder.
-        rows: The row of the manifest that names each path.
+    The root is the manifest's folder, ``rows`` has the row of the manifest that names each path.
     """
 
     def __init__(self, root: Path, rows: Mapping[str, int]) -> None:

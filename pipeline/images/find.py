@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.archives import refuse_packed
+from pipeline.images.archives import refuse_unread
 from pipeline.images.digests import digest_files
 from pipeline.images.files import Files, LocalFiles
 from pipeline.images.location import MANIFESTS, archive_kind, locate
@@ -37,11 +37,7 @@ class _Part:
 
 
 class PictureList:
-    """Pictures by row number; in memory are their names, nothing of what is in them.
-
-    Args:
-        parts: Where they are, in order.
-    """
+    """Pictures by row number; in memory are their names, nothing of what is in them."""
 
     def __init__(self, parts: Sequence[_Part]) -> None:
         self._parts = [part for part in parts if part.paths]
@@ -65,10 +61,8 @@ class PictureList:
     ) -> np.ndarray:
         """Return the SHA-256 of every picture, zeros where it cannot be read: uint8 (n, 32).
 
-        Args:
-            memory: Folder in which digests are remembered.
-            reporter: Told of files, part ``"index"``.
-            remember: Whether what was read now is written there.
+        They are looked up in the folder ``memory``, and written there if asked to ``remember``. The
+        reporter is told of files, part ``"index"``.
         """
         found = []
         for part in self._parts:
@@ -113,7 +107,7 @@ def find_pictures(paths: Sequence[Path]) -> PictureList:
     if not len(pictures):
         for path, part in zip(paths, parts, strict=True):
             if part.tree is not None:
-                refuse_packed(str(path), part.tree)
+                refuse_unread(str(path), part.tree)
         raise DataError(f"expected pictures in {named(paths, 3, str)}, received none")
     return pictures
 
@@ -147,10 +141,6 @@ def open_reader(location: str, config: DataConfig = USUAL) -> Callable[[str], by
     """Return what reads the pictures of a local source by paths that somebody wrote.
 
     Only those that are found in the source are read, and none that lies elsewhere.
-
-    Args:
-        location: A folder, an archive, or a table of pictures.
-        config: How it was read.
 
     Raises:
         InputError: It is not there, or cannot be read in place.

@@ -5,14 +5,16 @@ stepped over; split folders at the outermost level are branches, each with such 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError, UnclearError
-from pipeline.images.archives import refuse_packed
+from pipeline.images.archives import refuse_unread
 from pipeline.images.branches import Branch, FolderNames, Levels
 from pipeline.images.doubts import (
     Doubt,
@@ -22,22 +24,25 @@ from pipeline.images.doubts import (
     one_split_twice,
     splits_in_splits,
 )
+from pipeline.images.groupnames import begins_alike
 from pipeline.images.layout import FILE_NAMES, FOLDERS, check_layout
 from pipeline.images.levels import decide, splits_at
 from pipeline.images.patterns import (
     NUMBERED,
     NamePattern,
+    Pattern,
+    groups_in_names,
     label_as_numbered,
     label_pictures,
     parse_pattern,
     pattern_of,
+    stem_of,
 )
 from pipeline.images.readings import BY_FOLDER, BY_NAME, Reading
 from pipeline.images.splits import component_keys, hold_out
 from pipeline.images.splitwords import classes_within, splits_named, splits_within
-from pipeline.images.survey import Folder, Survey
 from pipeline.images.unlabelled import check_labelled, check_several, is_numbered
-from pipeline.images.walk import Listing, Parts, Tree
+from pipeline.images.walk import Folder, Listing, Parts, Survey, Tree
 from pipeline.system.units import counted
 
 logger = logging.getLogger(__name__)
@@ -51,11 +56,7 @@ Found = tuple[list[Listing], Reading]
 def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str], bytes]) -> Found:
     """Return all pictures by class, split and group with what is ignored, and how that was read.
 
-    Args:
-        where: The source, as the user named it.
-        tree: Its folders and files.
-        config: How to read them, as far as the user says it.
-        read: Reads a text that may say labels where folders do not; only for the message.
+    ``read`` reads a text that may say labels where folders do not, for the message.
 
     Raises:
         InputError: What the user says does not fit the folders.
@@ -64,7 +65,7 @@ def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str
     """
     survey = Survey(tree)
     if not survey.n_pictures():
-        refuse_packed(where, tree)
+        refuse_unread(where, tree)
 
     def attempt(said: DataConfig) -> None:
         _check_groups(_found(where, survey, said, read)[0], said)
@@ -81,6 +82,13 @@ def read_folders(where: str, tree: Tree, config: DataConfig, read: Callable[[str
     if reading.kind == BY_NAME and config.label_pattern is None:
         text = "labels are taken from file names LABEL.NUMBER, e.g. %s is of %r"
         logger.info(text, found[0].pictures[0], found[0].label)
+    parts = [(part.group, path) for part in found for path in part.pictures]
+    if reading.kind == BY_FOLDER and config.label_pattern is not None:
+        n_of = Counter(group for group, _ in parts)
+        odd = [path for group, path in parts if n_of[group] == 1 and stem_of(path) == group]
+        if odd:
+            text = "%s of a group of its own by label_pattern=%r, e.g. %s"
+            logger.warning(text, counted(len(odd), "picture"), config.label_pattern, odd[0])
     return found, reading
 
 
@@ -114,6 +122,9 @@ class _FolderScan:
         self, where: str, survey: Survey, config: DataConfig, read: Callable[[str], bytes]
     ) -> None:
         self.where, self.survey, self.config, self.read = where, survey, config, read
+        said = config.label_pattern
+        self.pattern = None if said is None else parse_pattern(said)
+        self.in_names = self.pattern is not None and self.pattern.has_label
         self.split_words: dict[str, str] = {}
         self.class_words: dict[str, str] = {}
         # Levels that are typed count from the outermost folder; then none is stepped over.
@@ -127,7 +138,7 @@ class _FolderScan:
 
     def found(self) -> Found:
         """Return the pictures, and how they were read."""
-        if self.config.label_pattern is None and not self._is_flat():
+        if not self.in_names and (self.pattern or not self._is_flat()):
             return self._by_folder()
         levels = decide(self.names, self.config, by_name=True)
         return self._by_name(levels, list(self._listings(levels)))
@@ -146,27 +157,44 @@ class _FolderScan:
         if self.config.min_per_class == 1:
             check_several(self.where, {part.label for part in found if part.pictures})
         check_layout(self.where, found, FOLDERS, self.config.min_per_class)
+        if self.pattern is not None:
+            found = self._grouped(found, self.pattern)
+        elif levels.group is None and (doubt := begins_alike(found)) is not None:
+            raise doubt
         return found, self._reading(BY_FOLDER, levels)
 
+    def _grouped(self, found: Sequence[Listing], pattern: Pattern) -> list[Listing]:
+        """Divide the pictures in class folders by the groups that their names say."""
+        if self.config.group_at is not None:
+            self._refuse_two_groups()
+        groups = groups_in_names([path for part in found for path in part.pictures], pattern)
+        bare = [replace(part, ignored=()) for part in found]
+        rest = [Listing("", None, (), part.ignored) for part in found]
+        return [*(one for part in bare for one in _by_group(part, groups)), *rest]
+
+    def _refuse_two_groups(self) -> NoReturn:
+        raise InputError(
+            f"expected groups from file names or from folders of {self.where}, received "
+            f"label_pattern={self.config.label_pattern!r} and group_at={self.config.group_at}: "
+            "leave one out"
+        )
+
     def _by_name(self, levels: Levels, listed: Sequence[Listing]) -> Found:
-        pattern = self.config.label_pattern
         groups = {path: part.group for part in listed for path in part.pictures}
         pictures = [(part.split, path) for part in listed for path in part.pictures]
         if not pictures:
             raise DataError(f"expected pictures in {self.where}, received none: check the path")
-        found = label_pictures(pictures, parse_pattern(pattern or NUMBERED))
+        found = label_pictures(pictures, self.pattern or parse_pattern(NUMBERED))
         if isinstance(found, str):
             raise DataError(
-                f"expected file names that fit label_pattern={pattern!r} in {self.where}, received "
-                f"{found}: rename or move it, or give a pattern that fits all pictures"
+                f"expected file names that fit label_pattern={self.config.label_pattern!r} in "
+                f"{self.where}, received {found}: rename or move it, or give a pattern that fits "
+                "all pictures"
             )
         check_layout(self.where, found, FILE_NAMES, self.config.min_per_class)
         if levels.group:
             if any(part.group for part in found):
-                raise InputError(
-                    f"expected groups from file names or from folders of {self.where}, received "
-                    f"label_pattern={pattern!r} and group_at={levels.group}: leave one out"
-                )
+                self._refuse_two_groups()
             found = [part for whole in found for part in _by_group(whole, groups)]
         rest = [Listing("", None, (), part.ignored) for part in listed]
         return [*found, *rest], self._reading(BY_NAME, levels)
@@ -181,8 +209,7 @@ class _FolderScan:
         # Pictures and nothing else: that folder is a class, unless labels stand in their names.
         if at == start or survey.children(at) or names_kinds(at[-1]):
             return at
-        said = self.config.label_pattern is not None or is_numbered(self.survey, at)
-        return at if said else at[:-1]
+        return at if self.in_names or is_numbered(self.survey, at) else at[:-1]
 
     def _split_branches(self) -> list[Branch]:
         """Return the split folders at the outermost level; none if there are no such."""
@@ -212,7 +239,7 @@ class _FolderScan:
         return inner if all(map(self._may_hold_classes, inner)) else {}
 
     def _may_hold_classes(self, parts: Parts) -> bool:
-        by_name = self.config.label_pattern is not None or is_numbered(self.survey, parts)
+        by_name = self.in_names or is_numbered(self.survey, parts)
         return by_name or bool(self.survey.children(parts))
 
     def _branch(
@@ -317,7 +344,8 @@ class _FolderScan:
             if branch.split
         }
         odd = {"/".join(folder): roles for folder, roles in others.items() if roles != usual}
-        return Reading(kind, usual, splits, odd_levels=odd)
+        in_names = self.pattern is not None and self.pattern.has_group
+        return Reading(kind, usual, splits, odd_levels=odd, groups_in_names=in_names)
 
     def _roles(self, branch: Branch, levels: Levels) -> tuple[str, ...]:
         """Return what each level is for, from the outermost, on the way through a branch."""

@@ -49,12 +49,7 @@ NO_STAMP = Stamp((0, 0, 0, 0), False)
 
 
 def stamp_of_stat(status: os.stat_result, now: int) -> Stamp:
-    """Return a local file's identity.
-
-    Args:
-        status: Its stat: size, time of content, time of anything (nobody can set that one), inode.
-        now: Nanoseconds of the clock, read before the stat.
-    """
+    """Return a local file's identity by its stat, and the clock in nanoseconds read before that."""
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
     return Stamp(_values(status), changed < now - LOCAL_SETTLE_NS)
 
@@ -82,14 +77,10 @@ def local_identities(paths: Iterable[str]) -> Identities:
 
 
 def stamp_of_info(info: Mapping[str, Any], now: int) -> Stamp:
-    """Return a remote file's identity from what its file system says of it.
+    """Return a remote file's identity from fsspec's dict, and the clock in nanoseconds read before.
 
     A strong entity tag or a checksum settles it; a time does once it is an hour old. Where there
     is neither, nothing does.
-
-    Args:
-        info: fsspec's dict.
-        now: Nanoseconds of the clock, read before the file system was asked.
     """
     size = info.get("size")
     tag = next((str(info[key]) for key in _ETAGS if info.get(key)), "")
@@ -103,12 +94,7 @@ def stamp_of_info(info: Mapping[str, Any], now: int) -> Stamp:
 
 
 def same_for_all(stamp: Stamp, own: Sequence[tuple[int, int]]) -> Identities:
-    """Return identities of the members of one file.
-
-    Args:
-        stamp: Of the file.
-        own: Of each member its size and another number, e.g. its checksum.
-    """
+    """Return identities of the members of a file, each with its size and, say, its checksum."""
     values = np.empty((len(own), 2 + len(stamp.values)), np.int64)
     values[:, :2] = np.array(own, np.int64).reshape(-1, 2)
     values[:, 2:] = stamp.values

@@ -1,11 +1,16 @@
-"""Index a source: digest every file, number the labels, say which split each picture is for."""
+"""Index a source: digest every file, number the labels, say which split each picture is for.
+
+A pool is pictures without labels, taken as they lie, whatever their folders and tables say beside.
+What a data set says beyond content has one value there: one class without a name, all in train.
+"""
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,9 +19,12 @@ from pipeline.errors import DataError
 from pipeline.images.corrections import Corrections, correct
 from pipeline.images.dataset import Dataset
 from pipeline.images.digests import digest_files
+from pipeline.images.files import Files
+from pipeline.images.identity import NO_STAMP, Identities, stacked
 from pipeline.images.layout import check_enough_classes
 from pipeline.images.leftout import LeftOut, check_some
 from pipeline.images.own import is_own, note_own
+from pipeline.images.readings import LISTED, Reading
 from pipeline.images.sources import Source, scan
 from pipeline.images.splits import component_keys, hold_out
 from pipeline.images.usable import check_every_class, check_left
@@ -121,8 +129,6 @@ def _dataset(
     done: Corrections | None,
 ) -> Dataset:
     """Put together what could be read, with its splits; what corrections added is in train."""
-    kept = np.ones(len(digests), bool)
-    kept[list(reasons)] = False
     given = {split for split in source.splits if split} - {"train"}
     test_name = "validation" if given == {"validation"} else "test"
     purposes = {None: "train", test_name: "test"}
@@ -131,7 +137,7 @@ def _dataset(
         LeftOut(source.paths[row], reason, source.labels[row], purposed[row])
         for row, reason in sorted(reasons.items())
     )
-    check_some(source.location, len(digests), [one.to_dict() for one in left_out])
+    kept = _kept(source, digests, reasons, left_out)
     classes, labels = _numbered(source.labels, kept)
     digests = digests[kept]
     group_names: tuple[str, ...] = ()
@@ -197,3 +203,112 @@ def _check_groups(
             f"expected every group of {source.location} in one split, received {names[group]!r} in "
             f"{splits[torn[0]]} and {home[group]}: give all its rows the same split"
         )
+
+
+NO_CLASS = ""
+
+
+def index_pool(
+    location: str | Path,
+    config: DataConfig = USUAL,
+    *,
+    memory: Path | None = None,
+    remember: bool = True,
+    reporter: Reporter = SILENT,
+) -> Dataset:
+    """List the pictures of a location, and hash every file; see `index` for what is alike.
+
+    What the config says of labels and splits is refused.
+
+    Returns:
+        The pictures, rows ordered by path, all of one class without a name.
+
+    Raises:
+        InputError: The location or a setting cannot be used.
+        DataError: There are no pictures, or none that can be read.
+    """
+    source = scan(location, config, labelled=False)
+    digests, reasons = digest_files(source, memory, reporter, remember)
+    left_out = [LeftOut(source.paths[row], reasons[row], NO_CLASS, "train") for row in reasons]
+    kept = _kept(source, digests, reasons, left_out)
+    if memory is not None and remember:
+        note_own(source.location)
+    return _unlabelled(
+        (source.location, source.name),
+        source.files,
+        tuple(compress(source.paths, kept.tolist())),
+        digests[kept],
+        left_out=tuple(left_out),
+        ignored=source.ignored,
+    )
+
+
+def _kept(
+    source: Source, digests: np.ndarray, reasons: Mapping[int, str], left_out: Sequence[LeftOut]
+) -> np.ndarray:
+    """Return which rows have a digest, (n,) bool; raises DataError if none has."""
+    check_some(source.location, len(digests), [one.to_dict() for one in left_out])
+    kept = np.ones(len(digests), bool)
+    kept[list(reasons)] = False
+    return kept
+
+
+def is_pool(dataset: Dataset) -> bool:
+    """Return whether pictures were taken without labels."""
+    return dataset.classes == (NO_CLASS,)
+
+
+class Listed(Protocol):
+    """Pictures by row number, each with a name."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, row: int) -> str:
+        """Return what a row is called in messages."""
+
+    def read(self, row: int) -> bytes:
+        """Return a row's picture file; raises OSError."""
+
+
+def pool_of(name: str, pictures: Listed, digests: np.ndarray) -> Dataset:
+    """Return given pictures, called ``name`` together, as a pool; uint8 (n, 32) digests of each."""
+    paths = [pictures.name(row) for row in range(len(pictures))]
+    return _unlabelled((name, name), _GivenFiles(pictures, paths), paths, digests)
+
+
+class _GivenFiles(Files):
+    """Given pictures as the files of a source; one path given twice is one file."""
+
+    waits = False
+
+    def __init__(self, pictures: Listed, paths: Sequence[str]) -> None:
+        self._pictures, self._rows = pictures, dict(zip(paths, range(len(paths)), strict=True))
+
+    def read(self, path: str) -> bytes:
+        return self._pictures.read(self._rows[path])
+
+    def identities(self, paths: Sequence[str]) -> Identities:
+        return stacked([NO_STAMP] * len(paths))
+
+
+def _unlabelled(
+    place: tuple[str, str], files: Files, paths: Sequence[str], digests: np.ndarray, **more: Any
+) -> Dataset:
+    """Return pictures as stages take them, of a place with a short name."""
+    return Dataset(
+        location=place[0],
+        name=place[1],
+        files=files,
+        paths=tuple(paths),
+        digests=digests,
+        labels=np.zeros(len(paths), np.int64),
+        classes=(NO_CLASS,),
+        splits=np.full(len(paths), "train"),
+        groups=None,
+        group_names=(),
+        given_splits=False,
+        test_name="test",
+        reading=Reading(LISTED),
+        indexing={},
+        **{"ignored": (), "left_out": (), **more},
+    )

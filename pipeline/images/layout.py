@@ -60,16 +60,10 @@ ROWS = WaysOut(
 def check_layout(
     where: str, found: Sequence[Listing], ways: WaysOut, min_per_class: int = 1
 ) -> None:
-    """Raise for the first thing that keeps the pictures found from being a data set.
+    """Raise DataError for the first thing that keeps pictures from being a data set.
 
-    Args:
-        where: The source, as the user named it.
-        found: The pictures of every class and split, one picture or more in all.
-        ways: The ways out.
-        min_per_class: Classes with fewer pictures are left out, so nothing is wrong with them.
-
-    Raises:
-        DataError: Says what was expected, what was found, and how to mend it.
+    It says what was expected, what was found, and how to mend it. Classes with fewer than
+    ``min_per_class`` pictures are left out, so nothing is wrong with them.
     """
     counts: Counter[str] = Counter()
     for part in found:

@@ -60,10 +60,7 @@ class Cause:
 
 
 def causes(failed: Iterable[Mapping[str, str]]) -> list[Cause]:
-    """Group pictures by the kind of reason why they are left out, the commonest first.
-
-    Args:
-        failed: ``{"path", "reason"}`` of each.
+    """Group ``{"path", "reason"}`` of pictures by the kind of reason, the commonest first.
 
     >>> texts = ["cut short after 6 bytes", "cut short after 17 bytes", "no picture"]
     >>> for cause in causes({"path": f"{i}.jpg", "reason": text} for i, text in enumerate(texts)):
@@ -113,16 +110,7 @@ def why(failed: Iterable[Mapping[str, str]]) -> str:
 
 
 def check_some(where: str, n_pictures: int, failed: Sequence[Mapping[str, str]]) -> None:
-    """Refuse pictures of which not one can be used.
-
-    Args:
-        where: Where they are.
-        n_pictures: How many were found.
-        failed: ``{"path", "reason"}`` of each that cannot be used.
-
-    Raises:
-        DataError: None can.
-    """
+    """Raise DataError if not one of the pictures that were found somewhere can be used."""
     if n_pictures and len(failed) == n_pictures:
         raise DataError(
             f"expected pictures that can be read in {where}, received {n_pictures} of which none "
@@ -131,16 +119,7 @@ def check_some(where: str, n_pictures: int, failed: Sequence[Mapping[str, str]])
 
 
 def check_strictly(strict: bool, failed: Sequence[Mapping[str, str]], n_pictures: int) -> None:
-    """Refuse pictures that were left out, where none may be.
-
-    Args:
-        strict: Whether none may be.
-        failed: ``{"path", "reason"}`` of each.
-        n_pictures: Of how many that were found.
-
-    Raises:
-        DataError: Some were left out.
-    """
+    """Raise DataError if pictures were left out, where none may be."""
     if strict and failed:
         first = failed[0]
         raise DataError(

@@ -21,12 +21,7 @@ from pipeline.system.units import named
 
 
 def decide(names: FolderNames, config: DataConfig, *, by_name: bool) -> Levels:
-    """Return what each level is for.
-
-    Args:
-        names: The names at all levels.
-        config: What the user said.
-        by_name: Whether names of files say the class, so that no level does.
+    """Return what each level is for; where names of files say the class (``by_name``), none is.
 
     Raises:
         InputError: A level that was typed is not there, or is none of splits.
@@ -94,12 +89,8 @@ def _check_typed(names: FolderNames, config: DataConfig) -> None:
 def find_split(names: FolderNames, taken: set[int]) -> int | None:
     """Return the outermost level whose folders all are splits, two or more; None if none is.
 
-    Args:
-        names: The names at all levels.
-        taken: Levels that are for something else.
-
-    Raises:
-        Doubt: That level may be read in another way.
+    Levels that are ``taken`` are for something else. Raises Doubt if that level may be read in
+    another way.
     """
     for level in range(1, names.depth + 1):
         if level not in taken and len(set(splits_at(names, level).values())) > 1:

@@ -51,13 +51,7 @@ class LoadTimes:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def add(self, reading: float, decoding: float, n_bytes: int) -> None:
-        """Count one file.
-
-        Args:
-            reading: Seconds it took to read.
-            decoding: Seconds of all that followed.
-            n_bytes: Its length.
-        """
+        """Count one file: seconds of reading it, seconds of all that followed, and its length."""
         with self._lock:
             self.reading += reading
             self.decoding += decoding
@@ -304,11 +298,8 @@ def paired(
 ) -> Generator[tuple[Batch, Made], None, None]:
     """Pair each batch with what ``run`` makes of its pictures, although that runs ahead.
 
-    Closing it closes both, so that what is on its way ends before what it reads from.
-
-    Args:
-        run: Turns batches of pictures into outputs, in order; an engine's ``run`` is one.
-        batches: Batches of pictures.
+    An engine's ``run`` is one: it turns batches of pictures into outputs, in order. Closing it
+    closes both, so that what is on its way ends before what it reads from.
     """
     waiting: deque[Batch] = deque()
 

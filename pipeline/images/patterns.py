@@ -16,7 +16,8 @@ from pipeline.system.units import counted
 SplitPath = tuple[str | None, str]
 """The split that a picture is given for, and its path."""
 
-DIGITS, MUCH, LITTLE = "d", "*", ""
+DIGITS, WORD, MUCH, LITTLE = "d", "a", "*", ""
+_EXPRESSIONS = {DIGITS: "[0-9]+", WORD: r"[^\W\d_].*"}
 
 _NUMBERED = re.compile(r"(?P<label>[^.]+)\.[0-9]+")
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}:]*)(?::([^{}]*))?\}|[{}]|[^{}]+")
@@ -49,7 +50,8 @@ class Field:
 
     Args:
         name: ``"label"``, ``"group"``, or another one, which says nothing.
-        kind: ``DIGITS``, ``MUCH`` for as much as can be, ``LITTLE`` for as little as can be.
+        kind: ``DIGITS``, ``WORD`` for what begins with a letter, ``MUCH`` for as much as can be,
+            ``LITTLE`` for as little as can be.
     """
 
     name: str
@@ -69,11 +71,11 @@ class Field:
     def expression(self) -> str:
         """The regular expression of the place."""
         taken = (".+" if self.is_used else ".*") + ("?" if self.is_open else "")
-        taken = "[0-9]+" if self.kind == DIGITS else taken
+        taken = _EXPRESSIONS.get(self.kind, taken)
         return f"(?P<{self.name}>{taken})" if self.is_used else taken
 
     def __str__(self) -> str:
-        name = self.name or ("number" if self.kind == DIGITS else "")
+        name = self.name or {DIGITS: "number", WORD: "word"}.get(self.kind, "")
         return f"{{{name}:{self.kind}}}" if name and self.kind else f"{{{name or self.kind}}}"
 
 
@@ -85,6 +87,8 @@ class Pattern:
 
     def __init__(self, text: str, pieces: Sequence[Piece]) -> None:
         self.text, self.pieces = text, pieces
+        names = [piece.name for piece in pieces if isinstance(piece, Field)]
+        self.has_label, self.has_group = "label" in names, "group" in names
         self._expression = _compiled(pieces)
 
     def __call__(self, stem: str) -> str | None:
@@ -106,7 +110,7 @@ class Pattern:
         marked = any(isinstance(p, Field) and p.kind == MUCH for p in self.pieces)
         if marked or len(places) < 2:
             return
-        stems = [_stem(path) for path in paths]
+        stems = [stem_of(path) for path in paths]
         readings: dict[tuple[NameParts | None, ...], str] = {}
         for greedy in product((False, True), repeat=min(len(places), _MOST_TRIED) - 1):
             much = [place for place, wanted in zip(places, greedy, strict=False) if wanted]
@@ -132,11 +136,10 @@ class Pattern:
         row = next(i for i, found in enumerate(zip(*readings, strict=True)) if len({*found}) > 1)
         ways = []
         for found, text in readings.items():
-            labels = {one.label for one in found if one is not None}
-            first = found[row]
-            ways.append(
-                f"{text!r} for {first and first.label!r} ({counted(len(labels), 'label')} in all)"
-            )
+            what = "label" if self.has_label else "group"
+            first, *others = (one and getattr(one, what) for one in (found[row], *found))
+            n = counted(len({*others} - {None}), what)
+            ways.append(f"{text!r} for {first!r} ({n} in all)")
         raise DataError(
             f"more than one reading of label_pattern={self.text!r} fits file names such as "
             f"{posixpath.basename(paths[row])!r}: say --label-pattern {', or '.join(ways[:3])}"
@@ -147,15 +150,16 @@ def parse_pattern(text: str) -> Pattern:
     """Return what finds labels by a template.
 
     Args:
-        text: Has ``{label}`` once, where the label stands; ``{group}``, if wanted, where the name
-            of what stays in one split stands, such as a patient; ``{}`` for anything, or ``{}``
-            with a name. Each takes as little as it can, from left to right; with ``*`` (``{*}``,
-            ``{label:*}``) as much as it can, with ``d`` (``{number:d}``) digits. Whatever else is
-            in it stands for itself; a brace is written twice. A suffix of pictures at its end means
+        text: Has ``{label}`` once, where the label stands, unless folders say it; ``{group}``, if
+            wanted, where the name of what stays in one split stands, such as a patient; ``{}`` for
+            anything, or ``{}`` with a name. Each takes as little as it can, from left to right;
+            with ``*`` (``{*}``, ``{label:*}``) as much as it can, with ``d`` (``{number:d}``)
+            digits, with ``a`` (``{word:a}``) what begins with a letter. Whatever else is in it
+            stands for itself; a brace is written twice. A suffix of pictures at its end means
             nothing.
 
     Raises:
-        InputError: It cannot be read, or has no place for the label.
+        InputError: It cannot be read, or has no place for a label or a group.
 
     >>> parse_pattern("{}_{label}")("IMG_dog"), parse_pattern("{label}.{}")("dog")
     ('dog', None)
@@ -166,14 +170,15 @@ def parse_pattern(text: str) -> Pattern:
     whole = stem if is_picture_name(f"name{suffix}") else text
     pieces = [_piece(text, found) for found in _PIECE.finditer(whole)]
     names = [piece.name for piece in pieces if isinstance(piece, Field)]
-    if names.count("label") != 1:
-        _refuse(text, "{label} once")
+    if names.count("label") != 1 and (names.count("label") or "group" not in names):
+        _refuse(text, "{label} once (or {group} alone, where folders say the labels)")
     if names.count("group") > 1:
         _refuse(text, "{group} once or not at all")
     if "split" in names:
         _refuse(text, "no {split}, which folders or a column of a table say,")
     if "/" in text:
-        _refuse(text, "no folders (--classes-at says which folders are classes)")
+        way_out = "--classes-at says which folders are classes, '{group}_{}' groups inside them"
+        _refuse(text, f"no folders ({way_out})")
     return Pattern(text, pieces)
 
 
@@ -185,8 +190,9 @@ def _piece(text: str, found: re.Match[str]) -> Piece:
         return found[0][:1] if found[0] in ("{{", "}}") else found[0]
     if name == MUCH and kind is None:
         return Field("", MUCH)
-    if (kind or LITTLE) not in (DIGITS, MUCH, LITTLE):
-        _refuse(text, f"d (digits) or * (as much as can be) behind the colon of {found[0]}")
+    if (kind or LITTLE) not in (DIGITS, WORD, MUCH, LITTLE):
+        kinds = "d (digits), a (letters first) or * (as much as can be)"
+        _refuse(text, f"{kinds} behind the colon of {found[0]}")
     return Field(name, kind or LITTLE)
 
 
@@ -215,7 +221,8 @@ def _used(piece: Piece) -> bool:
 
 def _read(expression: re.Pattern[str], stem: str) -> NameParts | None:
     match = expression.fullmatch(stem)
-    return None if match is None else NameParts(match["label"], match.groupdict().get("group"))
+    said = {} if match is None else match.groupdict()
+    return None if match is None else NameParts(said.get("label", ""), said.get("group"))
 
 
 def _read_all(pieces: Iterable[Piece], stems: Iterable[str]) -> tuple[NameParts | None, ...]:
@@ -223,7 +230,8 @@ def _read_all(pieces: Iterable[Piece], stems: Iterable[str]) -> tuple[NameParts 
     return tuple(_read(expression, stem) for stem in stems)
 
 
-def _stem(path: str) -> str:
+def stem_of(path: str) -> str:
+    """Return the name of a file without the suffix of pictures."""
     name = posixpath.basename(path)
     return posixpath.splitext(name)[0] if is_picture_name(name) else name
 
@@ -243,7 +251,7 @@ def pattern_of(paths: Iterable[str]) -> NamePattern | None:
     >>> pattern_of(["IMG_1.jpg", "IMG_2.jpg"]) is None
     True
     """
-    stems = [_stem(path) for path in paths]
+    stems = [stem_of(path) for path in paths]
     found = (NamePattern(text, _labels(stems, parse_pattern(text))) for text in _USUAL)
     return next((each for each in found if each.labels), None)
 
@@ -279,12 +287,37 @@ def label_pictures(pictures: Iterable[SplitPath], pattern: Pattern) -> list[List
     return found
 
 
+def groups_in_names(paths: Iterable[str], pattern: Pattern) -> dict[str, str]:
+    """Return the group of each picture by its name; a name that says none is one of its own.
+
+    So is a name that is a group for others: ``x`` is of one group with ``x_flip``.
+
+    Raises:
+        DataError: No two pictures are of one group, or more than one reading of the pattern fits.
+    """
+    stems = {path: stem_of(path) for path in paths}
+    found = {path: pattern.read(stem) for path, stem in stems.items()}
+    pattern.refuse_ambiguity(list(stems))
+    said = {one.group for one in found.values() if one}
+    groups = {
+        path: stems[path] if one is None or stems[path] in said else str(one.group)
+        for path, one in found.items()
+    }
+    if len(set(groups.values())) == len(groups):
+        raise DataError(
+            f"expected several pictures of one group by label_pattern={pattern.text!r}, received "
+            f"none in {counted(len(groups), 'file name')}, e.g. {min(stems, default='')!r}: give a "
+            "pattern that fits, or leave it out"
+        )
+    return groups
+
+
 def _listed(
     pictures: Iterable[SplitPath], read: Callable[[str], NameParts | None]
 ) -> list[Listing] | str:
     sorted_out: dict[tuple[NameParts, str | None], list[str]] = {}
     for split, path in pictures:
-        if (found := read(_stem(path))) is None:
+        if (found := read(stem_of(path))) is None:
             return path
         sorted_out.setdefault((found, split), []).append(path)
     return [

@@ -22,6 +22,7 @@ class Reading:
             ``"split"``, ``"class"``, ``"group"``, or ``"all"`` where they say nothing; folders
             deeper than these say nothing either.
         odd_levels: The same for folders in which it is different, by their paths.
+        groups_in_names: Whether names of files say the groups.
         splits: What each split folder, or each value of a split column, was taken for.
         columns: Of a table: the column of ``"path"``, ``"label"``, ``"split"`` and ``"group"``, as
             far as it has them; ``"one-hot"`` where a 1 in one of several says the label.
@@ -36,6 +37,7 @@ class Reading:
     dropped_classes: Mapping[str, int] = field(default_factory=dict)
     min_per_class: int = 1
     odd_levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups_in_names: bool = False
 
     def levels_of(self, path: str) -> tuple[str, ...]:
         """Return what the folders are for that lead to a picture."""
@@ -74,6 +76,8 @@ class Reading:
         ]
         if self.kind == BY_NAME:
             parts.append("labels from file names")
+        if self.groups_in_names:
+            parts.append("groups from file names")
         return "; ".join(parts)
 
     @property
@@ -103,10 +107,7 @@ class Reading:
 def folder_tree(paths: Sequence[str], reading: Reading, labels: Sequence[str]) -> dict[str, Any]:
     """Return the folders whose names say something, nested, with the pictures in each.
 
-    Args:
-        paths: n paths relative to the location.
-        reading: How they were read.
-        labels: n class names, for paths whose folders do not say them.
+    ``labels`` are for paths whose folders do not say them.
 
     Returns:
         ``{"name", "is", "pictures", "folders": [...]}``; the outermost has no name. Where names of

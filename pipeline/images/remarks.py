@@ -7,6 +7,7 @@ and what was dropped.
 
 import io
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
@@ -39,11 +40,8 @@ _EXTRA_SAMPLES, _UNSPECIFIED = 338, 0
 def remark_on(image: Image.Image, rgb: Image.Image, data: bytes, raw_mode: str) -> Remark:
     """Say what is lost of a picture, or hardly to be seen.
 
-    Args:
-        image: As it was loaded.
-        rgb: The same, converted.
-        data: The file.
-        raw_mode: How Pillow calls the pixels in the file.
+    It is given as it was loaded, converted, and as the file; ``raw_mode`` is how Pillow calls the
+    pixels in the file.
     """
     bits, low, high = 0, 0, 0
     if image.mode.startswith("I"):
@@ -77,7 +75,8 @@ def _middle(values: np.ndarray) -> tuple[int, int]:
     return tuple(inner.tolist()) if _is_narrow(16, *inner) else (low, high)
 
 
-def _is_narrow(bits: int, low: int, high: int) -> bool:
+def _is_narrow(bits: Any, low: Any, high: Any) -> Any:
+    """Say whether less than a quarter of the range of values is used, of one picture or many."""
     return (high - low) * 4 < (1 << bits) - 1
 
 
@@ -114,11 +113,7 @@ def _has_planes(image: Image.Image) -> bool:
 
 
 def sentences(remarks: np.ndarray) -> list[str]:
-    """Say what the pictures of a data set lose, and how many of them.
-
-    Args:
-        remarks: (n, 4) int32.
-    """
+    """Say what is lost of pictures with these remarks, (n, 4) int32, and of how many."""
     has_16_bits = remarks[:, _BITS] == 16
     faint = remarks[has_16_bits & _narrow(remarks)]
     said = []
@@ -137,10 +132,7 @@ def sentences(remarks: np.ndarray) -> list[str]:
 
 
 def noted(remarks: np.ndarray) -> dict[int, str]:
-    """Return what is lost of each picture, by row, for those that lose something.
-
-    Args:
-        remarks: (n, 4) int32.
+    """Return what is lost of each picture that loses some, by its row of the remarks (n, 4).
 
     >>> noted(np.array([[16, 0, 4095, 0], [16, 0, 65535, 0], [8, 0, 5, 1]]))[2]
     '8-bit values 0–5 of 0–255; several frames or pages, of which the first is used'
@@ -158,5 +150,4 @@ def noted(remarks: np.ndarray) -> dict[int, str]:
 def _narrow(remarks: np.ndarray) -> np.ndarray:
     """Say of which pictures less than a quarter of the range of values is used: (n,) bool."""
     bits, low, high = (remarks[:, place].astype(int) for place in (_BITS, _LOW, _HIGH))
-    narrow: np.ndarray = (bits > 0) & ((high - low) * 4 < (1 << bits) - 1)
-    return narrow
+    return (bits > 0) & _is_narrow(bits, low, high)

@@ -47,15 +47,7 @@ def size_of(picture: RgbPicture) -> tuple[int, int]:
 
 
 def resize(picture: RgbPicture, recipe: DecodeRecipe) -> np.ndarray:
-    """Bring a picture to the square that the recipe asks for.
-
-    Args:
-        picture: The whole picture.
-        recipe: Size, resize mode, interpolation and version.
-
-    Returns:
-        uint8 (size, size, 3), RGB; it may not be writable.
-    """
+    """Bring a picture to the recipe's square: uint8 (size, size, 3), RGB, maybe not writable."""
     side, (width, height) = recipe.size, size_of(picture)
     if recipe.resize == "crop":
         shorter = min(width, height)
@@ -82,14 +74,8 @@ def scale(
 ) -> np.ndarray:
     """Scale a part of a picture, or all of it, by the recipe's interpolation and version.
 
-    Args:
-        picture: The whole picture.
-        size: Width and height of the result.
-        recipe: Interpolation and version.
-        box: What of the picture is scaled; None for all of it.
-
     Returns:
-        uint8 (height, width, 3), RGB; it may not be writable.
+        uint8 (height, width, 3) of the ``size`` (width, height), RGB; it may not be writable.
     """
     if recipe.version == 1:
         image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
@@ -170,13 +156,7 @@ if fast is not None:
 
 
 def _weighted(pixels: np.ndarray, start: float, length: float, n: int) -> np.ndarray:
-    """Scale the first axis: [start, start + length) of it becomes ``n`` long.
-
-    Args:
-        pixels: uint8 (limit, m, 3).
-        start: Where the part of it begins that is scaled.
-        length: How long that is.
-        n: Its new length.
+    """Scale the first axis of uint8 (limit, m, 3): [start, start + length) becomes n long.
 
     Returns:
         uint8 (n, m, 3).

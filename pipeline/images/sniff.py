@@ -114,10 +114,7 @@ def heif_kind(head: bytes) -> str | None:
 
 
 def why_unidentified(data: bytes) -> str:
-    """Return the reason why no decoder takes ``data``, in a few words.
-
-    Args:
-        data: The content of a file that is in none of the readable formats.
+    """Return the reason why no decoder takes the content of a file, in a few words.
 
     >>> why_unidentified(b"")
     'the file is empty'
@@ -135,7 +132,10 @@ def why_unidentified(data: bytes) -> str:
     other = "WebP" if _is_webp(data) else "AVIF" if avif else heif
     known = other or _by_prefix(data, _DECODED)
     if known == "TIFF" and (pixels := _tiff_pixels(data)):
-        return f"TIFF with {pixels} a pixel is not read here: save as grey or RGB of 8 or 16 bits"
+        interleaved = ", interleaved" if pixels.endswith(",") else ""
+        return (
+            f"TIFF with {pixels} is not read here: save as grey or RGB of 8 or 16 bits{interleaved}"
+        )
     if known and (known != "PPM" or is_picture(data)):
         return f"damaged file: starts like {known}, but its header cannot be read"
     return f"{_UNKNOWN} {READABLE}"
@@ -168,16 +168,19 @@ def _by_prefix(data: bytes, names: dict[bytes, str]) -> str | None:
     return next((name for prefix, name in names.items() if data.startswith(prefix)), None)
 
 
-_BITS, _SAMPLES, _SAMPLE_KIND = 258, 277, 339
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _SAMPLE_KIND = 258, 262, 277, 284, 339
+_SEPARATE = 2
 _MOST_VALUES = 1000
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
+# Of 16 bits: of 8 they are read.
+_COLOURS = {0: "white-is-zero ", 6: "YCbCr ", 8: "CIELAB "}
 
 
 def _tiff_pixels(data: bytes) -> str | None:
     """Say what a pixel of a TIFF is made of, where no picture for people is made of that.
 
     Returns:
-        E.g. ``5 values of 16 bits``; None for the usual pixels, and where the file is damaged.
+        E.g. ``5 values of 16 bits a pixel``; None for the usual pixels, and of a damaged file.
     """
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2:3] == b"+" else 8])
@@ -186,9 +189,12 @@ def _tiff_pixels(data: bytes) -> str | None:
         tags.load(file)
         n_values, bits = int(tags.get(_SAMPLES, 1)), max(tags.get(_BITS, (1,)))
         kind = _KINDS.get(tags.get(_SAMPLE_KIND, (1,))[0], "")
+        if bits == 16:
+            kind += _COLOURS.get(tags.get(_PHOTOMETRIC, -1), "")
+        apart = ", each in a plane of its own," if tags.get(_PLANAR) == _SEPARATE else ""
     except (SyntaxError, OSError, ValueError, TypeError, LookupError, struct.error):
         return None
-    usual = not kind and n_values in (1, 3, 4) and bits in (1, 2, 4, 8, 16)
+    usual = not kind and not apart and n_values in (1, 3, 4) and bits in (1, 2, 4, 8, 16)
     if usual or n_values > _MOST_VALUES:
         return None
-    return f"{counted(n_values, f'{kind}value')} of {bits} bits"
+    return f"{counted(n_values, f'{kind}value')} of {bits} bits a pixel{apart}"

@@ -14,18 +14,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from errno import ENOENT
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.config import USUAL, DataConfig
 from pipeline.errors import DataError, InputError
-from pipeline.images.archives import TarFiles, ZipFiles, refuse_packed
+from pipeline.images.archives import ArchiveFiles, TarFiles, ZipFiles, refuse_unread
 from pipeline.images.files import (
     OUTSIDE,
     Files,
     ListedFiles,
     LocalFiles,
     leads_out,
+    not_readable,
     read_file,
 )
 from pipeline.images.folders import read_folders
@@ -134,7 +136,7 @@ def _assemble_pool(place: Location, files: Files, tree: Tree, config: DataConfig
     """Take all pictures as they lie."""
     found, others = tree.walk(())
     if not found:
-        refuse_packed(place.given, tree)
+        refuse_unread(place.given, tree)
         raise DataError(f"expected pictures in {place.given}, received none: check the path")
     return pictures_at(place.text, files, sorted(found), place.name, sorted(others))
 
@@ -147,17 +149,34 @@ def pictures_at(
     ignored: Sequence[str] = (),
 ) -> Source:
     """Return pictures of a place without labels, splits and groups, as a source."""
+    rows = [(path, "", None, None) for path in paths]
+    return _source((location, name), files, rows, Reading(LIST), ignored)
+
+
+def _source(
+    place: tuple[str, str],
+    files: Files,
+    rows: Iterable[tuple[str, str, str | None, str | None]],
+    reading: Reading,
+    ignored: Sequence[str] = (),
+    unreadable: dict[str, str] | None = None,
+) -> Source:
+    """Return rows of path, label, split and group, ordered by path, as a source.
+
+    The place is its text and its short name.
+    """
+    paths, labels, splits, groups = list(zip(*rows, strict=True)) or [()] * 4
     return Source(
-        location=location,
-        name=name,
+        location=place[0],
+        name=place[1],
         files=files,
-        paths=tuple(paths),
-        labels=("",) * len(paths),
-        splits=(None,) * len(paths),
-        groups=None,
+        paths=paths,
+        labels=labels,
+        splits=splits,
+        groups=groups if any(groups) else None,
         ignored=tuple(ignored),
-        reading=Reading(LIST),
-        unreadable={},
+        reading=reading,
+        unreadable=unreadable or {},
     )
 
 
@@ -178,9 +197,9 @@ def _tables_of(place: Location) -> list[TablePart]:
     return tables
 
 
-def open_archive(place: Location) -> ZipFiles | TarFiles:
+def open_archive(place: Location) -> ArchiveFiles:
     """Open a .zip or .tar file; raises InputError where it cannot be read in place."""
-    kind = ZipFiles if place.kind == ZIP else TarFiles
+    kind: type[ArchiveFiles] = ZipFiles if place.kind == ZIP else TarFiles
     file, stamp = open_remote(place) if place.remote else _open_local(place.path)
     try:
         files = kind(place.given, file, stamp)
@@ -197,7 +216,7 @@ class PlacedFiles(Files):
     waits = False
 
     def __init__(self) -> None:
-        self._archives: dict[Path, ZipFiles | TarFiles] = {}
+        self._archives: dict[Path, ArchiveFiles] = {}
 
     def read(self, path: str) -> bytes:
         """Return a picture's bytes; raises OSError, and InputError for an archive that is none."""
@@ -225,12 +244,8 @@ def _open_local(path: Path) -> tuple[BinaryIO, Stamp]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise not_readable(path, error) from error
     return file, stamp_of_stat(os.fstat(file.fileno()), now)
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot read {path}: {error.strerror}; make it readable")
 
 
 def _from_table(
@@ -242,19 +257,9 @@ def _from_table(
         unreadable |= {row.path: OUTSIDE for row in rows if leads_out(root, root / row.path)}
     if labelled:
         check_layout(place.given, _by_class(rows), ROWS, config.min_per_class)
-    groups = tuple(row.group for row in rows)
-    return Source(
-        location=place.text,
-        name=place.name,
-        files=found.files,
-        paths=tuple(row.path for row in rows),
-        labels=tuple(row.label for row in rows),
-        splits=tuple(row.split for row in rows),
-        groups=groups if any(groups) else None,
-        ignored=(),
-        reading=found.reading,
-        unreadable=unreadable,
-    )
+    told = [row[1:] for row in rows]
+    where = (place.text, place.name)
+    return _source(where, found.files, told, found.reading, unreadable=unreadable)
 
 
 def _by_class(rows: Iterable[TableRow]) -> list[Listing]:
@@ -266,22 +271,10 @@ def _by_class(rows: Iterable[TableRow]) -> list[Listing]:
 
 def _assemble(place: Location, files: Files, tree: Tree, config: DataConfig) -> Source:
     found, reading = read_folders(place.given, tree, config, files.read)
-    rows = sorted(
-        ((path, part) for part in found for path in part.pictures), key=lambda row: row[0]
-    )
-    groups = tuple(part.group for _, part in rows)
-    return Source(
-        location=place.text,
-        name=place.name,
-        files=files,
-        paths=tuple(path for path, _ in rows),
-        labels=tuple(part.label for _, part in rows),
-        splits=tuple(part.split for _, part in rows),
-        groups=groups if any(groups) else None,
-        ignored=tuple(sorted(path for part in found for path in part.ignored)),
-        reading=reading,
-        unreadable={},
-    )
+    rows = [(path, part.label, part.split, part.group) for part in found for path in part.pictures]
+    rows.sort(key=itemgetter(0))
+    ignored = sorted(path for part in found for path in part.ignored)
+    return _source((place.text, place.name), files, rows, reading, ignored)
 
 
 LOCAL, LISTED, REMOTE, ARCHIVE, INSIDE = "local", "listed", "remote", "archive", "inside"
@@ -290,16 +283,10 @@ OPEN_ARCHIVES = 4
 
 
 def sent_files(files: Files, paths: Sequence[str]) -> dict[str, Any]:
-    """Return plain values from which `opened_files` opens some of a source's files anywhere.
+    """Return plain values from which `opened_files` opens a source's files that will be read.
 
-    They name places: whoever opens them must reach the same folder, archive or URL.
-
-    Args:
-        files: The files of a source.
-        paths: Those that will be read.
-
-    Raises:
-        InputError: They are in this process only.
+    They name places: whoever opens them must reach the same folder, archive or URL. Raises
+    InputError if they are in this process only.
     """
     if isinstance(files, ListedFiles):
         return {"kind": LISTED, "where": _absolute(files.root), "rows": files.rows_of(paths)}
@@ -310,7 +297,7 @@ def sent_files(files: Files, paths: Sequence[str]) -> dict[str, Any]:
         return {"kind": INSIDE, "where": places, "rows": files.rows_of(paths)}
     if isinstance(files, RemoteFiles):
         return {"kind": REMOTE, "where": files.where, "names": files.names_of(paths)}
-    if isinstance(files, ZipFiles | TarFiles):
+    if isinstance(files, ArchiveFiles):
         return {"kind": ARCHIVE, "where": _absolute(files.where), "stamp": str(files.stamp)}
     raise InputError(
         f"expected pictures in a folder, an archive or behind a URL for --cluster, received "

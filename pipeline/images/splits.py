@@ -61,14 +61,15 @@ def component_keys(
     """
     if groups is None:
         return digests
-    roots = _joined(content_numbers(digests), groups, len(names))
-    hashes = [hashlib.sha256(b"group:" + encoded(name)).digest() for name in names]
-    lowest = list(hashes)
-    for group, root in enumerate(roots):
-        lowest[root] = min(lowest[root], hashes[group])
-    by_group = np.frombuffer(b"".join(lowest[root] for root in roots), np.uint8).reshape(-1, 32)
-    keys = digests.copy()
     content = content_numbers(digests)
+    components = _joined(content, groups, len(names))
+    lowest: dict[int, bytes] = {}
+    for component, name in zip(components, names, strict=True):
+        drawn = hashlib.sha256(b"group:" + encoded(name)).digest()
+        lowest[component] = min(lowest.get(component, drawn), drawn)
+    by_group = np.frombuffer(b"".join(map(lowest.__getitem__, components)), np.uint8)
+    by_group = by_group.reshape(-1, 32)
+    keys = digests.copy()
     # Any group of a content stands for its component: they are all joined.
     group_of = np.full(content.max(initial=0) + 1, -1)
     grouped = groups >= 0
@@ -79,22 +80,16 @@ def component_keys(
 
 
 def _joined(content: np.ndarray, groups: np.ndarray, n_groups: int) -> list[int]:
-    """Return, for each group, the group that stands for all that copies join to it."""
-    roots = list(range(n_groups))
-
-    def root(group: int) -> int:
-        while roots[group] != group:
-            roots[group] = roots[roots[group]]
-            group = roots[group]
-        return group
+    """Return, for each group, the number of the component that copies join it to."""
+    from scipy.sparse import coo_array  # slow to import; few data sets have groups
+    from scipy.sparse.csgraph import connected_components
 
     rows = np.flatnonzero(groups >= 0)
     rows = rows[np.argsort(content[rows], kind="stable")]
     copied = content[rows][1:] == content[rows][:-1]
-    pairs = np.unique(np.stack([groups[rows][:-1][copied], groups[rows][1:][copied]], 1), axis=0)
-    for one, other in pairs.tolist():
-        roots[root(other)] = root(one)
-    return [root(group) for group in range(n_groups)]
+    pairs = groups[rows][:-1][copied], groups[rows][1:][copied]
+    joined = coo_array((np.ones(len(pairs[0])), pairs), (n_groups, n_groups))
+    return connected_components(joined, directed=False)[1].tolist()
 
 
 def encoded(name: str) -> bytes:

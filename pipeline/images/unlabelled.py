@@ -8,9 +8,8 @@ from pipeline.images.branches import Branch
 from pipeline.images.doubts import BY_NAMES, Doubt, Way, names_kinds
 from pipeline.images.layout import FOLDERS, HOW_TO, LAY_OUT
 from pipeline.images.patterns import label_as_numbered
-from pipeline.images.survey import Survey
 from pipeline.images.tables.annotations import table_hint
-from pipeline.images.walk import Parts
+from pipeline.images.walk import Parts, Survey
 from pipeline.system.units import named
 
 _IN_NAMES = Way({"label_pattern": BY_NAMES}, "")
@@ -30,11 +29,7 @@ def check_labelled(
 ) -> None:
     """Refuse a source, or a split, whose pictures lie in no class folder.
 
-    Args:
-        where: The source, as the user named it.
-        survey: Its folders.
-        branches: Where classes begin.
-        read: Reads a text that may say labels; only for the message.
+    ``read`` reads a text that may say labels, for the message.
 
     Raises:
         DataError: There is no picture.

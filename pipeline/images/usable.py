@@ -20,12 +20,7 @@ BOTH = ("train", "test")
 
 
 def usable_rows(dataset: Dataset, left_out: Iterable[str]) -> np.ndarray:
-    """Return which rows are not among the pictures that are left out: (n,) bool.
-
-    Args:
-        dataset: The pictures.
-        left_out: Paths of those.
-    """
+    """Return which rows are not among the pictures of these paths: (n,) bool."""
     if not (paths := set(left_out)):
         return np.ones(len(dataset), bool)
     return np.array([path not in paths for path in dataset.paths], bool)
@@ -34,12 +29,8 @@ def usable_rows(dataset: Dataset, left_out: Iterable[str]) -> np.ndarray:
 def check_left(dataset: Dataset, left_out: Sequence[LeftOut]) -> None:
     """Refuse a data set that has lost all its pictures, or all of a class or of a split.
 
-    Args:
-        dataset: The pictures.
-        left_out: All that cannot be used, those that the data set knows of among them.
-
-    Raises:
-        DataError: Says how many were found, and why none can be used.
+    ``left_out`` has all that cannot be used, those that the data set knows of among them. Raises
+    DataError, which says how many were found, and why none can be used.
     """
     check_some(dataset.location, dataset.n_found, [one.to_dict() for one in left_out])
     if not left_out:
@@ -78,15 +69,9 @@ def _check_parts(
 def check_every_class(
     dataset: Dataset, left_out: Sequence[LeftOut], splits: Sequence[str] = BOTH
 ) -> None:
-    """Refuse a data set in which some class has no usable picture in train or in test.
+    """Refuse a data set in which some class has no usable picture in some split.
 
-    Args:
-        dataset: The pictures.
-        left_out: All that cannot be used.
-        splits: Where every class has to be.
-
-    Raises:
-        DataError: Says which class is missing where, why, and what to do.
+    Raises DataError, which says which class is missing where, why, and what to do.
     """
     usable = usable_rows(dataset, (one.path for one in left_out))
     for split in splits:
@@ -147,11 +132,7 @@ def _copies(dataset: Dataset, copied: Sequence[int], all_empty: bool) -> str:
 
 
 def check_different(dataset: Dataset) -> None:
-    """Refuse classes that hold the same pictures: nothing could tell them apart.
-
-    Raises:
-        DataError: Two classes or more have the same contents.
-    """
+    """Raise DataError for classes that hold the same pictures: nothing could tell them apart."""
     same: dict[bytes, list[str]] = {}
     for label, name in enumerate(dataset.classes):
         same.setdefault(dataset.contents_of(label).tobytes(), []).append(name)

@@ -1,15 +1,18 @@
 """Walk folders of pictures: what is hidden, what is a picture, no endless loops.
 
-A tree is a folder on a local disk, or a list of names, as archives and remote folders give it.
+A tree is a folder on a local disk, or a list of names, as archives and remote folders give it. A
+survey lists every folder of a tree once: what is decided afterwards asks no disk again.
 """
 
 import os
-from collections.abc import Callable, Hashable, Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UnknownNameError
 from pipeline.images.files import leads_out
 from pipeline.images.names import (
     is_clutter,
@@ -48,14 +51,33 @@ class Tree(Protocol):
     def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
 
-    def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
-        """Return the paths of all pictures and of all other visible files below a folder."""
-
     def identity(self, parts: Parts) -> Hashable:
         """Return what two names of one folder have in common."""
 
+    def walk(self, parts: Parts = ()) -> tuple[list[str], list[str]]:
+        """Return the paths of all pictures and of all other visible files below a folder.
 
-class NamedTree:
+        Every folder is entered once, and the folders above the start never: a link back up ends
+        there.
+        """
+        pictures: list[str] = []
+        ignored: list[str] = []
+        entered = {self.identity(parts[:depth]) for depth in range(len(parts))}
+        waiting = [parts]
+        while waiting:
+            at = waiting.pop()
+            if (identity := self.identity(at)) in entered:
+                ignored.append("/".join((*at, "")))
+                continue
+            entered.add(identity)
+            folders, here = self.list_folder(at)
+            pictures += here.pictures
+            ignored += here.ignored
+            waiting += [(*at, name) for name in folders]
+        return pictures, ignored
+
+
+class NamedTree(Tree):
     """A tree made of the names of its files.
 
     Args:
@@ -88,36 +110,18 @@ class NamedTree:
 
     def list_folder(self, parts: Parts) -> tuple[list[str], Listing]:
         """Return the sorted names of a folder's visible sub-folders, and the files beside them."""
-        pictures, ignored = self._sorted_out(parts)
-        if not parts:
-            ignored += self._odd
-        folders = sorted(self._folders.get(parts, ()))
-        return folders, Listing("", None, tuple(pictures), tuple(ignored))
-
-    def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
-        """Return the paths of all pictures and of all other visible files below a folder."""
         pictures: list[str] = []
         ignored: list[str] = []
-        waiting = [parts]
-        while waiting:
-            folder = waiting.pop()
-            here, others = self._sorted_out(folder)
-            pictures += here
-            ignored += others
-            waiting += [(*folder, name) for name in self._folders.get(folder, ())]
-        return pictures, ignored if parts else [*ignored, *self._odd]
+        for name in self._files.get(parts, ()):
+            unknown = may_be_picture_name(name) and self._looks(name)
+            (pictures if unknown or is_picture_name(name) else ignored).append(name)
+        ignored += () if parts else self._odd
+        folders = sorted(self._folders.get(parts, ()))
+        return folders, Listing("", None, tuple(pictures), tuple(ignored))
 
     def identity(self, parts: Parts) -> Hashable:
         """Return the names themselves: here no folder has two."""
         return parts
-
-    def _sorted_out(self, parts: Parts) -> tuple[list[str], list[str]]:
-        pictures: list[str] = []
-        others: list[str] = []
-        for name in self._files.get(parts, []):
-            unknown = may_be_picture_name(name) and self._looks(name)
-            (pictures if unknown or is_picture_name(name) else others).append(name)
-        return pictures, others
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -128,13 +132,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 @dataclass(frozen=True)
-class LocalTree:
-    """The tree of a local folder.
-
-    Args:
-        root: The folder.
-        confined: Whether links that lead out of it are not followed.
-    """
+class LocalTree(Tree):
+    """The tree of a local folder; links are followed, where ``confined`` only inside it."""
 
     root: Path
     confined: bool = False
@@ -157,32 +156,6 @@ class LocalTree:
             else:
                 (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
         return folders, Listing("", None, tuple(pictures), tuple(ignored))
-
-    def walk(self, parts: Parts) -> tuple[list[str], list[str]]:
-        """Return the paths of all pictures and of all other visible files below a folder.
-
-        Symbolic links are followed. Every folder is entered once, and the folders above the start
-        never: a link back up ends there.
-        """
-        pictures: list[str] = []
-        ignored: list[str] = []
-        above = [self.root.joinpath(*parts[:depth]) for depth in range(len(parts))]
-        entered = {_identity(folder) for folder in above}
-        waiting = ["/".join(parts)]
-        while waiting:
-            folder = waiting.pop()
-            identity = _identity(self.root / folder)
-            if identity in entered:
-                ignored.append(f"{folder}/")
-                continue
-            entered.add(identity)
-            prefix = f"{folder}/" if folder else ""
-            for entry in self._entries(self.root / folder):
-                if _is_folder(entry):
-                    waiting.append(prefix + entry.name)
-                else:
-                    (pictures if _is_picture(entry) else ignored).append(prefix + entry.name)
-        return pictures, ignored
 
     def identity(self, parts: Parts) -> Hashable:
         """Return device and inode: links give a folder several names."""
@@ -240,3 +213,140 @@ def _unlisted(folder: Path, error: OSError) -> InputError:
         f"the folder {folder} cannot be listed ({error.strerror}): make it readable or move it out "
         "of the picture folder"
     )
+
+
+MAX_NAMES_OF_ONE = 16
+"""A folder that links give more names than this is entered no more: webs of links must end."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder.
+
+    Args:
+        folders: Names of the folders in it, sorted, without those that lead back up.
+        pictures: Paths of the pictures directly in it.
+        others: Paths of what else is in it; folders that lead back up end in ``/``.
+        identity: Equal for two names of one folder.
+    """
+
+    folders: tuple[str, ...]
+    pictures: tuple[str, ...]
+    others: tuple[str, ...]
+    identity: Hashable
+
+
+class Survey:
+    """The folders of a tree by the names that lead to them.
+
+    Raises InputError if a folder cannot be listed.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.folders: dict[Parts, Folder] = {}
+        self._n_below: Counter[Parts] = Counter()
+        self._list_all(tree)
+        self._count()
+
+    def _count(self) -> None:
+        for parts, folder in self.folders.items():
+            if folder.pictures:
+                for depth in range(len(parts) + 1):
+                    self._n_below[parts[:depth]] += len(folder.pictures)
+
+    def _list_all(self, tree: Tree) -> None:
+        n_names: Counter[Hashable] = Counter()
+        waiting: list[tuple[Parts, Hashable, frozenset[Hashable]]] = []
+        waiting.append(((), tree.identity(()), frozenset()))
+        while waiting:
+            parts, identity, above = waiting.pop()
+            n_names[identity] += 1
+            here = above | {identity}
+            names, loose = tree.list_folder(parts)
+            inner = {name: tree.identity((*parts, name)) for name in names}
+            back = {
+                name for name, of in inner.items() if of in here or n_names[of] >= MAX_NAMES_OF_ONE
+            }
+            ends = ("/".join((*parts, name)) + "/" for name in sorted(back))
+            kept = tuple(name for name in names if name not in back)
+            self.folders[parts] = Folder(kept, loose.pictures, (*loose.ignored, *ends), identity)
+            waiting += [((*parts, name), inner[name], here) for name in reversed(kept)]
+
+    def n_pictures(self, parts: Parts = ()) -> int:
+        """Return how many pictures are in a folder and below it."""
+        return self._n_below[parts]
+
+    def children(self, parts: Parts) -> list[str]:
+        """Return the names of the folders in a folder that have pictures in them or below."""
+        return [name for name in self.folders[parts].folders if self._n_below[(*parts, name)]]
+
+    def below(self, parts: Parts) -> Iterator[Folder]:
+        """Yield a folder and all below it, each once, whatever links lead to it again."""
+        entered: set[Hashable] = set()
+        waiting = [parts]
+        while waiting:
+            at = waiting.pop()
+            folder = self.folders[at]
+            if folder.identity in entered:
+                yield Folder((), (), ("/".join(at) + "/",), folder.identity)
+                continue
+            entered.add(folder.identity)
+            yield folder
+            waiting += [(*at, name) for name in folder.folders]
+
+    def held(self, parts: Parts) -> Iterator[tuple[Parts, int]]:
+        """Yield each folder with pictures directly in it, by its names below one, and how many."""
+        start = len(parts)
+        for at, folder in self.folders.items():
+            if folder.pictures and at[:start] == parts:
+                yield at[start:], len(folder.pictures)
+
+    def pictures(self) -> Iterator[str]:
+        """Yield the paths of all pictures."""
+        return (path for folder in self.folders.values() for path in folder.pictures)
+
+    def narrowed(self, wanted: str | None) -> tuple["Survey", list[str]]:
+        """Return the survey without the folders beside some, and the dropped folders and pictures.
+
+        Names of those to keep stand with commas between them; they are at the outermost level that
+        has them. They may be paths, or one such name. None keeps all. Dropped folders end in ``/``.
+
+        Raises:
+            UnknownNameError: No folder at that level has one of the names.
+        """
+        if wanted is None:
+            return self, []
+        kept = self._chosen(wanted)
+        around = {at[:depth] for at in kept for depth in range(len(at))}
+        depths = {len(at) for at in kept}
+        fewer = copy(self)
+        fewer.folders, fewer._n_below = {}, Counter()
+        dropped: list[str] = []
+        for at, folder in self.folders.items():
+            if any(at[:depth] in kept for depth in depths):
+                fewer.folders[at] = folder
+            elif at in around:
+                paths = {name: (*at, name) for name in folder.folders}
+                names = [name for name, path in paths.items() if path in kept | around]
+                fewer.folders[at] = Folder(tuple(names), (), (), folder.identity)
+                dropped += [*folder.pictures, *folder.others]
+                dropped += ["/".join(paths[name]) + "/" for name in paths if name not in names]
+        fewer._count()
+        return fewer, dropped
+
+    def _chosen(self, wanted: str) -> set[Parts]:
+        only = [name.strip().rstrip("/") for name in wanted.split(",")]
+        if any(at and at[-1] == wanted for at in self.folders):
+            only = [wanted]
+        level = min((len(at) for at in self.folders if at and at[-1] in only), default=0)
+        beside = {at for at in self.folders if at and len(at) == (level or len(at))}
+        kept = set[Parts]()
+        for name in only:
+            path = tuple(name.split("/"))
+            found = {at for at in beside if at[-1] == name} or {path} & self.folders.keys()
+            if not found:
+                known = sorted({at[-1] for at in beside})
+                way_out = "give --only names of folders at one level, or their paths below DATA"
+                raise UnknownNameError("folder", name, known, way_out)
+            kept |= found
+        return kept

@@ -59,15 +59,10 @@ def whole(size: tuple[int, int], recipe: DecodeRecipe) -> Window:
 
 
 def show(image: RgbPicture, window: Window, recipe: DecodeRecipe) -> Image.Image:
-    """Return what the window shows, as the square that the recipe asks for.
+    """Return what the window shows, as an RGB image of the square that the recipe asks for.
 
-    Args:
-        image: The whole picture.
-        window: Some of it must lie on the image.
-        recipe: Size, interpolation, and whether black or a mirror image lies beyond the picture.
-
-    Returns:
-        An RGB image of ``recipe.size`` × ``recipe.size`` pixels.
+    Some of the window must lie on the image. The recipe says whether black or a mirror image lies
+    beyond the picture.
     """
     if window.degrees:
         return _turned(image, window, recipe)

@@ -12,7 +12,7 @@ from pipeline.config import LabelConfig
 from pipeline.errors import InputError, RunError
 from pipeline.images import Dataset
 from pipeline.images.corrections import DROP
-from pipeline.images.leftout import check_some
+from pipeline.images.leftout import check_some, why
 from pipeline.images.splits import rows_of_bytes
 from pipeline.pool.questions import (
     SECTIONS,
@@ -20,17 +20,16 @@ from pipeline.pool.questions import (
     about_data,
     once,
     said_before,
-    saved,
     suggested,
 )
+from pipeline.report.album import RunPredictions, read_predictions
 from pipeline.report.page import as_json, filled
-from pipeline.report.predictions import RunPredictions, read_predictions
-from pipeline.report.sprites import data_uri, webp
-from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
+from pipeline.report.thumbnails import Thumbnail, Wanted, data_uri, make_thumbnails, webp
 from pipeline.runs import RunFolder
+from pipeline.system.cells import plain
 from pipeline.system.files import output_path
 from pipeline.system.progress import SILENT, Reporter
-from pipeline.system.units import named
+from pipeline.system.units import counted, named
 from pipeline.system.visible import visible
 
 SIDE, QUALITY = 320, 72
@@ -127,9 +126,18 @@ def write_label_page(
     check_some(place, len(kept) + len(lost), failed)
     _write(out, out.stem if dataset is None else dataset.name, payload)
     counts = {name: sum(one.section == name for one in kept) for name in SECTIONS}
-    notes = () if checked is None else checked.notes
     asked = (counts, len(kept), found, len(earlier))
-    return LabelPage(str(out), table, dataset is None, *asked, classes, tuple(failed), notes)
+    more = (classes, tuple(failed), _notes(checked))
+    return LabelPage(str(out), table, dataset is None, *asked, *more)
+
+
+def _notes(checked: DataCheck | None) -> tuple[str, ...]:
+    """Return what could not be looked at in a data set, and what is left out of it."""
+    if checked is None or not checked.unreadable:
+        return () if checked is None else checked.notes
+    n_found = counted(checked.dataset.n_found, "picture")
+    lost = f"{len(checked.unreadable)} of {n_found} left out: {why(checked.unreadable)}"
+    return *checked.notes, lost
 
 
 def _payload(
@@ -183,7 +191,7 @@ def _tested(run: RunFolder, dataset: Dataset) -> RunPredictions:
 
 def _texts(text: str) -> tuple[str, str]:
     """Return a text as it is saved, and as it is shown."""
-    return saved(text), visible(text)
+    return plain(text), visible(text)
 
 
 def _card(one: Question, classes: Sequence[str]) -> dict[str, Any]:

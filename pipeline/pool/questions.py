@@ -15,10 +15,10 @@ from pipeline.images import Dataset
 from pipeline.images.corrections import DROP, rows_of_table
 from pipeline.images.sources import PlacedFiles
 from pipeline.images.splits import rows_of_bytes
+from pipeline.report.album import RunPredictions
 from pipeline.report.material import shared
-from pipeline.report.predictions import RunPredictions
+from pipeline.system.cells import named_as, plain
 from pipeline.system.units import named
-from pipeline.system.visible import visible
 
 SUSPECTS, MISTAKES, ALIKE, SUGGESTED = (
     "Labels that look wrong",
@@ -147,6 +147,9 @@ def suggested(
     names = ("path", "digest", "label", "prediction", "probability", "reason")
     for number, row in rows_of_table(file, names, "suggestions"):
         path, said, label, prediction, probability, reason = row
+        path = named_as(path, lambda one: _is_there(files, os.path.join(folder, one)))
+        if classes is not None:
+            label, prediction = (named_as(one, classes.__contains__) for one in (label, prediction))
         if label and classes is not None and label not in (*classes, DROP):
             hint = f"in row {number} of {file} give a class, or {DROP}, or nothing"
             raise UnknownNameError("label", label, [*classes, DROP], hint)
@@ -173,6 +176,13 @@ def suggested(
             f"{', none of which is there' if lost else ''}: suggest some first"
         )
     return list(found.values()), lost
+
+
+def _is_there(files: PlacedFiles, place: str) -> bool:
+    try:
+        return bool(files.digest(place))
+    except (OSError, ValueError):
+        return False
 
 
 def once(
@@ -208,10 +218,11 @@ def said_before(
         at.update(zip(dataset.paths, rows_of_bytes(dataset.digests), strict=True))
     files, known, rows = PlacedFiles(), set[bytes](), []
     names = ("path", "digest", "label")
-    for _, (path, digest, label) in rows_of_table(corrections, names):
+    for _, (written, digest, label) in rows_of_table(corrections, names):
         # A table of its own, without data beside it, has no class that means to drop.
         if not label or (label == DROP and dataset is None):
             continue
+        path = named_as(written, lambda one: one in at or os.path.exists(f"{folder}/{one}"))
         place = os.path.normpath(os.path.join(folder, path))
         whole = place if path and path not in at and os.path.exists(place) else path
         said = digest or (path if len(path) == 64 else "")
@@ -220,14 +231,5 @@ def said_before(
         except (OSError, ValueError):
             content = b""
         known.add(content)
-        rows.append((saved(whole), saved(label), content.hex() or digest))
+        rows.append((plain(whole), label, content.hex() or digest))
     return frozenset(known), rows
-
-
-def saved(text: str) -> str:
-    """Return a text as a table of UTF-8 can hold it: bytes that are no text are written out."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return visible(text)
-    return text

@@ -8,8 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from pipeline.errors import InputError
-from pipeline.report.sprites import data_uri, webp
-from pipeline.report.thumbnails import Read, Wanted, make_thumbnails
+from pipeline.report.thumbnails import Read, Wanted, data_uri, make_thumbnails, webp
 from pipeline.system.files import check_free, output_path
 from pipeline.system.visible import told
 

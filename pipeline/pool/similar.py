@@ -61,6 +61,8 @@ class Similar:
         paths = self.pool.dataset.paths
         return {
             "pool": len(paths),
+            "found": self.pool.extraction.found,
+            "left_out": self.pool.extraction.failed,
             "queries": [
                 {
                     "path": one.path,

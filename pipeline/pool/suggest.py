@@ -19,7 +19,7 @@ from pipeline.pool.questions import said_before
 from pipeline.pool.similar import spread
 from pipeline.pool.strategies import STRATEGIES, margins
 from pipeline.runs import Bundle
-from pipeline.system.cells import cell
+from pipeline.system.cells import cell, plain
 from pipeline.system.files import output_path
 from pipeline.system.machine import available_memory
 from pipeline.system.units import size_text
@@ -65,6 +65,7 @@ class Suggested:
         candidates: Different pictures of the pool without a label.
         labelled: Pictures of the pool that the run, or the table of labels, has labels of.
         failed: Pictures of the pool that cannot be used.
+        found: Pictures that were found there, these among them.
         out: The table with a row for each suggestion.
     """
 
@@ -73,6 +74,7 @@ class Suggested:
     candidates: int
     labelled: int
     failed: tuple[dict[str, str], ...]
+    found: int
     out: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,8 +137,8 @@ def suggest(
         _suggestion(pool, int(rows[open_][one]), classes, likely[one], REASONS.get(strategy, ""))
         for one in chosen.tolist()
     )
-    failed = tuple(pool.extraction.failed)
-    done = Suggested(found, strategy, len(unit), int((~open_).sum()), failed, str(out))
+    lost = tuple(pool.extraction.failed), pool.extraction.found
+    done = Suggested(found, strategy, len(unit), int((~open_).sum()), *lost, str(out))
     _write(out, found)
     return done
 
@@ -190,13 +192,12 @@ def _suggestion(
 
 
 def _write(out: Path, found: tuple[Suggestion, ...]) -> None:
-    with (
-        output_path(out) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
+    with output_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "label", "prediction", "probability", "reason", "digest"])
         for one in found:
             likely = "" if one.probability is None else f"{one.probability:.4f}"
-            told = (cell(one.prediction or ""), likely, cell(one.reason), one.digest)
-            rows.writerow([cell(one.path), "", *told])
+            path, called, reason = map(
+                cell, map(plain, (one.path, one.prediction or "", one.reason))
+            )
+            rows.writerow([path, "", called, likely, reason, one.digest])

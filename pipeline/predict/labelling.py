@@ -116,10 +116,6 @@ class Predictor:
     def label(self, pictures: Readable, batch_size: int) -> Generator[Labelled, None, None]:
         """Label pictures as they come, decoded and judged exactly as in training.
 
-        Args:
-            pictures: By row number.
-            batch_size: Pictures, or views of them, per step.
-
         Raises:
             InputError: The memory cannot hold the batches.
 
@@ -153,16 +149,10 @@ class Predictor:
 
 
 def bundle_predictor(name: str, bundle: Bundle, models: Path, batch_size: int) -> Predictor:
-    """Make a run's bundle ready to label.
+    """Make the bundle of a run of that name ready to label.
 
-    Args:
-        name: The run's.
-        bundle: What predicts.
-        models: Folder of the converted models.
-        batch_size: Pictures per step.
-
-    Raises:
-        WeightsError: The base has to be built, and its weights are gone, or not what they were.
+    Raises WeightsError if the base has to be built, and its weights are gone, or not what they
+    were.
     """
     base, decoding = bundle.frozen(look=True), bundle.decoding
     if bundle.head is None:
@@ -223,13 +213,7 @@ def _with_typical(scores: Scoring, density: Density) -> Scoring:
 
 
 def imagenet_predictor(backbone: str, weights: str, models: Path, batch_size: int) -> Predictor:
-    """Make a backbone with its own 1,000 classes ready to label.
-
-    Args:
-        backbone: Name, arguments in brackets.
-        weights: Where its weights with the top are.
-        models: Folder of the converted models.
-        batch_size: Pictures per step.
+    """Make a backbone, arguments in brackets, with its own 1,000 classes ready to label.
 
     Raises:
         UnknownNameError: No backbone has that name.

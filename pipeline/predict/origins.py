@@ -117,13 +117,8 @@ class ExactOrigins:
 def open_origins(bundle: Bundle, models: Path, batch_size: int) -> ExactOrigins | None:
     """Make a bundle ready to say where its scores come from; None where they are no such sums.
 
-    Args:
-        bundle: What predicts.
-        models: Folder of the converted models.
-        batch_size: Pictures per step at most; fewer where their maps are large.
-
-    Raises:
-        WeightsError: The base has to be built, and its weights are gone, or not what they were.
+    The engine gets fewer pictures than ``batch_size`` where their maps are large. Raises
+    WeightsError if the base has to be built, and its weights are gone, or not what they were.
     """
     if not is_sum(bundle.head) or is_quantised(bundle.frozen(look=True).precision):
         return None  # a quantised model gives no maps

@@ -11,8 +11,8 @@ from pipeline.features.extract import extract
 from pipeline.features.store import FeatureCache
 from pipeline.features.worklist import undecodable
 from pipeline.images import Failure, PictureList
+from pipeline.images.indexing import pool_of
 from pipeline.images.own import is_own, note_own
-from pipeline.images.pool import pool_of
 from pipeline.images.remarks import N_NUMBERS
 from pipeline.predict.labelling import Labelled, Predictor
 from pipeline.runs import Bundle
@@ -33,12 +33,7 @@ def label_pool(
 ) -> Iterator[Labelled]:
     """Label pictures, from cached features where these are there.
 
-    Args:
-        config: Where the cache is, and whether it is filled.
-        predictor: What labels.
-        pictures: The pictures.
-        reporter: Told of files and of computing.
-        bundle: The run's, from which its base is made where features are to be kept.
+    Where features are to be kept, their base is made from the run's bundle.
 
     Yields:
         Every row once, in order, with its probabilities or among the failures.
@@ -119,7 +114,7 @@ def _from_cache(
         nothing = np.empty((0, len(predictor.classes)))
         remarks = np.empty((0, N_NUMBERS), np.int32)
         return Labelled(rows, nothing, failed, remarks, np.empty(0))
-    cuts, wanted = [(cut.layer, cut.pooling) for cut in predictor.base.cuts], digests[rows]
+    cuts, wanted = predictor.base.recipe.cuts, digests[rows]
     scores: np.ndarray | None = None
     for places, features in cache.blocks(cuts, wanted):
         some = predictor.score(features)

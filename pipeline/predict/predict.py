@@ -22,7 +22,7 @@ from pipeline.images.remarks import sentences
 from pipeline.predict.labelling import Labelled, Predictor, bundle_predictor, imagenet_predictor
 from pipeline.predict.pools import label_pool
 from pipeline.runs import Bundle, find_run
-from pipeline.system.cells import cell
+from pipeline.system.cells import cell, plain
 from pipeline.system.files import check_free, output_path
 from pipeline.system.progress import SILENT, Reporter
 from pipeline.system.units import named
@@ -93,16 +93,10 @@ def predict(
     *,
     keep: bool = True,
 ) -> Predictions:
-    """Label pictures, decoded and judged exactly as in training.
+    """Label pictures in files, folders and archives, decoded and judged exactly as in training.
 
-    Args:
-        config: How many classes to list, where runs and weights are, and the CSV file if one is
-            wanted.
-        target: A run (name, folder, or best), or ``imagenet:BACKBONE``.
-        paths: Picture files, folders and archives of them.
-        reporter: Is told of files, of computing, and after each batch.
-        keep: Whether to return the predictions; without, memory does not grow with the pictures,
-            but for their names.
+    The target is a run (name, folder, or best), or ``imagenet:BACKBONE``. Unless predictions are to
+    be kept, memory does not grow with the pictures, but for their names.
 
     Raises:
         RunError: The run is not there or damaged.
@@ -144,20 +138,18 @@ def _table(path: Path | None, classes: Sequence[str], typical: bool = False) -> 
     if path is None:
         yield lambda prediction, values: None
         return
-    # File names need not be text on every system; what they are made of comes back as it was.
-    with (
-        output_path(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
+    with output_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         last = ["typical"] if typical else []
-        rows.writerow(["path", "label", "probability", *(f"p:{name}" for name in classes), *last])
+        rows.writerow(
+            ["path", "label", "probability", *(f"p:{plain(name)}" for name in classes), *last]
+        )
 
         def write(prediction: Prediction, values: Sequence[float]) -> None:
             more = [prediction.typical] if typical else []
             figures = [f"{value:.9g}" for value in (prediction.probability, *values, *more)]
             label = UNKNOWN if prediction.unknown else prediction.label or ""
-            rows.writerow([cell(prediction.path), cell(label), *figures])
+            rows.writerow([cell(plain(prediction.path)), cell(plain(label)), *figures])
 
         yield write
 
@@ -165,14 +157,7 @@ def _table(path: Path | None, classes: Sequence[str], typical: bool = False) -> 
 def _told(
     labelled: Labelled, predictor: Predictor, name: Callable[[int], str], top: int
 ) -> Iterator[tuple[Prediction, list[float]]]:
-    """Yield what is said of each picture, and its probabilities.
-
-    Args:
-        labelled: The pictures.
-        predictor: What labelled them.
-        name: Returns a row's path.
-        top: How many of the likeliest classes to list.
-    """
+    """Yield what is said of each picture, with the ``top`` likeliest classes; and probabilities."""
     classes, threshold = predictor.classes, predictor.threshold
     best = np.argsort(-labelled.probabilities, axis=1, kind="stable")[:, :top].tolist()
     values = labelled.probabilities.tolist()

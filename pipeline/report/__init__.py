@@ -7,6 +7,6 @@ way into the page, and the page's script writes them as text only. Nothing here 
 and no base is run, but where evidence is asked for.
 """
 
-from pipeline.report.write import Written, check_target, write_report
+from pipeline.report.write import check_target, write_report
 
-__all__ = ["Written", "check_target", "write_report"]
+__all__ = ["check_target", "write_report"]

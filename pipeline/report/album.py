@@ -1,4 +1,4 @@
-"""The pictures of one data set that a report shows, and where each comes from."""
+"""The pictures of one data set that a report shows, and what runs say of its test pictures."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,99 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.images import SPLITS, Dataset
-from pipeline.report.predictions import RunPredictions
+from pipeline.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class RunPredictions:
+    """Predictions of one run, in the order of its ``predictions.csv``.
+
+    Args:
+        paths: n paths relative to the data's root.
+        digests: (n, 32) uint8.
+        labels: (n,) int, class numbers.
+        called: (n,) int, what each picture was called.
+        probabilities: (n, k) float.
+        classes: k names.
+    """
+
+    paths: tuple[str, ...]
+    digests: np.ndarray
+    labels: np.ndarray
+    called: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n,) float, probability of what each picture was called."""
+        return self.probabilities[np.arange(len(self)), self.called]
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(k, k) int, row i, column j counts pictures of class i called class j."""
+        k = len(self.classes)
+        return np.bincount(self.labels * k + self.called, minlength=k * k).reshape(k, k)
+
+    @property
+    def given(self) -> np.ndarray:
+        """(n,) float, probability of the given label."""
+        return self.probabilities[np.arange(len(self)), self.labels]
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(n,) bool."""
+        return self.labels != self.called
+
+    def surest_mistakes(self) -> np.ndarray:
+        """Return the rows that are called wrongly, surest first; of equals by path."""
+        rows = np.flatnonzero(self.wrong).tolist()
+        sure = self.confidence
+        return np.array(sorted(rows, key=lambda row: (-sure[row], self.paths[row])), int)
+
+    def confused(self, most: int, each: int) -> tuple[tuple[int, ...], ...]:
+        """Return pictures of the most confused pairs of classes: rows, surest first, pair by pair.
+
+        There are ``most`` pairs at most, and of ``each`` so many pictures.
+        """
+        pairs: dict[tuple[int, int], list[int]] = {}
+        for row in self.surest_mistakes().tolist():
+            pairs.setdefault((int(self.labels[row]), int(self.called[row])), []).append(row)
+        often = sorted(pairs.values(), key=lambda rows: -len(rows))
+        return tuple(tuple(rows[:each]) for rows in often[:most])
+
+
+def read_predictions(run: RunFolder) -> RunPredictions:
+    """Read a run's ``predictions.csv``.
+
+    Raises:
+        RunError: The file is gone, or does not belong to the run.
+    """
+    classes = run.dataset.classes
+    numbers = {name: number for number, name in enumerate(classes)}
+    read = [
+        (
+            row["path"],
+            row["digest"],
+            numbers[row["label"]],
+            numbers[row["prediction"]],
+            [float(row[f"p:{name}"]) for name in classes],
+        )
+        for row in run.predictions()
+    ]
+    paths, digests, labels, called, probabilities = zip(*read, strict=True)
+    return RunPredictions(
+        paths,
+        np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32),
+        np.array(labels),
+        np.array(called),
+        np.array(probabilities),
+        classes,
+    )
+
 
 Key = tuple[bytes, str, int]
 """A picture by its content and label, whatever it is called; the number tells copies apart."""
@@ -61,12 +153,9 @@ def choose_pictures(
 ) -> Album:
     """Choose the pictures to show: all, or a seeded sample that keeps the mistakes.
 
-    Args:
-        dataset: The data set, where it is still what it was.
-        predictions: Of each run in detail, with the name of the split that was judged.
-        wanted: Paths of pictures that findings name; they come after the mistakes.
-        most: Pictures at most; of more mistakes the surest stay.
-        seed: Of the sample.
+    The data set counts where it is still what it was. Predictions are of each run in detail, with
+    the name of the split that was judged. Paths that are ``wanted`` come after the mistakes, of
+    which the surest stay if there are more than ``most``.
     """
     if dataset is None:
         split, first = predictions[0]

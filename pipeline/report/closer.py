@@ -19,8 +19,7 @@ from pipeline.evidence.shortcuts import PlaceShare, place_shares, sampled_cells
 from pipeline.images import DecodeRecipe, decode_full
 from pipeline.images.scale import small
 from pipeline.report.album import Album
-from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
-from pipeline.report.thumbnails import Read
+from pipeline.report.thumbnails import LARGE_QUALITY, Read, data_uri, webp
 from pipeline.runs import RunFolder
 
 MOST_OF_A_CLASS, MOST_SAMPLED = 40, 400
@@ -74,10 +73,10 @@ def look_closer(
     tested: np.ndarray,
     wanted: Sequence[int],
 ) -> Closer:
-    """Ask a run where its answers come from.
+    """Ask a run where its answers come from, if that is wanted.
 
     Args:
-        config: Whether that is wanted, and where models are.
+        config: Whether it is, and where models are.
         run: The run.
         read: Returns a picture's bytes by its path; None where the pictures are gone.
         album: The pictures that are shown.

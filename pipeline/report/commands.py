@@ -21,12 +21,7 @@ from pipeline.system.visible import visible
 
 @dataclass(frozen=True)
 class Commands:
-    """The commands of one report.
-
-    Args:
-        config: Where runs and features are.
-        out: The report's file.
-    """
+    """The commands of one report, that of the file ``out``."""
 
     config: ReportConfig
     out: Path
@@ -160,14 +155,7 @@ def feature_settings(run: RunFolder) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Missing:
-    """One thing that is not there.
-
-    Args:
-        section: What it is.
-        about: The run or data set.
-        reason: Why it is not there.
-        command: What would make it; empty where no command would.
-    """
+    """One thing that is not there, why, and what would make it, if a command would."""
 
     section: str
     about: str

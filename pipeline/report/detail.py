@@ -17,9 +17,8 @@ from pipeline.report.commands import Commands, Missing, Notes
 from pipeline.report.findings import MOST_LISTED
 from pipeline.report.material import Detail
 from pipeline.report.projection import TITLES
-from pipeline.report.sprites import LARGE_QUALITY, data_uri, webp
 from pipeline.report.tables import confusion_view
-from pipeline.report.thumbnails import Thumbnail
+from pipeline.report.thumbnails import LARGE_QUALITY, Thumbnail, data_uri, webp
 from pipeline.runs import RunFolder, learning_curve_of
 from pipeline.runs.figures import MOST_UNTYPICAL
 from pipeline.system.visible import visible
@@ -69,13 +68,7 @@ def _rows(run: RunFolder) -> Iterator[tuple[str, Any]]:
 
 
 def detail_view(detail: Detail, commands: Commands, notes: Notes) -> dict[str, Any]:
-    """Return everything that the page says of a run.
-
-    Args:
-        detail: The run with its pictures.
-        commands: How to get each part again.
-        notes: Told what is missing.
-    """
+    """Return everything that the page says of a run; notes are told what is missing."""
     run, test, predictions = detail.run, detail.run.test, detail.predictions
     names = [visible(name) for name in predictions.classes]
     threshold = run.selection.threshold
@@ -264,9 +257,7 @@ def _maps_missing(detail: Detail, commands: Commands, notes: Notes) -> Missing |
 def detail_payload(detail: Detail, set_number: int) -> dict[str, Any]:
     """Return what the page's script needs of a run: predictions and places on maps.
 
-    Args:
-        detail: The run.
-        set_number: Which of the page's data sets its pictures are in.
+    Its pictures are in the data set of that number.
     """
     predictions = detail.predictions
     shown = detail.places >= 0

@@ -20,12 +20,9 @@ MOST_OF_A_GROUP = 6
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found.
+    """What was found: the value of `pipeline check --json`, with the layers that were looked at.
 
-    Args:
-        value: The value of `pipeline check --json`; None where nothing could be looked at.
-        layers: Names of the layers whose features were looked at.
-        reason: Why nothing could be, or what could not be.
+    The value is None where nothing could be looked at; the reason says why, or what could not be.
     """
 
     value: Mapping[str, Any] | None
@@ -57,11 +54,8 @@ def find(
 ) -> Findings:
     """Look at a data set as `pipeline check` does; no picture goes through a base.
 
-    Args:
-        config: Where the cache is.
-        run: Whose features to look with.
-        dataset: The pictures, as they are today; None where they are gone.
-        reporter: Told while near-duplicates are searched, part ``"check"``.
+    It is as it is today, None where it is gone. The reporter is told while near-duplicates are
+    searched, part ``"check"``.
     """
     layers = "+".join(run.layers)
     if dataset is None:

@@ -1,4 +1,7 @@
-"""Everything that a report shows of one data set, collected before a line of the page is made."""
+"""Which runs a report is about, and everything that it shows of a data set with its runs.
+
+It is collected before a line of the page is made.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,20 +10,73 @@ from itertools import chain
 import numpy as np
 
 from pipeline.config import ReportConfig
+from pipeline.errors import InputError
 from pipeline.images import Dataset
 from pipeline.images.usable import usable_rows
-from pipeline.report.album import Album, choose_pictures
-from pipeline.report.choice import Chosen
+from pipeline.report.album import Album, RunPredictions, choose_pictures, read_predictions
 from pipeline.report.closer import LARGE, Closer, look_closer
 from pipeline.report.findings import Findings, find
-from pipeline.report.predictions import RunPredictions, read_predictions
 from pipeline.report.projection import Mapped, map_pictures
 from pipeline.report.sources import FoundData, find_dataset
-from pipeline.report.sprites import MAX_BYTES, Sheets, make_sheets, side_for
-from pipeline.report.thumbnails import Thumbnail, Wanted, make_thumbnails
-from pipeline.runs import RunFolder, typical_of
+from pipeline.report.thumbnails import (
+    MAX_BYTES,
+    Sheets,
+    Thumbnail,
+    Wanted,
+    make_sheets,
+    make_thumbnails,
+    side_for,
+)
+from pipeline.runs import RunFolder, best_run, find_run, leaderboard, list_runs, typical_of
 from pipeline.runs.figures import MOST_UNTYPICAL, TypicalRow
+from pipeline.runs.leaderboard import Standing
 from pipeline.system.progress import SILENT, Reporter
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The runs on one data set, best first, and those that are shown in detail, in that order."""
+
+    standings: tuple[Standing, ...]
+    detailed: tuple[RunFolder, ...]
+
+    @property
+    def runs(self) -> list[RunFolder]:
+        """All runs, best first."""
+        return [standing.run for standing in self.standings]
+
+    @property
+    def first(self) -> RunFolder:
+        """The run whose data set, and whose features, speak for the table."""
+        return self.detailed[0]
+
+
+def choose_runs(config: ReportConfig, names: Sequence[str]) -> list[Chosen]:
+    """Find the runs that a report is about, one group a data set.
+
+    Those that are named are each shown in detail; of all runs, the best on each data set is.
+
+    Raises:
+        InputError: There are none.
+        RunError: There is no such run, or one is damaged.
+    """
+    if names:
+        found = {run.path.resolve(): run for run in (find_run(config.runs, name) for name in names)}
+        runs = list(found.values())
+    else:
+        runs = list_runs(config.runs)
+    if not runs:
+        raise InputError(
+            f"expected at least one run in {config.runs}, received none: run `pipeline classify "
+            f"DATA` first, or name another folder with --runs"
+        )
+    chosen = []
+    for table in leaderboard(runs):
+        ranked = [standing.run for standing in table]
+        detailed = ranked if names else [best_run(ranked, config.runs)]
+        chosen.append(Chosen(tuple(table), tuple(detailed)))
+    return chosen
+
 
 N_MISTAKES = 12
 """Surest mistakes that are shown large."""
@@ -57,16 +113,9 @@ class Detail:
 
 @dataclass(frozen=True)
 class Material:
-    """A data set with its runs.
+    """A data set with its runs: what is found there today, and the pictures that are shown.
 
-    Args:
-        chosen: The runs.
-        found: The data set as it is today.
-        findings: What `pipeline check` finds in it.
-        album: The pictures that are shown.
-        reasons: For each of them why it has no thumbnail, or nothing.
-        sheets: Their thumbnails.
-        details: The runs in detail.
+    ``reasons`` says for each of these why it has no thumbnail, or nothing.
     """
 
     chosen: Chosen
@@ -122,13 +171,9 @@ def collect(
     maps: Sequence[str],
     reporter: Reporter = SILENT,
 ) -> list[Material]:
-    """Read runs, data sets, cached features and pictures.
+    """Read runs, one group a data set, data sets, cached features and pictures.
 
-    Args:
-        config: Where they are, and how many pictures to show.
-        groups: The runs, one group a data set.
-        maps: From `parse_maps`.
-        reporter: Told of files, while near-copies are searched, and of decoded pictures.
+    The reporter is told of files, while near-copies are searched, and of decoded pictures.
     """
     outlines = [_outline(config, chosen, reporter) for chosen in groups]
     shares = shared(config.most_pictures, [outline.n_pictures for outline in outlines])

@@ -42,12 +42,9 @@ def sheet_style(sheets: Sequence[Sequence[str]]) -> str:
 
 
 def render(view: Mapping[str, Any], payload: Any, sheets: Sequence[Sequence[str]]) -> str:
-    """Make the page.
+    """Make the page of what its template shows and what its script works with.
 
-    Args:
-        view: What the template shows.
-        payload: What the script works with.
-        sheets: Sprite sheets as data URIs, one list a data set.
+    Sprite sheets are data URIs, one list a data set.
     """
     template = page_file("report.html")
     return filled(template, sheet_style(sheets), map(page_file, SCRIPTS), view, payload)
@@ -56,17 +53,10 @@ def render(view: Mapping[str, Any], payload: Any, sheets: Sequence[Sequence[str]
 def filled(
     template: str, style: str, scripts: Iterable[str], view: Mapping[str, Any], payload: Any
 ) -> str:
-    """Fill a page of this program's looks.
+    """Fill a page of this program's looks: the common style and its own, and scripts.
 
     Its policy lets no address be loaded: pictures are in it, and only the style and the script that
     it was made with may run.
-
-    Args:
-        template: Of the page.
-        style: What it has beside the common style.
-        scripts: What runs in it, one after the other.
-        view: What the template shows.
-        payload: What the script works with.
     """
     style = f"{page_file('report.css')}\n{style}\n"
     script = "\n".join(["(() => {", '"use strict";', *scripts, "})();"])

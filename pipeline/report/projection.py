@@ -28,12 +28,7 @@ TITLES = {PCA: "PCA", TSNE: "t-SNE", UMAP: "UMAP"}
 
 @dataclass(frozen=True)
 class Map:
-    """Pictures in two dimensions.
-
-    Args:
-        told: A sentence on how.
-        places: (n, 2) int, row-aligned with `Mapped.pictures`.
-    """
+    """Pictures in two dimensions, (n, 2) int in the order of `Mapped.pictures`, and how."""
 
     told: str
     places: np.ndarray
@@ -41,13 +36,9 @@ class Map:
 
 @dataclass(frozen=True)
 class Mapped:
-    """Maps of a run's features, or why there are none.
+    """Maps, by name, of some pictures of an album, (n,) int, or why there are none.
 
-    Args:
-        pictures: (n,) int, places in the album.
-        maps: By name.
-        n_without: Pictures of the album whose features are not cached.
-        reason: Why there is no map.
+    ``n_without`` counts the pictures whose features are not cached.
     """
 
     pictures: np.ndarray
@@ -59,8 +50,7 @@ class Mapped:
 def parse_maps(text: str) -> tuple[str, ...]:
     """Read which maps are wanted; PCA always is.
 
-    Raises:
-        InputError: There is no such map, or umap-learn is not installed.
+    Raises InputError if there is no such map, or umap-learn is not installed.
     """
     names = [name.strip() for name in text.split(",")]
     for name in names:

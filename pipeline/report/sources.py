@@ -24,12 +24,9 @@ CHANGED = "the pictures, labels or splits have changed since the run"
 
 @dataclass(frozen=True)
 class FoundData:
-    """A data set, or why it cannot be shown.
+    """A data set, None where it cannot be listed, or what is wrong with it.
 
-    Args:
-        dataset: The pictures; None where they cannot be listed.
-        same: Whether contents, labels and splits are what the run saw.
-        reason: What is wrong.
+    It is the ``same`` if contents, labels and splits are what the run saw.
     """
 
     dataset: Dataset | None

@@ -18,12 +18,7 @@ MOST_PAIRS = 200
 
 
 def confusion_view(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> dict[str, Any]:
-    """Return the cells of a run's confusion matrix, which open the pictures behind them.
-
-    Args:
-        counts: `FinalTest.confusion`.
-        classes: k names.
-    """
+    """Return the cells of `FinalTest.confusion`, which open the pictures behind them."""
     confusion = np.asarray(counts)
     names, shares = [visible(name) for name in classes], shares_of(confusion)
 

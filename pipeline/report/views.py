@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.evaluate.plots.bases import bases_chart
-from pipeline.report.choice import Chosen
 from pipeline.report.commands import Commands, Notes
 from pipeline.report.detail import detail_payload, detail_view
 from pipeline.report.findings import MOST_LISTED, MOST_OF_A_GROUP
-from pipeline.report.material import Material
+from pipeline.report.material import Chosen, Material
 from pipeline.report.tables import heatmap_view
 from pipeline.runs import RunFolder, bases_of
 from pipeline.system.visible import visible
@@ -17,9 +16,7 @@ from pipeline.system.visible import visible
 def standings_view(chosen: Chosen, anchors: Mapping[str, str]) -> dict[str, Any]:
     """Return the rows of a leaderboard, and what they are rows of.
 
-    Args:
-        chosen: The runs.
-        anchors: Ids of the sections of runs in detail, by name.
+    Anchors are ids of the sections of runs in detail, by name.
     """
     rows = [standing.to_dict() for standing in chosen.standings]
     low, high = _scale(rows)
@@ -79,14 +76,7 @@ def _bar(value: float, ci95: Sequence[float], scale: tuple[float, float]) -> dic
 def page_view(
     materials: Sequence[Material], commands: Commands, names: Sequence[str], notes: Notes
 ) -> dict[str, Any]:
-    """Return what the template shows.
-
-    Args:
-        materials: The data sets.
-        commands: How to get each part again.
-        names: The runs that were asked for.
-        notes: Told what is missing.
-    """
+    """Return what the template shows of the data sets and of the runs that were asked for."""
     sets, number = [], 0
     for place, material in enumerate(materials):
         runs = []

@@ -7,9 +7,8 @@ from typing import Any
 
 from pipeline.config import ReportConfig
 from pipeline.errors import InputError
-from pipeline.report.choice import choose_runs
 from pipeline.report.commands import Commands, Missing, Notes
-from pipeline.report.material import collect
+from pipeline.report.material import choose_runs, collect
 from pipeline.report.page import render
 from pipeline.report.projection import parse_maps
 from pipeline.report.sources import check_pictures
@@ -22,17 +21,10 @@ SUFFIXES = (".html", ".htm")
 
 @dataclass(frozen=True)
 class Written:
-    """What was written.
+    """What was written: names of the runs in it and of those in detail, and how many pictures.
 
-    Args:
-        path: The file.
-        n_bytes: Its size.
-        runs: Names of the runs in it.
-        detailed: Names of those in detail.
-        n_pictures: Pictures that are shown.
-        n_all: Pictures there are.
-        unreadable: Pictures that are shown without a thumbnail: path and reason.
-        missing: What could not be shown, and what would make it.
+    ``n_all`` pictures there are; ``unreadable`` are shown without a thumbnail: path and reason.
+    ``missing`` could not be shown.
     """
 
     path: Path
@@ -59,10 +51,9 @@ class Written:
 
 
 def check_target(out: Path, overwrite: bool) -> None:
-    """Refuse a file that cannot be written, before anything is read.
+    """Raise InputError for a file that cannot be written, before anything is read.
 
-    Raises:
-        InputError: It does not end in .html, is a folder, or exists and ``overwrite`` is off.
+    It has to end in .html, and must not exist unless it may be overwritten.
     """
     check_free(out, overwrite)
     if out.suffix.lower() not in SUFFIXES and not is_stream(out):
@@ -77,14 +68,9 @@ def write_report(
     """Write one HTML file about runs: figures, pictures, findings, maps, and how to get them again.
 
     The same runs, pictures and settings give the same bytes. Whatever is not there is said in its
-    place, with the command that would make it.
-
-    Args:
-        config: Where runs and features are, and how much to show.
-        names: Runs to show in detail; none for all runs, the best of each data set in detail.
-        out: The file.
-        reporter: Told of files, of near-copies and of decoded pictures: parts ``"index"``,
-            ``"check"`` and ``"report"``.
+    place, with the command that would make it. Runs that are named are shown in detail; of all runs
+    the best of each data set is. The reporter is told of files, of near-copies and of decoded
+    pictures: parts ``"index"``, ``"check"`` and ``"report"``.
 
     Raises:
         InputError: The file cannot be written there, there is no run, or no such map.

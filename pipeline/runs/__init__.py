@@ -29,7 +29,7 @@ from pipeline.runs.folder import (
     whole_runs,
     write_run,
 )
-from pipeline.runs.leaderboard import Standing, leaderboard
+from pipeline.runs.leaderboard import leaderboard
 from pipeline.runs.predictions import PredictionRows
 from pipeline.runs.record import CLASSIFY, FINETUNE, FineTuning, RunData, RunFolder
 
@@ -45,7 +45,6 @@ __all__ = [
     "RunData",
     "RunFolder",
     "SelectionFigures",
-    "Standing",
     "bases_of",
     "best_run",
     "experiment_digest",

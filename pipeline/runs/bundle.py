@@ -15,9 +15,8 @@ from pipeline.features.saved import decoding_from_dict, frozen_from_dict
 from pipeline.heads import FittedHead
 from pipeline.heads.typical import Density
 from pipeline.images import DecodeRecipe, ViewAverage
-from pipeline.runs.payload import PAYLOADS, Told, read_head, write_head
+from pipeline.runs.payload import PAYLOADS, Told, read_head, read_whole, write_head
 from pipeline.runs.seal import check_seal, write_sealed
-from pipeline.runs.whole import read_whole
 from pipeline.system.arrays import read_arrays
 from pipeline.system.files import readable, sha256
 from pipeline.system.typed import MisreadError, Share, read_json, record, typed
@@ -85,20 +84,10 @@ class Bundle:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What ``bundle.json`` says.
+    """What ``bundle.json`` says: what `Bundle` has, and what has to be known to read its payload.
 
-    Args:
-        format: Always the same.
-        format_version: Of this file.
-        kind: Of the payload.
-        classes: As in `Bundle`, as what follows.
-        base: The same.
-        sha256: The same.
-        test_views: The same.
-        threshold: The same.
-        min_typical: The same.
-        typical: SHA-256, in hex, of the file that says what its training pictures look like.
-        told: What has to be known to read a head.
+    ``typical`` is the SHA-256 of the file that says what its training pictures look like, ``told``
+    what has to be known to read a head.
     """
 
     format: Literal["bottleneck-bundle"]
@@ -148,16 +137,10 @@ def save_head(
     threshold: float | None = None,
     look: "Look | None" = None,
 ) -> None:
-    """Write a bundle that is a head on a frozen base.
+    """Write a bundle, which must not be there, that is a head on a frozen base, see `Bundle`.
 
-    Args:
-        folder: The bundle's; it must not be there.
-        head: What scores features.
-        classes: Class names; column j of every score is ``classes[j]``.
-        base: `FrozenBase.to_dict` of the base under the head.
-        test_views: Views over which a picture's probabilities are averaged, if any.
-        threshold: Lowest probability that is answered, if there is one.
-        look: What its training pictures look like, as far as that can be said.
+    ``base`` is from `FrozenBase.to_dict`; ``look`` is what its training pictures look like, as far
+    as that can be said.
     """
     folder.mkdir(parents=True)
     judged: dict[str, Any] = {} if test_views is None else {"test_views": test_views.to_dict()}

@@ -1,7 +1,16 @@
-"""Choosing a run: by its name, as the best, or as one to fine-tune from."""
+"""Choosing a run: by its name, as the best, or as one to fine-tune from.
 
+The best is that of the pictures that were asked about last: an answer from disk leaves no new run.
+``runs/.asked/`` holds a file for each place: the digest of what was there when it was last trained
+on, and when that was. Without them the newest runs say it.
+"""
+
+import datetime
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +18,64 @@ from pipeline.backbones.engines.precision import OF_OPENVINO, kind_of
 from pipeline.errors import RunError, StoreError
 from pipeline.heads import HeadSpec
 from pipeline.images import resolve_location
-from pipeline.runs.asked import Asked, asked, remember_asked
 from pipeline.runs.folder import list_runs, load_run, run_folders, whole_runs
 from pipeline.runs.record import CLASSIFY, RunFolder
-from pipeline.system.files import expanded
+from pipeline.system.files import atomic_path, expanded, matching, readable
+from pipeline.system.typed import read_json, typed
 from pipeline.system.units import named
 
 logger = logging.getLogger(__name__)
 
 BEST = "best"
 TRANSPLANTABLE = ("linear", "dense")
+FOLDER = ".asked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A data set in its place, an absolute path or a URL, and when it was asked about (UTC)."""
+
+    root: str
+    name: str
+    digest: str
+    when: str
+
+
+def remember_asked(runs: Path, root: str, name: str, digest: str) -> None:
+    """Remember that a data set is asked about now; raises StoreError where that cannot be kept."""
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    file = f"{hashlib.sha256(root.encode(errors='surrogateescape')).hexdigest()[:16]}.json"
+    value = asdict(Asked(root=root, name=name, digest=digest, when=now))
+    with atomic_path(runs / FOLDER / file) as temporary:
+        temporary.write_text(json.dumps(value), "utf-8")  # of ASCII: a path need not be text
+
+
+def asked(runs: Path, candidates: Sequence[RunFolder]) -> list[Asked]:
+    """Return what was asked about and has runs, the last at the end; a place may be there often.
+
+    Raises RunError if what was remembered is damaged.
+    """
+    of_runs = [
+        Asked(root=data.root, name=data.name, digest=data.digest, when=run.created)
+        for run in candidates
+        for data in [run.dataset]
+    ]
+    known = {one.digest for one in of_runs}
+    noted = map(_read, matching(runs / FOLDER, "[!.]*.json"))
+    return sorted(
+        [*of_runs, *(one for one in noted if one.digest in known)], key=lambda one: one.when
+    )
+
+
+def _read(path: Path) -> Asked:
+    try:
+        with readable(path):
+            return typed(Asked, read_json(path))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"expected which pictures were asked about in {path}, received: {error}; remove that "
+            f"file"
+        ) from error
 
 
 def find_run(runs: Path, text: str) -> RunFolder:
@@ -53,11 +110,7 @@ def is_best(text: str) -> bool:
 
 
 def _best(runs: Path, text: str) -> RunFolder:
-    """Return the best run on the pictures that are meant; of equals one that was made there.
-
-    Raises:
-        RunError: There are no runs.
-    """
+    """Return the best run on the pictures that are meant; of equals one that was made there."""
     candidates = _to_choose_from(runs)
     history = asked(runs, candidates)
     if not history:
@@ -182,16 +235,9 @@ def _on(candidates: Sequence[RunFolder], digest: str) -> list[RunFolder]:
 
 
 def source_run(runs: Path, text: str, data: str, digest: str) -> RunFolder:
-    """Return the run to fine-tune from.
+    """Return the run to fine-tune from: ``best`` is the best transplantable one on the same data.
 
-    Args:
-        runs: Folder of the runs.
-        text: A run's name or folder; ``best`` is the best transplantable one on the same data.
-        data: The pictures, for the sentence when there is none.
-        digest: The data's digest.
-
-    Raises:
-        RunError: There is none.
+    Raises RunError if there is none; the sentence names ``data``, the pictures.
     """
     if not is_best(text):
         return find_run(runs, text)

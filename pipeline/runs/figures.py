@@ -116,13 +116,7 @@ MOST_UNTYPICAL, BINS = 12, 20
 
 
 def typical_test(typical: np.ndarray, paths: Sequence[str], least: float) -> dict[str, Any]:
-    """Return what ``typical.json`` says.
-
-    Args:
-        typical: (n,) of the final test's pictures.
-        paths: Of these.
-        least: How typical a picture has to be.
-    """
+    """Return what ``typical.json`` says: how typical (n,) pictures of the test are of train."""
     below = int(np.sum(typical < least))
     order = np.argsort(typical, kind="stable")[:MOST_UNTYPICAL].tolist()
     return {
@@ -217,19 +211,15 @@ class SelectionFigures:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "SelectionFigures":
         """Inverse of `to_dict`; raises MisreadError on anything else."""
-        read: SelectionFigures = record(cls, {"n": 0, "accuracy": None, "log_loss": None, **value})
-        return read
+        return record(cls, {"n": 0, "accuracy": None, "log_loss": None, **value})
 
 
 @dataclass(frozen=True)
 class InitialFigures:
-    """Where fine-tuning began, on the pictures that decide when to stop.
+    """Where fine-tuning began, on the n pictures that decide when to stop.
 
-    Args:
-        validation_accuracy: Of the whole model before training.
-        head_accuracy: Of the run's head on cached features.
-        max_probability_difference: The greatest between the two.
-        n: Pictures.
+    The accuracy of the whole model before training, that of the run's head on cached features, and
+    the greatest difference of a probability between the two.
     """
 
     validation_accuracy: float
@@ -282,14 +272,7 @@ class FinalTest:
 
     @classmethod
     def of(cls, split: str, judged: Metrics, classes: Sequence[str], **looked: Any) -> "FinalTest":
-        """Take the figures of a split.
-
-        Args:
-            split: Its name.
-            judged: The figures.
-            classes: k names.
-            looked: ``confused``, ``mistakes`` and ``answered``, where somebody looked.
-        """
+        """Take the figures of a split, and ``confused``, ``mistakes``, ``answered``."""
         return cls(
             split=split,
             n=judged.n,
@@ -333,8 +316,7 @@ class FinalTest:
         """Inverse of `to_dict`; raises MisreadError on anything else."""
         figures: dict[str, Any] = record(_Figures, value)
         accuracy = figures["accuracy"]
-        read: FinalTest = record(cls, {**value, "accuracy": accuracy.value, "ci95": accuracy.ci95})
-        return read
+        return record(cls, {**value, "accuracy": accuracy.value, "ci95": accuracy.ci95})
 
 
 class _Figures(TypedDict):

@@ -132,18 +132,15 @@ def _keep(run: RunFolder, name: str, value: Any) -> None:
 def learning_curve_of(run: RunFolder) -> LearningCurveRow | None:
     """Return what was kept by `keep_learning_curve`; None if there is none yet.
 
-    Raises:
-        RunError: The file is damaged.
+    Raises RunError if the file is damaged.
     """
-    curve: LearningCurveRow | None = _more(run, LEARNING_CURVE, LearningCurveRow)
-    return curve
+    return _more(run, LEARNING_CURVE, LearningCurveRow)
 
 
 def search_of(run: RunFolder) -> list[TriedRow]:
     """Return what a search tried of a run's head; nothing where there was none.
 
-    Raises:
-        RunError: The file is damaged.
+    Raises RunError if the file is damaged.
     """
     return _more(run, SEARCH, list[TriedRow]) or []
 
@@ -151,8 +148,7 @@ def search_of(run: RunFolder) -> list[TriedRow]:
 def bases_of(run: RunFolder) -> list[ComparedBase]:
     """Return what was kept by `keep_bases`; nothing where one base alone was asked for.
 
-    Raises:
-        RunError: The file is damaged.
+    Raises RunError if the file is damaged.
     """
     return _more(run, BASES, list[ComparedBase]) or []
 
@@ -160,8 +156,7 @@ def bases_of(run: RunFolder) -> list[ComparedBase]:
 def typical_of(run: RunFolder) -> TypicalRow | None:
     """Return how typical the final test is of train; None where the run does not say it.
 
-    Raises:
-        RunError: The file is damaged.
+    Raises RunError if the file is damaged.
     """
     row: TypicalRow | None = _more(run, TYPICAL_TEST, TypicalRow)
     if row is not None and (len(row["histogram"]) != BINS or sum(row["histogram"]) != row["n"]):
@@ -252,10 +247,9 @@ def load_finished(path: Path, experiment: Mapping[str, Any]) -> RunFolder | None
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         with readable(path):
-            value: dict[str, Any] = typed(Mapping[str, Any], read_json(path))
+            return typed(Mapping[str, Any], read_json(path))
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    return value
 
 
 def _damaged(path: Path, reason: object) -> RunError:
@@ -268,8 +262,7 @@ def _damaged(path: Path, reason: object) -> RunError:
 def run_folders(runs: Path) -> list[Path]:
     """Return the run folders by name; whatever else lies there is left alone.
 
-    Raises:
-        StoreError: A folder may not be listed: it is not taken for absent.
+    Raises StoreError if a folder may not be listed: it is not taken for absent.
     """
     return [path.parent for path in matching(runs, f"[!.]*/{INFO}")]
 

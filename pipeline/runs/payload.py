@@ -1,6 +1,11 @@
-"""The payloads of heads: plain arrays, or estimators with the types that may be read."""
+"""The payloads of bundles: plain arrays, estimators with the types that may be read, whole models.
 
+A whole model Keras builds once it is known to be no larger than its file.
+"""
+
+import zipfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import RunError
 from pipeline.heads import FittedHead, NetworkHead, SklearnHead
-from pipeline.heads.rowwise import ROWWISE
+from pipeline.heads.preparation import ROWWISE
 from pipeline.heads.sound import (
     FAULTS,
     MOST_FEATURES,
@@ -17,8 +22,8 @@ from pipeline.heads.sound import (
     check_sklearn,
     is_sound,
 )
-from pipeline.system.arrays import read_array, read_arrays, read_members
-from pipeline.system.typed import parse_json
+from pipeline.system.arrays import check_members, read_array, read_arrays, read_members
+from pipeline.system.typed import parse_json, typed
 from pipeline.system.units import named
 
 PAYLOADS = {
@@ -246,3 +251,58 @@ def _load_joblib(path: Path, told: Told) -> Any:
             f"expected the package of {told.estimator} as it was when {path} was "
             f"written, received: {error}; install it, or train the run again"
         ) from error
+
+
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+MOST_CONFIG, MOST_CONFIG_DEPTH = 4 << 20, 200
+"""Of what describes the layers: NASNet, the longest, takes 0.8 MB."""
+
+
+def read_whole(path: Path, side: int, n_classes: int) -> Any:
+    """Load a ``keras.Model`` for pictures of a side; raises RunError where none is there.
+
+    Keras reads it in safe mode, which runs no code of the file.
+    """
+    import keras
+    import tensorflow as tf
+
+    try:
+        check_members(path)
+        _check_weights(path)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+        if shapes != ((side, side, 3), (n_classes,)):
+            raise ValueError(f"a model from {shapes[0]} to {shapes[1]}")
+        if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+            raise ValueError("NaN or infinity in its weights")
+    except (*FAULTS, tf.errors.OpError) as error:
+        raise RunError(
+            f"expected a model of {n_classes} classes in {path}, received {type(error).__name__}: "
+            f"{error}; restore the file or train again"
+        ) from error
+    return model
+
+
+def _check_weights(path: Path) -> None:
+    """Raise ValueError where layers are described that are larger than the weights beside them."""
+    with zipfile.ZipFile(path) as file:
+        if file.getinfo(CONFIG).file_size > MOST_CONFIG:
+            raise ValueError(f"a {CONFIG} of more than {MOST_CONFIG:,} bytes")
+        config = typed(dict[str, Any], parse_json(file.read(CONFIG), depth=MOST_CONFIG_DEPTH))
+        held = file.getinfo(WEIGHTS).file_size
+    with ThreadPoolExecutor(1) as thread:  # what Keras has noted of variables ends with it
+        described = thread.submit(_described, config).result()
+    if described > held:
+        raise ValueError(f"layers with {described:,} bytes of weights, of which it holds {held:,}")
+
+
+def _described(config: dict[str, Any]) -> int:
+    """Return how many bytes of weights a config describes, making none of them."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object({**config, "compile_config": None})
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"a {type(model).__name__}")
+    sizes = (np.dtype(one.dtype).itemsize * int(np.prod(one.shape)) for one in model.variables)
+    return sum(sizes)

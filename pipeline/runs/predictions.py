@@ -70,15 +70,10 @@ class PredictionRows:
 
 
 def read_rows(path: Path, classes: Sequence[str], n: int) -> Iterator[dict[str, str]]:
-    """Yield the rows of a file of predictions by column, checked for what they are to be.
+    """Yield the rows of a file of n predictions by column, checked for what they are to be.
 
-    Args:
-        path: The file.
-        classes: The run's; none where an old run does not say them.
-        n: How many pictures the run was tested on.
-
-    Raises:
-        RunError: The file is gone, none of ours, or of other classes or pictures.
+    An old run does not say its classes. Raises RunError if the file is gone, none of ours, or of
+    other classes or pictures.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):

@@ -88,8 +88,7 @@ class RunData:
     def from_dict(cls, value: Mapping[str, Any]) -> "RunData":
         """Read the ``dataset`` of a ``run.json``; raises MisreadError on anything else."""
         name = Path(str(value.get("root"))).name
-        read: RunData = record(cls, {"name": name, **value})
-        return read
+        return record(cls, {"name": name, **value})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,8 +180,7 @@ class RunFolder:
     @property
     def _saved(self) -> SavedBase:
         with named_file(self.path / INFO):
-            base: SavedBase = record(SavedBase, self.base)
-        return base
+            return record(SavedBase, self.base)
 
     @property
     def weights(self) -> str:
@@ -243,9 +241,7 @@ class RunFolder:
     def bundle(self, trust: bool = False, weights: str | None = None) -> Bundle:
         """Load what predicts; raises RunError when it is damaged, or could run code unasked.
 
-        Args:
-            trust: As in `load_bundle`.
-            weights: Where the user says that those of its base are; None where the run says.
+        ``weights`` are where the user says that those of its base are; None for where the run says.
         """
         folder = self.path / "bundle"
         with named_file(folder / DESCRIPTION):
@@ -274,8 +270,7 @@ class RunFolder:
     def predictions(self) -> Iterator[dict[str, str]]:
         """Yield what it said of each test picture, by the columns of its file.
 
-        Raises:
-            RunError: The file is gone, damaged, or of other classes or pictures.
+        Raises RunError if the file is gone, damaged, or of other classes or pictures.
         """
         return read_rows(self.path / PREDICTIONS, self.dataset.classes, self.test.n)
 

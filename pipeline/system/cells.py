@@ -1,17 +1,42 @@
-"""CSV for spreadsheets: they run a cell that begins like a formula, whoever wrote it.
+r"""CSV for spreadsheets: they run a cell that begins like a formula, whoever wrote it.
 
 A text that begins so gets an apostrophe in front, and one that begins with apostrophes and then so
 gets one more: what was written is read back to the last sign. Figures are left as they are.
+
+Names of files need not be text. In tables for people a byte that is none is written as ``\xe9``, as
+spreadsheets would lose the byte; it is one again where only that is the name of something.
 """
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _BEGINS = r"[=+\-@\t\r\n＝＋－＠]"
 _FORMULA = re.compile(f"'*{_BEGINS}")
 _WRITTEN = re.compile(f"'{_FORMULA.pattern}")
 _BARE = re.compile(_BEGINS)
+_BYTE, _BYTE_WRITTEN = re.compile("[\udc80-\udcff]"), re.compile(r"\\x([89a-f][0-9a-f])")
+
+
+def plain(text: str) -> str:
+    r"""Return a name as a file in UTF-8 can hold it.
+
+    >>> plain("caf\udce9.jpg"), plain("café.jpg")
+    ('caf\\xe9.jpg', 'café.jpg')
+    """
+    return _BYTE.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", text)
+
+
+def named_as(text: str, is_there: Callable[[str], object]) -> str:
+    r"""Return what `plain` made of a name, or a name as it is, whichever there is.
+
+    >>> named_as(r"caf\xe9.jpg", {"caf\udce9.jpg"}.__contains__)
+    'caf\udce9.jpg'
+    """
+    if "\\x" not in text or is_there(text):
+        return text
+    name = _BYTE_WRITTEN.sub(lambda byte: chr(0xDC00 + int(byte[1], 16)), text)
+    return name if is_there(name) else text
 
 
 def cell(text: str) -> str:

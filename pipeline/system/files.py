@@ -185,8 +185,9 @@ def rename(path: Path, to: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    with atomic_path(path) as temporary:  # JSON's own escapes for a name that is no text
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        temporary.write_text(text, "utf-8", "backslashreplace")
 
 
 def unreadable(path: Path | str, error: OSError | MemoryError) -> StoreError:

@@ -1,7 +1,8 @@
-"""What of the machine this process may use: cores, threads and memory, in a container too."""
+"""What of the machine this process may use: cores, threads, memory, disk; in a container too."""
 
 import math
 import os
+import shutil
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -30,6 +31,14 @@ def usable_cores() -> list[int]:
     """Return the numbers of the cores that a CPU mask leaves to this thread, ascending."""
     affinity = getattr(os, "sched_getaffinity", None)
     return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+
+
+def free_bytes(place: Path) -> int:
+    """Return what the disk of a file or folder, there already or not, can still take."""
+    existing = place.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def available_memory() -> int | None:

@@ -150,16 +150,29 @@ def import_framework(name: str, purpose: str) -> Any:
         InputError: It is not installed, or it is and cannot be imported.
     """
     require_framework(name, purpose)
+    _let_memory_grow()
     try:
         if name == "tensorflow":
             import_tensorflow()
         return import_module(name)
-    except (ImportError, OSError, AttributeError) as error:  # a library that is missing, a version
+    # A library that is missing, a version that does not fit another.
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:
         raise InputError(
             f"expected {name} for {purpose}, which is installed and cannot be imported "
             f"({type(error).__name__}: {' '.join(str(error).split())[:300]}); install it again, or "
             f"choose --engine openvino"
         ) from error
+
+
+def _let_memory_grow() -> None:
+    """Let JAX and TensorFlow take a GPU's memory as they need it, unless the user said otherwise.
+
+    JAX takes three quarters at once and never more, TensorFlow all there is.
+    """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if not {"XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"} & os.environ.keys():
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = "0.95"
 
 
 def installed_version(name: str) -> str | None:

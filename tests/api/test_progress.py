@@ -100,6 +100,26 @@ def test_pieces_that_are_not_alike_have_no_rate(shown):
     assert shown(1541, *told, 77.0, unlike=True) == "classify: 1/4 experiments, 77 s left"
 
 
+def test_a_bar_of_unlike_pieces_goes_by_time_and_counts_down(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+    terminal = module.Terminal()
+    terminal._console = module.Console(file=io.StringIO(), force_terminal=True, width=100)
+    terminal.advance_unlike("search", 0, 50, "steps", None)
+    clock[0] = 110.0
+    terminal.advance_unlike("search", 40, 50, "steps", 30.0)
+    (task,) = terminal._bars.tasks
+    assert task.completed == 12.5  # a quarter of 50, for a quarter of the time
+    assert task.fields["counts"] == "40/50"
+    column = terminal._bars.columns[-1]
+    assert column.render(task).plain == "30 s left"
+    clock[0] = 122.0
+    assert column.render(task).plain == "18 s left"
+    clock[0] = 150.0
+    assert column.render(task).plain == "0 s left"
+    terminal.close()
+
+
 class Full(io.StringIO):
     def write(self, text):
         raise OSError(errno.ENOSPC, "No space left on device")

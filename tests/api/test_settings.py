@@ -34,7 +34,10 @@ LISTS = {"only", "layers", "pooling", "view_policy", "heads", "prepare", "augmen
         ({"layers": 3}, "expected layers as a text, or a list of texts, received layers=3"),
         ({"layers": ["top", 3]}, r"a list of texts, received layers=\['top', 3\]"),
         ({"cache": 3}, "expected cache as a path, received cache=3"),
-        ({"batch_size": True}, "expected batch_size as a whole number, received batch_size=True"),
+        (
+            {"batch_size": True},
+            "expected batch_size as a whole number or None, received batch_size=True",
+        ),
         ({"batch_size": 0}, "expected batch_size from 1 to 65536, received batch_size=0"),
         ({"progress": 3}, "expected progress as True, None or a function"),
         ({"backbone": "VGG17"}, "unknown backbone 'VGG17'; nearest: VGG1"),

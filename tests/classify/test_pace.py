@@ -21,34 +21,74 @@ def clock(monkeypatch):
 
 
 def test_nothing_is_said_until_every_kind_is_known(clock):
-    pace = Pace(["slow", "slow", "quick", "quick", "quick"])
+    slow, quick = (("slow",), 1), (("quick",), 1)
+    pace = Pace([slow, slow, quick, quick, quick])
     assert pace.seconds_left is None
     clock.now += 20
-    pace.finish("slow", 20.0)
+    pace.finish(slow, 20.0)
     assert pace.seconds_left is None
     clock.now += 1
-    pace.finish("quick", 1.0)
+    pace.finish(quick, 1.0)
     assert pace.seconds_left == 22.0
     clock.now += 3
-    pace.finish("quick", 3.0)
+    pace.finish(quick, 3.0)
     assert pace.seconds_left == 20.0 + 2.0
 
 
-def test_two_at_once_take_half_the_time(clock):
-    pace = Pace(["a"] * 4)
+def test_a_piece_takes_as_long_as_it_is_large(clock):
+    pace = Pace([(("lda",), 100), (("lda",), 300), (("lda", "pca"), 50)])
     clock.now += 10
-    pace.finish("a", 10.0)
-    pace.finish("a", 10.0)
+    pace.finish((("lda",), 100), 10.0)
+    assert pace.seconds_left == 30.0 + 5.0
+    pace.learn((("lda", "pca"), 100), 40.0)
+    assert pace.seconds_left == 30.0 + 20.0
+
+
+def test_what_may_follow_counts_until_it_is_known_not_to(clock):
+    small, large = (("ridge",), 1), (("ridge",), 5)
+    pace = Pace([small, large, large])
+    clock.now += 2
+    pace.finish(small, 2.0)
+    assert pace.seconds_left == 20.0
+    pace.expect([small])
+    assert pace.seconds_left == 2.0
+    pace.expect([])
+    assert pace.seconds_left == 0.0
+
+
+def test_workers_that_are_known_are_halfway_through_what_they_do(clock):
+    """Six pieces of 10 s, two at a time: what one worker has in hand is half done."""
+    pieces = [(("a",), i) for i in [1] * 6]
+    pace = Pace(pieces, workers=2)
+    pace.learn(pieces[0], 10.0)
+    assert pace.seconds_left == 30.0
+    clock.now += 1000  # however long that took here
+    pace.finish(pieces[0], 10.0)
+    assert pace.seconds_left == (50.0 - 5.0) / 2
+    for piece in pieces[:4]:
+        pace.finish(piece, 10.0)
+    assert pace.seconds_left == 5.0
+    pace.finish(pieces[0], 10.0)
+    assert pace.seconds_left == 0.0
+
+
+def test_two_at_once_take_half_the_time(clock):
+    pieces = [(("a",), 1)] * 4
+    pace = Pace(pieces)
+    clock.now += 10
+    pace.finish(pieces[0], 10.0)
+    pace.finish(pieces[1], 10.0)
     assert pace.seconds_left == 10.0
 
 
 def test_costs_that_are_known_are_scaled_by_what_they_took(clock):
     """The first of four was the longest: the others do not take as long."""
-    pace = Pace(range(4), {0: 100.0, 1: 1.0, 2: 2.0, 3: 2.0})
+    pieces = [(("search",), cost) for cost in (100.0, 1.0, 2.0, 2.0)]
+    pace = Pace(pieces)
     assert pace.seconds_left is None
     clock.now += 1541
-    pace.finish(0, 1541.0)
+    pace.finish(pieces[0], 1541.0)
     assert pace.seconds_left == pytest.approx(5 * 15.41)
-    for piece in (1, 2, 3):
-        pace.finish(piece)
+    for piece in pieces[1:]:
+        pace.finish(piece, 1.0)
     assert pace.seconds_left == 0.0

@@ -414,7 +414,7 @@ def test_number_of_workers():
 
 @pytest.mark.parametrize(
     ("variable", "expected"),
-    [(None, ("0", "1", "10")), ("1,0", ("1", "0")), ("", ()), ("-1", ()), ("GPU-5a", ("GPU-5a",))],
+    [(None, ("0", "1", "2")), ("1,0", ("1", "0")), ("", ()), ("-1", ()), ("GPU-5a", ("GPU-5a",))],
 )
 def test_gpus_are_those_that_may_be_used(tmp_path, variable, expected):
     (tmp_path / "dev").mkdir()
@@ -423,6 +423,15 @@ def test_gpus_are_those_that_may_be_used(tmp_path, variable, expected):
     environment = {} if variable is None else {"CUDA_VISIBLE_DEVICES": variable}
     assert visible_gpus(tmp_path, environment) == expected
     assert visible_gpus(tmp_path / "nothing", {}) == ()
+
+
+def test_gpus_of_containers_are_counted_from_zero(tmp_path):
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/dxg").touch()
+    assert visible_gpus(tmp_path, {}) == ("0",)
+    (tmp_path / "dev/nvidia3").touch()
+    (tmp_path / "dev/nvidia5").touch()
+    assert visible_gpus(tmp_path, {}) == ("0", "1")
 
 
 class Future:

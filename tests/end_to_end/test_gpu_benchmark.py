@@ -53,15 +53,16 @@ def test_time_that_is_up_starts_nothing(session):
 
 def test_table_has_a_row_for_each_measurement(session):
     waits = {"waited_for_pictures": 3.0, "waited_for_engine": 1.0, "waited_for_disk": 0.0}
-    row = {"precision": "float32", "batch": 64, "ceiling": 8000.0, "memory": 2_000_000_000}
-    notes = [{"first_feature": 9.04, "device": "A card"}, row, row | waits]
+    row = {"precision": "float32", "batch": 64, "ceiling": 8000.0}
+    made = row | {"memory": 2_000_000_000, "difference": 1.2e-6}
+    notes = [{"first_feature": 9.04, "device": "A card"}, made, row | waits]
     notes[2] |= {"rate": 7200.0, "share": 0.9}
     given = {"engine": "jax", "base": "ResNet50"}
     session.results["parts"] = [{"part": "speed", "given": given, "notes": notes}]
     lines = table(session.results).splitlines()
     assert lines[0].startswith("A card (9 GiB)")
-    assert " ".join(lines[-2].split()) == "jax ResNet50 float32 64 8,000 2.0 GB 9.0 s"
-    assert " ".join(lines[-1].split()) == "jax ResNet50 float32 64 8,000 7,200 90% 75% 2.0 GB"
+    assert " ".join(lines[-2].split()) == "jax ResNet50 float32 64 8,000 2.0 GB 1.2e-06 9.0 s"
+    assert " ".join(lines[-1].split()) == "jax ResNet50 float32 64 8,000 7,200 90% 75%"
 
 
 def test_kit_unpacks_what_is_missing_here(tmp_path, monkeypatch, capsys):

@@ -21,7 +21,7 @@ Usage = namedtuple("Usage", "total used free")
 class Engine:
     """Stands in for a base: shapes are all that a forecast needs, and a moment of work."""
 
-    name, trial_size = "stub", 4
+    name, trial_size, batch_size = "stub", 4, 8
 
     def __init__(self, *shapes, n_devices=1):
         self.output_shapes, self.ran = shapes, 0
@@ -57,11 +57,11 @@ def test_large_work_is_tried():
     seen = foresee(engine, 4 * preflight.MIN_TRIALS)
     assert seen.seconds >= 0.001 * 800
     assert seen.seconds == pytest.approx(0.001 * 800 + 800 / seen.engine_rate)
-    assert engine.ran == 8
+    assert engine.ran == 4 * (1 + preflight.TRIAL_BATCHES)
 
 
 def test_features_that_the_disk_cannot_hold_are_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: Usage(0, 0, 10**9))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(0, 0, 10**9))
     with pytest.raises(StoreError, match=r"expected 1\.7 TB free for 1,000,000 times 1\.6 MB"):
         foresee(Engine((28, 28, 512)), 1_000_000, cache=tmp_path)
     with pytest.raises(StoreError, match=r"received 1\.0 GB: name fewer --layers, use --pooling"):

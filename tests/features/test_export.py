@@ -15,11 +15,18 @@ from pipeline.config import FeaturesConfig
 from pipeline.errors import InputError, StoreError, UnknownNameError
 from pipeline.features.base import frozen_base
 from pipeline.features.export import export_features
-from pipeline.features.store import FeatureCache, columns
-from pipeline.features.store.columns import Column, Table, array_column, text_column
-from pipeline.features.store.export import Layout, _lay_out, export_table
+from pipeline.features.store import FeatureCache, export
+from pipeline.features.store.export import (
+    Column,
+    Layout,
+    Table,
+    _lay_out,
+    array_column,
+    export_table,
+    text_column,
+)
 from pipeline.images import index
-from pipeline.images.pool import index_pool
+from pipeline.images.indexing import index_pool
 
 SUFFIXES = (".h5", ".npz", ".parquet")
 
@@ -97,7 +104,7 @@ def read_back(path):
 
 @pytest.mark.parametrize("block_bytes", [64 << 20, 300])
 def test_round_trip(config, dataset, cache, out, monkeypatch, block_bytes):
-    monkeypatch.setattr(columns, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(export, "BLOCK_BYTES", block_bytes)
     result = export_features(config, frozen_base(config), dataset, out)
     found = read_back(out)
     assert found["path"].tolist() == list(dataset.paths)

@@ -11,8 +11,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from pipeline.errors import InputError, RunError, UnknownNameError
 from pipeline.heads import NetworkHead, parse_head, parse_heads, softmax
 from pipeline.heads.fit import fit_head, out_of_fold_scores
-from pipeline.heads.preparation import Preparation, parse_preparation
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import Preparation, apply_rowwise, parse_preparation
 from pipeline.heads.sample import Sample, make_folds
 from pipeline.heads.transplant import transplant, with_probabilities
 from pipeline.runs import load_bundle, save_head

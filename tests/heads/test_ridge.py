@@ -91,7 +91,7 @@ def test_preparations_are_those_of_other_heads(n, d, prepare):
     )
     assert (head.rowwise, head.blocks) == (plain.rowwise, plain.blocks)
     from pipeline.heads.affine import fit_affine
-    from pipeline.heads.rowwise import apply_rowwise
+    from pipeline.heads.preparation import apply_rowwise
 
     rows = apply_rowwise(features, preparation.rowwise, head.blocks).astype(np.float64)
     _, prepared = fit_affine(preparation, rows, 0)

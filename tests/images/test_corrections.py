@@ -1,6 +1,7 @@
 """Corrections hold for contents; what is new joins train; what cannot be meant is refused."""
 
 import csv
+import os
 import shutil
 import zipfile
 
@@ -197,3 +198,37 @@ def test_a_strangers_table_is_not_read(data, tmp_path):
     assert index(data, config, confined=True).corrections is None
     index(data, config, memory=tmp_path / "memory")
     assert index(data, config, confined=True).corrections is not None
+
+
+ODD = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize("written", [b"caf\\xe9", b"caf\xe9"])
+def test_names_that_are_no_text_come_back_from_a_table(data, tmp_path, written):
+    """A byte is written out in ours; a run's ``predictions.csv`` has the byte itself."""
+    (data / "dog").rename(data / ODD)
+    write_picture(tmp_path / f"{ODD}.png", 999)
+    digest = index(data).digests[index(data).paths.index("cat/1.png")].tobytes().hex().encode()
+    rows = [written + b"/3.png,cat,", b"cat/1.png," + written + b"," + digest]
+    rows.append(written + b".png," + written + b",")
+    (tmp_path / "fix.csv").write_bytes(b"\n".join([b"path,label,digest", *rows]))
+    after = index(data, DataConfig(corrections=str(tmp_path / "fix.csv")))
+    now = labels(after)
+    assert (now[f"{ODD}/3.png"], now["cat/1.png"]) == ("cat", ODD)
+    assert now[str(tmp_path / f"{ODD}.png")] == ODD
+    assert after.corrections.unmatched == ()
+
+
+def test_a_name_that_has_such_signs_in_it_is_taken_as_it_is(data, tmp_path):
+    name = r"caf\xe9.png"
+    write_picture(data / "cat" / name, 1001)
+    write_picture(data / "cat" / f"{ODD}.png", 1002)
+    file = table(tmp_path, (f"cat/{name}", "dog"))
+    now = labels(index(data, DataConfig(corrections=file)))
+    assert (now[f"cat/{name}"], now[f"cat/{ODD}.png"]) == ("dog", "cat")
+
+
+def test_a_table_of_somebody_in_another_encoding_is_refused(data, tmp_path):
+    (tmp_path / "fix.csv").write_bytes(b"path,label\ncaf\xe9.png,cat\n")
+    with pytest.raises(InputError, match=r"expected UTF-8 text in .*fix.csv, .* save it as UTF-8"):
+        index(data, DataConfig(corrections=str(tmp_path / "fix.csv")))

@@ -73,10 +73,11 @@ def test_templates_without_a_place_for_the_label(pattern):
         ("{label", "every brace closed, or written twice if it stands for itself"),
         ("label}_{}", "every brace closed"),
         ("{la{bel}}", "every brace closed"),
-        ("{label}_{number:x}", r"d \(digits\) or \* .* behind the colon of \{number:x\}"),
+        ("{label}_{number:x}", r"d \(digits\), a .* or \* .* behind the colon of \{number:x\}"),
         ("{label:04d}", r"d .* behind the colon of \{label:04d\}"),
         ("{group}_{group}_{label}", r"\{group\} once or not at all"),
         ("{split}_{label}_{}", r"no \{split\}, which folders or a column of a table say"),
+        ("{label}/{group}_{}", r"no folders .*'\{group\}_\{\}' groups inside them\)"),
         ("{label}/{}", r"no folders \(--classes-at says which .*\) in the pattern of file names"),
     ],
 )
@@ -154,6 +155,12 @@ def test_groups_stand_in_file_names():
         Listing("dog", "train", ("p1_4_dog.jpg",), (), "p1"),
         Listing("cat", None, ("p2_1_cat.jpg",), (), "p2"),
     ]
+
+
+def test_a_word_begins_with_a_letter():
+    pattern = parse_pattern("{group}_{word:a}-{label}")
+    assert pattern.read("IMG_12_left_1-cat") == ("cat", "IMG_12")
+    assert pattern.read("IMG_12-cat") is None
 
 
 def test_names_without_a_suffix_are_read_whole():

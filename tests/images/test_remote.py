@@ -150,6 +150,8 @@ class WholeFilesOnly(Handler):
 
 
 class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = False  # so that closing it waits for its answers, and what they print is seen
+
     def handle_error(self, request, client_address):
         """A client that has read enough is none."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
@@ -157,8 +159,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @pytest.fixture
-def serve(tmp_path):
-    """Serve a folder; gives its URL."""
+def serve(tmp_path, capfd):
+    """Serve a folder; gives its URL. What breaks in the server itself is seen at the end."""
     pytest.importorskip("aiohttp")
     servers = []
 
@@ -175,6 +177,7 @@ def serve(tmp_path):
         server.shutdown()
         server.server_close()
         thread.join()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_folder_on_the_web(tmp_path, serve):

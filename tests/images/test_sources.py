@@ -157,6 +157,12 @@ def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
             "expected pictures in class folders in .* received none: lay them out as ROOT/<class>",
         ),
         (("cats/a.txt", "dogs/"), "expected pictures in class folders in .* received none"),
+        (
+            ("cats/1.dcm", "cats/2.DCM", "dogs/3.dcm", "dogs/notes.npy", "a.txt", "b.txt"),
+            "received 3 .dcm files, e.g. cats/1.dcm, of a format that is not read here: convert",
+        ),
+        (("cats/1.nii.gz",), "received 1 .nii.gz file, e.g. cats/1.nii.gz, of a format that is"),
+        (("cats/1", "dogs/2"), "expected pictures in class folders in .* received none"),
         (("cat0.jpg", "dog0.jpg"), r"received 2 pictures without any, e.g. cat0.jpg: lay them"),
         (PLAIN[:2], "two classes or more in .* received only 'cats': add pictures of another"),
         (

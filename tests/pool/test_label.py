@@ -161,3 +161,13 @@ def test_nothing_to_ask_is_no_success(doubtful, tmp_path, capsys):
     assert "expected pictures to ask about, received none: no label looks wrong" in said
     said = refused(capsys, "label", tmp_path / "clean", "--run", "best", *out)
     assert "which was on none of them" in said
+
+
+def test_what_is_broken_in_the_data_is_said(doubtful, tmp_path, capsys):
+    shutil.copytree(doubtful / "data", tmp_path / "data")
+    for split in ("train", "test"):
+        (tmp_path / "data" / split / ODD / "bad.png").write_bytes(f"no {split}".encode())
+    n = len(index(doubtful / "data").paths)
+    value, _ = page_of(capsys, doubtful, tmp_path / "p.html", tmp_path / "data", *BASE)
+    (note,) = value["notes"]
+    assert note.startswith(f'2 of {n + 2} pictures left out: 2 × "not a picture in a known format')

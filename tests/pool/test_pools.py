@@ -2,12 +2,16 @@
 
 import csv
 import json
+import os
 import shutil
 
 import pytest
 from PIL import Image
 
 from pipeline.cli import run
+from pipeline.config import DataConfig
+from pipeline.images import index
+from pipeline.pool.questions import suggested
 from tests.conftest import write_picture
 
 BASE = ["--backbone", "MobileNet(alpha=0.25)", "--weights", "none", "--image-size", "32"]
@@ -160,3 +164,58 @@ def test_bad_pools_are_refused(project, tmp_path, capsys):
     said = refused(capsys, "suggest", "a", "b", "c", *out)
     assert "a run and a pool, or a pool alone, received 3 names" in said
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_suggestions_of_names_that_are_no_text_are_learnt_from(project, tmp_path, capsys):
+    odd, out = os.fsdecode(b"caf\xe9.png"), tmp_path / "first.csv"
+    (tmp_path / "pool").mkdir()
+    for name, at in (("r0.png", odd), ("g0.png", "plain.png")):
+        shutil.copy(project / "pool" / name, tmp_path / "pool" / at)
+    told(capsys, "suggest", tmp_path / "pool", "--out", out, *BASE, *places(project, runs=False))
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["path"] for row in rows} == {
+        str(tmp_path / "pool" / name) for name in (r"caf\xe9.png", "plain.png")
+    }
+    with out.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows({**row, "label": "red", "digest": ""} for row in rows)
+    done = index(project / "data", DataConfig(corrections=str(out))).corrections
+    assert set(done.added) == {str(tmp_path / "pool" / name) for name in (odd, "plain.png")}
+    questions, lost = suggested(str(out), None, None)
+    assert (len(questions), lost) == (2, [])
+    assert questions[0].read()
+
+
+@pytest.mark.parametrize("command", ["features", "similar", "suggest"])
+def test_what_is_broken_in_a_pool_is_said_once(project, tmp_path, capsys, command):
+    """Copies count as pictures that were found; the given picture is told of by itself."""
+    pool, cut = tmp_path / "pool", (project / "pool" / "r0.png").read_bytes()[:90]
+    pool.mkdir()
+    for name in ("r0.png", "r0copy.png", "g0.png"):
+        shutil.copy(project / "pool" / name, pool / name)
+    for i in range(3):
+        (pool / f"bad{i}.png").write_bytes(b"nothing %d" % i)
+    (pool / "cut.png").write_bytes(cut)
+    (pool / "gone.png").symlink_to(pool / "nowhere.png")
+    more = {
+        "similar": [pool / "r0.png", pool / "cut.png"],
+        "suggest": ["--out", tmp_path / "x.csv"],
+    }
+    given = [command, pool, *more.get(command, []), *BASE, *places(project, runs=False)]
+    assert run([*map(str, given), "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("5 of 8 pictures of the pool are left out:")
+    assert lines[at + 1].startswith('  3 × "not a picture in a known format')
+    assert lines[at + 2].startswith("  cut.png: damaged file")
+    assert lines[at + 3 : at + 5] == ["  gone.png: No such file or directory", "--json lists them"]
+    said = [line for line in lines if "left out" in line]
+    own = ["1 of 2 pictures is left out:"] if command == "similar" else []
+    if command != "features":  # which counts them above as well
+        assert said == [lines[at], *own]
+    more["suggest"].append("--overwrite")
+    given = [command, pool, *more.get(command, []), *BASE, *places(project, runs=False)]
+    value = told(capsys, *given)
+    assert value["found"] == 8
+    assert len(value["left_out" if command == "similar" else "failed"]) == 5

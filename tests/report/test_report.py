@@ -25,17 +25,15 @@ from pipeline.errors import InputError, RunError
 from pipeline.evaluate.plots.svg import Chart
 from pipeline.images.files import LocalFiles
 from pipeline.report import write_report
-from pipeline.report.album import choose_pictures
+from pipeline.report.album import RunPredictions, choose_pictures
 from pipeline.report.commands import Commands
 from pipeline.report.findings import find
 from pipeline.report.material import shared
 from pipeline.report.page import as_json
-from pipeline.report.predictions import RunPredictions
 from pipeline.report.projection import on_grid, parse_maps, project
 from pipeline.report.sources import find_dataset
-from pipeline.report.sprites import make_sheets
 from pipeline.report.tables import confusion_view
-from pipeline.report.thumbnails import Wanted, make_thumbnails
+from pipeline.report.thumbnails import Wanted, make_sheets, make_thumbnails
 from pipeline.runs import leaderboard, list_runs
 from pipeline.system.progress import SILENT
 from pipeline.system.shell import command, quoted

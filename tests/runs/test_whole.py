@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import RunError
-from pipeline.runs.whole import MOST_CONFIG, read_whole
+from pipeline.runs.payload import MOST_CONFIG, read_whole
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,9 @@ from pipeline.system.files import (
     matching,
     output_path,
     unreadable,
+    write_json,
 )
+from pipeline.system.typed import read_json
 
 CONTEXTS = {
     "path": atomic_path,
@@ -193,3 +195,10 @@ def test_what_goes_to_stdout_stands_among_what_is_printed(tmp_path, out, append)
     )
     expected = b"before False\nafter\n" if out == "out.txt" else b"before True\ntable\nafter\n"
     assert piped.stdout == expected
+
+
+def test_json_holds_a_name_that_is_no_text(tmp_path):
+    value = {os.fsdecode(b"caf\xe9"): "café"}
+    write_json(tmp_path / "one.json", value)
+    assert read_json(tmp_path / "one.json") == value
+    assert "caf\\udce9" in (tmp_path / "one.json").read_text("utf-8")

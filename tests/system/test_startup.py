@@ -1,5 +1,6 @@
 """What is imported late: OpenVINO without its telemetry, and leaving nothing behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
+from pipeline.system import startup
 
 SCRIPT = """
 import sys
@@ -73,3 +75,17 @@ def test_nothing_else_compiles_with_openvino():
     folder = Path(pipeline.__file__).parent
     texts = {path.name: path.read_text("utf-8") for path in folder.rglob("*.py")}
     assert [name for name, text in texts.items() if ".compile_model" in text] == ["startup.py"]
+
+
+def test_frameworks_take_the_memory_of_a_gpu_as_they_need_it(monkeypatch):
+    for name in ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
+    startup.import_framework("tensorflow", "a test")
+    assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ
+    monkeypatch.delenv("XLA_CLIENT_MEM_FRACTION")
+    startup.import_framework("tensorflow", "a test")
+    assert os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.95"

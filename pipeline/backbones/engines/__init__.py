@@ -20,10 +20,10 @@ from pipeline.backbones.engines.choice import (
 )
 from pipeline.backbones.engines.devices import device_of
 from pipeline.backbones.engines.kept import (
+    ComparedModel,
     KeptModel,
     discard,
     find_kept,
-    keep_somewhere,
     place_of,
 )
 from pipeline.backbones.engines.network import (
@@ -59,6 +59,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+BATCH_SIZE, GPU_BATCH_SIZE = 32, 128
+"""Pictures per step where nobody asks: a GPU needs many to be busy."""
 PARITY_LIMIT = 1e-4
 """Greatest difference between engines that passes, as a share of an output's greatest value."""
 
@@ -74,6 +76,11 @@ class Engine(Protocol):
     @property
     def device(self) -> Device:
         """What it computes on, and how much memory that has."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures of a batch that it is best given."""
         ...
 
     @property
@@ -105,7 +112,7 @@ class Engine(Protocol):
 
 
 def open_engine(
-    network: Network, engine: str, precision: str, batch_size: int, models: Path
+    network: Network, engine: str, precision: str, batch_size: int | None, models: Path
 ) -> Engine:
     """Return what runs a network, from a kept converted model where there is one.
 
@@ -113,24 +120,25 @@ def open_engine(
         network: What to run; built under the precision's dtype policy, if at all.
         engine: One of `ENGINES`; auto is what sees a GPU, else OpenVINO, else what Keras runs on.
         precision: As the recipe says it.
-        batch_size: Pictures per step, at least 1.
+        batch_size: Pictures per step, at least 1; None for what suits the device.
         models: Folder of the converted models.
     """
     check_engine(engine, precision)
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise InputError(f"expected at least 1 picture per step, received batch_size={batch_size}")
     if is_quantised(precision):
         from pipeline.backbones.engines.quantised import open_quantised
 
-        return open_quantised(network, batch_size, models)
+        return open_quantised(network, batch_size or BATCH_SIZE, models)
     if network.graph is not None:
-        return _read(network, network.graph, precision, batch_size, models)
+        return _read(network, network.graph, precision, batch_size or BATCH_SIZE, models)
     chosen = choose_engine(engine, precision)
     opened = None
     if chosen.engine == "openvino":
         optional = engine == "auto" and precision == FLOAT32
         elsewhere = optional and keras_order()[:1] != ["tensorflow"]
-        opened = _on_openvino(network, precision, batch_size, models, elsewhere)
+        size = batch_size or BATCH_SIZE
+        opened = _on_openvino(network, precision, size, models, elsewhere)
         if opened is None:
             reason = f"{chosen.reason}; OpenVINO would need TensorFlow once, to convert the base"
             chosen = ChosenEngine(keras_engine(), reason)
@@ -158,7 +166,7 @@ def _read(
         made = read()
         model, difference = made.model, made.difference or 0.0
         found = dict.fromkeys(network.outputs, difference)
-        keep_somewhere(models, network, model, found, PARITY_LIMIT)
+        ComparedModel(network, model, found, PARITY_LIMIT).keep_somewhere(models)
     else:
         difference = max(kept.differences[name] for name in network.outputs)
         model = kept.read() if kept.accepted else None
@@ -172,16 +180,18 @@ def _read(
         return OpenVINOEngine(model, network, batch_size, precision)
 
 
-def _on_framework(name: str, network: Network, precision: str, batch_size: int) -> Engine:
+def _on_framework(name: str, network: Network, precision: str, batch_size: int | None) -> Engine:
     device = device_of(name, precision)
     import_keras(name)
+    from pipeline.backbones.engines.folding import folded
     from pipeline.backbones.engines.framework import dtype_policy
 
     kind = _engine_class(name)
     try:
         with dtype_policy(precision):
-            model = network.build()
-        return kind(model, batch_size, device)
+            model = folded(network.build())
+        size = batch_size or (GPU_BATCH_SIZE if device.gpu else BATCH_SIZE)
+        return kind(model, size, device)
     except kind.failures as error:
         raise InputError(
             f"expected {device} to hold {network.name}, {name} fails: {brief(error)}; end other "
@@ -275,7 +285,7 @@ def _direct(network: Network, precision: str, batch_size: int, models: Path) -> 
         said = "%s is converted by TensorFlow: made without it, it is %.1e off"
         logger.warning(said, network.name, worst)
         return None
-    keep_somewhere(models, network, model, found, PARITY_LIMIT)
+    ComparedModel(network, model, found, PARITY_LIMIT).keep_somewhere(models)
     return _in(precision, engine, model, network, batch_size)
 
 
@@ -302,7 +312,7 @@ def _convert(network: Network, precision: str, batch_size: int, models: Path) ->
         _check_float(network, precision)
         return TensorFlowEngine(model, batch_size, device)
     found = differences(next(reference.run([images])), next(engine.run([images])), network)
-    keep_somewhere(models, network, converted, found, PARITY_LIMIT)
+    ComparedModel(network, converted, found, PARITY_LIMIT).keep_somewhere(models)
     if max(found.values()) > PARITY_LIMIT:
         _say_refused(found)
         _check_float(network, precision)

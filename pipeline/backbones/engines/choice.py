@@ -7,6 +7,8 @@ use it are asked one after another, and the first that sees it is imported anywa
 import logging
 import os
 import re
+import sys
+from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -30,6 +32,7 @@ from pipeline.system.startup import (
     configured_backend,
     imported_backend,
     installed,
+    installed_version,
     keras_order,
     prefer_keras,
 )
@@ -129,7 +132,7 @@ def chosen_precision(engine: str, precision: str) -> str:
 
 def _fastest(engine: str) -> str:
     if engine != "openvino":
-        return MIXED[1] if may_have_gpu() else FLOAT32
+        return MIXED[0] if device_of(engine).gpu else FLOAT32
     if gains(INT8) and installed("nncf"):
         return INT8
     return BFLOAT16 if gains(BFLOAT16) else FLOAT32
@@ -178,7 +181,7 @@ def may_have_gpu(system: Path = Path("/")) -> bool:
 
 
 def _can_use_gpu(name: str) -> bool:
-    """Return whether an installed framework was built for GPUs, by what lies on disk."""
+    """Return whether an installed framework can use a GPU, by what lies on disk."""
     if not installed(name):
         return False
     if name == "jax":
@@ -189,7 +192,19 @@ def _can_use_gpu(name: str) -> bool:
         files = [path for folder in folders if (path := Path(folder, "version.py")).is_file()]
         built = re.compile(r"^(cuda|hip)\b[^=\n]*=\s*['\"]", re.MULTILINE)
         return any(built.search(path.read_text("utf-8")) for path in files)
-    return True  # one build for both: it has to be asked
+    if installed(_METAL) or installed_version("tensorflow-rocm") is not None:
+        return True
+    return installed("nvidia.cudnn") or _has_cudnn()
+
+
+def _has_cudnn() -> bool:
+    """Return whether CUDA's library for networks, which TensorFlow alone lacks, is on the system.
+
+    Else each command would import TensorFlow on a machine with a GPU, to be told that it is not.
+    """
+    folders = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), f"{sys.prefix}/lib"]
+    there = any(any(Path(folder).glob("libcudnn.so*")) for folder in folders if folder)
+    return there or find_library("cudnn") is not None
 
 
 def _sees_gpu(name: str) -> bool:

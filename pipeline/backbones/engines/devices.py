@@ -1,7 +1,7 @@
 """What each framework computes on, and how it is told to compute alike everywhere.
 
-Memory of a GPU is taken as it is needed, and float32 is float32: the ten-bit mantissa of TF32 would
-make features differ from a processor's by 1e-3. Imports frameworks late, and never Keras.
+In float32 that is float32: the ten-bit mantissa of TF32 would make features differ from a
+processor's by 1e-3. Imports frameworks late, and never Keras.
 """
 
 import logging
@@ -17,12 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 def device_of(name: str, precision: str = "float32") -> Device:
-    """Import a framework, make its results and memory predictable, return what it computes on.
+    """Import a framework, make its results predictable, return what it computes on.
 
     Raises:
         InputError: It cannot be imported, or finds nothing to compute on.
     """
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # jax takes 3/4 else
     import_framework(name, f"--engine {name}")
     try:
         return {"jax": _jax, "torch": _torch, "tensorflow": _tensorflow}[name](precision)
@@ -37,16 +36,12 @@ def _tensorflow(precision: str) -> Device:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # a program that embeds us has used the GPU already: its choice holds
-            logger.info("memory growth of %s was decided before", gpu.name)
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
     if not gpus:
         return replace(PROCESSOR, count=len(tf.config.list_logical_devices("CPU")))
     details = tf.config.experimental.get_device_details(gpus[0])
-    return Device(details.get("device_name", gpus[0].name), gpu=True, count=len(gpus))
+    used = tf.config.list_logical_devices("GPU")  # without those that it has no kernels for
+    return Device(details.get("device_name", gpus[0].name), gpu=True, count=len(used))
 
 
 def _jax(precision: str) -> Device:
@@ -68,7 +63,17 @@ def _torch(precision: str) -> Device:
     # "tf32" for the 16-bit recipes, whose sums are of 32 bits.
     torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
     torch.backends.cudnn.allow_tf32 = precision != "float32"
-    if not torch.cuda.is_available():
+    torch.backends.cudnn.benchmark = True  # all batches have one shape
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")  # of a driver that is too old, say
+        gpu = torch.cuda.is_available() and os.environ.get("KERAS_TORCH_DEVICE") != "cpu"
+    for warning in told:
+        logger.info("torch: %s", brief(warning.message))
+    os.environ["KERAS_TORCH_DEVICE"] = "cuda" if gpu else "cpu"  # it takes others, if it may
+    if not gpu:
         return PROCESSOR
+    count = torch.cuda.device_count()
+    for card in range(count):  # one that is too old for this PyTorch is seen, and fails
+        (torch.ones(1, device=f"cuda:{card}") + 1).item()
     properties = torch.cuda.get_device_properties(0)
-    return Device(properties.name, True, properties.total_memory, torch.cuda.device_count())
+    return Device(properties.name, True, properties.total_memory, count)

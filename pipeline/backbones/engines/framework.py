@@ -23,6 +23,20 @@ from pipeline.errors import InputError
 logger = logging.getLogger(__name__)
 
 
+_NO_MEMORY = (
+    "out of memory",
+    "out_of_memory",
+    "resource_exhausted",
+    "allocate memory",
+    "alloc_failed",
+    "allocation_failed",
+    "dst tensor is not initialized",
+    "unable to find an engine",
+    "unable to find a valid cudnn algorithm",
+)
+"""What frameworks and their libraries say, in small letters, where less at a time may do."""
+
+
 @contextmanager
 def dtype_policy(precision: str) -> Iterator[None]:
     """Build models in ``precision`` inside the context, and leave the global policy as it was."""
@@ -81,9 +95,12 @@ class FrameworkEngine(ABC):
         card = next(self._cards)
         return self.compute(self.place(images, card), card)
 
-    @abstractmethod
     def out_of_memory(self, error: Exception) -> bool:
-        """Return whether one of the `failures` means that less at a time would do."""
+        """Return whether one of the `failures` means that less at a time may do.
+
+        The frameworks have types for that, and often raise others: the text says it.
+        """
+        return any(words in str(error).lower() for words in _NO_MEMORY)
 
     @property
     def trial_size(self) -> int:

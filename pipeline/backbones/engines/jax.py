@@ -59,10 +59,6 @@ class JaxEngine(FrameworkEngine):
         """Wait for a step's outputs."""
         return [np.asarray(output) for output in step]
 
-    def out_of_memory(self, error: Exception) -> bool:
-        """JAX and its libraries say so in the text alone."""
-        return any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "ALLOC_FAILED"))
-
 
 def keep_compiled() -> None:
     """Let JAX keep what it compiled, unless it was told where, or not to.

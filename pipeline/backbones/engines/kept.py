@@ -217,68 +217,64 @@ def bring(models: Path, network: Network) -> None:
             shutil.copytree(kept.folder, folder, dirs_exist_ok=True)
 
 
-def keep_somewhere(
-    models: Path,
-    network: Network,
-    model: "ov.Model",
-    differences: Mapping[str, float],
-    limit: float,
-) -> None:
-    """Keep a converted model where `place_of` says, else beside the features; else say so."""
-    places = list(dict.fromkeys((place_of(models, network), models)))
-    for place in places:
-        try:
-            keep(place, network, model, differences, limit)
-        except StoreError as error:
-            further = f"; it is kept in {models}" if place != places[-1] else ""
-            logger.warning("%s%s", str(error).partition(";")[0] if further else error, further)
-        else:
-            return
-
-
-def keep(
-    models: Path,
-    network: Network,
-    model: "ov.Model",
-    differences: Mapping[str, float],
-    limit: float,
-) -> None:
-    """Publish a converted model, whole or not at all.
+@dataclass(frozen=True)
+class ComparedModel:
+    """A converted model that was held against a reference, to be kept.
 
     Args:
-        models: Folder of the kept models.
-        network: What the model is.
-        model: The converted model.
-        differences: How far each output is from TensorFlow.
+        network: What it is.
+        model: It.
+        differences: How far each output is from the reference.
         limit: How far it may be; a model beyond is remembered without its files.
-
-    Raises:
-        StoreError: The folder cannot be written, or the disk is full.
     """
-    ov = import_openvino()
-    accepted = max(differences.values()) <= limit
-    final = models / _folder_name(network, accepted)
-    doing = f"cannot keep the converted model in {models}"
-    way_out = "free some space or name another folder with --cache"
-    description = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "identity": dict(network.identity),
-        "differences": {name: min(found, LARGEST) for name, found in differences.items()},
-        "limit": limit,
-        "openvino": metadata.version("openvino"),
-    }
-    if final.exists() and not (final / DESCRIPTION).is_file():
-        set_aside(final, f"it has no {DESCRIPTION}")
-    try:
-        with atomic_folder(final, doing, way_out) as folder:
-            if accepted:
-                ov.save_model(model, folder / FILES[0], compress_to_fp16=False)
-            files = {name: sha256(folder / name) for name in FILES if accepted}
-            text = json.dumps({**description, "files": files}, indent=2)
-            (folder / DESCRIPTION).write_text(text + "\n", "utf-8")
-    except RuntimeError as error:  # OpenVINO reports a full disk so
-        raise StoreError(f"{doing}: {' '.join(str(error).split())}; {way_out}") from error
+
+    network: Network
+    model: "ov.Model"
+    differences: Mapping[str, float]
+    limit: float
+
+    def keep_somewhere(self, models: Path) -> None:
+        """Keep it where `place_of` says, else in ``models`` beside the features; else say so."""
+        places = list(dict.fromkeys((place_of(models, self.network), models)))
+        for place in places:
+            try:
+                self.keep(place)
+            except StoreError as error:
+                further = f"; it is kept in {models}" if place != places[-1] else ""
+                logger.warning("%s%s", str(error).partition(";")[0] if further else error, further)
+            else:
+                return
+
+    def keep(self, models: Path) -> None:
+        """Publish it in a folder of kept models, whole or not at all.
+
+        Raises:
+            StoreError: The folder cannot be written, or the disk is full.
+        """
+        ov = import_openvino()
+        accepted = max(self.differences.values()) <= self.limit
+        final = models / _folder_name(self.network, accepted)
+        doing = f"cannot keep the converted model in {models}"
+        way_out = "free some space or name another folder with --cache"
+        description = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "identity": dict(self.network.identity),
+            "differences": {name: min(far, LARGEST) for name, far in self.differences.items()},
+            "limit": self.limit,
+            "openvino": metadata.version("openvino"),
+        }
+        if final.exists() and not (final / DESCRIPTION).is_file():
+            set_aside(final, f"it has no {DESCRIPTION}")
+        try:
+            with atomic_folder(final, doing, way_out) as folder:
+                if accepted:
+                    ov.save_model(self.model, folder / FILES[0], compress_to_fp16=False)
+                files = {name: sha256(folder / name) for name in FILES if accepted}
+                text = json.dumps({**description, "files": files}, indent=2)
+                (folder / DESCRIPTION).write_text(text + "\n", "utf-8")
+        except RuntimeError as error:  # OpenVINO reports a full disk so
+            raise StoreError(f"{doing}: {' '.join(str(error).split())}; {way_out}") from error
 
 
 def _folder_name(network: Network, accepted: bool) -> str:

@@ -102,7 +102,7 @@ class GivenNetwork:
     direct: Callable[[], Any] | None = None
 
 
-def brief(error: Exception) -> str:
+def brief(error: Exception | str) -> str:
     """Return what a library said, on one line and not for ever."""
     return " ".join(str(error).split())[:300]
 

@@ -59,6 +59,7 @@ class OpenVINOEngine:
     def __init__(
         self, model: Any, network: Network, batch_size: int, precision: str = FLOAT32
     ) -> None:
+        self.batch_size = batch_size
         wanted = [model.output(name) for name in network.outputs]
         # What lies above the wanted outputs goes; a clone, as reshaping reaches shared layers.
         chosen = ov.Model(wanted, model.get_parameters()).clone()

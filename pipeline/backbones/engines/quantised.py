@@ -19,9 +19,9 @@ import numpy as np
 
 from pipeline.backbones.engines.kept import (
     FILES,
+    ComparedModel,
     KeptModel,
     find_kept,
-    keep,
     kept_models,
     quantised_as,
 )
@@ -166,7 +166,8 @@ def keep_quantised(models: Path, network: Network, model: Any, found: Agreement)
         network.outputs,
         network.build,
     )
-    keep(models, named, model, dict.fromkeys(network.outputs, 1 - found.least), 2.0)
+    differences = dict.fromkeys(network.outputs, 1 - found.least)
+    ComparedModel(named, model, differences, 2.0).keep(models)
     return precision
 
 

@@ -39,8 +39,8 @@ class TensorFlowEngine(FrameworkEngine):
         return [tensor.numpy() for tensor in step]
 
     def out_of_memory(self, error: Exception) -> bool:
-        """TensorFlow has a type for that."""
-        return isinstance(error, tf.errors.ResourceExhaustedError)
+        """TensorFlow has a type for that, too."""
+        return isinstance(error, tf.errors.ResourceExhaustedError) or super().out_of_memory(error)
 
     def _step_elsewhere(self, place: str) -> Any:
         """Return a step with weights of its own: those of the model are on the first device."""

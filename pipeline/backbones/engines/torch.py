@@ -1,8 +1,8 @@
 """The engine on PyTorch: the base as one traced graph of one shape, channels last, no gradients.
 
 Keras' layers cost more time in Python than a GPU needs for them, and its convolutions copy every
-map twice. ``torch.compile`` cannot follow them: it takes minutes. Traced once, the graph is plain
-PyTorch; what depends on weights alone is computed once, and the copies go.
+map twice. Traced once, the graph is plain PyTorch; what depends on weights alone is computed once,
+and the copies go. ``torch.compile`` takes a minute or more for what is left.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,6 @@ from pipeline.backbones.engines.framework import FrameworkEngine
 from pipeline.backbones.engines.network import PROCESSOR, Device
 
 _aten = torch.ops.aten
-_NO_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
 
 
 class TorchEngine(FrameworkEngine):
@@ -32,42 +31,47 @@ class TorchEngine(FrameworkEngine):
         super().__init__(model, batch_size, device)
         kinds = [f"cuda:{card}" if device.gpu else "cpu" for card in range(device.count)]
         self._places = [torch.device(kind) for kind in kinds]
+        # Pictures come on a stream of their own, while those before them are computed.
+        self._coming = [torch.cuda.Stream(place) for place in self._places if device.gpu]
         self._steps: list[Callable[[Any], list[Any]]] = []
         self._n_traced = 0
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return memory for pictures that a GPU fetches from by itself."""
-        try:
-            made = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.gpu)
-        except RuntimeError:  # the system gives no more of it: the way is longer then, not closed
-            return super().empty(shape)
-        pictures: np.ndarray = made.numpy()
+        pictures: np.ndarray = self._pinned(shape, torch.uint8).numpy()
         return pictures
+
+    def _pinned(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        try:
+            return torch.empty(shape, dtype=dtype, pin_memory=self.device.gpu)
+        except RuntimeError:  # the system gives no more of it: the way is longer then, not closed
+            return torch.empty(shape, dtype=dtype)
 
     def place(self, images: np.ndarray, card: int) -> Any:
         """Send pictures to a device."""
         given = torch.from_numpy(np.ascontiguousarray(images))
         if not self.device.gpu:
             return given
-        given = given if given.is_pinned() else given.pin_memory()
-        return given.to(self._places[card], non_blocking=True)
+        with torch.cuda.stream(self._coming[card]):
+            return given.to(self._places[card], non_blocking=True)
 
     def compute(self, placed: Any, card: int) -> Any:
         """Dispatch a step, and the way back of its outputs; a new number of pictures is traced."""
+        if self._coming:
+            here = torch.cuda.current_stream(self._places[card])
+            here.wait_stream(self._coming[card])
+            placed.record_stream(here)
         if len(placed) != self._n_traced:
             step = traced(self.model, placed.to(self._places[0]))
             self._steps = [step, *(moved(step, place) for place in self._places[1:])]
             self._n_traced = len(placed)
-        with torch.inference_mode():
-            computed = self._steps[card](placed)
         if not self.device.gpu:
-            return computed, None
-        with torch.cuda.device(self._places[card]):
-            outputs = [
-                torch.empty(output.shape, dtype=output.dtype, pin_memory=True).copy_(output, True)
-                for output in computed
-            ]
-            fetched = torch.cuda.Event()
+            with torch.inference_mode():
+                return self._steps[card](placed), None
+        with torch.cuda.device(self._places[card]), torch.inference_mode():
+            computed = self._steps[card](placed)
+            outputs = [self._pinned(one.shape, one.dtype).copy_(one, True) for one in computed]
+            fetched = torch.cuda.Event(blocking=True)
             fetched.record()
         return outputs, fetched
 
@@ -77,12 +81,6 @@ class TorchEngine(FrameworkEngine):
         if fetched is not None:
             fetched.synchronize()
         return [output.numpy() for output in outputs]
-
-    def out_of_memory(self, error: Exception) -> bool:
-        """PyTorch has a type for that; its libraries and a processor say so in the text alone."""
-        if isinstance(error, torch.OutOfMemoryError):
-            return True
-        return any(words in str(error) for words in _NO_MEMORY)
 
 
 def traced(model: keras.Model, images: Any) -> Callable[[Any], list[Any]]:
@@ -132,6 +130,8 @@ def _fold(module: GraphModule) -> None:
             module.register_buffer(f"folded_{number}", value)
             with module.graph.inserting_before(node):
                 node.replace_all_uses_with(module.graph.get_attr(f"folded_{number}"))
+    for node in reversed(known):
+        module.graph.erase_node(node)
 
 
 def _attribute(module: Any, path: str) -> Any:

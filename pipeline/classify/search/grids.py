@@ -30,6 +30,9 @@ told apart by cross-validation."""
 PREPARATIONS = ("standard", "l2", "sqrt-l2")
 """What is tried of every input; no single one wins everywhere."""
 
+MOST_JOINED, WAYS_JOINED = 4, 2
+"""Cuts side by side at most, and preparations, the best ones, in which they are tried."""
+
 _SHORTLISTS: Mapping[str, int] = {"ridge": 8, "lda": 8, "centroid": 8, "logistic": 5, "knn": 5}
 _SHORTLIST = 3
 

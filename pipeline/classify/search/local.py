@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from time import process_time
+from statistics import median
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,9 +49,9 @@ class ThisMachine:
 
         groups = list(_groups([one for one in units if _can_share(one[1], pool)], pool))
         alone = [one for one in units if not _can_share(one[1], pool)]
-        tasks = chain(
-            (task for at, group in enumerate(groups) for task in self._fold_tasks(pool, at, group)),
+        tasks = chain(  # the long ones first, so that no core is left with one at the end
             (delayed(measured)(*one, pool.only(one[1].cuts)) for one in alone),
+            (task for at, group in enumerate(groups) for task in self._fold_tasks(pool, at, group)),
         )
         n_tasks = len(alone) + len(groups) * len(pool.folds)
         # One thread of linear algebra each, or the processes would stand in each other's way.
@@ -149,14 +150,15 @@ def _scores(
     held_out: np.ndarray,
     inputs: Sequence[SharedInput],
 ) -> _Fold:
-    began = process_time()
-    return _Fold(group, fold, fits.scores(fit, held_out, inputs), process_time() - began)
+    began = monotonic()
+    return _Fold(group, fold, fits.scores(fit, held_out, inputs), monotonic() - began)
 
 
 def _judge(pool: Pool, group: Placed, folds: Mapping[int, _Fold]) -> Iterator[Measured]:
     rows = np.concatenate([held_out for _, held_out in pool.folds])
     n_heads = sum(len(unit.specs) for _, unit in group)
-    seconds = sum(fold.seconds for fold in folds.values()) / n_heads
+    # What a process takes for its first one is mostly loading libraries.
+    seconds = len(folds) * median(fold.seconds for fold in folds.values()) / n_heads
     for i, (place, unit) in enumerate(group):
         scores = np.concatenate([folds[fold].scores[i] for fold in sorted(folds)], axis=1)
         yield place, judged(unit, [rows] * len(scores), list(scores), pool, seconds)

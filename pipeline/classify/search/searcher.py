@@ -4,9 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.classify.pace import Pace
+from pipeline.classify.pace import Pace, Portion
+from pipeline.classify.search.ahead import Ahead, pieces_of
 from pipeline.classify.search.choose import Choice, choose
-from pipeline.classify.search.grids import grid, preparations, shortlisted
+from pipeline.classify.search.grids import (
+    MOST_JOINED,
+    WAYS_JOINED,
+    grid,
+    preparations,
+    shortlisted,
+)
 from pipeline.classify.search.local import Measured, measured
 from pipeline.classify.search.memory import SearchMemory
 from pipeline.classify.search.trial import Cuts, Pool, Trial, Unit
@@ -19,7 +26,6 @@ MeasureUnits = Callable[[Pool, Sequence[tuple[int, Unit]]], Iterator[Measured]]
 SCREENED_ROWS = 5000
 """Pictures on which inputs are screened; more tell them no better apart."""
 
-MOST_JOINED = 4
 PCA_SHARE = 0.95
 
 
@@ -53,7 +59,9 @@ def search(
 
     Ridge regression is cheap (one decomposition serves every strength), so it screens: every input
     in every preparation, then the best input joined with one cut more as long as that helps. Each
-    head is then tried on what came out best and on the default, with its own parameters.
+    head is then tried on what came out best and on the default, with its own parameters. Where
+    screening sees all pictures, each head begins with the default beside it, so that it is soon
+    known what the heads take.
 
     Args:
         runner: Measures on what there is to learn from; the test split is not in it.
@@ -67,14 +75,20 @@ def search(
         One for each head, in their order.
     """
     preparation, pool = preparation or Preparation(), runner.pool
-    finalists, optimism = _screen(runner, inputs, preparation, whole)
     defaults = [spec.or_prepared(preparation) for spec in specs]
+    ahead = Ahead(pool.widths, specs, whole)
+    early = [
+        _units(spec, default, (), inputs[0], whole)[0]
+        for spec, default in zip(specs, defaults, strict=True)
+        if runner.screening_pool is pool and spec.head.name != "ridge"
+    ]
+    finalists, optimism = _screen(runner, inputs, preparation, early, ahead)
     units = [
         _units(spec, default, finalists, inputs[0], whole)
         for spec, default in zip(specs, defaults, strict=True)
     ]
     wanted = [unit for some in units for unit in some]
-    measured = iter(runner.measure(wanted, pool, last=True))
+    measured = iter(runner.measure(wanted, pool))
     found = []
     for spec, some in zip(defaults, units, strict=True):
         trials = [trial for _ in some for trial in next(measured)]
@@ -86,15 +100,19 @@ def search(
 
 
 def _screen(
-    runner: "UnitRunner", inputs: Sequence[Cuts], default: Preparation, whole: bool
+    runner: "UnitRunner",
+    inputs: Sequence[Cuts],
+    default: Preparation,
+    early: Sequence[Unit],
+    ahead: Ahead,
 ) -> tuple[list[tuple[Cuts, Preparation]], float]:
     """Return inputs with preparations, best first, and how much too good the best one looks."""
-    if len(inputs) == 1 and not whole:
+    if len(inputs) == 1 and not ahead.whole:
         return [], 0.0
-    ways = dict.fromkeys((default, *preparations(parse_head("ridge")))) if whole else (default,)
-    trials = _screened(runner, inputs, tuple(ways))
-    if whole:
-        trials = _join(runner, trials)
+    ways = [default, *preparations(parse_head("ridge"))] if ahead.whole else [default]
+    trials = _screened(runner, inputs, list(dict.fromkeys(ways)), ahead, early)
+    if ahead.whole:
+        trials = _join(runner, trials, ahead)
     ranked = sorted(trials, key=standing)
     pool = runner.screening_pool
     choice = choose(trials, 0, pool.seed, pool.judged_groups)
@@ -102,15 +120,21 @@ def _screen(
 
 
 def _screened(
-    runner: "UnitRunner", inputs: Sequence[Cuts], ways: Sequence[Preparation]
+    runner: "UnitRunner",
+    inputs: Sequence[Cuts],
+    ways: Sequence[Preparation],
+    ahead: Ahead,
+    early: Sequence[Unit] = (),
 ) -> list[Trial]:
-    """Return the best ridge on each input in each preparation."""
-    ridge = parse_head("ridge")
+    """Return the best ridge on each input in each preparation; what else is measured is kept."""
+    ridge, pool = parse_head("ridge"), runner.screening_pool
     units = [Unit(cuts, grid(ridge.prepared(way))) for cuts in inputs for way in ways]
-    return [best_of(trials) for trials in runner.measure(units, runner.screening_pool)]
+    later = ahead.after(len(inputs[0]), sum(pool.widths[cut] for cut in inputs[0]))
+    measured = runner.measure([*units, *early], pool, later)
+    return [best_of(trials) for trials in measured[: len(units)]]
 
 
-def _join(runner: "UnitRunner", trials: list[Trial]) -> list[Trial]:
+def _join(runner: "UnitRunner", trials: list[Trial], ahead: Ahead) -> list[Trial]:
     """Join the best input with one cut more, as long as that is better on these pictures.
 
     After the inputs alone only the two best preparations go on.
@@ -119,14 +143,17 @@ def _join(runner: "UnitRunner", trials: list[Trial]) -> list[Trial]:
         The trials that were given, and after them those of joined cuts.
     """
     ranked = sorted(trials, key=standing)
-    ways = list(dict.fromkeys(trial.spec.preparation for trial in ranked))[:2]
+    ways = list(dict.fromkeys(trial.spec.preparation for trial in ranked))[:WAYS_JOINED]
     best, all_cuts = ranked[0], range(len(runner.screening_pool.features))
     while len(best.cuts) < MOST_JOINED:
         known = {trial.cuts for trial in trials}
         wider = [tuple(sorted((*best.cuts, cut))) for cut in all_cuts if cut not in best.cuts]
-        joined = _screened(runner, [cuts for cuts in wider if cuts not in known], ways)
+        fresh = [cuts for cuts in wider if cuts not in known]
+        if not fresh:
+            break
+        joined = _screened(runner, fresh, ways, ahead)
         trials = trials + joined
-        if not joined or standing(best_of(joined)) >= standing(best):
+        if standing(best_of(joined)) >= standing(best):
             break
         best = best_of(joined)
     return trials
@@ -173,47 +200,59 @@ class UnitRunner:
         pool: What there is to learn from.
         memory: Keeps what was measured, so that a search that was interrupted goes on.
         spread: Measures units, on this machine or elsewhere.
-        reporter: Told how many units were measured, and of how many so far.
+        reporter: Told how many units were measured, of how many at most, and what is left.
+        workers: How many units are measured at a time; None where nobody can know.
     """
 
     def __init__(
-        self, pool: Pool, memory: SearchMemory, spread: MeasureUnits, reporter: Reporter = SILENT
+        self,
+        pool: Pool,
+        memory: SearchMemory,
+        spread: MeasureUnits,
+        reporter: Reporter = SILENT,
+        workers: int | None = None,
     ) -> None:
         self.pool, self._memory, self._spread, self._reporter = pool, memory, spread, reporter
+        self._workers = workers
         small = len(pool.labels) <= SCREENED_ROWS
         self.screening_pool = pool if small else pool.subset(SCREENED_ROWS)
         """What inputs are screened on."""
-        self._done = self._total = 0
+        self._done, self._pace = 0, Pace(workers=workers)
 
     def measure(
-        self, units: Sequence[Unit], pool: Pool, *, last: bool = False
+        self, units: Sequence[Unit], pool: Pool, later: Sequence[Portion] = ()
     ) -> list[list[Trial]]:
         """Return the trials of each unit on a pool, in their order.
 
         Args:
             units: What is tried.
             pool: What there is to learn from.
-            last: Whether no more follow, so that it can be said when the search will be done.
+            later: What may be tried after these, for what is told.
         """
-        n_rows = len(pool.labels)
+        n_rows, pieces = len(pool.labels), pieces_of(units, pool.widths)
         known = [self._memory.get(unit, n_rows) for unit in units]
-        missing = _heads_in_turn(
-            [(place, units[place]) for place, one in enumerate(known) if one is None]
-        )
-        self._total += len(missing)
-        pace = Pace(_head_of(unit) for _, unit in missing)
+        missing = [(place, units[place]) for place, one in enumerate(known) if one is None]
+        for piece, one in zip(pieces, known, strict=True):
+            if one is not None:
+                self._pace.learn(piece, _seconds(one))
+        self._pace.expect([*(pieces[place] for place, _ in missing), *later])
+        total = self._done + len(missing) + len(later)
         if missing:
-            self._tell(None)
-        for place, trials in self._in_parallel(pool, missing):
+            self._tell(total)
+        for place, trials in self._in_parallel(pool, _heads_in_turn(missing)):
             self._memory.put(units[place], n_rows, trials)
             known[place] = trials
             self._done += 1
-            pace.finish(_head_of(units[place]), sum(trial.seconds for trial in trials))
-            self._tell(pace.seconds_left if last else None)
+            seconds = _seconds(trials)
+            if _head_of(units[place]) == "dense":  # one at a time
+                seconds *= self._workers or 1
+            self._pace.finish(pieces[place], seconds)
+            self._tell(total)
         return [trials for trials in known if trials is not None]
 
-    def _tell(self, seconds_left: float | None) -> None:
-        self._reporter.advance_unlike("search", self._done, self._total, "steps", seconds_left)
+    def _tell(self, total: int) -> None:
+        left = self._pace.seconds_left
+        self._reporter.advance_unlike("search", self._done, total, "steps", left)
 
     def _in_parallel(self, pool: Pool, units: Sequence[tuple[int, Unit]]) -> Iterator[Measured]:
         # Dense heads first and here: TensorFlow takes all cores by itself.
@@ -223,6 +262,10 @@ class UnitRunner:
         others = [one for one in units if one[1].specs[0].head.name != "dense"]
         if others:
             yield from self._spread(pool, others)
+
+
+def _seconds(trials: Sequence[Trial]) -> float:
+    return sum(trial.seconds for trial in trials)
 
 
 def _head_of(unit: Unit) -> str:

@@ -41,6 +41,11 @@ class Pool:
     n_views: int = 0
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Columns of each cut."""
+        return tuple(part.shape[1] for part in self.features)
+
+    @property
     def judged(self) -> np.ndarray:
         """The rows that some fold holds out: (m,) int, ascending."""
         return np.unique(np.concatenate([held_out for _, held_out in self.folds]))

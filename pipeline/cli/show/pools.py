@@ -17,7 +17,8 @@ def similar(value: Value) -> None:
             say(f"  {each['similarity']:.4f} {each['path']}{more}")
     if value["out"] is not None:
         say(f"contact sheet: {value['out']}")
-    left_out(value["failed"], len(value["queries"]) + len(value["failed"]))
+    left_out(value["left_out"], value["found"], pool=True)
+    left_out(value["failed"], len(value["queries"]) + len(value["failed"]), each=True)
 
 
 def suggested(value: Value) -> None:
@@ -26,7 +27,7 @@ def suggested(value: Value) -> None:
     more = f"; {known} have a label" if known else ""
     say(f"{counted(len(rows), 'picture')} of {value['candidates']}, by {value['strategy']}{more}:")
     lines(rows, _suggestion)
-    left_out(value["failed"], value["candidates"] + known + len(value["failed"]))
+    left_out(value["failed"], value["found"], pool=True)
     out, labelled = value["out"], rows[0]["prediction"] is not None
     page = command("pipeline", "label", "--suggestions", out, "--out", "label.html")
     learn = command("pipeline", "classify", *(["DATA", "--labels", out] if labelled else [out]))

@@ -137,7 +137,7 @@ def features(value: Value) -> None:
     elif value["reused"]:
         say(f"nothing to compute: features of all {value['reused']} pictures are cached")
     say(f"recipe {value['recipe']}")
-    left_out(value["failed"], value["found"])
+    left_out(value["failed"], value["found"], pool=not value["labelled"])
 
 
 def where_time_went(where: Value) -> str:
@@ -201,18 +201,20 @@ def not_used(paths: Sequence[str], most: int) -> None:
 MAX_CAUSES = 5
 
 
-def left_out(failed: Sequence[Value], n_found: int, each: bool = False) -> None:
+def left_out(failed: Sequence[Value], n_found: int, each: bool = False, pool: bool = False) -> None:
     """Say how many pictures are left out, and why, with counts and an example of each reason.
 
     Args:
         failed: ``{"path", "reason"}`` of each.
         n_found: Of how many.
         each: Whether to list them as well, where reasons alone do not name all.
+        pool: Whether they are of a pool, which has no labels to check.
     """
     if not failed:
         return
     are = "is" if len(failed) == 1 else "are"
-    say(f"{len(failed)} of {counted(n_found, 'picture')} {are} left out:")
+    whose = " of the pool" if pool else ""
+    say(f"{len(failed)} of {counted(n_found, 'picture')}{whose} {are} left out:")
     found = causes(failed)
     for cause in found[:MAX_CAUSES]:
         one = {"path": cause.examples[0], "reason": cause.reason}
@@ -224,7 +226,7 @@ def left_out(failed: Sequence[Value], n_found: int, each: bool = False) -> None:
             say("they are:")
             lines(failed, failure)
         else:
-            say("`pipeline check DATA` lists them")
+            say(f"{'--json' if pool else '`pipeline check DATA`'} lists them")
 
 
 def failure(row: Value) -> str:

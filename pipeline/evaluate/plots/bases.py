@@ -11,12 +11,7 @@ RATES = [1.0, 2.0, 5.0]
 
 
 def plot_bases(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw accuracy against speed, one mark a base.
-
-    Args:
-        rows: As for `bases_chart`.
-        path: Of the file.
-    """
+    """Draw accuracy against speed, one mark a base of `bases_chart`."""
     chart = bases_chart(rows)
     if chart is None:
         return
@@ -29,11 +24,8 @@ def plot_bases(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 def bases_chart(rows: Sequence[Mapping[str, Any]]) -> Chart | None:
     """Draw accuracy against pictures per second (logarithmic), and the front that no base beats.
 
-    Args:
-        rows: Of ``bases.json``; those whose rate is not known are left out.
-
-    Returns:
-        The chart; None where fewer than two bases can be drawn.
+    Rows are those of ``bases.json``; those whose rate is not known are left out. None where fewer
+    than two bases can be drawn.
     """
     known = _known(rows)
     if len(known) < 2:

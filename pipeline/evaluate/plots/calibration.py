@@ -22,12 +22,7 @@ def plot_calibration(
 ) -> None:
     """Draw the reliability diagram, and beside it how sure the predictions are.
 
-    Args:
-        points: Groups of pictures of about the same confidence.
-        confidence: (n,) probability of what each picture was called.
-        wrong: (n,) bool, whether it was called wrongly.
-        split: Where the pictures come from.
-        path: Of the file.
+    Confidence (n,) is that of what each picture was called, ``wrong`` (n,) bool whether wrongly.
     """
     charts = calibration_chart(points), confidence_chart(confidence, wrong)
     blocks = [chart.block() for chart in charts]
@@ -64,10 +59,8 @@ def confidence_chart(
 ) -> Chart:
     """Draw how many pictures are called with which confidence, right ones and wrong ones.
 
-    Args:
-        confidence: (n,) probability of what each picture was called.
-        wrong: (n,) bool, whether it was called wrongly.
-        threshold: Lowest probability that is answered, if there is one.
+    Confidence (n,) is that of what each picture was called, ``wrong`` (n,) bool whether wrongly;
+    the threshold is the lowest that is answered, if there is one.
     """
     sure = np.minimum(confidence, 1.0)
     low = floor_of(sure)
@@ -95,9 +88,7 @@ def confidence_chart(
 def typical_chart(counts: Sequence[int], least: float) -> Chart:
     """Draw how many pictures are how typical; as many in every bar where they are like train.
 
-    Args:
-        counts: Of pictures, in bars of one width from 0 to 1.
-        least: Below this a picture is called none of the classes.
+    Bars are of one width from 0 to 1. Below ``least`` a picture is called none of the classes.
     """
     edges, top, n = np.linspace(0, 1, len(counts) + 1).tolist(), max(counts), sum(counts)
     chart = Chart((0.0, 1.0), (0.0, max(top, 1) * 1.05), "typical of train", "pictures")

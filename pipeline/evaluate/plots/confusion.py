@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.evaluate.plots.names import shown
 from pipeline.evaluate.plots.svg import (
     DARK,
     LETTER,
@@ -22,6 +21,7 @@ from pipeline.evaluate.plots.svg import (
     even_ticks,
     rectangle,
     sentence,
+    shown,
     step_of,
     text_at,
     titled,
@@ -44,16 +44,10 @@ BAR = 220
 
 
 def plot_confusion(confusion: np.ndarray, classes: Sequence[str], split: str, path: Path) -> None:
-    """Draw the confusion matrix: a row per given class, colours by its share, numbers by count.
+    """Draw the confusion matrix (k, k): a row per given class, shades by its share, and counts.
 
     Above 40 classes nobody can read a name: the matrix shows blocks and stripes only, and the most
     confused pairs stand beside it by name.
-
-    Args:
-        confusion: (k, k) int; row i, column j counts pictures of class i that were called class j.
-        classes: k names.
-        split: Where the pictures come from.
-        path: Of the file.
     """
     n, right = int(confusion.sum()), int(np.trace(confusion))
     title = f"{titled('Confusion', split, n)}, accuracy {right / n:.3f}"
@@ -66,8 +60,7 @@ def plot_confusion(confusion: np.ndarray, classes: Sequence[str], split: str, pa
 
 def shares_of(confusion: np.ndarray) -> np.ndarray:
     """Return the rows of counts (k, k) as shares; a class without pictures has a row of zeros."""
-    shares: np.ndarray = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    return shares
+    return confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
 
 
 def shade(share: float, right: bool) -> str:

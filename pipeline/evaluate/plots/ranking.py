@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluate.plots.names import shown
 from pipeline.evaluate.plots.svg import (
     COLOURS,
     SQUARE,
@@ -14,9 +13,11 @@ from pipeline.evaluate.plots.svg import (
     even_ticks,
     legend,
     sentence,
+    shown,
     titled,
     write_figure,
 )
+from pipeline.evaluate.ranking import one_against_others
 
 MOST_THIN = 10
 """Classes whose own curves are drawn; where there are more, those with the lowest precision."""
@@ -51,13 +52,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Named:
-    """A curve as it is drawn.
-
-    Args:
-        kind: Classes of its line.
-        name: Of its class, or what it is the mean of.
-        curve: The curve.
-    """
+    """A curve as it is drawn: classes of its line, and its class, or what it is the mean of."""
 
     kind: str
     name: str
@@ -66,14 +61,10 @@ class Named:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Both charts, with what their lines are.
+    """Both charts, with what their lines are, and how many classes have none.
 
-    Args:
-        roc: False and true positive rates.
-        pr: Recall and precision.
-        lines: The curve that is meant, then single classes where there are several, the hardest
-            first.
-        n_more: Classes without a line.
+    The first line is that which is meant, then single classes where there are several, the hardest
+    first.
     """
 
     roc: Chart
@@ -85,15 +76,7 @@ class Ranking:
 def plot_ranking(
     probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], split: str, path: Path
 ) -> None:
-    """Draw the ROC and the precision-recall curve side by side.
-
-    Args:
-        probabilities: (n, k) float, row-aligned with ``labels``.
-        labels: (n,) int, class numbers.
-        classes: k names.
-        split: Where the pictures come from.
-        path: Of the file.
-    """
+    """Draw the ROC and the precision-recall curve of (n, k) probabilities side by side."""
     names = shown(classes)
     ranking = ranking_charts(probabilities, labels, names)
     what = f"Ranking by the probability of {names[1]}" if len(names) == 2 else "Ranking"
@@ -120,12 +103,8 @@ def ranking_charts(
 
     Of two classes they are those of the second. Of more, the thick line is the mean over classes,
     each against all others, and thin ones are single classes: all of ten, else the ten with the
-    lowest average precision. The areas are those of ``metrics.json``.
-
-    Args:
-        probabilities: (n, k) float, row-aligned with ``labels``.
-        labels: (n,) int, class numbers.
-        names: k names of classes, as they are to stand there.
+    lowest average precision. The areas are those of ``metrics.json``. Probabilities (n, k) and
+    labels (n,) are row-aligned; names stand there as they are.
     """
     curves = class_curves(probabilities, labels)
     if not curves:
@@ -174,13 +153,7 @@ def _thinned(points: np.ndarray) -> list[tuple[float, float]]:
 
 def class_curves(probabilities: np.ndarray, labels: np.ndarray) -> list[Curve]:
     """Return the curves of each class that has pictures and is not alone; of two, of the second."""
-    numbers = [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist()
-    curves = []
-    for number in numbers:
-        positive = labels == number
-        if positive.any() and not positive.all():
-            curves.append(_curve(number, probabilities[:, number], positive))
-    return curves
+    return [_curve(*one) for one in one_against_others(probabilities, labels)]
 
 
 def _curve(number: int, scores: np.ndarray, positive: np.ndarray) -> Curve:

@@ -9,7 +9,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.evaluate.plots.names import shortened, shown
 from pipeline.evaluate.plots.svg import (
     DARK,
     LETTER,
@@ -17,6 +16,8 @@ from pipeline.evaluate.plots.svg import (
     Block,
     rectangle,
     sentence,
+    shortened,
+    shown,
     step_of,
     text_at,
     upright_at,
@@ -30,13 +31,9 @@ CELL = 24
 
 @dataclass(frozen=True)
 class Tried:
-    """One candidate that was measured.
+    """One candidate that was measured, on pictures unseen, inside train.
 
-    Args:
-        layers: Its input, with the base where there are several.
-        preparation: Of the features.
-        head: With its parameters.
-        accuracy: On pictures unseen, inside train.
+    Layers begin with the base where there are several.
     """
 
     layers: str
@@ -53,9 +50,7 @@ class Tried:
 def measured(rows: Sequence[Mapping[str, Any]], base: str = "") -> list[Tried]:
     """Return the candidates among rows of ``search.json`` that have an accuracy.
 
-    Args:
-        rows: ``layers`` (list of names), ``preparation``, ``head`` and ``accuracy`` each.
-        base: What stands before the layers, where several bases are compared.
+    ``base`` stands before the layers, where several bases are compared.
     """
     return [
         Tried(base + "+".join(row["layers"]), row.get("preparation", ""), row["head"], accuracy)
@@ -110,12 +105,7 @@ def grid_of(candidates: Sequence[Tried]) -> Grid:
 
 
 def plot_search(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the best accuracy of each input with each head, or with each preparation.
-
-    Args:
-        rows: Of ``search.json``.
-        path: Of the file.
-    """
+    """Draw the best accuracy in ``search.json`` of each input with each head, or preparation."""
     title = f"Search, accuracy cross-validated on train, {len(rows):,} candidates"
     candidates = measured(rows)
     if not candidates:

@@ -5,11 +5,14 @@ colours for paper, Okabe and Ito's, which are seen apart with any eyes.
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
+
+from pipeline.system.visible import visible
 
 WIDTH, HEIGHT = 360, 270
 LEFT, RIGHT, TOP, BOTTOM = 66, 10, 10, 40
@@ -56,14 +59,7 @@ Scale = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Block:
-    """Something drawn from its own corner, as one of a figure's parts.
-
-    Args:
-        width: In pixels.
-        height: In pixels.
-        body: Elements of SVG.
-        caption: A line above it; nothing for none.
-    """
+    """Something drawn from its own corner, as one of a figure's parts, below its caption."""
 
     width: float
     height: float
@@ -72,15 +68,7 @@ class Block:
 
 
 class Chart:
-    """Axes with things drawn on them.
-
-    Args:
-        x: Ends of the horizontal axis.
-        y: Ends of the vertical axis.
-        x_label: What it shows.
-        y_label: What it shows.
-        height: In pixels.
-    """
+    """Axes from end to end, with things drawn on them."""
 
     def __init__(
         self,
@@ -271,14 +259,8 @@ def titled(what: str, split: str, n: int) -> str:
 def write_figure(path: Path, title: str, blocks: Sequence[Block], note: str = "") -> None:
     """Write blocks side by side as one SVG file that can be read, printed and pasted anywhere.
 
-    The same blocks give the same bytes. Texts are texts: they can be searched and copied. An
-    OSError comes as it is.
-
-    Args:
-        path: Of the file.
-        title: What the figure shows, of which split and how many pictures.
-        blocks: Its parts.
-        note: A sentence below the title.
+    The same blocks give the same bytes. Texts are texts: they can be searched and copied. The note
+    is a sentence below the title. An OSError comes as it is.
     """
     width = max(sum(block.width + GAP for block in blocks) - GAP, 320.0, len(title) * 7.6)
     lines = textwrap.wrap(note, int(width / 5.8)) if note else []
@@ -306,3 +288,33 @@ def _document(title: str, size: tuple[float, float], body: Markup) -> str:
         'role="img">\n<title>{}</title>\n<style>{}</style>\n'
         '<rect class="paper" width="{}" height="{}"/>\n{}\n</svg>\n'
     ).format(width, height, width, height, title, Markup(_STYLE), width, height, body)
+
+
+LONGEST = 24
+ELLIPSIS = "…"
+
+
+def shown(names: Sequence[str], longest: int = LONGEST) -> list[str]:
+    """Return names that can be seen and fit, still all different.
+
+    Names that begin and end alike would become one by shortening, and get their number. They may be
+    of files that are not Unicode.
+
+    Example:
+        >>> shown(["cat", "a very long name that nobody can read in a figure"], 16)
+        ['cat', 'a very lo…figure']
+    """
+    texts = [shortened(visible(name), longest) for name in names]
+    counts = Counter(texts)
+    return [
+        shortened(f"{number}: {visible(name)}", longest) if counts[text] > 1 else text
+        for number, (name, text) in enumerate(zip(names, texts, strict=True))
+    ]
+
+
+def shortened(text: str, longest: int) -> str:
+    """Leave out the middle of a text: names of classes differ at their ends as well."""
+    if len(text) <= longest:
+        return text
+    last = (longest - 1) * 2 // 5
+    return text[: longest - 1 - last] + ELLIPSIS + text[-last:]

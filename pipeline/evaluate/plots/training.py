@@ -20,15 +20,7 @@ def plot_history(
     path: Path,
     mixtures: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Draw loss and accuracy of each epoch, on train and validation, and mark the kept epoch.
-
-    Args:
-        epochs: As for `epoch_charts`.
-        kept: The epoch whose weights were kept.
-        n: Validation pictures.
-        path: Of the file.
-        mixtures: As for `epoch_charts`.
-    """
+    """Draw `epoch_charts` of fine-tuning, judged on n validation pictures."""
     title = f"Fine-tuning on train and validation, n = {n:,}, kept epoch {kept}"
     blocks = [chart.block() for chart in epoch_charts(epochs, kept, mixtures).values()]
     names = [(f"c{colour}", split) for split, colour in SPLITS.items()]
@@ -42,11 +34,9 @@ def epoch_charts(
 ) -> dict[str, Chart]:
     """Draw ``loss`` and ``accuracy`` of each epoch, and ``mixture`` where there are some.
 
-    Args:
-        epochs: ``epoch``, and ``train_…`` and ``validation_…`` of both; None where there is none:
-            epoch 0 has no training figures.
-        kept: The epoch whose weights were kept; it is marked.
-        mixtures: ``share`` of the kept epoch, and ``validation_loss`` of each.
+    Epochs have ``train_…`` and ``validation_…`` of both, None where there is none: epoch 0 has no
+    training figures. The kept one is marked. Mixtures have the ``share`` of the kept epoch, and
+    ``validation_loss``.
     """
     charts = {name: _epoch_chart(epochs, name, kept) for name in ("loss", "accuracy")}
     return charts | ({"mixture": _mixture_chart(mixtures)} if mixtures else {})
@@ -100,12 +90,7 @@ def _series(epochs: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, f
 
 
 def plot_learning_curve(curve: Mapping[str, Any], path: Path) -> None:
-    """Draw accuracy on pictures held out of train against the number trained on.
-
-    Args:
-        curve: As for `learning_chart`.
-        path: Of the file.
-    """
+    """Draw accuracy on pictures held out of train against the number trained on."""
     title = f"Learning curve on train, cross-validated, n up to {curve['points'][-1]['n']:,}"
     write_figure(path, title, [learning_chart(curve).block()], curve["sentence"])
 
@@ -113,8 +98,7 @@ def plot_learning_curve(curve: Mapping[str, Any], path: Path) -> None:
 def learning_chart(curve: Mapping[str, Any]) -> Chart:
     """Draw a learning curve: small dots are the folds, the line their mean, the band its interval.
 
-    Args:
-        curve: From `learning_curve.describe`: ``points`` and ``sentence``.
+    It is from `learning_curve.describe`: ``points`` and ``sentence``.
     """
     points = curve["points"]
     ns = [math.log2(point["n"]) for point in points]

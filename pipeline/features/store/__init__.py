@@ -4,7 +4,7 @@ Owns keys, shards and their checks; refuses to know labels, splits or file names
 """
 
 from pipeline.features.store.cache import FeatureCache
-from pipeline.features.store.recipe import CutName, Recipe
+from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.writer import ShardWriter
 
-__all__ = ["CutName", "FeatureCache", "Recipe", "ShardWriter"]
+__all__ = ["FeatureCache", "Recipe", "ShardWriter"]

@@ -81,8 +81,7 @@ class FeatureBlocks:
     def __iter__(self) -> Iterator[FeatureBlock]:
         """Yield every row once, shard after shard and row after row; always in the same blocks.
 
-        Raises:
-            DamagedShardError: A checksum does not hold.
+        Raises DamagedShardError if a checksum does not hold.
         """
         return self._blocks(np.arange(len(self._begins)), self._size(BLOCK_BYTES))
 
@@ -90,9 +89,7 @@ class FeatureBlocks:
         """Yield every row once, in larger blocks of chunks that are drawn from all shards.
 
         Rows of one chunk stay together, whatever the seed; they are to be shuffled in the block.
-
-        Raises:
-            DamagedShardError: A checksum does not hold.
+        Raises DamagedShardError if a checksum does not hold.
         """
         order = np.random.default_rng(seed).permutation(len(self._begins))
         return self._blocks(order, self._size(SHUFFLED_BYTES))
@@ -100,8 +97,7 @@ class FeatureBlocks:
     def array(self) -> np.ndarray:
         """Return all rows at once, by place: (n, d) float32.
 
-        Raises:
-            DamagedShardError: A checksum does not hold.
+        Raises DamagedShardError if a checksum does not hold.
         """
         features = np.empty((self.n_rows, self.n_features), np.float32)
         for places, rows in self:
@@ -134,8 +130,7 @@ def side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
 class ChainedBlocks:
     """Several sources of one width one after the other, as one.
 
-    Args:
-        parts: At least one; the places of a part count on from those of the parts before it.
+    The places of a part count on from those of the parts before it.
     """
 
     def __init__(self, parts: Sequence[FeatureBlocks]) -> None:

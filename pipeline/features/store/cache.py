@@ -110,25 +110,14 @@ class FeatureCache:
         return len(self._table)
 
     def has(self, digests: np.ndarray, views: ViewNumbers = 0) -> np.ndarray:
-        """Return which rows are cached.
-
-        Args:
-            digests: (n, 32) uint8.
-            views: One view number for all, or (n,) int.
-
-        Returns:
-            (n,) bool, same order.
-        """
+        """Return which of digests (n, 32) uint8 are cached, in one view or in (n,): (n,) bool."""
         return self._positions(digests, views) >= 0
 
     def _positions(self, digests: np.ndarray, views: ViewNumbers) -> np.ndarray:
         return positions(self._table, row_keys(digests, views))
 
     def remarks(self, digests: np.ndarray) -> np.ndarray:
-        """Return what was lost of pictures when they were decoded, as far as that is known.
-
-        Args:
-            digests: (n, 32) uint8.
+        """Return what was lost of pictures (n, 32) uint8 when they were decoded, if it is known.
 
         Returns:
             (n, 4) int32, same order, see `pipeline.images.remarks`; zeros where nothing is known.
@@ -151,9 +140,9 @@ class FeatureCache:
             counts[shard.engine] += shard.n_rows
         return dict(counts)
 
-    def sources(self, digests: np.ndarray, views: ViewNumbers = 0) -> dict[str, int]:
-        """Return from which recipe folders rows would be read: ``{folder name: rows}``."""
-        found = self._positions(digests, views)
+    def sources(self, digests: np.ndarray) -> dict[str, int]:
+        """Return from which recipe folders pictures would be read: ``{folder name: rows}``."""
+        found = self._positions(digests, 0)
         numbers, counts = np.unique(self._shard_of[found[found >= 0]], return_counts=True)
         names: Counter[str] = Counter()
         for number, count in zip(numbers, counts, strict=True):
@@ -161,12 +150,7 @@ class FeatureCache:
         return dict(names)
 
     def read(self, cut: CutName, digests: np.ndarray, views: ViewNumbers = 0) -> np.ndarray:
-        """Read one cut's features.
-
-        Args:
-            cut: A cut of the recipe.
-            digests: (n, 32) uint8.
-            views: One view number for all, or (n,) int.
+        """Read one cut's features of digests (n, 32) uint8, in one view or in (n,) views.
 
         Returns:
             (n, d) or (n, h, w, c), in the order of ``digests`` and in the stored dtype: float32,
@@ -201,13 +185,9 @@ class FeatureCache:
         views: ViewNumbers = 0,
         n_rows: int | None = None,
     ) -> FeatureBlocks:
-        """Return features to be read in blocks, however many there are.
+        """Return features of digests (n, 32) uint8 to be read in blocks, however many there are.
 
-        Args:
-            cuts: Cuts of the recipe; they lie side by side, each flat.
-            digests: (n, 32) uint8.
-            views: One view number for all, or (n,) int.
-            n_rows: Most rows in one block; None for 16 MiB of float32.
+        Cuts lie side by side, each flat. A block has ``n_rows`` at most, or 16 MiB of float32.
 
         Returns:
             What can be iterated over any number of times; each pass yields every place in
@@ -223,8 +203,7 @@ class FeatureCache:
     def row_shape(self, cut: CutName) -> tuple[int, ...]:
         """Return the shape of one picture's features of a cut: (d,) or (h, w, c).
 
-        Raises:
-            StoreError: Nothing is cached.
+        Raises StoreError if nothing is cached.
         """
         self.require(np.empty((0, 32), np.uint8))
         return gather_rows(self._shards, cut, *np.empty((2, 0), int)).shape[1:]
@@ -254,8 +233,7 @@ class FeatureCache:
 def check_shapes(shards: Sequence[Shard]) -> None:
     """Raise `StoreError` where two shards hold rows of different shapes of the same cut.
 
-    Args:
-        shards: Of one recipe and of others that cover it, all of which say the same of a cut.
+    They are of one recipe and of others that cover it, all of which say the same of a cut.
     """
     seen: dict[CutName, Shard] = {}
     for shard in shards:
@@ -271,12 +249,9 @@ def check_shapes(shards: Sequence[Shard]) -> None:
 
 
 def held_by(folder: Path, recipe: Recipe, digests: np.ndarray) -> np.ndarray:
-    """Return which pictures, as they are, the shards of one folder hold: (n,) bool.
+    """Return which pictures (n, 32) uint8, as they are, the shards of one folder hold: (n,) bool.
 
-    Args:
-        folder: That of a recipe; nothing in it is changed.
-        recipe: Its recipe; shards of another one that got there do not count.
-        digests: (n, 32) uint8.
+    Nothing in it is changed; shards of another recipe that got there do not count.
 
     Raises:
         DamagedShardError: A shard cannot be read.

@@ -45,7 +45,8 @@ def stray_reason(folder: Path) -> str | None:
         return f"{folder} was set aside, and is never read; remove it once it is of no use"
     said = [_id_of(read_recipe, folder / RECIPE_NAME)]
     if folder.name not in said:
-        said += [_id_of(_recipe_of_shard, path) for path in matching(folder, SHARDS)]
+        shards = matching(folder, SHARDS)
+        said += [_id_of(lambda one: read_index(one).shard.recipe, path) for path in shards]
     other = next(filter(None, said), None)
     if other is None or folder.name in said:
         return None
@@ -53,10 +54,6 @@ def stray_reason(folder: Path) -> str | None:
         f"expected the name {other}, which its recipe says, received {folder}; it is never read: "
         f"give it that name, or remove it"
     )
-
-
-def _recipe_of_shard(path: Path) -> Recipe:
-    return read_index(path).shard.recipe
 
 
 def _id_of(read: Callable[[Path], Recipe], path: Path) -> str | None:

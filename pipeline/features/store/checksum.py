@@ -38,12 +38,7 @@ def crc32(rows: np.ndarray) -> int:
 
 
 def file_sum(file: h5py.File, names: Iterable[str]) -> str:
-    """Return the SHA-256 over the attributes of a shard and of its datasets, in hex.
-
-    Args:
-        file: An open shard.
-        names: Its datasets.
-    """
+    """Return the SHA-256 over the attributes of an open shard and of its datasets, in hex."""
     value = {
         "attributes": {name: _plain(file.attrs[name]) for name in COVERED},
         "datasets": {name: _said_of(file[name]) for name in names},
@@ -75,11 +70,7 @@ def check_file(file: h5py.File, names: Iterable[str]) -> None:
 def read_chunks(
     dataset: h5py.Dataset, numbers: Iterable[int] | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Read chunks one by one, so that memory stays small; each is checked.
-
-    Args:
-        dataset: A dataset of a shard.
-        numbers: Which chunks, counted from 0; all when left out.
+    """Read chunks, all or some that are counted from 0, one by one, so that memory stays small.
 
     Yields:
         (row, rows): the number of the first row, and the rows from there on.

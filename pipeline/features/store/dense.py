@@ -25,12 +25,8 @@ BLOCK_HEAD = 21
 def dense_links(pieces: Pieces, content: bytes) -> list[bytes]:
     """Return the link messages of a group that lie in a heap; none where it has no heap.
 
-    Args:
-        pieces: The file.
-        content: The group's message of link information (section IV.A.2.c).
-
-    Raises:
-        ValueError: They are laid out in another way than our writer's.
+    ``content`` is the group's message of link information (section IV.A.2.c). Raises ValueError if
+    they are laid out in another way than our writer's.
     """
     fields = Fields(content)
     if fields.raw(2) != b"\0\0" or fields.left != 16:
@@ -73,13 +69,7 @@ def _leaf(pieces: Pieces, place: int, n_records: int) -> Iterator[bytes]:
 
 
 class _Heap:
-    """The direct blocks of a fractal heap, whose sizes double from row to row.
-
-    Args:
-        pieces: The file.
-        place: Of its header.
-        n_objects: That it must hold.
-    """
+    """The direct blocks of a fractal heap, whose sizes double from row to row."""
 
     def __init__(self, pieces: Pieces, place: int, n_objects: int) -> None:
         self._pieces, self._place = pieces, place

@@ -1,4 +1,4 @@
-"""Writing a table into one file for people and programs that know nothing of this cache.
+"""Writing a table, whose columns are read block by block, into one file for others.
 
 HDF5 ends the process when it cannot write, for example on a full disk. So it only lays the file
 out, in memory and without data; the data is written to the places that it chose, as bytes, by
@@ -7,8 +7,10 @@ Python, whose errors can be told.
 
 import io
 import json
-import shutil
+import math
 import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +18,92 @@ import h5py
 import numpy as np
 
 from pipeline.errors import InputError, StoreError, UnknownNameError
-from pipeline.features.store.columns import Column, Table, blocks, encode
 from pipeline.system.files import check_free, is_stream, output_path
+from pipeline.system.machine import free_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
+BLOCK_BYTES = 64 << 20
 TEXT = "U"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table whose rows need not fit into memory.
+
+    Args:
+        name: Its name; ``X/top`` is ``top`` in a group ``X``.
+        dtype: Of its values; texts are bytes in UTF-8, ``S`` and the greatest length.
+        shape: Of one row; empty for a single value.
+        read: Returns the rows from the first to before the second number.
+    """
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    read: Callable[[int, int], np.ndarray]
+
+    @property
+    def n_values(self) -> int:
+        """Values in one row."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length.
+
+    Args:
+        n_rows: Their length.
+        columns: The columns, each n_rows long.
+        classes: What the class numbers mean.
+        attributes: Texts about the whole.
+    """
+
+    n_rows: int
+    columns: Sequence[Column]
+    classes: Sequence[str]
+    attributes: dict[str, str]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return sum(column.dtype.itemsize * column.n_values for column in self.columns)
+
+
+def array_column(name: str, values: np.ndarray) -> Column:
+    """Make a column of an array in memory, row by row."""
+    return Column(name, values.dtype, values.shape[1:], lambda start, stop: values[start:stop])
+
+
+def text_column(name: str, values: Sequence[str]) -> Column:
+    r"""Make a column of texts.
+
+    Names of files need not be valid text on every system: their odd bytes are written as ``\xff``.
+    """
+    encoded = [encode(value) for value in values]
+    width = max(1, max(map(len, encoded), default=1))
+    dtype = np.dtype(f"S{width}")
+    return Column(name, dtype, (), lambda start, stop: np.array(encoded[start:stop], dtype))
+
+
+def encode(value: str) -> bytes:
+    """Return a text as valid UTF-8, whatever is in it."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").encode()
+
+
+def blocks(n_rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of runs of rows that are about 64 MiB each."""
+    step = max(1, BLOCK_BYTES // max(1, row_bytes))
+    for start in range(0, n_rows, step):
+        yield start, min(n_rows, start + step)
 
 
 def write_npz(path: Path, table: Table) -> None:
     """Write arrays that ``numpy.load`` reads without pickle: columns, ``classes``, attributes.
 
-    Raises:
-        OSError: The disk is full, or the like.
+    An OSError, as of a full disk, comes as it is; of the other writers as well.
     """
     texts = {"classes": list(table.classes), **table.attributes}
     with zipfile.ZipFile(path, "w") as archive:
@@ -71,9 +144,6 @@ def write_parquet(path: Path, table: Table) -> None:
 
     The classes (JSON) and the attributes are metadata of the schema; the shape of a map's rows,
     which become flat, is metadata of its field.
-
-    Raises:
-        OSError: The disk is full, or the like.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -109,11 +179,7 @@ def _array(column: Column, start: int, stop: int) -> "pa.Array":
 
 
 def write_hdf5(path: Path, table: Table) -> None:
-    """Write one dataset per column and ``classes``; the attributes are the file's.
-
-    Raises:
-        OSError: The disk is full, or the like.
-    """
+    """Write one dataset per column and ``classes``; the attributes are the file's."""
     layout = Layout()
     places = _lay_out(layout, table)
     with path.open("wb") as file:
@@ -225,10 +291,6 @@ def check_target(path: Path, overwrite: bool) -> None:
 def export_table(path: Path, table: Table) -> int:
     """Write a table in the format that the suffix names: whole or not at all, in little memory.
 
-    Args:
-        path: A file that `check_target` lets pass.
-        table: What to write.
-
     Returns:
         Size of the file, in bytes.
 
@@ -247,8 +309,7 @@ def _check_space(path: Path, n_bytes: int) -> None:
     """Refuse what will not fit, before hours of writing."""
     if is_stream(path):
         return
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(path.parent)
     if n_bytes + SPARE_BYTES > free:
         raise StoreError(
             f"expected {n_bytes / MIB:,.0f} MiB of free space to write {path}, received "

@@ -7,7 +7,9 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import DamagedShardError, NewerFormatError, StoreError
 from pipeline.features.store.keys import DIGEST_BYTES
@@ -27,16 +29,16 @@ MOST_RECIPE_BYTES, MOST_QUARANTINE_BYTES = 1 << 20, 1 << 27
 
 
 def prepare_folder(folder: Path, recipe: Recipe) -> None:
-    """Make the recipe's folder and its ``recipe.json``.
-
-    Raises:
-        StoreError: The folder cannot be written or the disk is full.
-    """
+    """Make the recipe's folder and its ``recipe.json``; raises StoreError if it cannot."""
     path = folder / RECIPE_NAME
     if not path.exists():
-        value = {"format": FORMAT, "format_version": FORMAT_VERSION, **recipe.to_dict()}
-        write_json(path, value)
+        write_json(path, recipe_value(recipe))
         fsync(folder.parent)  # else a crash of the machine could forget the new folder
+
+
+def recipe_value(recipe: Recipe) -> dict[str, Any]:
+    """Return what a ``recipe.json`` says."""
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, **recipe.to_dict()}
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -56,12 +58,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def parse_recipe(data: bytes, path: Path | str) -> Recipe:
-    """Make a recipe of the bytes of a ``recipe.json``; raises as `read_recipe` does.
-
-    Args:
-        data: The bytes.
-        path: Where they are from, for the error.
-    """
+    """Make a recipe of the bytes of a ``recipe.json`` somewhere; raises as `read_recipe` does."""
     try:
         value = json.loads(data.decode("utf-8"))
         check_version(path, int(value.pop("format_version")))
@@ -182,3 +179,30 @@ def read_quarantines(folder: Path, on_damage: OnDamage) -> dict[str, str]:
         else:
             reasons.update(entry for entry in found if is_settled(entry[1]))
     return reasons
+
+
+@contextmanager
+def one_at_a_time(cache: Path, recipe_id: str) -> Iterator[None]:
+    """Wait until nobody else computes this recipe, in this process or another of this machine.
+
+    Only a courtesy: the cache is safe without it, but two would compute the same pictures. Where
+    the system or the file system has no such locks, nobody waits.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    folder = cache / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / f"{recipe_id[-12:]}.lock", "ab")  # noqa: SIM115
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {folder}: {error.strerror or error}; name another cache folder or make "
+            f"this one writable"
+        ) from error
+    with file:  # closing it ends the lock, and so does any end of the process
+        with suppress(ImportError, OSError):  # Windows, or a network file system without locks
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

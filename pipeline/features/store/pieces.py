@@ -11,14 +11,7 @@ MOST_BYTES = 8 << 20
 
 
 class Pieces:
-    """A file, read piece by piece, and not for ever.
-
-    Args:
-        file: Open for reading bytes.
-
-    Attributes:
-        size: Its bytes.
-    """
+    """A file, open for reading bytes, read piece by piece, and not for ever."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -28,9 +21,7 @@ class Pieces:
     def take(self, place: int, n_bytes: int) -> bytes:
         """Return some bytes.
 
-        Raises:
-            ValueError: They are not all there, or more was taken than a shard has.
-            OSError: The file cannot be read.
+        Raises ValueError if they are not all there, or more was taken than a shard has.
         """
         self._left -= n_bytes
         if self._left < 0 or n_bytes < 0 or place + n_bytes > self.size:
@@ -43,11 +34,7 @@ class Pieces:
 
 
 class Fields:
-    """Numbers and bytes one after the other.
-
-    Args:
-        data: Where they are.
-    """
+    """Numbers and bytes one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._place = data, 0

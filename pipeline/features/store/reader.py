@@ -201,8 +201,7 @@ def _returned(steps: Generator[object, None, ReadOut]) -> ReadOut:
         try:
             next(steps)
         except StopIteration as end:
-            result: ReadOut = end.value
-            return result
+            return end.value
 
 
 def _read(path: Path, read: Callable[[h5py.File], ReadOut]) -> ReadOut:
@@ -302,13 +301,10 @@ def _damaged(path: Path, error: Exception) -> DamagedShardError:
 def gather_rows(
     shards: Sequence[Shard], cut: CutName, numbers: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
-    """Read rows of many shards, each shard opened once.
+    """Read rows of many shards, at least one, each shard opened once.
 
-    Args:
-        shards: At least one, all with the same shape of the cut.
-        cut: A cut that all of them hold.
-        numbers: (n,) int, which of the shards.
-        rows: (n,) int, which row of that shard.
+    All have the cut in one shape. ``numbers`` (n,) says which of the shards, ``rows`` (n,) which
+    row there.
 
     Returns:
         (n, d) or (n, h, w, c), in the order asked for and in the stored dtype.

@@ -25,11 +25,11 @@ from pipeline.features.store.folders import (
     parse_recipe,
     prepare_folder,
     read_quarantine,
+    recipe_value,
 )
 from pipeline.features.store.reader import Shard, checked_shard, read_index
 from pipeline.features.store.recipe import Recipe
 from pipeline.features.store.remote_folder import RemoteFolder
-from pipeline.features.store.shard import FORMAT, FORMAT_VERSION
 from pipeline.system.files import atomic_path, matching
 from pipeline.system.units import counted, size_text
 
@@ -238,8 +238,7 @@ class RemoteCache:
             return
         path = f"{recipe.id}/{RECIPE_NAME}"
         if RECIPE_NAME not in (self._folder.sizes(recipe.id) or {}):
-            value = {"format": FORMAT, "format_version": FORMAT_VERSION, **recipe.to_dict()}
-            self._folder.publish(path, json.dumps(value, indent=2).encode())
+            self._folder.publish(path, json.dumps(recipe_value(recipe), indent=2).encode())
         self._announced.add(recipe.id)
 
     def _warn(self, error: Exception) -> None:

@@ -40,10 +40,7 @@ PACKAGES = {**OBJECT_STORES, **FILE_SYSTEMS}
 
 
 class RemoteFolder:
-    """A folder of files that are written once.
-
-    Args:
-        url: Where it is; it need not be there yet.
+    """A folder of files that are written once; it need not be there yet.
 
     Raises:
         InputError: No such protocol is known, its package is missing, or no folder is named.
@@ -89,8 +86,7 @@ class RemoteFolder:
     def sizes(self, folder: str = "") -> dict[str, int] | None:
         """Return the names in a folder with their sizes in bytes; None where no such folder is.
 
-        Raises:
-            StoreError: It cannot be listed.
+        Raises StoreError if it cannot be listed.
         """
         path = f"{self._root}/{folder}".rstrip("/")
         try:
@@ -106,11 +102,7 @@ class RemoteFolder:
         return dict(zip(names, sizes, strict=True))
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes; None where it is not.
-
-        Raises:
-            StoreError: It cannot be read.
-        """
+        """Return a file's bytes; None where it is not. Raises StoreError if it cannot be read."""
         try:
             with self._told("read", path):
                 return bytes(self._system.cat_file(f"{self._root}/{path}"))
@@ -118,14 +110,9 @@ class RemoteFolder:
             return None
 
     def publish(self, path: str, data: bytes) -> None:
-        """Let a file appear: whole, or not at all.
+        """Let a file appear: whole, or not at all; raises StoreError if it cannot be written.
 
-        Args:
-            path: A folder's name and the file's, which nobody gives to something else.
-            data: All of it.
-
-        Raises:
-            StoreError: It cannot be written.
+        The path is a folder's name and the file's, which nobody gives to something else.
         """
         try:
             with self._told("write", path):

@@ -54,10 +54,9 @@ class Rows:
 def write_shard(
     path: Path, recipe: Recipe, rows: Rows, engine: str, versions: Mapping[str, str]
 ) -> None:
-    """Write a shard so that it appears under ``path`` whole or not at all.
+    """Write a shard so that it appears whole or not at all.
 
-    Raises:
-        StoreError: The folder cannot be written or the disk is full.
+    Raises StoreError if the folder cannot be written or the disk is full.
     """
     _check_alignment(recipe, rows)
     image = _file_image(recipe, rows, engine, versions)

@@ -26,14 +26,8 @@ class ShardWriter:
 
     A shard is finished at 32 MiB or after ten seconds, then twenty, forty and a minute, whichever
     comes first: that is what a sudden end can cost. Leaving the context writes the rest, also when
-    the reason is an exception or an interruption: rows that were computed are kept.
-
-    Args:
-        folder: That of the recipe.
-        recipe: What the rows are made with.
-        engine: What computes them.
-        versions: Of the libraries that touch them.
-        on_shard: Told of each finished shard, in the writing thread.
+    the reason is an exception or an interruption: rows that were computed are kept. ``on_shard`` is
+    told of each finished shard, in the writing thread.
     """
 
     def __init__(
@@ -67,12 +61,12 @@ class ShardWriter:
         views: np.ndarray | None = None,
         remarks: np.ndarray | None = None,
     ) -> None:
-        """Take rows; all arrays are row-aligned.
+        """Take rows, all row-aligned; ``views`` are those of clean pictures if left out.
 
         Args:
             digests: SHA-256 of the files' bytes, (n, 32) uint8.
             features: One float array (n, …) per cut; stored in the recipe's dtype.
-            views: View numbers (n,) int; None for clean pictures.
+            views: View numbers (n,) int.
             remarks: What was lost of each picture, (n, 4) int32; None where nothing was.
 
         Raises:

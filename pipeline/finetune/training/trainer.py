@@ -266,7 +266,8 @@ class Trainer:
             hits += step_hits
             ended.append(monotonic())
             if (number, step) == (1, 1 + MEASURED) and n_steps > step:
-                self._tell_seconds((ended[-1] - ended[0]) / MEASURED * n_steps)
+                each = (ended[-1] - ended[0]) / MEASURED
+                self._tell_seconds(each * n_steps, max(0.0, ended[0] - began - each))
             speed = seen / max(monotonic() - began, 1e-9)
             reporter.advance(part, step, n_steps, "steps", f"{speed:.1f} pictures/s")
         rate = current_rate(self._optimizer)
@@ -274,12 +275,14 @@ class Trainer:
             validation = validate()
         return Epoch(number, loss / seen, hits / seen, *validation, rate, monotonic() - began)
 
-    def _tell_seconds(self, epoch: float) -> None:
+    def _tell_seconds(self, epoch: float, compiling: float) -> None:
+        """Tell what an epoch takes, and all of them after what compiling took, once."""
         n, logged = self.plan.epochs, "%s an epoch, %s for all %d, by %d batches%s"
-        left, rest = self.plan.seconds, ""
-        if n * epoch > left:
-            rest = f"; what is left of the budget is for about {max(1, int(left / epoch))}"
-        logger.info(logged, time_text(epoch), time_text(n * epoch), n, MEASURED, rest)
+        whole, left, rest = compiling + n * epoch, self.plan.seconds, ""
+        if whole > left:
+            n_epochs = max(1, int((left - compiling) / epoch))
+            rest = f"; what is left of the budget is for about {n_epochs}"
+        logger.info(logged, time_text(epoch), time_text(whole), n, MEASURED, rest)
 
     def _state(self, history: list[Epoch], best: Best) -> State:
         parts = {

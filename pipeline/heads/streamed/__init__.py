@@ -17,12 +17,11 @@ to each other.
 
 from pipeline.heads.streamed.capacity import STREAMABLE, check_fits, fits_in_memory
 from pipeline.heads.streamed.fit import Streamed, fit_streamed, score_blocks
-from pipeline.heads.streamed.source import Blocks, BlockSample
+from pipeline.heads.streamed.source import BlockSample
 
 __all__ = [
     "STREAMABLE",
     "BlockSample",
-    "Blocks",
     "Streamed",
     "check_fits",
     "fit_streamed",

@@ -64,10 +64,8 @@ class Basis:
 def fit_basis(preparation: Preparation, moments: FitMoments, shift: np.ndarray) -> Basis:
     """Return what `fit_affine` fits to the same rows; signs of components are arbitrary.
 
-    Args:
-        preparation: Its affine parts count.
-        moments: Of the fit's rows; with products where there is a PCA.
-        shift: The source's, (d,).
+    The affine parts of the preparation count. Moments have products where there is a PCA; the shift
+    is the source's, (d,).
     """
     shift = shift.astype(np.float64)
     if preparation.standardise:

@@ -13,27 +13,16 @@ COPIES = 4
 
 
 def fits_in_memory(n_bytes: int, available: int | None = None) -> bool:
-    """Return whether a head can learn from features in memory, copies included.
+    """Return whether a head can learn from features of so many bytes, copies included.
 
-    Args:
-        n_bytes: Of the features as float32.
-        available: Bytes; None asks the system, and takes it for enough where that does not say.
+    What is available is asked of the system, and taken for enough where that does not say.
     """
     available = available_memory() if available is None else available
     return available is None or COPIES * n_bytes <= available
 
 
 def check_fits(spec: HeadSpec, n_bytes: int, available: int | None = None) -> None:
-    """Refuse a head that needs all features at once where they do not fit in memory.
-
-    Args:
-        spec: The head.
-        n_bytes: Of the features as float32.
-        available: As in `fits_in_memory`.
-
-    Raises:
-        InputError: It cannot learn in blocks, and the features do not fit.
-    """
+    """Raise InputError for a head that needs all features at once where they do not fit."""
     available = available_memory() if available is None else available
     if spec.head.name in STREAMABLE or available is None or fits_in_memory(n_bytes, available):
         return
@@ -48,17 +37,7 @@ def check_fits(spec: HeadSpec, n_bytes: int, available: int | None = None) -> No
 def check_products(
     spec: HeadSpec, n_features: int, n_products: int, available: int | None = None
 ) -> None:
-    """Refuse a head that learns from products of features where those do not fit in memory.
-
-    Args:
-        spec: The head.
-        n_features: d.
-        n_products: Matrices (d, d) in float64 that are held at once.
-        available: As in `fits_in_memory`.
-
-    Raises:
-        InputError: They do not fit.
-    """
+    """Raise InputError for a head whose products of features, (d, d) float64 each, do not fit."""
     available = available_memory() if available is None else available
     n_bytes = 8 * n_features**2 * n_products
     if available is not None and n_bytes > available:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import scipy
 
-from pipeline.heads.discriminant import LEAST_SHRINKAGE, ledoit_wolf, unit_rows
+from pipeline.heads.discriminant import shrunk_factor, unit_rows
 from pipeline.heads.fitted import all_classes
 from pipeline.heads.moments import Moments
 from pipeline.heads.ridge import Targets, by_cholesky
@@ -69,15 +69,18 @@ def lda_layers(
     weighted: bool,
 ) -> list[Layer]:
     """Solve Fisher's discriminant for every fit; its own shrinkage takes a second pass."""
-    auto = shrinkage == "auto"
-    fourths = _mean_fourths(source, fits, bases, sums) if auto else [0.0] * len(bases)
+    fourths = [0.0] * len(bases)
+    if shrinkage == "auto":
+        fourths = _mean_fourths(source, fits, bases, sums)
     layers = []
     for fit, (basis, fourth) in enumerate(zip(bases, fourths, strict=True)):
         moments = sums.moments(fit)
         seen = np.flatnonzero(moments.counts)
         means, counts = basis.apply(moments.means[seen]), moments.counts[seen]
-        given = fourth if auto else None
-        kernel = _discriminant(basis.products(moments.within()), means, counts, given, shrinkage)
+        within = basis.products(moments.within())
+        shape = int(counts.sum()), len(within)
+        shrunk = shrunk_factor(within, shape, means, shrinkage, fourth)
+        kernel = means.T if shrunk is None else scipy.linalg.cho_solve(shrunk[0], means.T)
         priors = np.full(len(seen), 1 / len(seen)) if weighted else counts / counts.sum()
         bias = np.log(priors) - 0.5 * np.sum(means.T * kernel, axis=0)
         # What all classes share is by far the greatest part of these, and costs float32 its digits.
@@ -85,28 +88,6 @@ def lda_layers(
         wide = all_classes(kernel, bias, seen, len(moments.counts))
         layers.append(basis.fold(*wide, source.shift))
     return layers
-
-
-def _discriminant(
-    within: np.ndarray,
-    means: np.ndarray,
-    counts: np.ndarray,
-    fourth: float | None,
-    shrinkage: str | float,
-) -> np.ndarray:
-    """Return the inverse of the shrunk covariance times the class means: (r, classes)."""
-    n_rows, width = int(counts.sum()), len(within)
-    level = np.trace(within) / n_rows / width
-    if level <= 1e-12 * np.mean(means**2):  # nothing varies within classes: nearest mean
-        return means.T
-    shape = n_rows, width
-    share = float(shrinkage) if fourth is None else ledoit_wolf(within, shape, level, fourth)
-    within *= (1 - share) / n_rows
-    within.flat[:: width + 1] += max(share, LEAST_SHRINKAGE) * level
-    kernel: np.ndarray = scipy.linalg.cho_solve(
-        scipy.linalg.cho_factor(within, overwrite_a=True), means.T
-    )
-    return kernel
 
 
 def _mean_fourths(
@@ -120,8 +101,7 @@ def _mean_fourths(
         centred = bases[fit].turned((rows - means[fit][labels]) / scales[fit])
         squares = np.einsum("nd,nd->n", centred, centred).astype(np.float64)
         totals[fit] += squares @ squares
-    means_of_fourths: list[float] = (totals / (fits.counts.sum(1) * source.n_versions)).tolist()
-    return means_of_fourths
+    return (totals / (fits.counts.sum(1) * source.n_versions)).tolist()
 
 
 def centroid_layers(

@@ -114,8 +114,7 @@ class Start:
     def steps(self, floor: float) -> np.ndarray:
         """Return what weights are multiplied with, (r,): all then bend the objective alike."""
         least = 1e-6 * float(self.variances.max(initial=1e-30))
-        steps: np.ndarray = 1 / np.sqrt(np.maximum(self.variances, least) + floor / _BEND)
-        return steps
+        return 1 / np.sqrt(np.maximum(self.variances, least) + floor / _BEND)
 
 
 def starts(preparation: Preparation, sums: GroupSums, fits: Fits, shift: np.ndarray) -> list[Start]:

@@ -50,12 +50,8 @@ def fit_streamed(
     """Fit a head to features that need not fit in memory; the objectives are those of `fit_head`.
 
     A solver that stops before it converged is reported in the log and its head is used as it is.
-
-    Args:
-        spec: One of `STREAMABLE`, with its parameters and preparation.
-        sample: What it learns from.
-        folds: From `make_folds`, to score pictures out of fold; views follow their pictures.
-        reporter: Told after each block: rows seen in this pass, and rows in a pass.
+    Folds are from `make_folds`, to score pictures out of fold; views follow their pictures. The
+    reporter is told after each block: rows seen in this pass, and rows in a pass.
 
     Raises:
         InputError: The head cannot learn in blocks, its products do not fit in memory, or the
@@ -101,18 +97,10 @@ def _scores(
     reporter: Reporter,
     least: int = 1,
 ) -> np.ndarray:
-    """Score rows, each by its own head.
+    """Score the pictures, each by its own head: (n, k) float32, by place; zeros where none judges.
 
-    Args:
-        heads: One per fit.
-        judged_by: (n,) int, the head that scores each of the first n places.
-        blocks: What is read; places from n on, the views of pictures, are not scored.
-        n_classes: k.
-        reporter: Told how far the pass is.
-        least: The first head that judges; fit 0 has seen every picture.
-
-    Returns:
-        (n, k) float32, by place; zeros where none judges.
+    ``judged_by`` (n,) says which head. Places from n on, the views of pictures, are not scored. Fit
+    0 has seen every picture; ``least`` is the first head that judges.
     """
     n_rows, done = len(judged_by), 0
     scores = np.zeros((n_rows, n_classes), np.float32)

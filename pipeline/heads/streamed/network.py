@@ -23,12 +23,6 @@ def fit_networks(
     a drawn order of chunks, whose rows are shuffled block by block, and a pass over the held-out
     tenths. A network that has stopped only waits for the others.
 
-    Args:
-        params: Of the head.
-        source: The rows.
-        fits: Which of them each network sees.
-        bases: How rows are prepared for it.
-
     Returns:
         For each fit the kernels and biases, layer after layer, for prepared rows.
     """
@@ -51,13 +45,8 @@ def fit_networks(
 class Trainee:
     """One fit's network on its way, and the best that it has been.
 
-    Args:
-        params: Of the head.
-        sample: All pictures. The seed is that of the weights, the order, dropout and the held-out
-            tenths; pictures of one group are held out together.
-        fits: Which of them it sees.
-        fit: Which it is.
-        basis: How rows are prepared for it.
+    The sample's seed is that of the weights, the order, dropout and the held-out tenths; pictures
+    of one group are held out together. The basis says how rows are prepared for it.
     """
 
     def __init__(

@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.heads.preparation import Preparation
-from pipeline.heads.rowwise import apply_rowwise
+from pipeline.heads.preparation import Preparation, apply_rowwise
 from pipeline.system.progress import SILENT, Reporter
 
 PlacedRows = tuple[np.ndarray, np.ndarray]
@@ -25,20 +24,16 @@ class Blocks(Protocol):
     @property
     def n_rows(self) -> int:
         """How many rows a pass hands out."""
-        ...
 
     @property
     def n_features(self) -> int:
         """The width d of a row."""
-        ...
 
     def __iter__(self) -> Iterator[PlacedRows]:
         """Yield every place from 0 to n_rows - 1 once."""
-        ...
 
     def shuffled(self, seed: int) -> Iterator[PlacedRows]:
         """Yield every place once, in blocks drawn from all over the data."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,13 +88,7 @@ class Chunk:
 
 
 class ChunkSource:
-    """What every solver reads from.
-
-    Args:
-        sample: The pictures, with labels and seed.
-        preparation: What is done row by row is done here.
-        reporter: Told how far each pass is.
-    """
+    """What every solver reads from; the row-wise part of the preparation is done here."""
 
     def __init__(
         self, sample: BlockSample, preparation: Preparation, reporter: Reporter = SILENT

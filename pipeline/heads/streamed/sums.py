@@ -44,8 +44,7 @@ class FitMoments:
         assert self.products is not None, "a pass without products"
         between = np.sqrt(self.counts)[:, None] * (self.means - self.mean)
         between[self.counts == 0] = 0
-        within: np.ndarray = self.products - between.T @ between
-        return within
+        return self.products - between.T @ between
 
 
 class GroupSums:
@@ -130,5 +129,4 @@ def sums_by(cells: np.ndarray, rows: np.ndarray, n_cells: int) -> np.ndarray:
 
     ones, where = np.ones(len(cells), rows.dtype), np.arange(len(cells) + 1)
     chosen = csr_array((ones, cells, where), shape=(len(cells), n_cells))
-    sums: np.ndarray = chosen.T @ rows
-    return sums
+    return chosen.T @ rows

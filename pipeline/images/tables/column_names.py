@@ -6,8 +6,9 @@ from pipeline.images.splitwords import split_named
 
 PATH, LABEL, SPLIT, GROUP = "path", "label", "split", "group"
 ROLES = (PATH, LABEL, SPLIT, GROUP)
-ATTRIBUTE, PROPERTY = "attribute", "property"
-"""A label that in other tables is none (type, level); a group that a picture may show (person)."""
+ATTRIBUTE, PROPERTY, BEING, AMOUNT = "attribute", "property", "being", "amount"
+"""A label that in other tables is none (type, level); a group that a picture may show (person); a
+group if it is numbered, and a kind if it is not (animal); a split in words, or how much (Menge)."""
 NONE = "none"
 """What is typed where no column has a role."""
 ONE_HOT = "one-hot"
@@ -36,24 +37,45 @@ _SPLITS = re.compile(
     r"(sets?|subsets?|splits?|partitions?|phases?|usages?|datasets?|foldtype)(names?|types?|ids?)?"
     r"|(k|cv)?folds?\d*(ids?|nos?|nrs?|numbers?|idx|index)?|cv\d*"
 )
+_AMOUNTS = re.compile(
+    "(teil|daten|unter|bild)?mengen?|datens[aä]tz(e|en)?|aufteilung|einteilung|(sous)?ensembles?|jeux?|"
+    "r[eé]partition|(sub)?conjuntos?|partici[oó]n|divisi[oó]n|parti[cç][aã]o|divis[aã]o|"
+    "(sotto)?insiem[ei]|partizione|suddivisione|(deel)?verzameling|(pod)?zbi[oó]r|(под)?выборка|"
+    "разбиение|子集|数据集|數據集|划分|分割|データセット|데이터셋|분할"
+)
 _WHO = (
     "patient|subject|subj|participant|individual|person|people|donor|proband|volunteer|identity|"
-    "case|lesion|slide|specimen|video|clip"
+    "case|lesion|slide|specimen|video|clip|patientin|versuchs(person|tier)|teilnehmer(in)?|paciente|"
+    "paziente|sujet|suje?ito|sujeto|soggetto|participante|partecipante|"
+    "пациент[а-я]*|испытуем[а-я]*|участник[а-я]*|患者|病人|受试者|受試者|被験者|환자|피험자"
 )
 _WHO_BY_NUMBER = (
     "session|sequence|seq|series|study|encounter|visit|exam|accession|admission|burst|track|scene|"
-    "animal|plant|tree|child|owner|user|author|writer|photographer|observer|speaker|actor|camera|"
-    "location|site|hospital|farm|plot|batch|plate|object|instance|product|item|group|pat|pt|p|sub"
+    "child|owner|user|author|writer|photographer|observer|speaker|actor|camera|kamera|fall|cas|caso|"
+    "charge|plaque|location|site|hospital|klinik|farm|plot|object|instance|product|item|group|pat|pt|"
+    "p|sub"
 )
-_NUMBER = "ids?|nos?|nrs?|nums?|numbers?|names?|uids?|uuids?|instanceuids?|keys?|codes?|index|idx"
+_BEINGS = (
+    "animal|animale|mouse|rat|plant|tree|tier|maus|ratte|pflanze|baum|souris|plante|rat[oó]n|planta|"
+    "topo|pianta|животное|мышь|растение|动物|動物|동물"
+)
+_TRAYS = "plate|well|platte|placa|piastra"
+_NUMBER = (
+    "ids?|nos?|nrs?|nums?|numbers?|names?|uids?|uuids?|instanceuids?|keys?|codes?|index|idx|nummern?|"
+    "kennung|k[uü]rzel|num[eé]ros?|identifiant|identificador|c[oó]digos?|codice|номер|код|"
+    "编号|編號|番号|번호"
+)
 _GROUPS = re.compile(
-    rf"(anon(ymi[sz]ed)?|dicom|original|orig|unique|hashed)?"
-    rf"(groups?|mrn|medicalrecordnumber|({_WHO})s?({_NUMBER})?|({_WHO_BY_NUMBER})s?({_NUMBER}))"
+    r"(anon(ymi[sz]ed)?|dicom|original|orig|unique|hashed"
+    r"|(id|num[eé]ro|c[oó]digo|codice|code|номер)(de|du|del|do|di)?)?"
+    rf"(groups?|mrn|medicalrecordnumber|({_WHO}|{_TRAYS}|batch)(e?[ns])?({_NUMBER})?"
+    rf"|({_WHO_BY_NUMBER}|{_BEINGS})(e?[ns])?({_NUMBER}))"
 )
-_WHOS = re.compile(rf"({_WHO})s?")
+_WHOS = re.compile(rf"({_WHO}|{_TRAYS})(e?[ns])?")
+_BEING_NAMES = re.compile(rf"({_BEINGS})s?")
 _NAMES = {
     **{PATH: _PATHS, LABEL: _LABEL_NAMES, SPLIT: _SPLITS, GROUP: _GROUPS},
-    **{ATTRIBUTE: _ATTRIBUTE_NAMES, PROPERTY: _WHOS},
+    **{ATTRIBUTE: _ATTRIBUTE_NAMES, PROPERTY: _WHOS, BEING: _BEING_NAMES, AMOUNT: _AMOUNTS},
 }
 _UNNAMED = re.compile(r"(unnamed\d*|index|(index)?level\d)?")
 _BEFORE_SPLIT = re.compile(r"(?i)^(is|in|for|used?)[\W_]*((in|for|as)[\W_]*)?")
@@ -75,6 +97,8 @@ def says(role: str, name: str) -> bool:
     (True, True, True)
     >>> says("path", "breed"), says("label", "width"), says("group", "animal")
     (False, False, False)
+    >>> says("group", "Patientennummer"), says("group", "numéro du patient"), says("group", "plate")
+    (True, True, True)
     """
     plain = plain_name(name)
     return plain != "" and _NAMES[role].fullmatch(plain) is not None

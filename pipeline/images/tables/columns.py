@@ -4,6 +4,7 @@ A name that is typed, or one of ``path``, ``label``, ``split``, ``group``, is ta
 column is taken where it is the only one that fits, by its name and by what is in it.
 """
 
+import re
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from itertools import islice
@@ -12,6 +13,7 @@ from pipeline.config import DataConfig
 from pipeline.errors import InputError, UnclearError, UnknownNameError
 from pipeline.images.tables.column_names import (
     ATTRIBUTE,
+    BEING,
     GROUP,
     LABEL,
     MOST_NAMED,
@@ -35,19 +37,14 @@ from pipeline.system.units import named
 FindFiles = Callable[[Collection[str]], Sequence[str] | None]
 """Returns the files that all of some paths mean, one each; None where one of them means none."""
 _N_TRIED = 20
+_HAS_DIGIT = re.compile(r"\d")
 
 
 class ColumnChoice:
     """Chooses the columns of one table, in the order of its methods: what has a role is no other's.
 
-    Args:
-        where: The table, as the user named it.
-        table: What is in it.
-        config: What was typed.
-        fits: Looks for files; None where that cannot be done here.
-
-    Raises:
-        InputError: A name that was typed is unknown, or one column has two roles.
+    ``fits`` looks for files; None where that cannot be done here. Raises InputError if a name that
+    was typed is unknown, or one column has two roles.
     """
 
     def __init__(
@@ -251,7 +248,10 @@ def _marks(free: Sequence[TableColumn]) -> list[TableColumn]:
 
 def _is_group(column: TableColumn) -> bool:
     """Say whether a column names what pictures are of, not whether such a thing is on them."""
-    return says(GROUP, column.name) and not (column.marks and says(PROPERTY, column.name))
+    if column.marks and (says(PROPERTY, column.name) or says(BEING, column.name)):
+        return False
+    numbered = says(BEING, column.name) and all(map(_HAS_DIGIT.search, column.counts))
+    return numbered or says(GROUP, column.name)
 
 
 def _classes(candidates: list[TableColumn]) -> list[TableColumn]:

@@ -135,14 +135,8 @@ def is_number(text: str) -> bool:
 def joined(where: str, parts: Sequence[TablePart], tables: Sequence[TableContent]) -> TableContent:
     """Put tables of the same columns, in any order, together.
 
-    Args:
-        where: What holds them, as the user named it.
-        parts: Where each table is; the words for splits make a last column ``split``, unless the
-            tables have one.
-        tables: What is in each.
-
-    Raises:
-        InputError: They have different columns, or one column twice.
+    The words for splits, in names of tables or folders, make a last column ``split``, unless the
+    tables have one. Raises InputError if they have different columns, or one column twice.
     """
     by_name = [{column.name: column for column in table.columns} for table in tables]
     for part, columns, table in zip(parts, by_name, tables, strict=True):

@@ -5,17 +5,27 @@ What other rows say decides: ``Golden Retriever`` is one label, ``cat dog`` is t
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 from pipeline.errors import DataError, InputError
 from pipeline.images.tables.column_names import ONE_HOT
-from pipeline.images.tables.content import TableColumn
+from pipeline.images.tables.content import TableColumn, is_number
 from pipeline.system.units import named
 
 _MISSING = frozenset(("", "nan", "<na>", "null"))
 _MISSING_SO = frozenset(("None", "NA", "NaT", "#N/A"))
-"""In other letters they are words: none, Na, n/a."""
+"""In other letters they are words: none, Na."""
+# Spreadsheets' and programs' words where there is none, which may be names of groups.
+_UNFILLED = re.compile(
+    r"(?i:[nk][./] ?[ad]\.?|keine angaben?|[+-]?nan(\(ind\))?|[+-]?1\.#(ind|qnan)|[<(]null[>)])"
+    r"|#(N/?[AD]( N/A)?|NV|[¡¿]?[A-ZÀ-Þ]+(/0)?[!?])"
+)
+_NO_WORDS = re.compile(r"-+|\?+|\.+|[–—…]|[/*]")
+_SYMBOLS = re.compile(r"[\W_]+")
+_MOST_NUMBERS = 12
+"""More numbers than these that are not whole are measured, rather than grades."""
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _LISTED = re.compile(r"[\[({].*[\])}]")
 _SURE_MARKS = ("[]", "|", ";")
@@ -26,6 +36,34 @@ _MARKS = (*_SURE_MARKS, ",", "+", "/", "&", " and ", " ")
 def is_missing(value: str) -> bool:
     """Say whether a value is what programs write where there is none."""
     return value in _MISSING_SO or value.lower() in _MISSING
+
+
+def missing_labels(labels: Collection[str]) -> set[str]:
+    """Return those of some labels that stand for none; signs alone do not where + is one too.
+
+    >>> sorted(missing_labels(["cat", "n/a", "?", "na"])), missing_labels(["+", "-", "unknown"])
+    (['?', 'n/a'], set())
+    """
+    signs = set(filter(_SYMBOLS.fullmatch, labels))
+    found = {one for one in labels if is_missing(one) or _UNFILLED.fullmatch(one)}
+    signs -= found
+    return found | (signs if all(map(_NO_WORDS.fullmatch, signs)) else set())
+
+
+def check_no_measure(where: str, labels: TableColumn) -> None:
+    """Raise InputError for labels that seem to be measured: many numbers that are not whole."""
+    numbers = [one.replace(",", ".") for one in labels.counts]
+    many = len(numbers) > min(_MOST_NUMBERS, len(labels.values) / 2)
+    if labels.classes or not many or not all(map(is_number, numbers)):
+        return
+    if all(float(number) % 1 == 0 for number in numbers):
+        return
+    raise InputError(
+        f"expected classes in the column {labels.name!r} of {where}, received {len(numbers)} "
+        f"numbers such as {named(list(labels.counts))}, as something measured has: write a word "
+        f"for each range into a column of its own, or say --label-column "
+        f"{shlex.quote(labels.name)} if every number is a class"
+    )
 
 
 def is_one_hot(columns: Sequence[TableColumn]) -> bool:
@@ -63,11 +101,7 @@ def one_hot(where: str, numbers: Sequence[int], columns: Sequence[TableColumn]) 
 
 
 def check_one_label(where: str, numbers: Sequence[int], labels: TableColumn) -> None:
-    """Refuse labels that are several labels, such as ``cat dog`` beside ``cat`` and ``dog``.
-
-    Raises:
-        DataError: There is one.
-    """
+    """Raise DataError for labels that are several: ``cat dog`` beside ``cat`` and ``dog``."""
     found = None if labels.classes else several_labels(labels.counts)
     if found:
         label, parts = found

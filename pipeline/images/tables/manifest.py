@@ -8,7 +8,7 @@ from pipeline.errors import DataError, UnknownNameError
 from pipeline.images.names import SPLIT_NAMES
 from pipeline.images.tables.column_names import NONE
 from pipeline.images.tables.content import TableColumn
-from pipeline.images.tables.labels import is_missing
+from pipeline.images.tables.labels import is_missing, missing_labels
 
 
 class TableRow(NamedTuple):
@@ -32,12 +32,8 @@ class TableRow(NamedTuple):
 def check_filled(
     where: str, numbers: Sequence[int], paths: TableColumn, labels: TableColumn
 ) -> None:
-    """Refuse rows without a path or a label.
-
-    Raises:
-        DataError: There is one.
-    """
-    missing = {""} if labels.classes else {"", *filter(is_missing, labels.counts)}
+    """Raise DataError for a row without a path or a label."""
+    missing = {""} if labels.classes else {"", *missing_labels(labels.counts)}
     for number, path, label in zip(numbers, paths.values, labels.values, strict=True):
         if not path or label in missing:
             word = f"{label!r}, as for no value (write another word if it is a class)"
@@ -55,15 +51,7 @@ def table_rows(
     split: TableColumn | None,
     group: TableColumn | None,
 ) -> Iterator[TableRow]:
-    """Yield the rows of a manifest, each path once, in their order.
-
-    Args:
-        where: The manifest, as the user named it.
-        numbers: n row numbers.
-        paths: n paths, each written in one way.
-        labels: n labels.
-        split: What says the splits.
-        group: What says the groups.
+    """Yield the rows of a manifest, each path once, in their order; paths are written in one way.
 
     Raises:
         UnknownNameError: A split has no known name.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.images.files import Files
+from pipeline.images.files import Files, not_readable
 from pipeline.images.identity import Identities, Stamp, stamp_of_stat
 from pipeline.images.location import locate
 from pipeline.images.names import inner_path
@@ -79,7 +79,7 @@ def _opened(where: str) -> tuple["ParquetFile", Stamp]:
     try:
         stamp = stamp_of_stat(place.path.stat(), now)
     except OSError as error:
-        raise InputError(f"cannot read {where}: {error.strerror}; make it readable") from error
+        raise not_readable(where, error) from error
     with _told(where):
         return ParquetFile(place.path, buffer_size=_BUFFER, pre_buffer=False), stamp
 
@@ -199,13 +199,7 @@ class PictureColumn:
     """The pictures in a column of one Parquet file, read block by block. Safe for threads.
 
     What was read is kept for a while, within bounds: pictures are mostly asked for in order.
-
-    Args:
-        where: The file, or its URL.
-        column: The column.
-
-    Raises:
-        InputError: It cannot be read.
+    Raises InputError if it cannot be read.
     """
 
     def __init__(self, where: str, column: str) -> None:
@@ -266,9 +260,7 @@ class PictureColumn:
 class ParquetFiles(Files):
     """Pictures inside Parquet files, by names that their table made.
 
-    Args:
-        columns: Where they are.
-        rows: Of each name the number of its column among them, and its row there.
+    ``rows`` has of each name the number of its column, and its row there.
     """
 
     def __init__(self, columns: Sequence[PictureColumn], rows: Mapping[str, Sequence[int]]) -> None:

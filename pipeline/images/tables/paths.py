@@ -19,6 +19,7 @@ from pipeline.errors import nearest_names
 from pipeline.images.names import is_clutter, is_picture_name
 from pipeline.images.splitwords import split_named
 from pipeline.images.walk import Parts
+from pipeline.system.cells import named_as
 
 _FOREIGN = re.compile(r"[a-zA-Z]:[\\/]|[\\/]|[a-z][a-z0-9+.-]*://|\.\.[\\/]|~")
 _FILE = "file://"
@@ -27,11 +28,7 @@ _WORTH_LISTING = 32
 
 
 class PathFinder:
-    """Finds the files of a table below one folder; the folder is listed where a path needs it.
-
-    Args:
-        root: The folder.
-    """
+    """Finds the files of a table below a root; that is listed where a path needs it."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -42,9 +39,7 @@ class PathFinder:
     def tidied(self, path: str, folder: str = "") -> str:
         """Write one path in one way, so that two rows for it are seen.
 
-        Args:
-            path: As a table has it.
-            folder: Where that table lies below the root, with a slash at its end.
+        ``folder`` is where its table lies below the root, with a slash at its end.
         """
         if path[0] not in "/~" and "://" not in path:
             path = folder + path
@@ -65,10 +60,7 @@ class PathFinder:
         return True
 
     def found(self, paths: Collection[str]) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
-        """Return which files are meant by those tidy paths at which there is none.
-
-        Args:
-            paths: Different tidy paths.
+        """Return which files are meant by those different tidy paths at which there is none.
 
         Returns:
             The file by path; and the paths that mean none, with the files that fit: none, several,
@@ -78,6 +70,9 @@ class PathFinder:
         lost: dict[str, Sequence[str]] = {}
         for path in self._unlisted(paths):
             if self.is_there(path):
+                continue
+            if (named := named_as(path, self.is_there)) != path:
+                meant[path] = named
                 continue
             slashed = self.tidied(path.replace("\\", "/"))
             fits = (slashed,) if slashed != path and self.is_there(slashed) else self.fits(path)

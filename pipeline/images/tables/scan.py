@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.config import DataConfig
 from pipeline.config.data import COLUMNS, LEVELS
 from pipeline.errors import DataError, InputError
-from pipeline.images.files import Files, ListedFiles
+from pipeline.images.files import Files, ListedFiles, not_readable
 from pipeline.images.layout import check_spelling
 from pipeline.images.location import FOLDER, JSON, PARQUET, Location, locate, resolve_location
 from pipeline.images.names import is_picture_name
@@ -22,7 +22,7 @@ from pipeline.images.tables.column_names import GROUP, LABEL, PATH, SPLIT
 from pipeline.images.tables.columns import ColumnChoice
 from pipeline.images.tables.content import TableColumn, TableContent, joined
 from pipeline.images.tables.folders import TablePart
-from pipeline.images.tables.labels import check_one_label
+from pipeline.images.tables.labels import check_no_measure, check_one_label
 from pipeline.images.tables.manifest import TableRow, check_filled, table_rows, why_unusable
 from pipeline.images.tables.parquet import ParquetFiles, PictureColumn, read_parquet
 from pipeline.images.tables.paths import PathFinder
@@ -102,9 +102,7 @@ def _content(place: Location) -> TableContent:
         try:
             content = place.path.read_bytes()
         except OSError as error:
-            raise InputError(
-                f"cannot read {place.path}: {error.strerror}; make it readable"
-            ) from error
+            raise not_readable(place.path, error) from error
     if place.kind == JSON:
         raise InputError(
             f"expected a table of paths and labels, received {place.given}, which is JSON: "
@@ -130,6 +128,8 @@ def _found(
     path, label = choice.path(), choice.label() if labelled else _no_label(numbers)
     check_filled(where, numbers, path, label)
     check_one_label(where, numbers, label)
+    if config.label_column is None:
+        check_no_measure(where, label)
     unreadable: dict[str, str] = {}
     if path.pictures and config.root is not None:
         raise InputError(
@@ -139,7 +139,8 @@ def _found(
     if path.pictures:
         paths, files = _inside(table, path, shards)
     else:
-        paths, files, unreadable = _located(where, table, path, label, finder or root)
+        typed = config.root is not None
+        paths, files, unreadable = _located(where, table, path, label, finder or root, typed)
     split, group = (choice.split(paths), choice.group()) if labelled else (None, None)
     if group:
         check_spelling(where, "groups", group.counts)
@@ -171,9 +172,17 @@ def _inside(
 
 
 def _located(
-    where: str, table: TableContent, path: TableColumn, label: TableColumn, root: PathFinder | str
+    where: str,
+    table: TableContent,
+    path: TableColumn,
+    label: TableColumn,
+    root: PathFinder | str,
+    typed: bool,
 ) -> tuple[list[str], Files, dict[str, str]]:
-    """Return the files that the paths of a table mean, what reads them, and why some have none."""
+    """Return the files that the paths of a table mean, what reads them, and why some have none.
+
+    Where the root was typed, one picture that is there is enough.
+    """
     folders = table.folders or [""] * len(table.numbers)
     tidy = root.tidied if isinstance(root, PathFinder) else _tidied_remotely
     paths = list(map(tidy, path.values, folders))
@@ -185,7 +194,7 @@ def _located(
         if several := {one: fits for one, fits in lost.items() if len(fits) > 1}:
             labels_differ = len(set(zip(paths, label.values, strict=True))) > len(numbers)
             raise _ambiguous(where, root, several, numbers, labels_differ)
-        if lost and 2 * len(lost) >= len(numbers):
+        if lost and len(lost) >= len(numbers) * (1 if typed else 0.5):
             raise _not_there(where, root, lost, numbers, path.name)
         for at, (one, fits) in enumerate(lost.items()):
             near = root.nearest(one) if at < _MOST_NEAREST and not fits else None
@@ -241,11 +250,13 @@ def _not_there(
     elif pictures:
         nearest = next(filter(None, map(finder.nearest, first)), pictures[0])
         there = f"what is there is called {nearest}"
+    some = len(lost) < len(numbers)
+    without = f"leave these rows out with --root {shlex.quote(str(finder.root))}, " if some else ""
     return InputError(
         f"expected the pictures of {where} below {finder.root}, but {len(lost)} of {len(numbers)} "
         f"are not there, e.g. {', '.join(f'{one!r} (row {numbers[one]})' for one in first)}; "
         f"{there}: say where they are with --root {shlex.quote(finder.elsewhere(first) or 'DIR')}, "
-        f"or mend the column {column!r}"
+        f"{without}or mend the column {column!r}"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pipeline.errors import InputError
 from pipeline.images.splitwords import split_named, splits_within
-from pipeline.images.tables.column_names import NONE, SPLIT, says, split_of_yes
+from pipeline.images.tables.column_names import AMOUNT, NONE, SPLIT, says, split_of_yes
 from pipeline.images.tables.content import MOST_SPLITS, TableColumn
 from pipeline.images.tables.labels import is_one_hot, one_hot
 from pipeline.system.units import named
@@ -24,14 +24,9 @@ def choose_split(
     levels: Collection[TableColumn],
     labels: TableColumn,
 ) -> TableColumn | None:
-    """Return what says the splits; None where nothing does.
+    """Return what says the splits among columns without a role and `path_levels`; None if nothing.
 
-    Args:
-        where: The table, as the user named it.
-        numbers: Its n row numbers.
-        columns: Columns that have no other role.
-        levels: What the paths say, as `path_levels` returns it.
-        labels: The labels. What follows from them, such as a folder for each, is no split.
+    What follows from the labels, such as a folder for each, is no split.
 
     Raises:
         InputError: Several may be it, or one may or may not.
@@ -60,6 +55,8 @@ def _may_be_split(column: TableColumn, labels: TableColumn) -> bool:
     """Say whether a column whose values are not all splits may be meant as the split."""
     if says(SPLIT, column.name) or split_of_yes(column.name):
         return len(set(column.values)) > 1
+    if says(AMOUNT, column.name) and column.in_words:
+        return not labels.is_part_of(column)
     if len(set(splits_within(column.counts).values())) > 1:
         return not column.divides_as(labels)
     return any(map(split_named, column.counts)) and not column.is_part_of(labels)
@@ -70,12 +67,7 @@ def _splits(column: TableColumn) -> list[str | None]:
 
 
 def path_levels(name: str, paths: Sequence[str]) -> Iterator[TableColumn]:
-    """Yield what may say the splits in the paths: their folders at each level, the files' names.
-
-    Args:
-        name: The column that holds the paths.
-        paths: n paths, as they mean files.
-    """
+    """Yield what may say the splits in a column of paths: folders at each level, names of files."""
     folders = [path.rpartition("/")[0] for path in paths]
     parts = {folder: folder.split("/") for folder in set(folders)}
     for level in range(max(map(len, parts.values()))):

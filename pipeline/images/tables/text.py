@@ -39,13 +39,8 @@ _ABOVE = re.compile(r"(?:[^\S\n]*(?:#[^\n]*)?\n)+")
 def read_text(where: str, kind: str, content: bytes) -> TableContent:
     """Read a table whose values are separated by a comma, a tab, a semicolon or a bar.
 
-    Args:
-        where: The table, as the user named it.
-        kind: What its suffix says; decides the separator where two fit.
-        content: Its bytes.
-
-    Raises:
-        InputError: It is no such table.
+    Its ``kind``, by the suffix, decides the separator where two fit. Raises InputError if it is no
+    such table.
     """
     text, n_above, separators = _from_header(_decoded(where, content), kind)
     head = text if len(text) <= _HEAD else text[: text.rfind("\n", 0, _HEAD) + 1]

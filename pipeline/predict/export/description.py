@@ -51,12 +51,7 @@ def describe_model(run: RunFolder, bundle: Bundle, wanted: Format) -> dict[str, 
 
 
 def describe_evidence(shape: tuple[int, ...], bias: Any) -> dict[str, Any]:
-    """Return what has to be known of the second output.
-
-    Args:
-        shape: (h, w, k).
-        bias: (k,) what no cell adds.
-    """
+    """Return what has to be known of the second output (h, w, k) and of the bias (k,)."""
     about = "what each cell adds to the score of each class; all cells and the bias are the score"
     return {EVIDENCE: {**_tensor(EVIDENCE, [None, *shape], "float32", about), "bias": bias}}
 

@@ -106,13 +106,9 @@ class Expected:
 def export(config: ExportConfig, target: str, out: Path) -> ExportedModel:
     """Write a run as one model in a format that other programs read, and check it.
 
-    The model takes (n, s, s, 3) RGB 0–255 for any n, and gives (n, k) probabilities. It gets its
-    name only after it was loaded again and gave the run's own probabilities.
-
-    Args:
-        config: The format, and where runs and converted models are.
-        target: A run (name, folder, or best) with a linear or dense head, or a fine-tuned one.
-        out: The file, or for OpenVINO the folder.
+    The run has a linear or dense head, or is fine-tuned. The model takes (n, s, s, 3) RGB 0–255 for
+    any n, and gives (n, k) probabilities. It gets its name, a file's or for OpenVINO a folder's,
+    only after it was loaded again and gave the run's own probabilities.
 
     Raises:
         UnknownNameError: There is no such format.
@@ -297,12 +293,8 @@ def _converted(
 def _greatest_differences(runtime: "Runtime", expected: Expected) -> dict[str, float]:
     """Return max |a − b| of each output, infinite where a value is not finite, and what changed.
 
-    That of evidence is a share of its greatest value, where that is above 1.
-
-    Args:
-        runtime: The exported model; it is given one picture first and then the others, since any
-            number of pictures has to do.
-        expected: What the run says.
+    That of evidence is a share of its greatest value, where that is above 1. The exported model is
+    given one picture first and then the others, since any number of pictures has to do.
     """
     parts = [part for part in (expected.images[:1], expected.images[1:]) if len(part)]
     received = [runtime(part) for part in parts]

@@ -51,11 +51,7 @@ SUFFIXES = tuple(row.suffix for row in FORMATS.values() if row.suffix)
 
 
 def find_format(name: str | None, out: Path) -> Format:
-    """Return the format that is meant.
-
-    Args:
-        name: A key of `FORMATS`; None for the one that the suffix of ``out`` names.
-        out: Where the model goes.
+    """Return the format of that name, or, without one, the one that the suffix of ``out`` names.
 
     Raises:
         UnknownNameError: There is no such format, or no suffix says which.
@@ -103,13 +99,7 @@ def description_path(out: Path) -> Path:
 def check_place(wanted: Format, out: Path, overwrite: bool) -> None:
     """Refuse a place that is taken, before anything is computed.
 
-    Args:
-        wanted: The format.
-        out: The file or folder.
-        overwrite: Whether an exported model that is there may be replaced.
-
-    Raises:
-        InputError: Something is there, and ``overwrite`` is off or it is no exported model.
+    Raises InputError if something is there, and ``overwrite`` is off or it is no exported model.
     """
     for path in (out, description_path(out)):
         is_folder = path == out and not wanted.suffix
@@ -132,8 +122,7 @@ def _is_ours(path: Path, is_folder: bool) -> bool:
 def published(wanted: Format, out: Path) -> Iterator[Path]:
     """Yield a temporary file or folder that becomes ``out`` when the context ends well.
 
-    Raises:
-        StoreError: The folder cannot be written, or the disk is full.
+    Raises StoreError if the folder cannot be written, or the disk is full.
     """
     if wanted.suffix:
         with output_path(out) as temporary:

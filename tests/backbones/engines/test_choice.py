@@ -1,5 +1,6 @@
 """Which engine computes, from what is installed and what it sees; frameworks are stand-ins."""
 
+import os
 import sys
 
 import pytest
@@ -27,6 +28,13 @@ cuda = N(
     device_count=lambda: 1,
     get_device_properties=lambda number: N(name="NVIDIA L4", total_memory=24_000_000_000),
 )
+class ones(N):
+    def __init__(self, n, device): self.device = device
+    def __add__(self, other): return N(item=lambda: ran.append(self.device))
+ran = []
+"""
+TOO_OLD = """
+def ones(n, device): raise RuntimeError("CUDA error: no kernel image is available")
 """
 BUILT = {"cuda": "cuda: str | None = '13.0'\n", "cpu": "cuda = None\nhip = None\n"}
 
@@ -39,6 +47,7 @@ def machine(tmp_path, monkeypatch):
     for room in (choice, startup):
         monkeypatch.setattr(room, "imported_backend", lambda: None)
     monkeypatch.setattr(startup, "_preferred", None)
+    monkeypatch.setenv("KERAS_TORCH_DEVICE", "cuda")
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     there = {"openvino"}
@@ -93,6 +102,21 @@ def test_builds_for_processors_are_not_imported(machine, monkeypatch):
     assert "no framework that is installed can use it" in chosen.reason
 
 
+def test_tensorflow_without_cudas_libraries_is_not_imported(machine, monkeypatch, tmp_path):
+    machine("tensorflow", "raise AssertionError('imported')")
+    monkeypatch.setattr(choice, "find_library", lambda name: None)
+    monkeypatch.setenv("LD_LIBRARY_PATH", f":{tmp_path}")
+    chosen = choose_engine("auto", "float32")
+    assert chosen.engine == "openvino"
+    assert "no framework that is installed can use it" in chosen.reason
+    assert not choice._can_use_gpu("tensorflow")
+    (tmp_path / "libcudnn.so.9").touch()
+    assert choice._can_use_gpu("tensorflow")
+    (tmp_path / "libcudnn.so.9").unlink()
+    monkeypatch.setattr(choice, "find_library", {"cudnn": "libcudnn.so.9"}.get)
+    assert choice._can_use_gpu("tensorflow")
+
+
 def test_driver_that_does_not_fit_is_told_and_the_next_is_asked(machine, caplog):
     machine("jax", JAX.format(platform="cpu"))
     machine.there.add("jax_plugins")
@@ -106,6 +130,7 @@ def test_driver_that_does_not_fit_is_told_and_the_next_is_asked(machine, caplog)
     [
         ("raise ImportError('libcudart.so.13: no such file')", "ImportError: libcudart.so.13"),
         ("raise OSError('libnccl.so.2: cannot open')", "OSError: libnccl.so.2"),
+        ("raise RuntimeError('jaxlib is too old')", "RuntimeError: jaxlib is too old"),
         ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ],
 )
@@ -117,6 +142,21 @@ def test_broken_framework_is_told(machine, caplog, text, expected):
     assert expected in caplog.text
     with pytest.raises(InputError, match="choose --engine openvino"):
         choice.device_of("jax")
+
+
+def test_card_that_is_too_old_for_pytorch_is_told(machine, caplog):
+    machine("torch", TORCH + TOO_OLD, BUILT["cuda"])
+    assert choose_engine("auto", "float32").engine == "openvino"
+    assert "expected torch to find what it computes on, it fails: CUDA error: no k" in caplog.text
+
+
+@pytest.mark.parametrize(("told", "gpu"), [("cpu", False), ("cuda:1", True)])
+def test_keras_and_pytorch_compute_on_one_device(machine, monkeypatch, told, gpu):
+    monkeypatch.setenv("KERAS_TORCH_DEVICE", told)
+    machine("torch", TORCH, BUILT["cuda"])
+    assert choice.device_of("torch").gpu is gpu
+    assert os.environ["KERAS_TORCH_DEVICE"] == ("cuda" if gpu else "cpu")
+    assert sys.modules["torch"].ran == (["cuda:0"] if gpu else [])
 
 
 def test_driver_that_fails_is_one_sentence(machine):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.backbones import engines
 from pipeline.backbones.engines import GivenNetwork, open_engine
 from pipeline.backbones.engines.devices import device_of
 from pipeline.backbones.engines.network import Device
@@ -110,6 +111,29 @@ def test_tf32_is_off_for_float32_only():
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
     device_of("tensorflow", "mixed_float16")
     assert tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+def test_batches_suit_the_device_unless_asked_for(tmp_path, monkeypatch):
+    def opened(batch_size):
+        return open_engine(network(), "tensorflow", "float32", batch_size, tmp_path).batch_size
+
+    assert (opened(None), opened(7)) == (32, 7)
+    monkeypatch.setattr(engines, "device_of", lambda *_: Device("a card", gpu=True))
+    assert (opened(None), opened(7)) == (128, 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        (tf.errors.ResourceExhaustedError, "", True),
+        (tf.errors.InternalError, "Dst tensor is not initialized.", True),
+        (tf.errors.InternalError, "CUDA_ERROR_OUT_OF_MEMORY: out of memory", True),
+        (tf.errors.InternalError, "CUDA_ERROR_ILLEGAL_ADDRESS", False),
+    ],
+)
+def test_memory_that_tensorflow_lacks_is_understood(kind, text, expected):
+    engine = TensorFlowEngine(small_model(), batch_size=2)
+    assert engine.out_of_memory(kind(None, None, text)) is expected
 
 
 def test_unknown_engine_and_precision(tmp_path):

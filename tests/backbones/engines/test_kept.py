@@ -9,10 +9,9 @@ import pytest
 from pipeline.backbones.engines import GivenNetwork
 from pipeline.backbones.engines.kept import (
     VARIABLE,
+    ComparedModel,
     bring,
     find_kept,
-    keep,
-    keep_somewhere,
     models_cache,
     place_of,
 )
@@ -29,6 +28,10 @@ def model():
     return ov.Model([result], [images], "small")
 
 
+def compared():
+    return ComparedModel(NETWORK, model(), {"one": 0.0}, 1e-4)
+
+
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     """Return the folder beside the features and that of the machine."""
@@ -38,7 +41,7 @@ def places(tmp_path, monkeypatch):
 
 def test_one_model_serves_every_cache(places, tmp_path):
     beside, machine = places
-    keep_somewhere(beside, NETWORK, model(), {"one": 0.0}, 1e-4)
+    compared().keep_somewhere(beside)
     assert not beside.exists()
     for folder in (beside, tmp_path / "other/models"):
         assert find_kept(folder, NETWORK).folder.parent == machine
@@ -46,7 +49,7 @@ def test_one_model_serves_every_cache(places, tmp_path):
 
 def test_what_lies_beside_the_features_is_used_first(places):
     for place in places:
-        keep(place, NETWORK, model(), {"one": 0.0}, 1e-4)
+        compared().keep(place)
     assert find_kept(places[0], NETWORK).folder.parent == places[0]
 
 
@@ -57,7 +60,7 @@ def test_what_is_made_from_pictures_stays_beside_their_features(places):
 
 def test_without_a_place_of_the_machine_it_is_as_it_was(places, monkeypatch):
     monkeypatch.setenv(VARIABLE, "")
-    keep_somewhere(places[0], NETWORK, model(), {"one": 0.0}, 1e-4)
+    compared().keep_somewhere(places[0])
     assert find_kept(places[0], NETWORK).folder.parent == places[0]
     assert not places[1].exists()
 
@@ -65,7 +68,7 @@ def test_without_a_place_of_the_machine_it_is_as_it_was(places, monkeypatch):
 def test_a_machine_that_cannot_be_written_is_said(places, caplog):
     beside, machine = places
     machine.parent.write_text("a file")
-    keep_somewhere(beside, NETWORK, model(), {"one": 0.0}, 1e-4)
+    compared().keep_somewhere(beside)
     (said,) = caplog.messages
     assert said.startswith(f"cannot keep the converted model in {machine}: ")
     assert said.endswith(f"; it is kept in {beside}")
@@ -75,12 +78,12 @@ def test_a_machine_that_cannot_be_written_is_said(places, caplog):
 def test_where_nothing_can_be_written_it_is_said_and_that_is_all(places, caplog):
     for place in places:
         place.parent.write_text("a file")
-    keep_somewhere(places[0], NETWORK, model(), {"one": 0.0}, 1e-4)
+    compared().keep_somewhere(places[0])
     assert "name another folder with --cache" in caplog.messages[-1]
 
 
 def test_others_find_what_was_brought(places, monkeypatch):
-    keep_somewhere(places[0], NETWORK, model(), {"one": 0.0}, 1e-4)
+    compared().keep_somewhere(places[0])
     bring(places[0], NETWORK)
     monkeypatch.setenv(VARIABLE, str(places[1].parent / "another machine"))
     assert find_kept(places[0], NETWORK).damage() is None

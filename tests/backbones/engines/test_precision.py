@@ -2,7 +2,13 @@
 
 import pytest
 
-from pipeline.backbones.engines import check_engine, choice, choose_engine, chosen_precision
+from pipeline.backbones.engines import (
+    Device,
+    check_engine,
+    choice,
+    choose_engine,
+    chosen_precision,
+)
 from pipeline.backbones.engines.precision import (
     BFLOAT16,
     INT8,
@@ -60,6 +66,8 @@ def test_fast_is_the_fastest_that_is_here(monkeypatch):
     assert chosen_precision("openvino", "fast") == "bfloat16"
     assert chosen_precision("tensorflow", "fast") == "float32"
     assert chosen_precision("auto", "float32") == "float32"
+    monkeypatch.setattr(choice, "device_of", lambda name: Device(f"a card of {name}", gpu=True))
+    assert chosen_precision("tensorflow", "fast") == "mixed_float16"
 
 
 def test_what_gains_nothing_is_told(monkeypatch, caplog):

@@ -92,7 +92,12 @@ def full_card(framework, error):
 def libraries(framework, engine):
     """Whether what the libraries below say of memory is understood, and other faults are not it."""
     kind = type(out_of_memory(framework)[1])
-    texts = ("CUDNN_STATUS_ALLOC_FAILED", "CUDA error: an illegal memory access was encountered")
+    texts = (
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "INTERNAL: Failed to allocate: CUDA_ERROR_OUT_OF_MEMORY",
+        "GET was unable to find an engine to execute this computation",
+        "CUDA error: an illegal memory access was encountered",
+    )
     return [engine.out_of_memory(kind(text)) for text in texts]
 
 

@@ -6,6 +6,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from pipeline.classify.search import Pool, Unit
+from pipeline.classify.search.ahead import Ahead, pieces_of
 from pipeline.classify.search.choose import choose
 from pipeline.classify.search.grids import GRIDS, grid, preparations
 from pipeline.classify.search.local import ThisMachine
@@ -253,9 +254,51 @@ def test_progress_counts_what_is_measured_and_starts_its_clock(tmp_path):
     searched(pool, inputs, parse_heads("lda"), SearchMemory(tmp_path, unit_key))
     reporter, memory = Told(), SearchMemory(tmp_path, unit_key)
     searched(pool, inputs, parse_heads("lda,centroid"), memory, reporter=reporter)
-    n = len(reporter.told) - 1
-    assert n > 0  # of the second head alone
-    assert reporter.told == [("search", done, n, "steps") for done in range(n + 1)]
+    done, totals = zip(*(told[1:3] for told in reporter.told), strict=True)
+    assert done[0] == 0
+    assert done[-1] == totals[-1] > 0  # of the second head alone
+    assert list(done) == sorted(done)
+    assert list(totals) == sorted(totals, reverse=True)  # what is left out is no longer counted
+
+
+class Left(Reporter):
+    def __init__(self):
+        self.left = []
+
+    def advance_unlike(self, part, done, total, unit, seconds_left):
+        self.left.append(seconds_left)
+
+
+def test_what_is_left_is_told_from_the_first_round_on():
+    """Each head begins with the default there, and rounds to come are foreseen."""
+    reporter = Left()
+    searched(made_pool(), [(0,), (1,), (2,)], parse_heads("knn,lda"), Forgetful(), 1, reporter)
+    n_screened, n_heads = 3 * 3, 2
+    known = [left is not None for left in reporter.left]
+    assert not any(known[: n_heads + 1])
+    assert all(known[n_screened + n_heads :])
+    assert reporter.left[-1] == 0.0
+
+
+def test_rounds_that_may_follow_are_foreseen_at_most():
+    ahead = Ahead((10, 20, 30), parse_heads("ridge,knn"), whole=True)
+    joined = [size for kind, size in ahead.after(1, 10) if kind == ("ridge",)]
+    # Two inputs of 35 columns, 10 of them in both; then one of all 60; each in two preparations.
+    assert joined == [(25 + 10 / 2) * 35] * 4 + [(25 + 35) * 60] * 2
+    heads = [piece for piece in ahead.after(1, 10) if piece[0] != ("ridge",)]
+    assert heads == [(("ridge", "pca"), 60 * 60), (("knn", "pca"), 10), *[(("knn",), 10)] * 5]
+    assert Ahead((10, 20), parse_heads("lda"), whole=False).after(1, 10) == [(("lda",), 45.0)]
+
+
+def test_pieces_that_share_are_as_large_as_what_they_do_not():
+    widths = (10, 20, 30)
+    ridge, lda = (grid(parse_head(text)) for text in ("ridge", "lda"))
+    joins = [Unit((0, 1), ridge), Unit((0, 2), ridge)]
+    assert pieces_of(joins, widths) == [(("ridge",), 25 * 30), (("ridge",), 35 * 40)]
+    assert pieces_of([Unit((1,), ridge)], widths) == [(("ridge",), 20 * 20)]
+    assert pieces_of([Unit((1,), lda), *joins], widths)[0] == (("lda",), 20 + 60)
+    (kind, size), (_, other) = pieces_of([Unit((0,), STRENGTHS), Unit((1,), STRENGTHS)], widths)
+    assert (kind, size, other) == (("logistic",), 3 * 10 * 1010, 3 * 20 * 1020)
 
 
 def test_damaged_memory_is_measured_again(tmp_path):

@@ -18,10 +18,9 @@ from pipeline.evaluate.plots import (
     plot_search,
 )
 from pipeline.evaluate.plots.confusion import merged
-from pipeline.evaluate.plots.names import LONGEST, shown
 from pipeline.evaluate.plots.ranking import class_curves, ranking_charts
 from pipeline.evaluate.plots.search import MOST_ROWS
-from pipeline.evaluate.plots.svg import COLOURS, RIGHT_SHADES, WRONG_SHADES
+from pipeline.evaluate.plots.svg import COLOURS, LONGEST, RIGHT_SHADES, WRONG_SHADES, shown
 from pipeline.evaluate.plots.training import epoch_charts
 from pipeline.report.page import page_file
 

@@ -587,7 +587,7 @@ def test_second_machine_computes_nothing(tmp_path, data, bucket, capsys, monkeyp
     first, told = answer(capsys, "features", data, one, url, "--views", "1")
     assert (first["computed"], first["computed_views"], first["views"]) == (16, 13, 13)
     assert "sent 2 shards (" in told
-    monkeypatch.setattr("pipeline.features.computation.open_engine", fails("nothing to compute"))
+    monkeypatch.setattr("pipeline.features.passes.open_engine", fails("nothing to compute"))
     second, told = answer(capsys, "features", data, two, url, "--views", "1")
     assert (second["computed"], second["reused"], second["views"]) == (0, 16, 13)
     assert second["failed"] == first["failed"]

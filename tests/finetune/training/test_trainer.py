@@ -98,6 +98,19 @@ def test_two_batches_tell_how_long_it_takes(caplog):
     assert told.endswith(" s for all 3, by 2 batches")
 
 
+def test_what_compiling_took_is_gone_from_the_budget(caplog):
+    model, _, plan = model_and_plan(epochs=12)
+    trainer = Trainer(model, augmentation("none", 0), replace(plan, seconds=40.0))
+    with caplog.at_level("INFO", logger="pipeline"):
+        trainer._tell_seconds(4.0, compiling=10.0)
+        trainer._tell_seconds(4.0, compiling=90.0)
+        trainer._tell_seconds(1.0, compiling=10.0)
+    budget = "; what is left of the budget is for about "
+    assert caplog.messages[0] == f"4 s an epoch, 58 s for all 12, by 2 batches{budget}7"
+    assert caplog.messages[1].endswith(f"{budget}1")
+    assert caplog.messages[2] == "1 s an epoch, 22 s for all 12, by 2 batches"
+
+
 def weights_of(model):
     return {weight.path: weight.numpy() for layer in model.layers for weight in layer.weights}
 

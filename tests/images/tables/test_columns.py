@@ -165,12 +165,26 @@ def test_groups_that_keep_nothing_together_are_not_asked_about(tmp_path, values)
     assert read(tmp_path, header, NAMES, LABELS, values).groups is None
 
 
-@pytest.mark.parametrize(
-    "name", ["subj", "MRN", "subject_id", "pid", "anon_patient_id", "PatientID", "plate_no"]
+NAMED_GROUPS = (
+    "subj MRN subject_id pid anon_patient_id PatientID plate_no plate well Batch batches patients "
+    "Patientennummer Versuchsperson Probanden-Nr Tier Tiernummer Fallnummer Patienten_ID Maus "
+    "mouse numéro_du_patient código_paciente id_paziente sujeto номер_пациента 患者番号 환자번호 "
+    "患者编号"
 )
+
+
+@pytest.mark.parametrize("name", NAMED_GROUPS.split())
 def test_names_of_groups(tmp_path, name):
-    with pytest.raises(InputError, match=f"--group-column {name}, or --group-column none"):
+    with pytest.raises(InputError, match=f"--group-column '?{name}'?, or --group-column none"):
         read(tmp_path, ("file", "label", name), NAMES, LABELS, "112233")
+
+
+@pytest.mark.parametrize(
+    "name", ["cat_id", "n_patients", "kind_id", "plaque", "tree", "Tier", "well_lit"]
+)
+def test_names_of_kinds_and_counts_are_no_groups(tmp_path, name):
+    words = ["oak", "oak", "fir", "fir", "elm", "elm"]
+    assert read(tmp_path, ("file", "label", name), NAMES, LABELS, words).groups is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """One label for a picture: a 1 in one of several columns, one in a cell, one spelling."""
 
+import re
+
 import pytest
 
 from pipeline.config import DataConfig
@@ -135,16 +137,43 @@ def test_labels_that_differ(tmp_path, labels):
     assert read(tmp_path, ("image", "label"), NAMES, labels * 3).labels == expected
 
 
-@pytest.mark.parametrize("label", ["None", "NaN", "NA", "null", "#N/A"])
+MISSING = (
+    "None NaN NA null #N/A N/A n/a n.a. -nan (null) 1.#IND #NV #ND #VALUE! #WERT! #DIV/0! #NAME? "
+    "#¿NOMBRE? k.A. k/A - -- ? ??? . … –"
+)
+
+
+@pytest.mark.parametrize("label", [*MISSING.split(), "keine Angabe", "k. A.", "#N/A N/A"])
 def test_what_programs_write_for_no_label(tmp_path, label):
     with pytest.raises(
-        DataError, match=f"label in row 7 of .*{label}', as for no value .write another w"
+        DataError,
+        match=f"label in row 7 of .*{re.escape(label)}', as for no value .write another w",
     ):
         read(tmp_path, ("image", "label"), NAMES, (*LABELS[:5], label))
 
 
 def test_words_for_no_class_are_classes(tmp_path):
-    labels = ("none", "N/A") * 3
+    for pair in (("none", "Na"), ("unknown", "other"), ("+", "-"), ("?", "!"), ("#1", "#tag")):
+        labels = pair * 3
+        assert read(tmp_path, ("image", "label"), NAMES, labels).labels == labels
+
+
+@pytest.mark.parametrize("header", ["label", "grade"])
+@pytest.mark.parametrize("number", ["0.{:02}", "{}.5", "-{}e-3", '"0,{:02}"'])
+def test_a_measure_is_no_class_of_its_own(tmp_path, header, number):
+    names = [f"{at}.jpg" for at in range(26)]
+    values = [number.format(at // 2 + 1) for at in range(26)]
+    root = put(tmp_path, text_of(("image", header), names, values), *names)
+    with pytest.raises(
+        InputError, match=f"received 13 numbers such as .* --label-column {header} if"
+    ):
+        scan(root)
+    assert len(set(scan(root, DataConfig(label_column=header)).labels)) == 13
+
+
+@pytest.mark.parametrize("values", ["0.5 1.0 1.5", "1 2 3", "1.0 2.0 3.0", "v1.5 v2.5 v3.5"])
+def test_grades_and_numbers_of_classes_are_classes(tmp_path, values):
+    labels = tuple(values.split()) * 2
     assert read(tmp_path, ("image", "label"), NAMES, labels).labels == labels
 
 

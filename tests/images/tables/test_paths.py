@@ -192,6 +192,19 @@ def test_a_few_that_are_gone(tmp_path):
     }
 
 
+def test_more_rows_than_pictures_are_left_out_where_the_root_is_typed(tmp_path):
+    paths = [*NAMES, *(f"gone{number}.jpg" for number in range(12))]
+    with pytest.raises(
+        InputError, match=f"12 of 18 .* leave these rows out with --root {tmp_path},"
+    ):
+        read(tmp_path, paths, NAMES, LABELS * 3)
+    dataset = index(tmp_path / "t.csv", DataConfig(root=str(tmp_path)))
+    assert (len(dataset), len(dataset.unreadable)) == (6, 12)
+    with pytest.raises(InputError, match="18 of 18 are not there") as raised:
+        read(tmp_path / "b", paths, ["x/y.jpg"], LABELS * 3, root=str(tmp_path / "b"))
+    assert "leave these rows out" not in str(raised.value)
+
+
 def test_a_root_is_proposed_where_the_paths_begin(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=f"with --root {tmp_path}, or mend"):
         read(tmp_path, IN, name="labels/t.csv")
@@ -230,3 +243,12 @@ def test_links_and_folders_that_cannot_be_listed(tmp_path):
     os.symlink(tmp_path / "far", tmp_path / "here" / "images")
     os.symlink(tmp_path / "here", tmp_path / "here" / "again")
     assert read(tmp_path / "here", NAMES, ()).paths == IN
+
+
+def test_a_byte_of_a_name_that_is_written_out_is_one_where_only_that_is_there(tmp_path):
+    odd = os.fsdecode(b"images/caf\xe9.png")
+    paths = [r"images/caf\xe9.png", *IN[1:]]
+    assert odd in read(tmp_path / "a", paths, (odd, *IN[1:])).paths
+    both = read(tmp_path / "b", paths, (odd, paths[0], *IN[1:]))
+    assert paths[0] in both.paths
+    assert odd not in both.paths

@@ -53,6 +53,24 @@ def test_a_column_of_yes_and_no(tmp_path, name, values, splits):
     assert read(tmp_path, [name], values, split_column=name).splits == splits
 
 
+NAMES_OF_SPLITS = "Menge Teilmenge Datensatz Sous-ensemble conjunto Sottoinsieme Выборка 子集 usage"
+
+
+@pytest.mark.parametrize("name", NAMES_OF_SPLITS.split())
+def test_words_that_nobody_knows_in_a_column_of_splits_are_asked_about(tmp_path, name):
+    words = ("Übung", "Übung", "Prüfung") * 2
+    with pytest.raises(
+        InputError, match=f"splits in .* received '{name}' with 'Übung', 'Prüfung': write"
+    ):
+        read(tmp_path, [name], words)
+    assert set(read(tmp_path, [name], words, split_column="none").splits) == {None}
+
+
+@pytest.mark.parametrize("values", ["112112", ["3.5", "3.5", "7"] * 2, ["low"] * 3 + ["high"] * 3])
+def test_an_amount_is_no_split(tmp_path, values):
+    assert set(read(tmp_path, ["Menge"], values).splits) == {None}
+
+
 def test_two_columns_that_say_the_same(tmp_path):
     assert read(tmp_path, ["train", "set"], "110110", SPLITS).splits == TAKEN
 

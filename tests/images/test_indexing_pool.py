@@ -8,7 +8,7 @@ import pytest
 from pipeline.config import DataConfig
 from pipeline.errors import DataError, InputError, UnclearError
 from pipeline.images import find_pictures, index, scan
-from pipeline.images.pool import index_pool
+from pipeline.images.indexing import index_pool
 from tests.conftest import write_picture
 
 TREE = ("a/1.png", "a/deep/2.png", "b/3.png", "4.png")
