@@ -45,7 +45,10 @@ def run(arguments: list[str]) -> int:
             raise
         show.error(str(unreadable(name or "what is needed", error)))
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        # A library in C that goes on for a while makes a SystemError of it.
+        if not isinstance(error.__cause__ or error, KeyboardInterrupt):
+            raise
         show.error("interrupted: features and runs that were finished are kept and not made again")
         return 130
     finally:

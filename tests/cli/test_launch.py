@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from pipeline.api.progress import Terminal
-from pipeline.cli import app, run
+from pipeline.cli import app, launch, run
 from pipeline.config import ClassifyConfig
 from tests.conftest import write_picture
 
@@ -303,6 +303,21 @@ def test_interrupted_features_go_on_where_they_were(many, capsys, number):
     value = json.loads(capsys.readouterr().out)
     assert value["reused"] > 0
     assert value["computed"] == 1200 - value["reused"]
+
+
+def test_interruption_that_a_library_makes_an_error_of_its_own_is_one(monkeypatch, capsys):
+    fault = SystemError("a function returned a result with an exception set")
+
+    class Lost:
+        def meta(self, tokens):
+            raise fault
+
+    monkeypatch.setattr(launch, "app", Lost())
+    with pytest.raises(SystemError, match="exception set"):
+        run(["features"])
+    fault.__cause__ = KeyboardInterrupt()
+    assert run(["features"]) == 130
+    assert "pipeline: interrupted: " in capsys.readouterr().err
 
 
 def test_two_processes_on_one_cache(many, capsys):
