@@ -267,7 +267,7 @@ def parse_head(text: str) -> HeadSpec:
         UnknownNameError: No head or no parameter has that name.
         InputError: The brackets do not hold ``name=value`` pairs, or a value is of another type.
     """
-    if text.strip().partition("(")[0] in PARTS:
+    if str(text).strip().partition("(")[0] in PARTS:  # what damaged files hold is refused below
         raise InputError(
             f"expected a head, received {text!r}, which prepares features: give it with --prepare, "
             f"or to a head in brackets, ridge(prepare={text!r})"

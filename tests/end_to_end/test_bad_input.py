@@ -125,7 +125,7 @@ def test_of_hundreds_three_are_named(tmp_path, capsys, make, words):
         ([*SMALL, "--resize", "stretch"], ["stretch", "squash"]),
         ([*SMALL, "--precision", "float16"], ["float32", "mixed_float16", "precision='float16'"]),
         ([*SMALL, "--engine", "onnx"], ["unknown engine 'onnx'", "tensorflow"]),
-        ([*SMALL, "--batch-size", "0"], ["batch_size at least 1", "batch_size=0"]),
+        ([*SMALL, "--batch-size", "0"], ["batch_size from 1 to 65536", "batch_size=0"]),
         (["--seed", "-1"], ["seed from 0 to 4294967295", "seed=-1"]),
         (["--weights", "nowhere.h5"], ["nowhere.h5"]),
         (["--weights", "weights.bin"], ["weights='weights.bin'"]),

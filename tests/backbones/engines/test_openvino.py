@@ -260,6 +260,7 @@ def test_choice_without_a_gpu(models, monkeypatch, gpu, expected):
 def test_choice_with_a_gpu(models, monkeypatch):
     monkeypatch.setattr(choice, "may_have_gpu", lambda: True)
     monkeypatch.setattr(choice, "device_of", lambda name: Device("a card", gpu=True))
+    monkeypatch.setattr(choice, "_has_cudnn", lambda: True)
     assert engines.choose_engine("auto", "float32").engine == "tensorflow"
     assert engines.choose_engine("openvino", "float32").engine == "openvino"
 
