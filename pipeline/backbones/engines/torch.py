@@ -131,7 +131,8 @@ def _fold(module: GraphModule) -> None:
             with module.graph.inserting_before(node):
                 node.replace_all_uses_with(module.graph.get_attr(f"folded_{number}"))
     for node in reversed(known):
-        module.graph.erase_node(node)
+        if not node.users:
+            module.graph.erase_node(node)
 
 
 def _attribute(module: Any, path: str) -> Any:

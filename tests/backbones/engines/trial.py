@@ -28,7 +28,8 @@ def small_model():
     images = keras.Input((16, 16, 3))
     maps = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(images / 255.0)
     maps = keras.layers.BatchNormalization()(maps)
-    model = keras.Model(images, [keras.layers.GlobalAveragePooling2D()(maps), maps])
+    vector = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(maps))
+    model = keras.Model(images, [vector, maps])
     rng = np.random.default_rng(0)
     model.set_weights([rng.uniform(0.1, 1, weight.shape) for weight in model.get_weights()])
     return model
