@@ -8,6 +8,7 @@ cost what sorting them does, whatever the columns. Linear heads that descend go 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from pipeline.classify.pace import Portion, PortionKind
@@ -78,11 +79,14 @@ class Ahead:
     whole: bool
 
     def after(self, n_cuts: int, width: float) -> list[Portion]:
-        """Return what may follow a round that screens inputs of some cuts, so wide together."""
+        """Return what may follow a round that screens inputs of some cuts, so wide together.
+
+        Cuts that may be joined are taken as wide as the one in the middle: one is far wider than
+        the others, and nobody knows whether it will be joined.
+        """
         if not self.whole:
             return self._heads(sum(self.widths) / len(self.widths), 0.0)
-        rest, joins = len(self.widths) - n_cuts, list[Portion]()
-        more = (sum(self.widths) - width) / max(rest, 1)
+        rest, joins, more = len(self.widths) - n_cuts, list[Portion](), median(self.widths)
         for n_inputs in range(rest, max(rest - MOST_JOINED + n_cuts, 0), -1):
             joined: PortionKind = ("ridge",)
             size = _size(joined, 1, (width + more, width), n_inputs, sum(self.widths))

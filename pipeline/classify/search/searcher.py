@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from pipeline.classify.pace import Pace, Portion
 from pipeline.classify.search.ahead import Ahead, pieces_of
@@ -129,7 +130,8 @@ def _screened(
     """Return the best ridge on each input in each preparation; what else is measured is kept."""
     ridge, pool = parse_head("ridge"), runner.screening_pool
     units = [Unit(cuts, grid(ridge.prepared(way))) for cuts in inputs for way in ways]
-    later = ahead.after(len(inputs[0]), sum(pool.widths[cut] for cut in inputs[0]))
+    width = median(sum(pool.widths[cut] for cut in cuts) for cuts in inputs)
+    later = ahead.after(len(inputs[0]), width)
     measured = runner.measure([*units, *early], pool, later)
     return [best_of(trials) for trials in measured[: len(units)]]
 

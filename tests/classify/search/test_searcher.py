@@ -283,10 +283,10 @@ def test_what_is_left_is_told_from_the_first_round_on():
 def test_rounds_that_may_follow_are_foreseen_at_most():
     ahead = Ahead((10, 20, 30), parse_heads("ridge,knn"), whole=True)
     joined = [size for kind, size in ahead.after(1, 10) if kind == ("ridge",)]
-    # Two inputs of 35 columns, 10 of them in both; then one of all 60; each in two preparations.
-    assert joined == [(25 + 10 / 2) * 35] * 4 + [(25 + 35) * 60] * 2
+    # Two inputs of 30 columns, 10 of them in both; then one of 50; each in two preparations.
+    assert joined == [(20 + 10 / 2) * 30] * 4 + [(20 + 30) * 50] * 2
     heads = [piece for piece in ahead.after(1, 10) if piece[0] != ("ridge",)]
-    assert heads == [(("ridge", "pca"), 60 * 60), (("knn", "pca"), 10), *[(("knn",), 10)] * 5]
+    assert heads == [(("ridge", "pca"), 50 * 50), (("knn", "pca"), 10), *[(("knn",), 10)] * 5]
     assert Ahead((10, 20), parse_heads("lda"), whole=False).after(1, 10) == [(("lda",), 45.0)]
 
 
