@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
         return 2
     except (KeyboardInterrupt, SystemError) as error:
         # A library in C that goes on for a while makes a SystemError of it.
-        if not isinstance(error.__cause__ or error, KeyboardInterrupt):
+        if not any(isinstance(one, KeyboardInterrupt) for one in (error, error.__cause__)):
             raise
         show.error("interrupted: features and runs that were finished are kept and not made again")
         return 130

@@ -14,6 +14,7 @@ import threading
 import weakref
 import zipfile
 import zlib
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,9 +67,9 @@ class ArchiveFiles(Files):
         except OSError:
             return False
 
+    @abstractmethod
     def _head(self, path: str) -> bytes:
         """Return a member's first bytes; raises OSError."""
-        raise NotImplementedError
 
 
 class ZipFiles(ArchiveFiles):
